@@ -1,0 +1,52 @@
+# Everything a newcomer or CI runs. `make help` lists it.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SOURCES := peerdisco tests examples docs
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fix bench docs clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "peerdisco needs Python 3.11 or later: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp for each set of packages, renewed when what is declared changes.
+$(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]'
+	touch $@
+
+$(VENV)/develop.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]' --group test --group docs --group check
+	touch $@
+
+demo: $(VENV)/demo.stamp ## see a StatefulSet being discovered over real DNS messages (20 s)
+	$(BIN)/peerdisco simulate
+
+test: $(VENV)/develop.stamp ## run all tests
+	$(BIN)/python -m pytest --numprocesses auto
+
+check: $(VENV)/develop.stamp ## format, lint, types, import rules, docs: what CI checks
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --quiet --no-header --override-ini addopts= tests/unit/test_imports.py
+	$(MAKE) --no-print-directory docs
+
+fix: $(VENV)/develop.stamp ## format, and mend what can be mended by itself
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+bench: $(VENV)/develop.stamp ## measure, side by side, and print ratios
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-disable-gc --override-ini timeout=600
+	
+docs: $(VENV)/develop.stamp ## build the documentation into docs/_build/html, warnings as errors
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs docs/_build/html
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,0 +1,91 @@
+"""Peer discovery for stateful applications behind Kubernetes headless services.
+
+Each public name is loaded when it is first used, so that ``import peerdisco`` costs a script, or a
+probe that runs every few seconds, no more than it needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import sync
+    from .discovery import discover
+    from .exceptions import (
+        AmbiguousPrimary,
+        ConfigurationError,
+        DiscoveryError,
+        IdentityError,
+        IncompleteAnswer,
+        NotReady,
+        ResolverUnavailable,
+        ResolveTimeout,
+        ServiceNotFound,
+    )
+    from .local import local_identity
+    from .model import Attempt, Identity, Outcome, Peer, Ports, PrimaryPolicy, Snapshot
+    from .names import parse_pod_name
+    from .primary import lowest_ordinal, ordinal
+
+__all__ = [
+    "AmbiguousPrimary",
+    "Attempt",
+    "ConfigurationError",
+    "DiscoveryError",
+    "Identity",
+    "IdentityError",
+    "IncompleteAnswer",
+    "NotReady",
+    "Outcome",
+    "Peer",
+    "Ports",
+    "PrimaryPolicy",
+    "ResolveTimeout",
+    "ResolverUnavailable",
+    "ServiceNotFound",
+    "Snapshot",
+    "discover",
+    "local_identity",
+    "lowest_ordinal",
+    "ordinal",
+    "parse_pod_name",
+    "sync",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "discovery": ("discover",),
+    "exceptions": (
+        "AmbiguousPrimary",
+        "ConfigurationError",
+        "DiscoveryError",
+        "IdentityError",
+        "IncompleteAnswer",
+        "NotReady",
+        "ResolveTimeout",
+        "ResolverUnavailable",
+        "ServiceNotFound",
+    ),
+    "local": ("local_identity",),
+    "model": ("Attempt", "Identity", "Outcome", "Peer", "Ports", "PrimaryPolicy", "Snapshot"),
+    "names": ("parse_pod_name",),
+    "primary": ("lowest_ordinal", "ordinal"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "sync":
+        return importlib.import_module(".sync", __name__)
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

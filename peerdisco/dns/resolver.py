@@ -1,0 +1,302 @@
+"""Questions put to name servers, with failover and a deadline, and outcomes that are typed.
+
+No cache, no search list, no ``/etc/hosts``: what is returned is what a server said just now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from ..model import Attempt, Outcome
+from ..names import Endpoint
+from . import wire
+from .transport import TcpConnection, exchange_udp
+
+__all__ = ["Reply", "Resolver"]
+
+FIRST_PATIENCE = 1.0
+"""Seconds to wait for a server the first time round; doubled with each round.
+
+A lost datagram costs this much, a slow server is asked twice: a name server inside a cluster
+answers in milliseconds, and a forwarding one gives up on its upstream after two seconds.
+"""
+
+_USABLE = frozenset({Outcome.ANSWER, Outcome.NO_DATA, Outcome.NXDOMAIN})
+
+_RCODES = {
+    wire.NXDOMAIN: Outcome.NXDOMAIN,
+    wire.SERVFAIL: Outcome.SERVFAIL,
+    wire.REFUSED: Outcome.REFUSED,
+}
+_RCODE_NAMES = {wire.FORMERR: "FORMERR", wire.NOTIMP: "NOTIMP", wire.BADVERS: "BADVERS"}
+_NO_EDNS = frozenset(_RCODE_NAMES)
+"""What servers that do not know EDNS may answer to it (RFC 6891, 7)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of one question, put to as many servers as it took.
+
+    Attributes:
+        attempts: Every exchange, in order; the last one gave the outcome.
+        message: The answer; None if no server gave one that can be used.
+    """
+
+    attempts: tuple[Attempt, ...]
+    message: wire.Message | None
+
+    @property
+    def outcome(self) -> Outcome:
+        return self.attempts[-1].outcome
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the answer was cut, and no transport gave a whole one."""
+        return self.message is not None and self.message.truncated
+
+
+class Resolver:
+    """Asks name servers; in turn, until one of them answers.
+
+    It remembers which server answered last and asks that one first, keeps one TCP connection a
+    server, and belongs to one event loop. Close it with `aclose` or ``async with``.
+
+    Args:
+        nameservers: In order of preference; at least one.
+    """
+
+    def __init__(self, nameservers: Sequence[Endpoint]) -> None:
+        if not nameservers:
+            raise ValueError("a resolver needs a name server")
+        self.nameservers = tuple(nameservers)
+        self._first = 0
+        self._connections: dict[Endpoint, TcpConnection] = {}
+        self._connecting: dict[Endpoint, asyncio.Lock] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the kept connections. What is being asked fails over to nothing and ends."""
+        connections = list(self._connections.values())
+        self._connections.clear()
+        for connection in connections:
+            connection.abort()
+        for connection in connections:
+            await connection.aclose()
+
+    async def ask(self, name: bytes, rtype: int, *, deadline: float, tcp: bool = False) -> Reply:
+        """Ask until a server answers, all have failed, or the deadline is reached.
+
+        NXDOMAIN and no data are answers. A server that fails in any way is followed by the next
+        one; as long as any of them just keeps silent they are asked again, with doubled patience.
+        An answer that was cut over UDP is asked for over TCP, and returned as it was if that fails.
+
+        Args:
+            name: In wire form.
+            rtype: The record type's number.
+            deadline: In the event loop's time.
+            tcp: Ask over TCP at once; UDP then serves only where TCP fails.
+        """
+        ask = _Ask(self, name, rtype, deadline, tcp)
+        return await ask.run()
+
+    async def ask_many(
+        self,
+        questions: Sequence[tuple[bytes, int]],
+        *,
+        deadline: float,
+        tcp: bool = False,
+        at_once: int = 64,
+    ) -> list[Reply]:
+        """`ask` each of them, so many at a time; the replies stand in the questions' order."""
+        slots = asyncio.Semaphore(at_once)
+
+        async def one(name: bytes, rtype: int) -> Reply:
+            async with slots:
+                return await self.ask(name, rtype, deadline=deadline, tcp=tcp)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(name, rtype)) for name, rtype in questions]
+        return [task.result() for task in tasks]
+
+    def prefer(self, index: int) -> None:
+        """Ask this server first from now on."""
+        self._first = index
+
+    def order(self) -> list[int]:
+        """The servers' indices in the order in which to ask them."""
+        count = len(self.nameservers)
+        return [(self._first + step) % count for step in range(count)]
+
+    async def _connection(self, server: Endpoint) -> TcpConnection:
+        """The kept connection, or a new one; one caller connects, the others wait for it."""
+        lock = self._connecting.setdefault(server, asyncio.Lock())
+        async with lock:
+            connection = self._connections.get(server)
+            if connection is None or connection.closed:
+                connection = await TcpConnection.open(server)
+                self._connections[server] = connection
+            return connection
+
+    async def exchange_tcp(self, server: Endpoint, question: bytes, judge: _Judge) -> wire.Message:
+        connection = await self._connection(server)
+        reused = connection.used
+        try:
+            return await connection.exchange(question, judge)
+        except ConnectionError:
+            if not reused:
+                raise
+        # A server closes idle connections when it likes (RFC 7766, 6.2.3): once more, on a new one.
+        if self._connections.get(server) is connection:
+            del self._connections[server]
+        return await (await self._connection(server)).exchange(question, judge)
+
+
+class _Ask:
+    """One question on its way round the servers."""
+
+    def __init__(
+        self, resolver: Resolver, name: bytes, rtype: int, deadline: float, tcp: bool
+    ) -> None:
+        self.resolver = resolver
+        self.name = name
+        self.rtype = rtype
+        self.deadline = deadline
+        self.tcp = tcp
+        self.attempts: list[Attempt] = []
+        self.cut: tuple[Attempt, wire.Message] | None = None
+        """The best there is if no server gives the whole answer."""
+
+    async def run(self) -> Reply:
+        resolver = self.resolver
+        now = asyncio.get_running_loop().time
+        patience = FIRST_PATIENCE
+        while True:
+            silent = False
+            for index in resolver.order():
+                message = await self._ask_server(resolver.nameservers[index], patience)
+                if message is not None:
+                    resolver.prefer(index)
+                    return Reply(tuple(self.attempts), message)
+                silent = silent or self.attempts[-1].outcome is Outcome.TIMEOUT
+                if now() >= self.deadline:
+                    return self._give_up()
+            if not silent or self.cut is not None:
+                return self._give_up()
+            patience *= 2
+
+    def _give_up(self) -> Reply:
+        if self.cut is None:
+            return Reply(tuple(self.attempts), None)
+        attempt, message = self.cut
+        return Reply((*self.attempts, attempt), message)
+
+    async def _ask_server(self, server: Endpoint, patience: float) -> wire.Message | None:
+        """The server's whole answer over either transport; None if it gives none."""
+        if self.tcp or self.cut is not None:
+            message = await self._attempt(server, "tcp", patience)
+            no_tcp = self.attempts[-1].outcome in (Outcome.UNREACHABLE, Outcome.TIMEOUT)
+            if self.cut is not None or not no_tcp:
+                return message
+        message = await self._attempt(server, "udp", patience)
+        if message is None or not message.truncated:
+            return message
+        self.cut = (self.attempts[-1], message)
+        if self.tcp:
+            return None
+        return await self._attempt(server, "tcp", patience)
+
+    async def _attempt(
+        self, server: Endpoint, transport: str, patience: float
+    ) -> wire.Message | None:
+        """One exchange, noted among the attempts; None if it gave no usable answer."""
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        message: wire.Message | None = None
+        judge = _Judge(self.name, self.rtype)
+        try:
+            async with asyncio.timeout_at(min(self.deadline, start + patience)):
+                message = await self._exchange(server, transport, judge)
+                outcome, detail = _outcome(message, self.rtype)
+        except TimeoutError:
+            outcome, detail = Outcome.TIMEOUT, ""
+            if judge.strays:
+                outcome = Outcome.MALFORMED
+                detail = f"{judge.strays} datagrams that are no reply to the question"
+        except wire.MalformedMessage as error:
+            outcome, detail = Outcome.MALFORMED, str(error)
+        except OSError as error:
+            outcome, detail = Outcome.UNREACHABLE, (error.strerror or str(error)).lower()
+        self.attempts.append(
+            Attempt(
+                server=str(server),
+                transport=transport,
+                name=wire.name_to_text(self.name) + ".",
+                type=wire.TYPE_NAMES.get(self.rtype, f"TYPE{self.rtype}"),
+                outcome=outcome,
+                seconds=loop.time() - start,
+                detail=detail,
+            )
+        )
+        return message if outcome in _USABLE else None
+
+    async def _exchange(self, server: Endpoint, transport: str, judge: _Judge) -> wire.Message:
+        message = await self._send(server, transport, wire.query(0, self.name, self.rtype), judge)
+        if message.rcode in _NO_EDNS:
+            plain = wire.query(0, self.name, self.rtype, payload=None)
+            message = await self._send(server, transport, plain, judge)
+        return message
+
+    async def _send(
+        self, server: Endpoint, transport: str, question: bytes, judge: _Judge
+    ) -> wire.Message:
+        if transport == "tcp":
+            return await self.resolver.exchange_tcp(server, question, judge)
+        return await exchange_udp(server, question, judge)
+
+
+class _Judge:
+    """Reads the replies to one question, and counts what is none."""
+
+    def __init__(self, name: bytes, rtype: int) -> None:
+        self.question = (wire.Question(name, rtype, wire.IN),)
+        self.strays = 0
+
+    def __call__(self, question: bytes, reply: bytes) -> wire.Message | None:
+        if not wire.answers_to(reply, question):
+            self.strays += 1
+            return None
+        message = wire.read(reply)
+        # A server that cannot read EDNS, or will not, may leave the question out.
+        unread = not message.questions and message.rcode in _NO_EDNS
+        if message.questions != self.question and not unread:
+            self.strays += 1
+            return None
+        return message
+
+
+def _outcome(message: wire.Message, rtype: int) -> tuple[Outcome, str]:
+    if message.rcode != wire.NOERROR:
+        outcome = _RCODES.get(message.rcode, Outcome.ERROR)
+        if outcome is not Outcome.ERROR:
+            return outcome, ""
+        return outcome, _RCODE_NAMES.get(message.rcode, f"RCODE{message.rcode}")
+    wanted = _RECORDS[rtype]
+    found = any(type(record) is wanted for record in message.answers)
+    return (Outcome.ANSWER if found or message.truncated else Outcome.NO_DATA), ""
+
+
+_RECORDS: dict[int, type[wire.Record]] = {
+    wire.A: wire.Address,
+    wire.AAAA: wire.Address,
+    wire.SRV: wire.Srv,
+    wire.PTR: wire.Pointer,
+    wire.SOA: wire.Soa,
+}

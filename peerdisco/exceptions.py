@@ -1,0 +1,234 @@
+"""The errors, and nothing else.
+
+Every error keeps its facts as attributes and words itself in ``__str__`` as one
+line: what was tried, what came back, what to do.
+
+```text
+DiscoveryError
+├── ConfigurationError   (also a ValueError)    you erred: a name or an option
+├── IdentityError                               who this pod is cannot be told
+├── ServiceNotFound                             DNS says that the name does not exist
+├── ResolverUnavailable                         no name server gave a usable answer
+│   └── ResolveTimeout   (also a TimeoutError)  the time was up before one did
+├── IncompleteAnswer                            the list may lack pods
+├── AmbiguousPrimary                            several pods have the ordinal
+└── NotReady             (also a TimeoutError)  the required peers did not come in time
+```
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .model import Attempt, Peer, Snapshot
+
+__all__ = [
+    "AmbiguousPrimary",
+    "ConfigurationError",
+    "DiscoveryError",
+    "IdentityError",
+    "IncompleteAnswer",
+    "NotReady",
+    "ResolveTimeout",
+    "ResolverUnavailable",
+    "ServiceNotFound",
+]
+
+
+class DiscoveryError(Exception):
+    """The base of every error that this package raises on purpose."""
+
+
+class ConfigurationError(DiscoveryError, ValueError):
+    """A name, a variable or an option has a value that cannot be used.
+
+    Attributes:
+        what: The name of the thing, as the user knows it (``service``, ``PEERDISCO_NAMESERVERS``).
+        given: The value as it was given.
+        expected: What would have been right.
+    """
+
+    def __init__(self, what: str, given: object, expected: str) -> None:
+        super().__init__(what, given, expected)
+        self.what = what
+        self.given = given
+        self.expected = expected
+
+    def __str__(self) -> str:
+        return f"{self.what}: got {self.given!r}, expected {self.expected}"
+
+
+class IdentityError(DiscoveryError):
+    """A fact about this pod is needed and nothing on the machine tells it.
+
+    Attributes:
+        missing: The fact: ``pod name``, ``namespace``, ``cluster domain`` or ``service``.
+        looked_at: Where it was looked for, and what was found there.
+        advice: How to supply it.
+    """
+
+    def __init__(self, missing: str, looked_at: tuple[str, ...], advice: str) -> None:
+        super().__init__(missing, looked_at, advice)
+        self.missing = missing
+        self.looked_at = looked_at
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return (
+            f"the {self.missing} is not known (looked at: {'; '.join(self.looked_at)}); "
+            f"{self.advice}"
+        )
+
+
+class ServiceNotFound(DiscoveryError):
+    """A name server answered NXDOMAIN for the service.
+
+    DNS answers the same for a service that does not exist and for one of which no pod is ready
+    (Kubernetes DNS specification 2.4.1), so this is an answer and not a failure: ``snapshot``
+    holds it, with no peers in it.
+
+    Attributes:
+        service: The fully qualified name that was asked for.
+        attempt: The exchange that gave the answer.
+        snapshot: The empty membership, as it was answered.
+    """
+
+    def __init__(self, service: str, attempt: Attempt | None, snapshot: Snapshot) -> None:
+        super().__init__(service, attempt, snapshot)
+        self.service = service
+        self.attempt = attempt
+        self.snapshot = snapshot
+
+    @property
+    def port_name(self) -> str | None:
+        """The port name that was asked for (``_NAME._PROTOCOL.SERVICE``); None if none was."""
+        if self.attempt is None or not self.attempt.name.startswith("_"):
+            return None
+        return self.attempt.name.partition(".")[0][1:]
+
+    def __str__(self) -> str:
+        told = "NXDOMAIN" if self.attempt is None else str(self.attempt)
+        port = f", it has no port named {self.port_name!r}" if self.port_name else ""
+        return (
+            f"{self.service}: {told}: there is no such service{port}, or none of its pods "
+            "is ready; check the name and the namespace, or list pods before they are ready with "
+            "publishNotReadyAddresses: true in the headless service"
+        )
+
+
+class ResolverUnavailable(DiscoveryError):
+    """No name server gave an answer that can be used; the membership is not known.
+
+    Attributes:
+        name: The name that was asked for.
+        attempts: Every exchange that was tried, in order.
+    """
+
+    def __init__(self, name: str, attempts: tuple[Attempt, ...]) -> None:
+        super().__init__(name, attempts)
+        self.name = name
+        self.attempts = attempts
+
+    def __str__(self) -> str:
+        return f"{self.name}: no name server answered{self._tried()}; {self._advice()}"
+
+    def _tried(self) -> str:
+        if not self.attempts:
+            return ""
+        last = {attempt.server: attempt for attempt in self.attempts}
+        more = f" after {len(self.attempts)} attempts" if len(self.attempts) > len(last) else ""
+        return f"{more}: " + ", ".join(str(attempt) for attempt in last.values())
+
+    def _advice(self) -> str:
+        return (
+            "check that the cluster DNS runs and is reachable from here "
+            "(--nameserver IP[:PORT] or PEERDISCO_NAMESERVERS chooses another)"
+        )
+
+
+class ResolveTimeout(ResolverUnavailable, TimeoutError):
+    """The time was up before a name server answered; the membership is not known.
+
+    Attributes:
+        timeout: The time that was given, in seconds.
+    """
+
+    def __init__(self, name: str, attempts: tuple[Attempt, ...], timeout: float) -> None:
+        super().__init__(name, attempts)
+        self.args = (name, attempts, timeout)
+        self.timeout = timeout
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: no answer within {self.timeout:g} s{self._tried()}; {self._advice()}, "
+            "or give it longer (--timeout)"
+        )
+
+
+class IncompleteAnswer(DiscoveryError):
+    """The whole list was required, and what DNS gave may lack pods.
+
+    Attributes:
+        service: The fully qualified name that was asked for.
+        reason: Why the list may lack pods.
+        snapshot: What was seen.
+    """
+
+    def __init__(self, service: str, reason: str, snapshot: Snapshot) -> None:
+        super().__init__(service, reason, snapshot)
+        self.service = service
+        self.reason = reason
+        self.snapshot = snapshot
+
+    def __str__(self) -> str:
+        return f"{self.service}: the list may lack pods: {self.reason}"
+
+
+class AmbiguousPrimary(DiscoveryError):
+    """Several StatefulSets stand behind the service, and nothing says which one counts.
+
+    Attributes:
+        ordinal: The ordinal that was looked for.
+        candidates: The peers that have it now.
+        statefulsets: The StatefulSets that were seen.
+    """
+
+    def __init__(
+        self, ordinal: int, candidates: tuple[Peer, ...], statefulsets: tuple[str, ...]
+    ) -> None:
+        super().__init__(ordinal, candidates, statefulsets)
+        self.ordinal = ordinal
+        self.candidates = candidates
+        self.statefulsets = statefulsets
+
+    def __str__(self) -> str:
+        names = ", ".join(peer.name for peer in self.candidates) or "none at the moment"
+        return (
+            f"ordinal {self.ordinal} is ambiguous ({names}): the service has pods of the "
+            f"StatefulSets {', '.join(self.statefulsets)}; choose one "
+            "(statefulset=, --statefulset or PEERDISCO_STATEFULSET)"
+        )
+
+
+class NotReady(DiscoveryError, TimeoutError):
+    """The required peers were not there before the time was up.
+
+    Attributes:
+        required: What was waited for, in words.
+        timeout: The time that was given, in seconds.
+        snapshot: The membership at the end; None if there was no answer at all.
+    """
+
+    def __init__(self, required: str, timeout: float, snapshot: Snapshot | None) -> None:
+        super().__init__(required, timeout, snapshot)
+        self.required = required
+        self.timeout = timeout
+        self.snapshot = snapshot
+
+    def __str__(self) -> str:
+        if self.snapshot is None:
+            there = "no answer at all"
+        else:
+            there = ", ".join(peer.name for peer in self.snapshot) or "no peers"
+        return f"waited {self.timeout:g} s for {self.required}; there was: {there}"

@@ -1,0 +1,345 @@
+"""Who am I, and whom do I ask: the environment, and the files that the kubelet writes.
+
+For each fact an explicit argument wins over a variable, and a variable over what is detected.
+`read_surroundings` is the one place that looks at the machine; what follows from it is pure.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from .exceptions import ConfigurationError, IdentityError
+from .model import Identity
+from .names import (
+    Endpoint,
+    ServiceName,
+    cluster_of_search_domains,
+    is_pod_name,
+    ordinal_of,
+    parse_domain,
+    parse_nameserver,
+    parse_namespace,
+    parse_service,
+)
+from .resolv_conf import ResolvConf, parse_resolv_conf
+
+__all__ = ["Surroundings", "local_identity", "read_surroundings"]
+
+RESOLV_CONF = "/etc/resolv.conf"
+HOSTS = "/etc/hosts"
+NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+_KUBELET_HOSTS = "# Kubernetes-managed hosts file"
+_HOST_NETWORK = "(host network)"
+"""How the kubelet heads ``/etc/hosts`` (pkg/kubelet/kubelet_pods.go)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a process can see of where it runs.
+
+    Attributes:
+        environ: The environment variables.
+        hostname: The kernel's, as it is.
+        resolv_conf: ``/etc/resolv.conf``; empty if there is none.
+        hosts: The lines of ``/etc/hosts``; empty if there is none.
+        service_account_namespace: What the service account's volume says; None without one.
+    """
+
+    environ: Mapping[str, str] = field(default_factory=dict)
+    hostname: str = ""
+    resolv_conf: ResolvConf = ResolvConf()  # noqa: RUF009 - immutable
+    hosts: tuple[str, ...] = ()
+    service_account_namespace: str | None = None
+
+    def variable(self, name: str) -> str | None:
+        """A variable's value; None if it is not set or, as Kubernetes may leave it, empty."""
+        return self.environ.get(name, "").strip() or None
+
+    @property
+    def cluster(self) -> tuple[str, str] | None:
+        """The namespace and the cluster domain in the search list; None without them."""
+        return cluster_of_search_domains(self.resolv_conf.search)
+
+    @property
+    def host_network(self) -> bool:
+        """Whether the pod shares its node's network, so that its host name is the node's."""
+        return bool(self.hosts) and (
+            self.hosts[0].startswith(_KUBELET_HOSTS) and _HOST_NETWORK in self.hosts[0]
+        )
+
+    @property
+    def in_pod(self) -> bool:
+        """Whether anything shows that this is a pod of a cluster."""
+        return (
+            "KUBERNETES_SERVICE_HOST" in self.environ
+            or self.service_account_namespace is not None
+            or self.cluster is not None
+            or (bool(self.hosts) and self.hosts[0].startswith(_KUBELET_HOSTS))
+        )
+
+    def own_hosts(self, pod_name: str) -> list[tuple[str, list[str]]]:
+        """The address and the names of each hosts line that names this pod."""
+        lines = []
+        for line in self.hosts:
+            address, *names = line.partition("#")[0].split() or [""]
+            if any(name.partition(".")[0].lower() == pod_name for name in names):
+                lines.append((address, [name.lower() for name in names]))
+        return lines
+
+
+def read_surroundings(
+    *,
+    environ: Mapping[str, str] | None = None,
+    resolv_conf: str = RESOLV_CONF,
+    hosts: str = HOSTS,
+    namespace_file: str = NAMESPACE_FILE,
+) -> Surroundings:
+    """Look at the machine once. A file that is not there, or not to be read, tells nothing."""
+    namespace = _read(namespace_file).strip()
+    return Surroundings(
+        environ=dict(os.environ if environ is None else environ),
+        hostname=socket.gethostname(),
+        resolv_conf=parse_resolv_conf(_read(resolv_conf)),
+        hosts=tuple(_read(hosts).splitlines()),
+        service_account_namespace=namespace or None,
+    )
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - no pathlib at start-up
+            return file.read()
+    except OSError:
+        return ""
+
+
+def local_identity(
+    *,
+    pod_name: str | None = None,
+    namespace: str | None = None,
+    service: str | None = None,
+    cluster_domain: str | None = None,
+    surroundings: Surroundings | None = None,
+) -> Identity:
+    """Who this pod is.
+
+    Each fact from the first that tells it:
+
+    - pod name: ``POD_NAME``; the host name up to its first dot, since StatefulSet pods have their
+      name as host name (not where it is the node's, with ``hostNetwork``, and not outside a pod);
+    - namespace: ``POD_NAMESPACE``; the search list in ``/etc/resolv.conf``; the service account;
+    - cluster domain: ``PEERDISCO_CLUSTER_DOMAIN``; the search list;
+    - service: ``PEERDISCO_SERVICE``; what the kubelet wrote for this pod into ``/etc/hosts``;
+    - addresses: ``POD_IPS`` or ``POD_IP``; those in ``/etc/hosts``.
+
+    Args:
+        pod_name: Wins over everything else; so do the others for their facts.
+        namespace: See above.
+        service: The governing service: its name, or the fully qualified one.
+        cluster_domain: See above.
+        surroundings: What to conclude from; None looks at the machine.
+
+    Raises:
+        IdentityError: The pod's name or its namespace is not known.
+        ConfigurationError: An argument or a variable has a value that cannot be right.
+    """
+    around = read_surroundings() if surroundings is None else surroundings
+    name = _pod_name(pod_name, around)
+    own_hosts = around.own_hosts(name)
+    hosts_name = _name_in_hosts(name, own_hosts)
+    space = find_namespace(namespace, around)
+    domain = find_cluster_domain(cluster_domain, around)
+    if hosts_name is not None:
+        space, domain = space or hosts_name.namespace, domain or hosts_name.cluster_domain
+    if space is None:
+        raise IdentityError(
+            "namespace",
+            ("POD_NAMESPACE", f"the search list of {RESOLV_CONF}", NAMESPACE_FILE),
+            "set POD_NAMESPACE from the downward API (fieldRef: metadata.namespace), or give "
+            "namespace= or --namespace",
+        )
+    given = service or around.variable("PEERDISCO_SERVICE")
+    service_name, hostname = _hostname(
+        name, given, space, domain, "service" if service else "PEERDISCO_SERVICE"
+    )
+    if hosts_name is not None:
+        service_name = service_name or hosts_name.name
+        hostname = f"{name}.{hosts_name.fqdn}"
+    statefulset, ordinal = ordinal_of(name) or (None, None)
+    return Identity(
+        pod_name=name,
+        namespace=space,
+        ordinal=ordinal,
+        statefulset=statefulset,
+        service=service_name,
+        cluster_domain=domain,
+        hostname=hostname,
+        addresses=_addresses(around, own_hosts),
+    )
+
+
+def find_namespace(given: str | None, around: Surroundings) -> str | None:
+    """The namespace to look in; None if nothing tells it."""
+    if given:
+        return parse_namespace(given)
+    variable = around.variable("POD_NAMESPACE")
+    if variable:
+        return parse_namespace(variable, "POD_NAMESPACE")
+    return around.cluster[0] if around.cluster else around.service_account_namespace
+
+
+def find_cluster_domain(given: str | None, around: Surroundings) -> str | None:
+    """The cluster's domain; None if nothing tells it."""
+    if given:
+        return parse_domain(given)
+    variable = around.variable("PEERDISCO_CLUSTER_DOMAIN")
+    if variable:
+        return parse_domain(variable, "PEERDISCO_CLUSTER_DOMAIN")
+    return around.cluster[1] if around.cluster else None
+
+
+def find_nameservers(given: Sequence[str], around: Surroundings) -> tuple[Endpoint, ...]:
+    """The name servers to ask.
+
+    Raises:
+        ConfigurationError: One of them is not an address.
+        IdentityError: Nothing tells any.
+    """
+    if given:
+        return tuple(parse_nameserver(text) for text in given)
+    variable = around.variable("PEERDISCO_NAMESERVERS")
+    if variable:
+        return tuple(
+            parse_nameserver(text, "PEERDISCO_NAMESERVERS") for text in variable.split(",")
+        )
+    if around.resolv_conf.nameservers:
+        return around.resolv_conf.nameservers
+    raise IdentityError(
+        "name server",
+        ("PEERDISCO_NAMESERVERS", RESOLV_CONF),
+        "give one: nameservers=, --nameserver IP[:PORT] or PEERDISCO_NAMESERVERS",
+    )
+
+
+def find_service(
+    given: str | None, namespace: str | None, cluster_domain: str | None, around: Surroundings
+) -> ServiceName:
+    """The service to discover: the one given, else ``PEERDISCO_SERVICE``, else the pod's own.
+
+    Raises:
+        ConfigurationError: It is no service's name.
+        IdentityError: A part of the name is needed and nothing tells it.
+    """
+    text = given if given is not None else around.variable("PEERDISCO_SERVICE")
+    if text is None:
+        try:
+            text = local_identity(
+                namespace=namespace, cluster_domain=cluster_domain, surroundings=around
+            ).service
+        except IdentityError:
+            text = None
+    if text is None:
+        raise IdentityError(
+            "service",
+            ("PEERDISCO_SERVICE", f"this pod's line in {HOSTS}"),
+            "name the headless service: peerdisco peers SERVICE, or PEERDISCO_SERVICE",
+        )
+    return parse_service(
+        text,
+        namespace=parse_namespace(namespace) if namespace else None,
+        cluster_domain=parse_domain(cluster_domain) if cluster_domain else None,
+        default_namespace=find_namespace(None, around),
+        default_cluster_domain=find_cluster_domain(None, around),
+        what="service" if given is not None else "PEERDISCO_SERVICE",
+    )
+
+
+def _pod_name(given: str | None, around: Surroundings) -> str:
+    for what, text in (("pod name", given), ("POD_NAME", around.variable("POD_NAME"))):
+        if text:
+            name = text.lower()
+            if not is_pod_name(name):
+                raise ConfigurationError(what, text, "a pod's name, such as 'mysql-0'")
+            return name
+    label = around.hostname.partition(".")[0].lower()
+    if not around.in_pod:
+        found = "which is this machine's, since nothing here shows a pod"
+    elif around.host_network:
+        found = "which is the node's, since the pod has hostNetwork"
+    elif not is_pod_name(label):
+        found = "which is no pod's name"
+    else:
+        return label
+    raise IdentityError(
+        "pod name",
+        ("POD_NAME", f"the host name {around.hostname!r}, {found}"),
+        "set POD_NAME from the downward API (fieldRef: metadata.name), or give pod_name=; outside "
+        "a pod there is no identity",
+    )
+
+
+def _name_in_hosts(pod_name: str, own_hosts: list[tuple[str, list[str]]]) -> ServiceName | None:
+    """The service that the kubelet wrote behind the pod's name: ``IP POD.SERVICE.NS.svc.DOMAIN``.
+
+    It stands there for pods with a subdomain, as StatefulSet pods have
+    (pkg/kubelet/kubelet_pods.go).
+    """
+    for _, names in own_hosts:
+        for name in names:
+            first, _, rest = name.partition(".")
+            if first == pod_name and rest.count(".") > 2 and rest.split(".")[2] == "svc":
+                return parse_service(rest, what=HOSTS)
+    return None
+
+
+def _hostname(
+    pod_name: str, service: str | None, space: str, domain: str | None, what: str
+) -> tuple[str | None, str | None]:
+    """The service's name and the pod's host name in it, as far as they follow from these.
+
+    A service in another namespace does not govern this pod.
+    """
+    if service is None:
+        return None, None
+    try:
+        named = parse_service(
+            service, default_namespace=space, default_cluster_domain=domain, what=what
+        )
+    except IdentityError:
+        return service.partition(".")[0].lower(), None
+    return named.name, f"{pod_name}.{named.fqdn}" if named.namespace == space else None
+
+
+def _addresses(
+    around: Surroundings, own_hosts: list[tuple[str, list[str]]]
+) -> tuple[IPv4Address | IPv6Address, ...]:
+    for variable in ("POD_IPS", "POD_IP"):
+        text = around.variable(variable)
+        if text is None:
+            continue
+        try:
+            return _in_order(ip_address(part.strip()) for part in text.split(","))
+        except ValueError:
+            raise ConfigurationError(variable, text, "the pod's IP addresses") from None
+    if around.host_network:
+        return ()
+    found = []
+    for text, _ in own_hosts:
+        try:
+            address = ip_address(text)
+        except ValueError:
+            continue
+        if not address.is_loopback:
+            found.append(address)
+    return _in_order(found)
+
+
+def _in_order(
+    addresses: Iterable[IPv4Address | IPv6Address],
+) -> tuple[IPv4Address | IPv6Address, ...]:
+    return tuple(sorted(set(addresses), key=lambda address: (address.version, int(address))))

@@ -1,0 +1,395 @@
+"""The values that everything else speaks in: frozen, slotted, and without behaviour that waits.
+
+The way of the data is one direction: a source makes an `Observation`, the observation becomes a
+`Snapshot`, and a snapshot answers every question about the membership.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from .exceptions import AmbiguousPrimary, DiscoveryError, IncompleteAnswer
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from ipaddress import IPv4Address, IPv6Address
+
+__all__ = [
+    "Answered",
+    "Attempt",
+    "Empty",
+    "Failed",
+    "Identity",
+    "Observation",
+    "Outcome",
+    "Peer",
+    "Ports",
+    "PrimaryPolicy",
+    "Snapshot",
+]
+
+
+class Outcome(Enum):
+    """What became of one question to one name server."""
+
+    ANSWER = "answer"
+    """Records of the type that was asked for."""
+    NO_DATA = "no data"
+    """The name exists and has no record of this type (RFC 2308, 2.2)."""
+    NXDOMAIN = "NXDOMAIN"
+    """There is no such name, or no pod behind it is ready (Kubernetes DNS specification 2.4.1)."""
+    SERVFAIL = "SERVFAIL"
+    """The server could not find out; CoreDNS says so until it has seen the Kubernetes API."""
+    REFUSED = "REFUSED"
+    """The server does not serve this zone, or not to us."""
+    ERROR = "error"
+    """Any other response code; the attempt's detail names it."""
+    TIMEOUT = "timeout"
+    """Nothing came in time."""
+    MALFORMED = "malformed"
+    """Something came that is no DNS answer to the question."""
+    UNREACHABLE = "unreachable"
+    """The operating system refused the exchange (connection refused, no route)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One question put to one name server: what a failure is explained with.
+
+    Attributes:
+        server: ``address:port``.
+        transport: ``udp`` or ``tcp``.
+        name: The name that was asked for, fully qualified, with its trailing dot.
+        type: The record type (``SRV``, ``A``, ``AAAA``, ``PTR``).
+        outcome: What became of it.
+        seconds: How long it took.
+        detail: What the outcome alone does not say; empty if there is nothing to add.
+    """
+
+    server: str
+    transport: str
+    name: str
+    type: str
+    outcome: Outcome
+    seconds: float
+    detail: str = ""
+
+    def __str__(self) -> str:
+        detail = f", {self.detail}" if self.detail else ""
+        return (
+            f"{self.outcome.value} from {self.server} for {self.type} {self.name} "
+            f"over {self.transport} after {self.seconds:.3f} s{detail}"
+        )
+
+
+class Ports(Mapping[str, int]):
+    """The ports of a peer: name to number, immutable and hashable.
+
+    A port without a name, or one whose name DNS did not tell, stands under ``""``.
+    Where DNS told several numbers and no names (SRV of the bare service name), each stands under
+    its own number as text; a Kubernetes port name holds a letter, so the two cannot be confused.
+    Ports that are not known (DNS said 0, or the service declares none) are not in it.
+    """
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self, numbers: Mapping[str, int] | Iterable[tuple[str, int]] = ()) -> None:
+        self._numbers = dict(numbers)
+
+    @classmethod
+    def of_numbers(cls, numbers: Iterable[int], name: str = "") -> Ports:
+        """The ports of a peer of which only the numbers, and at most one name, are known."""
+        known = sorted({number for number in numbers if number})
+        if len(known) == 1:
+            return cls({name: known[0]})
+        return cls({str(number): number for number in known})
+
+    def __getitem__(self, name: str) -> int:
+        return self._numbers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._numbers.items()))
+
+    def __repr__(self) -> str:
+        return f"Ports({self._numbers!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One pod behind the service.
+
+    Attributes:
+        name: The pod's name (``mysql-0``). Where DNS tells no host name it is the address with
+            dashes (``10-244-0-3``), as CoreDNS writes it.
+        ordinal: Its number in the StatefulSet; None if the name has none.
+        statefulset: The StatefulSet's name (``mysql``); None if the name has no ordinal.
+        hostname: The fully qualified name without the trailing dot.
+        addresses: IPv4 first, then by number; empty if the addresses are not known.
+        ports: Port name, or ``""``, to number; see `Ports`.
+        ready: Whether the pod is Ready; None where the source cannot tell. DNS cannot: with
+            ``publishNotReadyAddresses`` it lists pods that are not ready too.
+    """
+
+    name: str
+    ordinal: int | None
+    statefulset: str | None
+    hostname: str
+    addresses: tuple[IPv4Address | IPv6Address, ...] = ()
+    ports: Ports = Ports()  # noqa: RUF009 - immutable
+    ready: bool | None = None
+
+    @property
+    def address(self) -> IPv4Address | IPv6Address | None:
+        """The first address; None if none is known."""
+        return self.addresses[0] if self.addresses else None
+
+    @property
+    def port(self) -> int | None:
+        """The peer's one port; None if it has none or several (then choose from `ports`)."""
+        return next(iter(self.ports.values())) if len(self.ports) == 1 else None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _position(peer: Peer) -> tuple[bool, int, str]:
+    """The one total order: by ordinal, then by name; peers without an ordinal come last."""
+    return (peer.ordinal is None, peer.ordinal or 0, peer.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this pod is.
+
+    Attributes:
+        pod_name: The pod's name.
+        namespace: Its namespace.
+        ordinal: Its number in the StatefulSet; None if the name has none.
+        statefulset: The StatefulSet's name; None if the name has no ordinal.
+        service: The governing service's name, ``spec.serviceName``; None if not known.
+        cluster_domain: The cluster's DNS domain (``cluster.local``); None if not known.
+        hostname: The fully qualified name under which the peers find this pod, without the
+            trailing dot; None unless service and cluster domain are known.
+        addresses: The pod's own addresses, IPv4 first; empty if not known.
+    """
+
+    pod_name: str
+    namespace: str
+    ordinal: int | None = None
+    statefulset: str | None = None
+    service: str | None = None
+    cluster_domain: str | None = None
+    hostname: str | None = None
+    addresses: tuple[IPv4Address | IPv6Address, ...] = ()
+
+
+PrimaryPolicy = Callable[["Snapshot"], "Peer | None"]
+"""Picks the primary of a membership; None where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The membership at one moment: iterable, sized, ``in`` by name.
+
+    Attributes:
+        service: The service's fully qualified name without the trailing dot.
+        peers: In one total order: by ordinal, then by name; those without an ordinal last.
+        statefulset: The StatefulSet whose ordinals count; None if there is only one, or none was
+            chosen.
+        first_ordinal: ``spec.ordinals.start`` of that StatefulSet: where `missing` begins, and the
+            ordinal of the primary unless a policy says otherwise.
+        observed_at: When the source answered (UTC); None before its first answer.
+        age: Seconds between that answer and the moment this snapshot was handed out.
+        incomplete_reason: Why the list may lack pods or addresses; None if it is the whole list.
+        last_error: Why the newest look failed; None if it did not.
+        identity: Who this pod is; None if not known.
+        policy: Picks the primary; None for the peer of `first_ordinal`.
+    """
+
+    service: str
+    peers: tuple[Peer, ...] = ()
+    statefulset: str | None = None
+    first_ordinal: int = 0
+    observed_at: datetime | None = field(default=None, compare=False)
+    age: float = field(default=0.0, compare=False)
+    incomplete_reason: str | None = None
+    last_error: DiscoveryError | None = field(default=None, compare=False)
+    identity: Identity | None = field(default=None, repr=False)
+    policy: PrimaryPolicy | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "peers", tuple(sorted(self.peers, key=_position)))
+
+    def __iter__(self) -> Iterator[Peer]:
+        return iter(self.peers)
+
+    def __len__(self) -> int:
+        return len(self.peers)
+
+    def __contains__(self, name: object) -> bool:
+        return any(peer.name == name or peer == name for peer in self.peers)
+
+    @property
+    def complete(self) -> bool:
+        """Whether this is the whole list; see `incomplete_reason`."""
+        return self.incomplete_reason is None
+
+    @property
+    def stale(self) -> bool:
+        """Whether the newest look failed, so that this is what an earlier one saw."""
+        return self.last_error is not None
+
+    @property
+    def members(self) -> tuple[Peer, ...]:
+        """The peers whose ordinals count: those of `statefulset`, or of the only one there is.
+
+        Raises:
+            AmbiguousPrimary: Several StatefulSets stand behind the service and none was chosen.
+        """
+        members = tuple(peer for peer in self.peers if peer.ordinal is not None)
+        if self.statefulset is not None:
+            return tuple(peer for peer in members if peer.statefulset == self.statefulset)
+        seen = {peer.statefulset for peer in members if peer.statefulset is not None}
+        if len(seen) > 1:
+            first = tuple(peer for peer in members if peer.ordinal == self.first_ordinal)
+            raise AmbiguousPrimary(self.first_ordinal, first, tuple(sorted(seen)))
+        return members
+
+    @property
+    def primary(self) -> Peer | None:
+        """The peer that the policy picks; by default the one of `first_ordinal`.
+
+        None while it is absent: no other peer takes its place. In an incomplete snapshot None may
+        also mean that the answer was cut before it.
+
+        Raises:
+            AmbiguousPrimary: Several StatefulSets stand behind the service and none was chosen.
+        """
+        if self.policy is not None:
+            return self.policy(self)
+        return self.by_ordinal(self.first_ordinal)
+
+    @property
+    def local(self) -> Peer | None:
+        """This pod among the peers; None if it is not listed or not known who it is.
+
+        A pod that is not ready is not listed, unless the service publishes not-ready addresses.
+        """
+        me = self.identity
+        if me is None:
+            return None
+        namespace = f".{me.namespace}."
+        for peer in self.peers:
+            if peer.name == me.pod_name and namespace in peer.hostname:
+                return peer
+        return None
+
+    @property
+    def others(self) -> tuple[Peer, ...]:
+        """The peers without this pod."""
+        local = self.local
+        return tuple(peer for peer in self.peers if peer is not local)
+
+    @property
+    def replicas(self) -> tuple[Peer, ...]:
+        """The peers of the StatefulSet without the primary; all of them while it is absent.
+
+        Raises:
+            AmbiguousPrimary: Several StatefulSets stand behind the service and none was chosen.
+        """
+        primary = self.primary
+        return tuple(peer for peer in self.members if peer is not primary)
+
+    def by_ordinal(self, ordinal: int) -> Peer | None:
+        """The peer with this ordinal; None if it is absent.
+
+        Raises:
+            AmbiguousPrimary: Several StatefulSets stand behind the service and none was chosen;
+                also where only one of them has this ordinal at the moment, since the other's
+                pod may just be away.
+        """
+        for peer in self.members:
+            if peer.ordinal == ordinal:
+                return peer
+        return None
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The holes in the ordinals: from `first_ordinal` up to the highest that is there.
+
+        A hole is an outage: StatefulSets scale down from the highest ordinal, so a missing tail
+        is a scale-down and is not told here.
+
+        Raises:
+            AmbiguousPrimary: Several StatefulSets stand behind the service and none was chosen.
+        """
+        present = {peer.ordinal for peer in self.members}
+        highest = max((ordinal for ordinal in present if ordinal is not None), default=-1)
+        return tuple(n for n in range(self.first_ordinal, highest) if n not in present)
+
+    def require_complete(self) -> Snapshot:
+        """This snapshot, if it is the whole list.
+
+        Raises:
+            IncompleteAnswer: It is not.
+        """
+        if self.incomplete_reason is not None:
+            raise IncompleteAnswer(self.service, self.incomplete_reason, self)
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A look that found peers.
+
+    Attributes:
+        peers: Those it found.
+        ttl: For how many seconds a cache may hold the answer: the smallest TTL in it.
+        incomplete_reason: Why there may be more than these; None if these are all.
+        attempt: The exchange that gave the answer; None if the source does not ask anybody.
+    """
+
+    peers: tuple[Peer, ...]
+    ttl: float = 0.0
+    incomplete_reason: str | None = None
+    attempt: Attempt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """A look that was answered: there is no peer. Not a failure.
+
+    Attributes:
+        outcome: `Outcome.NXDOMAIN` or `Outcome.NO_DATA`.
+        ttl: For how many seconds a cache may hold the answer (RFC 2308, 5: the smaller of the
+            SOA's TTL and its minimum); None if the answer had no SOA.
+        attempt: The exchange that gave the answer; None if the source does not ask anybody.
+    """
+
+    outcome: Outcome
+    ttl: float | None = None
+    attempt: Attempt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A look that was not answered: it says nothing about who is there.
+
+    Attributes:
+        error: What went wrong, with every exchange that was tried.
+    """
+
+    error: DiscoveryError
+
+
+Observation = Answered | Empty | Failed
+"""What one look of a source came to."""

@@ -1,0 +1,77 @@
+"""A list of peers that is given and not looked up: for development and for tests.
+
+``static:mysql-0=127.0.0.1:3306,mysql-1=127.0.0.1:3307`` in ``PEERDISCO_SOURCE`` or ``--source``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from ..exceptions import ConfigurationError
+from ..model import Answered, Observation, Peer, Ports
+from ..names import ServiceName, is_label, ordinal_of, parse_endpoint
+
+__all__ = ["Static", "parse_static"]
+
+
+class Static:
+    """Answers every look with the same peers.
+
+    Args:
+        service: The service's fully qualified name.
+        peers: All of them.
+    """
+
+    def __init__(self, service: str, peers: Iterable[Peer]) -> None:
+        self._service = service
+        self._answer = Answered(tuple(peers))
+
+    @property
+    def service(self) -> str:
+        return self._service
+
+    async def observe(self, *, timeout: float) -> Observation:  # noqa: ARG002 - nothing to wait for
+        """The peers that were given."""
+        return self._answer
+
+    async def aclose(self) -> None:
+        """There is nothing to close."""
+
+
+def parse_static(text: str, service: ServiceName) -> Static:
+    """The source that a text describes.
+
+    Args:
+        text: ``NAME[=ADDRESS[:PORT]]``, several with commas between them; what follows
+            ``static:``. A name that stands twice has two addresses.
+        service: The service that the names are in.
+
+    Raises:
+        ConfigurationError: The text is not of that form.
+    """
+    expected = "static:NAME=IP[:PORT],..., such as 'static:mysql-0=127.0.0.1:3306'"
+    peers: dict[str, Peer] = {}
+    for item in text.split(","):
+        name, equals, address = item.strip().lower().partition("=")
+        if not is_label(name) or (equals and not address):
+            raise ConfigurationError("source", f"static:{text}", expected)
+        statefulset, ordinal = ordinal_of(name) or (None, None)
+        addresses, ports = _endpoint(address)
+        before = peers.get(name)
+        peers[name] = Peer(
+            name=name,
+            ordinal=ordinal,
+            statefulset=statefulset,
+            hostname=f"{name}.{service.fqdn}",
+            addresses=(before.addresses if before else ()) + addresses,
+            ports=ports,
+        )
+    return Static(service.fqdn, peers.values())
+
+
+def _endpoint(text: str) -> tuple[tuple[IPv4Address | IPv6Address, ...], Ports]:
+    if not text:
+        return (), Ports()
+    endpoint = parse_endpoint(text, "source", default_port=0)
+    return (ip_address(endpoint.address),), Ports.of_numbers([endpoint.port])
