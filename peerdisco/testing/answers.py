@@ -1,0 +1,299 @@
+"""What CoreDNS's ``kubernetes`` plugin answers about a cluster: a question in, an answer out.
+
+Pure: no sockets, no clock, and chance is an argument. Names, types and response codes follow
+CoreDNS 1.13 (``plugin/kubernetes``: ``parse.go``, ``kubernetes.go``, ``reverse.go``;
+``plugin/backend_lookup.go``), and its recorded answers are replayed against this in the tests.
+
+Not modelled: services with a cluster IP, ``pod`` records (``pods disabled``), NS records, zone
+transfers, and forwarding: what CoreDNS would forward is REFUSED, or SERVFAIL in a reverse zone, as
+where nothing answers upstream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+from typing import Any, NamedTuple
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import dns.reversename
+from dns.message import Message
+from dns.name import Name
+from dns.rdatatype import RdataType
+from dns.rdtypes.ANY.PTR import PTR
+from dns.rdtypes.ANY.SOA import SOA
+from dns.rdtypes.ANY.TXT import TXT
+from dns.rdtypes.IN.A import A
+from dns.rdtypes.IN.AAAA import AAAA
+from dns.rdtypes.IN.SRV import SRV
+from dns.rrset import RRset
+
+from .state import ClusterState, Endpoint, IPAddress, ServicePort
+
+__all__ = ["Shuffle", "Zone", "reply_to", "shuffled"]
+
+Shuffle = Callable[[list[Any]], None]
+"""Puts a list into another order, in place, as `random.Random.shuffle` does."""
+
+_IN = dns.rdataclass.IN
+_ALWAYS_NAMESPACES = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
+_REVERSE_ZONES = (
+    dns.name.from_text("in-addr.arpa."),
+    dns.name.from_text("ip6.arpa."),
+)
+_ADDRESS_TYPES = {4: RdataType.A, 6: RdataType.AAAA}
+_ECHOED_OPTIONS = frozenset({3, 9, 10, 11, 12})
+"""NSID, EXPIRE, COOKIE, TCP-KEEPALIVE, PADDING: CoreDNS sends them back as they came."""
+_LONGEST_NEGATIVE_TTL = 300
+_MOST_KEPT = 512
+
+
+class _Records(NamedTuple):
+    """What there is under a name: records of the type that was asked for, and their glue."""
+
+    answer: tuple[RRset, ...] = ()
+    additional: tuple[RRset, ...] = ()
+    rcode: dns.rcode.Rcode = dns.rcode.NOERROR
+
+
+_NO_DATA = _Records()
+_NXDOMAIN = _Records(rcode=dns.rcode.NXDOMAIN)
+_SERVFAIL = _Records(rcode=dns.rcode.SERVFAIL)
+_REFUSED = _Records(rcode=dns.rcode.REFUSED)
+
+_Listing = list[tuple[Endpoint, ServicePort | None]]
+"""Endpoints with each of their ports; an endpoint without ports is there once, with None."""
+
+
+class Zone:
+    """The cluster's domain, and the reverse zones, as they are in one state of the cluster.
+
+    Each record is an RRset of its own, as CoreDNS handles them: what is shuffled and what is cut
+    off are records. They are shared between answers: nobody may change one.
+    """
+
+    def __init__(self, state: ClusterState) -> None:
+        self._state = state
+        self._origin = dns.name.from_text(state.cluster_domain)
+        self._namespaces = _ALWAYS_NAMESPACES | {namespace for namespace, _ in state.services}
+        self._kept: dict[tuple[tuple[bytes, ...], RdataType], _Records] = {}
+        self._addresses: dict[IPAddress, A | AAAA] = {}
+
+    def answer(self, query: Message) -> Message:
+        """The whole answer to a question, however large, in the order of the slices."""
+        response = reply_to(query)
+        if query.edns > 0:
+            response.set_rcode(dns.rcode.BADVERS)
+            return response
+        question = query.question[0]
+        if question.rdclass != _IN or question.rdtype in (RdataType.AXFR, RdataType.IXFR):
+            response.set_rcode(dns.rcode.REFUSED)
+            return response
+        key = (question.name.labels, question.rdtype)
+        records = self._kept.get(key)
+        if records is None:
+            records = self._find(question.name, question.rdtype)
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[key] = records
+        response.set_rcode(records.rcode)
+        if records.rcode in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+            response.flags |= dns.flags.AA
+        response.answer = list(records.answer)
+        response.additional = list(records.additional)
+        if response.flags & dns.flags.AA and not records.answer:
+            response.authority = [self.soa(question.name)]
+        return response
+
+    def soa(self, name: Name) -> RRset:
+        """The SOA record, with the zone in the case in which the question spelled it."""
+        ttl = self._state.ttl
+        zone = self._zone_as_asked(name)
+        mname = Name((b"ns", b"dns", *zone.labels))
+        rname = Name((b"hostmaster", *zone.labels))
+        times = (self._state.serial, 7200, 1800, 86400, ttl)
+        soa = SOA(_IN, RdataType.SOA, mname, rname, *times)  # type: ignore[no-untyped-call]
+        return _record(zone, min(ttl, _LONGEST_NEGATIVE_TTL), soa)
+
+    def _zone_as_asked(self, name: Name) -> Name:
+        if name.is_subdomain(self._origin):
+            return Name(name.labels[-len(self._origin.labels) :])
+        return self._origin
+
+    def _find(self, name: Name, rdtype: RdataType) -> _Records:
+        if name.is_subdomain(self._origin):
+            labels = name.labels[: -len(self._origin.labels)]
+            return self._find_in_zone(
+                name, [label.decode("latin-1").lower() for label in labels], rdtype
+            )
+        if any(name.is_subdomain(zone) for zone in _REVERSE_ZONES):
+            return self._pointers(name) if rdtype == RdataType.PTR else _SERVFAIL
+        return _REFUSED
+
+    def _find_in_zone(self, name: Name, labels: list[str], rdtype: RdataType) -> _Records:
+        """The name grammar, read from the right: ``[[port.]proto|host.]service.namespace.svc``."""
+        if not labels:
+            return _Records((self.soa(name),)) if rdtype == RdataType.SOA else _NO_DATA
+        if labels == ["dns-version"]:
+            version = TXT(_IN, RdataType.TXT, ["1.1.0"])
+            return (
+                _Records((_record(name, 28800, version),)) if rdtype == RdataType.TXT else _NO_DATA
+            )
+        if labels[-1] not in ("svc", "pod"):
+            return _NXDOMAIN
+        if len(labels) == 1:
+            return _NO_DATA
+        namespace = labels[-2]
+        if len(labels) == 2:
+            return _NO_DATA if namespace in self._namespaces else _NXDOMAIN
+        if labels[-1] == "pod":
+            return _NXDOMAIN
+        service, rest = labels[-3], labels[:-3]
+        listing = self._listing(namespace, service, rest)
+        if not listing:
+            return _NXDOMAIN  # also for a service that exists: none of its pods is ready
+        if rdtype == RdataType.SRV:
+            return self._services(name, namespace, service, listing)
+        if rdtype in (RdataType.A, RdataType.AAAA):
+            addresses = dict.fromkeys(endpoint.address for endpoint, _ in listing)
+            return _Records(
+                tuple(
+                    self._address(name, address)
+                    for address in addresses
+                    if _ADDRESS_TYPES[address.version] == rdtype
+                )
+            )
+        return _NO_DATA
+
+    def _listing(self, namespace: str, service: str, rest: list[str]) -> _Listing:
+        """The endpoints that the name means, each with the ports that it means."""
+        endpoints: Iterable[Endpoint] = self._state.services.get((namespace, service), ())
+        if len(rest) > 2:
+            return []
+        if len(rest) == 1:
+            endpoints = (endpoint for endpoint in endpoints if endpoint.label == rest[0])
+        listing: _Listing = [
+            (endpoint, port) for endpoint in endpoints for port in endpoint.ports or (None,)
+        ]
+        if len(rest) == 2:
+            # Underscores may be left out, and a lone one means any (parse.go).
+            port_name, protocol = (label.removeprefix("_") for label in rest)
+            listing = [
+                (endpoint, port)
+                for endpoint, port in listing
+                if port is not None
+                and port_name in ("", port.name)
+                and protocol in ("", port.protocol.lower())
+            ]
+        return listing
+
+    def _services(self, name: Name, namespace: str, service: str, listing: _Listing) -> _Records:
+        """SRV records with glue.
+
+        The weight shares 100 among the endpoints, counted before duplicates are removed: times
+        their ports, times their families, times the slices they are in.
+        """
+        weight = max(1, 100 // len(listing))
+        zone = self._zone_as_asked(name)
+        domain = (service.encode(), namespace.encode(), b"svc", *zone.labels)
+        ttl = self._state.ttl
+        targets: dict[str, Name] = {}
+        answer: dict[tuple[str, int], RRset] = {}
+        glue: dict[tuple[str, IPAddress], RRset] = {}
+        for endpoint, port in listing:
+            if port is None:
+                continue
+            label = endpoint.label
+            target = targets.get(label)
+            if target is None:
+                target = targets[label] = Name((label.encode(), *domain))
+            if (label, port.number) not in answer:
+                srv = (0, weight, port.number, target)
+                answer[label, port.number] = _record(
+                    name,
+                    ttl,
+                    SRV(_IN, RdataType.SRV, *srv),  # type: ignore[no-untyped-call]
+                )
+            if (label, endpoint.address) not in glue:
+                glue[label, endpoint.address] = self._address(target, endpoint.address)
+        return _Records(tuple(answer.values()), tuple(glue.values()))
+
+    def _pointers(self, name: Name) -> _Records:
+        """A PTR record for every service that has this address behind it.
+
+        CoreDNS forwards what it does not know; here nothing answers upstream, hence SERVFAIL.
+        """
+        try:
+            address = ip_address(dns.reversename.to_address(name))
+        except (dns.exception.DNSException, ValueError):
+            return _SERVFAIL
+        targets = dict.fromkeys(
+            f"{endpoint.label}.{service}.{namespace}.svc.{self._state.cluster_domain}."
+            for (namespace, service), endpoints in self._state.services.items()
+            for endpoint in endpoints
+            if endpoint.address == address
+        )
+        pointers = [
+            PTR(_IN, RdataType.PTR, dns.name.from_text(target))  # type: ignore[no-untyped-call]
+            for target in targets
+        ]
+        if not pointers:
+            return _SERVFAIL
+        return _Records(tuple(_record(name, self._state.ttl, pointer) for pointer in pointers))
+
+    def _address(self, name: Name, address: IPAddress) -> RRset:
+        rdata = self._addresses.get(address)
+        if rdata is None:
+            kind = A if address.version == 4 else AAAA
+            rdata = kind(_IN, _ADDRESS_TYPES[address.version], str(address))
+            self._addresses[address] = rdata
+        return _record(name, self._state.ttl, rdata)
+
+
+def reply_to(query: Message) -> Message:
+    """A reply without records: CoreDNS copies RD and CD, and never sets RA.
+
+    Its OPT record is the client's own, with the payload size that the client offered.
+    """
+    response = dns.message.QueryMessage(id=query.id)
+    response.flags = dns.flags.QR | (query.flags & (dns.flags.RD | dns.flags.CD))
+    response.question = list(query.question)
+    if query.edns >= 0:
+        response.use_edns(
+            0,
+            query.ednsflags & dns.flags.DO,
+            query.payload,
+            options=[option for option in query.options if option.otype in _ECHOED_OPTIONS],
+        )
+    return response
+
+
+def shuffled(response: Message, shuffle: Shuffle) -> Message:
+    """The response with its addresses in another order, as the ``loadbalance`` plugin gives it.
+
+    SRV records keep theirs, so that an answer that is cut holds the same ones each time.
+    """
+    for section in (response.answer, response.additional):
+        addresses = [record for record in section if _is_address(record)]
+        if len(addresses) > 1:
+            rest = [record for record in section if not _is_address(record)]
+            shuffle(addresses)
+            section[:] = rest + addresses
+    return response
+
+
+def _is_address(record: RRset) -> bool:
+    return record.rdtype in (RdataType.A, RdataType.AAAA)
+
+
+def _record(name: Name, ttl: int, rdata: dns.rdata.Rdata) -> RRset:
+    record = RRset(name, _IN, rdata.rdtype)
+    record.add(rdata, ttl)
+    return record

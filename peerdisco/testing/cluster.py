@@ -1,0 +1,314 @@
+"""The state of a little cluster: headless services and the endpoints behind them.
+
+Pure: no sockets, no clock, no chance. What is changed here is what the next answer says; the
+lock is there because the server that answers may run on a thread of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol
+
+from ..exceptions import ConfigurationError
+from ..names import parse_domain
+from .state import (
+    DEFAULT_PORT,
+    ClusterState,
+    Endpoint,
+    IPAddress,
+    Ports,
+    Service,
+    ServiceKey,
+    ServicePort,
+    check_label,
+    to_addresses,
+    to_ports,
+)
+from .statefulset import StatefulSet
+
+__all__ = ["Cluster", "ManualEndpoint"]
+
+_FIRST_ADDRESS = 3
+"""On a node's pod network .1 is the bridge and .2 is often the DNS server."""
+_POOLS: dict[str, IPAddress] = {
+    "ipv4": IPv4Address("10.244.0.0"),
+    "ipv6": IPv6Address("fd00:10:244::"),
+}
+_FIRST_SERIAL = 1_700_000_000
+"""CoreDNS takes the Unix time of the last change; here each change counts one up."""
+
+
+class _Provider(Protocol):
+    """Whatever has endpoints behind a service."""
+
+    def endpoints(self, service: Service) -> Iterable[Endpoint]: ...
+
+
+class Cluster:
+    """Headless services, and what stands behind them.
+
+    Any thread may change it at any time. Changes made one by one are seen one by one; within
+    ``with cluster.changing():`` they are seen together.
+
+    Args:
+        cluster_domain: The DNS domain of the cluster.
+        ttl: Of every record; 5 is the default of CoreDNS, kubeadm sets 30.
+
+    Raises:
+        ConfigurationError: Here and in every method: a name, number or address that Kubernetes
+            would refuse, a duplicate, or something that does not exist.
+    """
+
+    def __init__(self, cluster_domain: str = "cluster.local", ttl: int = 5) -> None:
+        if not 0 <= ttl <= 3600:
+            raise ConfigurationError("ttl", ttl, "0 to 3600 seconds, the range of CoreDNS")
+        self.cluster_domain = parse_domain(cluster_domain)
+        self.ttl = ttl
+        self._lock = threading.RLock()
+        self._changes = 0
+        self._addresses = 0
+        self._state: ClusterState | None = None
+        self._services: dict[ServiceKey, Service] = {}
+        self._behind: dict[ServiceKey, list[_Provider]] = {}
+        self._statefulsets: dict[ServiceKey, StatefulSet] = {}
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Make several changes appear as one.
+
+        A server on another thread answers nothing meanwhile: ask it after the block.
+        """
+        with self._lock:
+            try:
+                yield
+            finally:
+                self._changes += 1
+                self._state = None
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Keep other threads from changing anything meanwhile."""
+        with self._lock:
+            yield
+
+    def state(self) -> ClusterState:
+        """What DNS can tell now."""
+        with self._lock:
+            if self._state is None:
+                self._state = ClusterState(
+                    self.cluster_domain,
+                    self.ttl,
+                    _FIRST_SERIAL + self._changes,
+                    {key: self._published(service) for key, service in self._services.items()},
+                )
+            return self._state
+
+    def _published(self, service: Service) -> tuple[Endpoint, ...]:
+        return tuple(
+            endpoint
+            for provider in self._behind[service.key]
+            for endpoint in provider.endpoints(service)
+            if endpoint.ready or service.publish_not_ready_addresses
+        )
+
+    # --- services
+
+    def service(
+        self,
+        name: str,
+        namespace: str = "default",
+        ports: Ports = DEFAULT_PORT,
+        publish_not_ready_addresses: bool = False,
+    ) -> Service:
+        """Create a headless service without endpoints."""
+        service = Service(name, namespace, to_ports(ports), publish_not_ready_addresses)
+        with self.changing():
+            if service.key in self._services:
+                raise ConfigurationError(
+                    "service", name, f"a name that is not taken in the namespace {namespace!r}"
+                )
+            self._services[service.key] = service
+            self._behind.setdefault(service.key, [])
+        return service
+
+    def delete_service(self, name: str, namespace: str = "default") -> None:
+        """Delete a service; the pods behind it run on and are not to be found under its name."""
+        with self.changing():
+            key = self._existing(name, namespace).key
+            del self._services[key], self._behind[key]
+
+    def services(self) -> tuple[Service, ...]:
+        """The services, in the order of their creation."""
+        with self._lock:
+            return tuple(self._services.values())
+
+    def put_behind(
+        self,
+        name: str,
+        namespace: str,
+        provider: _Provider,
+        ports: Ports | None = None,
+        publish_not_ready_addresses: bool | None = None,
+    ) -> Service:
+        """Put endpoints behind a service, which is created if there is none of that name."""
+        with self.changing():
+            service = self._services.get((namespace, name))
+            if service is None:
+                service = self.service(
+                    name,
+                    namespace,
+                    DEFAULT_PORT if ports is None else ports,
+                    bool(publish_not_ready_addresses),
+                )
+            elif publish_not_ready_addresses not in (None, service.publish_not_ready_addresses):
+                raise ConfigurationError(
+                    "publish_not_ready_addresses",
+                    publish_not_ready_addresses,
+                    f"{service.publish_not_ready_addresses}, as the service {name!r} has it",
+                )
+            self._behind[service.key].append(provider)
+            return service
+
+    def take_away(self, provider: _Provider) -> None:
+        """Take endpoints away from behind every service; does nothing if they are gone."""
+        with self.changing():
+            for key in [key for key, value in self._statefulsets.items() if value is provider]:
+                del self._statefulsets[key]
+            for providers in self._behind.values():
+                if provider in providers:
+                    providers.remove(provider)
+
+    # --- what stands behind them
+
+    def statefulset(
+        self,
+        name: str,
+        service: str,
+        replicas: int = 3,
+        namespace: str = "default",
+        *,
+        ports: Ports | None = None,
+        first_ordinal: int = 0,
+        ready: bool = True,
+        families: Sequence[str] = ("ipv4",),
+        publish_not_ready_addresses: bool | None = None,
+        governing_service: str | None = None,
+    ) -> StatefulSet:
+        """Create a StatefulSet whose pods the service selects.
+
+        Args:
+            name: Its name; the pods are ``NAME-ORDINAL``.
+            service: The headless service. Created if there is none of that name; several
+                StatefulSets may stand behind one.
+            replicas: How many pods.
+            namespace: Of both.
+            ports: The pods' ports: a number, or name to number, or ``()`` for none. By default
+                the service's own, and 3306 where the service is created with it.
+            first_ordinal: ``spec.ordinals.start``.
+            ready: Whether its pods become ready by themselves.
+            families: ``("ipv4",)``, ``("ipv6",)`` or ``("ipv4", "ipv6")``.
+            publish_not_ready_addresses: Of the service; False by default.
+            governing_service: ``spec.serviceName``, if that is not ``service``. Then DNS calls
+                the pods by their addresses here, since only the governing service gives names.
+        """
+        with self.changing():
+            check_label("StatefulSet", name)
+            if not families or set(families) - set(_POOLS) or len(set(families)) < len(families):
+                raise ConfigurationError("families", families, "'ipv4', 'ipv6' or both, each once")
+            if (namespace, name) in self._statefulsets:
+                raise ConfigurationError(
+                    "StatefulSet", name, f"a name that is not taken in the namespace {namespace!r}"
+                )
+            statefulset = StatefulSet(
+                self,
+                name,
+                namespace,
+                governing_service or service,
+                families,
+                first_ordinal,
+                ready,
+                None if ports is None else to_ports(ports),
+            )
+            statefulset.scale(replicas)
+            self.put_behind(service, namespace, statefulset, ports, publish_not_ready_addresses)
+            self._statefulsets[namespace, name] = statefulset
+            return statefulset
+
+    def endpoint(
+        self,
+        service: str,
+        hostname: str | None = None,
+        addresses: Iterable[str | IPAddress] | None = None,
+        ready: bool = True,
+        ports: Ports | None = None,
+        namespace: str = "default",
+    ) -> ManualEndpoint:
+        """Put an endpoint behind a service without a StatefulSet.
+
+        As a Deployment's pod has it (no host name), or a slice that was written by hand. The same
+        host name or address may be given twice, as while the controller moves a pod between slices.
+
+        Args:
+            service: Created if there is none of that name.
+            hostname: None where DNS shall call it by its address.
+            addresses: By default the next free IPv4 address.
+            ready: The pod's condition.
+            ports: By default the service's own.
+            namespace: Of the service.
+        """
+        if hostname is not None:
+            check_label("hostname", hostname)
+        given = self.new_addresses(("ipv4",)) if addresses is None else to_addresses(addresses)
+        numbers = None if ports is None else to_ports(ports)
+        endpoint = ManualEndpoint(self, hostname, given, ready, numbers)
+        self.put_behind(service, namespace, endpoint, ports)
+        return endpoint
+
+    def new_addresses(self, families: Sequence[str]) -> tuple[IPAddress, ...]:
+        """The addresses of a new pod, one of each family; none is given out twice."""
+        with self._lock:
+            offset = _FIRST_ADDRESS + self._addresses
+            self._addresses += 1
+            return tuple(_POOLS[family] + offset for family in families)
+
+    def _existing(self, name: str, namespace: str) -> Service:
+        if (namespace, name) not in self._services:
+            known = ", ".join(f"{name} in {space}" for space, name in self._services) or "none"
+            raise ConfigurationError("service", name, f"one that exists ({known})")
+        return self._services[namespace, name]
+
+
+class ManualEndpoint:
+    """An endpoint without a StatefulSet, made by `Cluster.endpoint`."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        hostname: str | None,
+        addresses: tuple[IPAddress, ...],
+        ready: bool,
+        ports: tuple[ServicePort, ...] | None,
+    ) -> None:
+        self._cluster = cluster
+        self.hostname = hostname
+        self.addresses = addresses
+        self.ready = ready
+        self._ports = ports
+
+    def set_ready(self, ready: bool) -> None:
+        """Make it ready, or not."""
+        with self._cluster.changing():
+            self.ready = ready
+
+    def remove(self) -> None:
+        """Take it away; a second call does nothing."""
+        self._cluster.take_away(self)
+
+    def endpoints(self, service: Service) -> Iterator[Endpoint]:
+        """What it is in the service's slices."""
+        ports = service.ports if self._ports is None else self._ports
+        for address in self.addresses:
+            yield Endpoint(address, self.hostname, self.ready, ports)

@@ -1,0 +1,159 @@
+"""What goes wrong on purpose: which answers, how, and how often.
+
+Pure: what a fault does to an answer is done elsewhere; here is which one applies to a question.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Literal, NamedTuple, Self, get_args
+
+from ..exceptions import ConfigurationError
+
+__all__ = ["Fault", "FaultKind", "Faults", "Query", "Transport"]
+
+Transport = Literal["udp", "tcp"]
+
+FaultKind = Literal[
+    "drop",
+    "servfail",
+    "refused",
+    "formerr",
+    "nxdomain",
+    "garbage",
+    "truncate",
+    "wrong-id",
+    "wrong-question",
+    "close",
+]
+"""How an answer can be wrong.
+
+- ``drop``: none comes.
+- ``servfail``, ``refused``, ``formerr``: that response code, and no records.
+- ``nxdomain``: as if the name did not exist, or none of its pods were ready.
+- ``garbage``: a header that says it is the reply, and then no DNS message.
+- ``truncate``: TC is set, half of the records are missing and all of the glue.
+- ``wrong-id``, ``wrong-question``: the right answer to something else.
+- ``close``: over TCP the connection is closed; over UDP none comes.
+"""
+
+
+class Query(NamedTuple):
+    """A question as it was asked.
+
+    Attributes:
+        name: As it was spelled, with the trailing dot.
+        type: ``SRV``, ``A``, and so on.
+        transport: ``udp`` or ``tcp``.
+    """
+
+    name: str
+    type: str
+    transport: str
+
+
+NamePredicate = str | Callable[[str], bool]
+"""A name, with ``*`` and ``?`` as in file names and the trailing dot left out or not; or a
+function of the name in lower case without the trailing dot."""
+
+
+@dataclass(eq=False)
+class Fault:
+    """One fault, until it is removed or used up; as a context manager, until the block ends.
+
+    Attributes:
+        kind: How the answer is wrong; None for one that is only late.
+        seconds: How late it is.
+        transport: The transport it is limited to; None for both.
+        name: The names it is limited to; None for all.
+        rtype: The record type it is limited to; None for all.
+        times: How many questions it hits before it is used up; None for no limit.
+        hits: How many it has hit.
+    """
+
+    kind: FaultKind | None
+    seconds: float = 0.0
+    transport: Transport | None = None
+    name: NamePredicate | None = None
+    rtype: str | None = None
+    times: int | None = None
+    hits: int = 0
+    _faults: Faults | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.kind not in (None, *get_args(FaultKind)):
+            raise ConfigurationError("fault", self.kind, f"one of {', '.join(get_args(FaultKind))}")
+        if self.transport not in (None, "udp", "tcp"):
+            raise ConfigurationError("transport", self.transport, "'udp', 'tcp' or None")
+        if self.times is not None and self.times < 1:
+            raise ConfigurationError("times", self.times, "1 or more, or None for no limit")
+        if not self.seconds >= 0:
+            raise ConfigurationError("seconds", self.seconds, "0 or more")
+
+    def applies_to(self, query: Query) -> bool:
+        """Whether it would hit this question."""
+        if self.times is not None and self.hits >= self.times:
+            return False
+        if self.transport not in (None, query.transport):
+            return False
+        if self.rtype is not None and self.rtype.upper() != query.type:
+            return False
+        name = query.name.lower().removesuffix(".")
+        if self.name is None:
+            return True
+        if callable(self.name):
+            return self.name(name)
+        return fnmatchcase(name, self.name.lower().removesuffix("."))
+
+    def remove(self) -> None:
+        """End it; a second call does nothing."""
+        if self._faults is not None:
+            self._faults.remove(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+class Faults:
+    """The faults of one server; any thread may add and remove them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # a name's predicate may add and remove faults
+        self._faults: list[Fault] = []
+
+    def add(self, fault: Fault) -> Fault:
+        """Let it take effect."""
+        fault._faults = self  # noqa: SLF001 - the same file
+        with self._lock:
+            self._faults.append(fault)
+        return fault
+
+    def remove(self, fault: Fault) -> None:
+        with self._lock:
+            if fault in self._faults:
+                self._faults.remove(fault)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._faults.clear()
+
+    def strike(self, query: Query) -> tuple[FaultKind | None, float]:
+        """What happens to this question: how its answer is wrong, and how late it is.
+
+        Of several faults that make it wrong the oldest strikes; delays add up.
+        """
+        kind: FaultKind | None = None
+        delay = 0.0
+        with self._lock:
+            for fault in list(self._faults):
+                if (fault.kind is None or kind is None) and fault.applies_to(query):
+                    fault.hits += 1
+                    kind = kind or fault.kind
+                    delay += fault.seconds
+        return kind, delay

@@ -1,0 +1,191 @@
+"""A UDP and a TCP socket on one port, and whatever is answered over them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
+
+from .faults import Transport
+from .responder import Reaction
+
+__all__ = ["Listener"]
+
+_log = logging.getLogger("peerdisco.testing")
+
+_PORT_TRIES = 50
+_HEADER_SIZE = 12
+
+React = Callable[[bytes, Transport], Reaction]
+
+
+class Listener:
+    """Answers over UDP and TCP until it is closed.
+
+    Over TCP the questions of a connection are answered one after another, in order, as CoreDNS
+    does (miekg/dns, ``server.go``).
+
+    Args:
+        react: What to do about a question. What it raises is logged, and answered with SERVFAIL.
+        idle_timeout: For how many seconds a TCP connection may be silent.
+    """
+
+    def __init__(self, react: React, idle_timeout: float) -> None:
+        self._react = react
+        self._idle_timeout = idle_timeout
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._datagrams: _Datagrams | None = None
+        self._tcp: socket.socket | None = None
+
+    async def open(self, host: str, port: int) -> int:
+        """Bind both sockets; returns the port, chosen by the system if 0 was given.
+
+        Raises:
+            OSError: The port is taken, or the address is not this machine's.
+        """
+        tcp, udp = _bind(host, port)
+        loop = asyncio.get_running_loop()
+        try:
+            _, self._datagrams = await loop.create_datagram_endpoint(
+                lambda: _Datagrams(self), sock=udp
+            )
+        except BaseException:
+            tcp.close()
+            udp.close()
+            raise
+        # Not asyncio's own server: it forgets connections that it is accepting when it is closed.
+        self._tcp = tcp
+        loop.add_reader(tcp, self._accept, tcp)
+        bound: int = tcp.getsockname()[1]
+        return bound
+
+    async def aclose(self) -> None:
+        """Close every socket, and end every task; a second call does nothing."""
+        tcp, datagrams = self._tcp, self._datagrams
+        self._tcp = self._datagrams = None
+        if tcp is not None:
+            asyncio.get_running_loop().remove_reader(tcp)
+            tcp.close()
+        if datagrams is not None:
+            datagrams.abort()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if datagrams is not None:
+            await datagrams.closed.wait()
+
+    def reaction(self, wire: bytes, transport: Transport) -> Reaction:
+        try:
+            return self._react(wire, transport)
+        except Exception:  # noqa: BLE001 - whatever a predicate raises, the server goes on
+            _log.exception("a question could not be answered")
+            # QR, and SERVFAIL, over a header without sections.
+            return Reaction(wire[:2] + b"\x80\x02" + bytes(_HEADER_SIZE - 4))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _accept(self, tcp: socket.socket) -> None:
+        try:
+            connection, _ = tcp.accept()
+        except OSError:
+            return  # the client has gone already
+        connection.setblocking(False)
+        # A task that is cancelled before it begins closes nothing itself.
+        self.spawn(self._serve(connection)).add_done_callback(lambda _: connection.close())
+
+    async def _serve(self, connection: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=connection)
+        try:
+            await self._serve_questions(reader, writer)
+        except asyncio.CancelledError:
+            writer.transport.abort()
+            raise
+        except (OSError, EOFError):
+            pass  # the client went away, or was silent for too long
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def _serve_questions(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        while True:
+            async with asyncio.timeout(self._idle_timeout):
+                size = int.from_bytes(await reader.readexactly(2))
+                wire = await reader.readexactly(size)
+            reaction = self.reaction(wire, "tcp")
+            if reaction.delay:
+                await asyncio.sleep(reaction.delay)
+            if reaction.close:
+                return
+            if reaction.reply is not None:
+                writer.write(len(reaction.reply).to_bytes(2) + reaction.reply)
+                await writer.drain()
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    """Answers at once, or in a task of its own if the answer is to be late."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self.closed = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # asyncio's own transport is no instance of the class that describes it.
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio gives it
+        self.closed.set()
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        reaction = self._listener.reaction(data, "udp")
+        if reaction.reply is None:
+            return
+        if reaction.delay:
+            self._listener.spawn(self._later(reaction.delay, reaction.reply, addr))
+        else:
+            self._transport.sendto(reaction.reply, addr)
+
+    def error_received(self, exc: Exception) -> None:
+        """The client closed its socket before the answer came; that is its own affair."""
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    async def _later(self, delay: float, reply: bytes, addr: Any) -> None:
+        await asyncio.sleep(delay)
+        self._transport.sendto(reply, addr)
+
+
+def _bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """A TCP and a UDP socket on the same port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for attempt in range(_PORT_TRIES):
+        tcp = socket.socket(family, socket.SOCK_STREAM)
+        udp = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            # A server that is closed and opened again gets its port back at once.
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tcp.bind((host, port))
+            tcp.listen()
+            udp.bind((host, tcp.getsockname()[1]))
+            tcp.setblocking(False)
+            udp.setblocking(False)
+        except OSError as error:
+            tcp.close()
+            udp.close()
+            # The port that TCP was given may be taken for UDP: then another.
+            if port or error.errno != errno.EADDRINUSE or attempt == _PORT_TRIES - 1:
+                raise
+        else:
+            return tcp, udp
+    raise AssertionError("the last attempt returns or raises")

@@ -1,0 +1,157 @@
+"""The values that a testing cluster is made of: frozen, and without behaviour that waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from ..exceptions import ConfigurationError
+from ..names import dashed_address, is_label
+
+__all__ = ["ClusterState", "Endpoint", "IPAddress", "Pod", "Ports", "Service", "ServicePort"]
+
+IPAddress = IPv4Address | IPv6Address
+ServiceKey = tuple[str, str]
+"""Namespace and name."""
+
+DEFAULT_PORT = 3306
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """A port as the EndpointSlice holds it: the pod's own number, the resolved ``targetPort``.
+
+    Attributes:
+        name: Empty for a port without a name, of which a service can have only one.
+        number: 1 to 65535.
+        protocol: ``TCP``, ``UDP`` or ``SCTP``.
+    """
+
+    name: str = ""
+    number: int = DEFAULT_PORT
+    protocol: str = "TCP"
+
+    def __post_init__(self) -> None:
+        if self.name and not is_label(self.name):
+            raise ConfigurationError("port name", self.name, "lower-case letters, digits, dashes")
+        if not 0 < self.number < 65536:
+            raise ConfigurationError("port", self.number, "a number from 1 to 65535")
+        if self.protocol not in {"TCP", "UDP", "SCTP"}:
+            raise ConfigurationError("protocol", self.protocol, "TCP, UDP or SCTP")
+
+
+Ports = int | Mapping[str, int] | Iterable[ServicePort]
+"""Ports as a caller writes them: a number without a name, name to number, or `ServicePort`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A headless service.
+
+    Attributes:
+        name: Its name.
+        namespace: Its namespace.
+        ports: Empty for a service that declares none: DNS then has addresses and no SRV records.
+        publish_not_ready_addresses: Whether pods are listed before they are ready.
+    """
+
+    name: str
+    namespace: str = "default"
+    ports: tuple[ServicePort, ...] = (ServicePort(),)
+    publish_not_ready_addresses: bool = False
+
+    def __post_init__(self) -> None:
+        check_label("service", self.name)
+        check_label("namespace", self.namespace)
+
+    @property
+    def key(self) -> ServiceKey:
+        return self.namespace, self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address of one pod, as one entry of an EndpointSlice.
+
+    Attributes:
+        address: A slice holds addresses of one family, so an endpoint has one address.
+        hostname: None where DNS shall call it by its address.
+        ready: The pod's condition.
+        ports: Its ports; those of the service, unless a named ``targetPort`` differs by pod.
+    """
+
+    address: IPAddress
+    hostname: str | None = None
+    ready: bool = True
+    ports: tuple[ServicePort, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What DNS calls it: the host name, else the address with dashes."""
+        return self.hostname or dashed_address(self.address)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClusterState:
+    """Everything that DNS can tell at one moment; never changes.
+
+    Attributes:
+        cluster_domain: Without the trailing dot.
+        ttl: Of every record, in seconds.
+        serial: Of the zone; grows with each change.
+        services: Namespace and name to the endpoints that are published, in slice order.
+    """
+
+    cluster_domain: str
+    ttl: int
+    serial: int
+    services: Mapping[ServiceKey, tuple[Endpoint, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod of a StatefulSet as it is at one moment.
+
+    Attributes:
+        name: ``STATEFULSET-ORDINAL``.
+        ordinal: Its number.
+        hostname: The fully qualified name under the governing service, without the trailing dot.
+        addresses: One of each family.
+        ready: Its condition.
+    """
+
+    name: str
+    ordinal: int
+    hostname: str
+    addresses: tuple[IPAddress, ...]
+    ready: bool
+
+
+def to_ports(ports: Ports) -> tuple[ServicePort, ...]:
+    """Ports as a caller writes them, checked as Kubernetes does."""
+    if isinstance(ports, int):
+        return (ServicePort(number=ports),)
+    if isinstance(ports, Mapping):
+        given = tuple(ServicePort(name, number) for name, number in ports.items())
+    else:
+        given = tuple(ports)
+    names = [port.name for port in given]
+    if len(given) > 1 and (not all(names) or len(set(names)) < len(names)):
+        raise ConfigurationError("ports", names, "a different name for each of several ports")
+    return given
+
+
+def to_addresses(addresses: Iterable[str | IPAddress]) -> tuple[IPAddress, ...]:
+    try:
+        given = tuple(ip_address(address) for address in addresses)
+    except ValueError:
+        given = ()
+    if not given or isinstance(addresses, str):
+        raise ConfigurationError("addresses", addresses, "a list of one or more IP addresses")
+    return given
+
+
+def check_label(what: str, name: str) -> None:
+    if not is_label(name):
+        raise ConfigurationError(what, name, "at most 63 lower-case letters, digits and dashes")

@@ -1,0 +1,160 @@
+"""A StatefulSet in the testing cluster: pods with stable names, and addresses that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..exceptions import ConfigurationError
+from .state import Endpoint, Pod, Ports, Service, ServicePort, check_label
+
+if TYPE_CHECKING:
+    from .cluster import Cluster
+
+__all__ = ["StatefulSet"]
+
+
+class StatefulSet:
+    """A StatefulSet, made by `Cluster.statefulset`; its methods may be called on any thread.
+
+    Nothing happens by itself: no pod is restarted, and none becomes ready, unless a method is
+    called. A pod that is created is ready at once, unless the StatefulSet was made with
+    ``ready=False``.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        name: str,
+        namespace: str,
+        governing_service: str,
+        families: Sequence[str],
+        first_ordinal: int,
+        ready: bool,
+        ports: tuple[ServicePort, ...] | None,
+    ) -> None:
+        if first_ordinal < 0:
+            raise ConfigurationError("first_ordinal", first_ordinal, "0 or more")
+        self._cluster = cluster
+        self.name = name
+        self.namespace = namespace
+        self.governing_service = governing_service
+        self.first_ordinal = first_ordinal
+        self._families = tuple(families)
+        self._ready = ready
+        self._ports = ports
+        self._pods: dict[int, Pod | None] = {}  # None: wanted, and stopped
+
+    @property
+    def replicas(self) -> int:
+        """``spec.replicas``: how many pods are wanted, stopped ones included."""
+        return len(self._pods)
+
+    @property
+    def pods(self) -> tuple[Pod, ...]:
+        """The pods that exist, by ordinal."""
+        with self._cluster.unchanged():
+            return tuple(pod for _, pod in sorted(self._pods.items()) if pod is not None)
+
+    @property
+    def pod_names(self) -> tuple[str, ...]:
+        """The names of the pods that exist, by ordinal."""
+        return tuple(pod.name for pod in self.pods)
+
+    def pod(self, ordinal: int) -> Pod:
+        """The pod with this ordinal.
+
+        Raises:
+            ConfigurationError: The StatefulSet has none, or it is stopped.
+        """
+        pod = self._wanted(ordinal)
+        if pod is None:
+            raise ConfigurationError("ordinal", ordinal, "one that is not stopped")
+        return pod
+
+    def scale(self, replicas: int) -> None:
+        """Set how many pods there are: added and removed at the end."""
+        if replicas < 0:
+            raise ConfigurationError("replicas", replicas, "0 or more")
+        with self._cluster.changing():
+            wanted = range(self.first_ordinal, self.first_ordinal + replicas)
+            for ordinal in [ordinal for ordinal in self._pods if ordinal not in wanted]:
+                del self._pods[ordinal]
+            for ordinal in wanted:
+                if ordinal not in self._pods:
+                    self._pods[ordinal] = self._new_pod(ordinal)
+
+    def restart(self, ordinal: int) -> Pod:
+        """Replace a pod: the name stays, the address is new."""
+        with self._cluster.changing():
+            self.pod(ordinal)
+            return self._create(ordinal)
+
+    def stop(self, ordinal: int) -> None:
+        """Take a pod away, and leave a hole in the ordinals until `start` or a scale-down."""
+        with self._cluster.changing():
+            self.pod(ordinal)
+            self._pods[ordinal] = None
+
+    def start(self, ordinal: int) -> Pod:
+        """Bring a stopped pod back, with a new address."""
+        with self._cluster.changing():
+            if self._wanted(ordinal) is not None:
+                raise ConfigurationError("ordinal", ordinal, "one that is stopped")
+            return self._create(ordinal)
+
+    def set_ready(self, ordinal: int, ready: bool) -> None:
+        """Make a pod ready, or not."""
+        with self._cluster.changing():
+            self._pods[ordinal] = replace(self.pod(ordinal), ready=ready)
+
+    def set_ready_all(self, ready: bool) -> None:
+        """Make every pod ready, or none."""
+        with self._cluster.changing():
+            for pod in self.pods:
+                self._pods[pod.ordinal] = replace(pod, ready=ready)
+
+    def expose(self, service: str, ports: Ports | None = None) -> None:
+        """Let another headless service select these pods too.
+
+        It calls them by their addresses, since it is not the governing one.
+
+        Args:
+            service: Created if there is none of that name.
+            ports: Of the service, if it is created.
+        """
+        self._cluster.put_behind(service, self.namespace, self, ports)
+
+    def delete(self) -> None:
+        """Delete every pod, and take the StatefulSet from behind its services."""
+        with self._cluster.changing():
+            self._pods.clear()
+            self._cluster.take_away(self)
+
+    def endpoints(self, service: Service) -> Iterator[Endpoint]:
+        """What it is in the service's slices: one for each family, ordered by ordinal."""
+        ports = service.ports if self._ports is None else self._ports
+        named = service.name == self.governing_service
+        for position in range(len(self._families)):
+            for pod in self.pods:
+                hostname = pod.name if named else None
+                yield Endpoint(pod.addresses[position], hostname, pod.ready, ports)
+
+    def _create(self, ordinal: int) -> Pod:
+        pod = self._pods[ordinal] = self._new_pod(ordinal)
+        return pod
+
+    def _new_pod(self, ordinal: int) -> Pod:
+        name = f"{self.name}-{ordinal}"
+        check_label("pod name", name)
+        domain = f"{self.governing_service}.{self.namespace}.svc.{self._cluster.cluster_domain}"
+        addresses = self._cluster.new_addresses(self._families)
+        return Pod(name, ordinal, f"{name}.{domain}", addresses, self._ready)
+
+    def _wanted(self, ordinal: int) -> Pod | None:
+        if ordinal not in self._pods:
+            last = self.first_ordinal + self.replicas - 1
+            there = f"one from {self.first_ordinal} to {last}"
+            raise ConfigurationError("ordinal", ordinal, there if self._pods else "replicas first")
+        return self._pods[ordinal]
