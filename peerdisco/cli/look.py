@@ -1,0 +1,145 @@
+"""What the commands that look at a service share: their options, and the look."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+
+from ..exceptions import ConfigurationError, DiscoveryError
+from ..model import Answered, Empty, Failed, Identity, Observation, Snapshot
+from ..names import parse_seconds
+
+TIMEOUT = 5.0
+
+
+def add_service(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "service",
+        metavar="SERVICE",
+        nargs="?",
+        help="the headless service: NAME, NAME.NAMESPACE or the fully qualified name "
+        "(default: PEERDISCO_SERVICE, else the service that governs this pod)",
+    )
+
+
+def add_look(parser: argparse.ArgumentParser) -> None:
+    """The options of a look."""
+    group = parser.add_argument_group("where to look")
+    add_place(group)
+    group.add_argument(
+        "--nameserver",
+        metavar="IP[:PORT]",
+        action="append",
+        default=[],
+        help="ask this name server; repeat it for several (default: those of /etc/resolv.conf)",
+    )
+    group.add_argument(
+        "--statefulset", metavar="NAME", help="list the pods of this StatefulSet alone"
+    )
+    group.add_argument(
+        "--ordinal",
+        metavar="N",
+        type=_number,
+        default=0,
+        help="the primary's ordinal, where spec.ordinals.start is not 0 (default: %(default)s)",
+    )
+    group.add_argument("--port-name", metavar="NAME", help="ask for this named port")
+    group.add_argument(
+        "--source",
+        metavar="SOURCE",
+        help="dns, or static:NAME=IP[:PORT],... for a list that is given (default: dns)",
+    )
+    group.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=seconds,
+        help=f"give up after so many seconds (default: {TIMEOUT:g})",
+    )
+
+
+def add_place(parser: argparse._ArgumentGroup) -> None:
+    """The options that complete a name."""
+    parser.add_argument("--namespace", metavar="NAME", help="the namespace (default: this pod's)")
+    parser.add_argument(
+        "--cluster-domain", metavar="DOMAIN", help="the cluster's domain (default: this cluster's)"
+    )
+
+
+def add_verbose(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="say on stderr what was asked and answered"
+    )
+
+
+def seconds(text: str) -> float:
+    """An option's value that is a time, or another number above 0."""
+    try:
+        return parse_seconds(text, "a time")
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected {error.expected}") from None
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of 0 or more")
+    return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look came to.
+
+    Attributes:
+        snapshot: The membership; without peers if it was answered that there are none.
+        error: Why there are none, or why the look failed.
+        answered: Whether it was answered at all.
+    """
+
+    snapshot: Snapshot
+    error: DiscoveryError | None
+    answered: bool
+
+
+async def look(args: argparse.Namespace, *, timeout: float, identity: Identity | None) -> Seen:
+    """Look once as the options say.
+
+    Raises:
+        ConfigurationError, IdentityError: The options cannot be used.
+    """
+    from ..discovery import View, open_source  # noqa: PLC0415 - not needed for --help
+    from ..local import read_surroundings  # noqa: PLC0415
+    from ..primary import ordinal  # noqa: PLC0415
+
+    surroundings = read_surroundings()
+    view = View.choose(args.statefulset, ordinal(args.ordinal), identity, surroundings)
+    source = open_source(
+        args.service,
+        namespace=args.namespace,
+        cluster_domain=args.cluster_domain,
+        port_name=args.port_name,
+        nameservers=args.nameserver,
+        source=args.source,
+        surroundings=surroundings,
+    )
+    try:
+        observation = await source.observe(timeout=timeout)
+        if args.verbose:
+            print(f"peerdisco: {_in_words(observation, source.service)}", file=sys.stderr)
+        try:
+            return Seen(view.look_at(observation, source.service), None, True)
+        except DiscoveryError as error:
+            answered = not isinstance(observation, Failed)
+            return Seen(view.snapshot(source.service, ()), error, answered)
+    finally:
+        await source.aclose()
+
+
+def _in_words(observation: Observation, service: str) -> str:
+    match observation:
+        case Answered(peers=peers, ttl=ttl, attempt=attempt):
+            return f"{service}: {len(peers)} peers, TTL {ttl:g} s: {attempt or 'given'}"
+        case Empty(attempt=attempt):
+            return f"{service}: no peers: {attempt}"
+        case Failed(error=error):
+            return f"{service}: failed: {type(error).__name__}"

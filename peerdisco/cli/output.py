@@ -1,0 +1,105 @@
+"""How the commands print: tables for people, JSON and bare lines for programs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from ..model import Peer, Snapshot
+
+FORMATS = ("table", "json", "names", "hostnames", "addresses")
+
+
+def add_output(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=FORMATS,
+        default=default,
+        help="table for people, json for programs; names, hostnames (fully qualified) or "
+        "addresses, one a line (default: %(default)s)",
+    )
+
+
+def use_colour(stream: TextIO) -> bool:
+    """Colours only on a terminal, and not where the user said no (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def print_json(value: Any) -> None:
+    import json  # noqa: PLC0415 - only this format needs it
+
+    print(json.dumps(value, indent=2))
+
+
+def print_lines(peers: Sequence[Peer], what: str) -> None:
+    """One line for each peer's name or host name, or for each of its addresses."""
+    for peer in peers:
+        if what == "addresses":
+            for address in peer.addresses:
+                print(address)
+        else:
+            print(peer.hostname if what == "hostnames" else peer.name)
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    for line in table_lines(header, rows, colour=use_colour(sys.stdout)):
+        print(line)
+
+
+def table_lines(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, colour: bool = False
+) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (header, *rows)
+    ]
+    if colour:
+        lines[0] = f"\x1b[1m{lines[0]}\x1b[0m"
+    return lines
+
+
+PEER_HEADER = ("NAME", "ORDINAL", "ADDRESSES", "PORTS", "ROLE")
+
+
+def peer_row(peer: Peer, *, primary: Peer | None, local: Peer | None) -> tuple[str, ...]:
+    roles = [role for role, who in (("primary", primary), ("local", local)) if who is peer]
+    return (
+        peer.name,
+        "-" if peer.ordinal is None else str(peer.ordinal),
+        ",".join(map(str, peer.addresses)) or "-",
+        ",".join(
+            str(number) if name in ("", str(number)) else f"{name}:{number}"
+            for name, number in peer.ports.items()
+        )
+        or "-",
+        ",".join(roles) or "-",
+    )
+
+
+def peer_json(peer: Peer) -> dict[str, object]:
+    return {
+        "name": peer.name,
+        "ordinal": peer.ordinal,
+        "statefulset": peer.statefulset,
+        "hostname": peer.hostname,
+        "addresses": [str(address) for address in peer.addresses],
+        "ports": dict(peer.ports),
+        "ready": peer.ready,
+    }
+
+
+def snapshot_json(snapshot: Snapshot, primary: Peer | None) -> dict[str, object]:
+    """What every snapshot says of itself, without its peers."""
+    return {
+        "service": snapshot.service,
+        "complete": snapshot.complete,
+        "incomplete_reason": snapshot.incomplete_reason,
+        "stale": snapshot.stale,
+        "primary": primary.name if primary else None,
+        "local": snapshot.local.name if snapshot.local else None,
+    }

@@ -1,0 +1,71 @@
+"""``peerdisco peers``: list the peers once."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from ..exceptions import AmbiguousPrimary
+from . import output
+from .look import TIMEOUT, add_look, add_service, add_verbose, look
+from .status import INCOMPLETE, NONE, OK
+
+SUMMARY = "list the peers once"
+DESCRIPTION = """\
+Looks once and lists the pods behind a headless service, by ordinal.
+The primary is the pod of ordinal 0 (or of --ordinal)."""
+EPILOG = """\
+exit status:
+  0  there are peers
+  2  a wrong call, or no name server gave an answer
+  3  there are none: no such service, or no pod of it is ready
+  4  the list may lack pods; stderr says why
+
+examples:
+  peerdisco peers my-database
+  peerdisco peers my-database.production -o addresses
+  peerdisco peers my-database -o json --nameserver 127.0.0.1:5300
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_service(parser)
+    output.add_output(parser, "table")
+    add_look(parser)
+    add_verbose(parser)
+    parser.set_defaults(timeout=TIMEOUT)
+
+
+def run(args: argparse.Namespace) -> int:
+    seen = asyncio.run(look(args, timeout=args.timeout, identity=None))
+    if not seen.answered and seen.error is not None:
+        raise seen.error
+    snapshot = seen.snapshot
+    remark = seen.error
+    try:
+        primary = snapshot.primary
+    except AmbiguousPrimary as error:
+        primary, remark = None, error
+    if args.output == "json":
+        listed = [output.peer_json(peer) for peer in snapshot]
+        output.print_json({**output.snapshot_json(snapshot, primary), "peers": listed})
+    elif args.output != "table":
+        output.print_lines(snapshot.peers, args.output)
+    elif snapshot.peers:
+        output.print_table(
+            output.PEER_HEADER,
+            [output.peer_row(p, primary=primary, local=snapshot.local) for p in snapshot],
+        )
+    if not snapshot.complete:
+        print(
+            f"peerdisco: {snapshot.service}: the list may lack pods or addresses: "
+            f"{snapshot.incomplete_reason}",
+            file=sys.stderr,
+        )
+        return INCOMPLETE
+    if remark is not None:
+        print(f"peerdisco: {remark}", file=sys.stderr)
+    elif not snapshot.peers:
+        print(f"peerdisco: {snapshot.service}: it has no peers", file=sys.stderr)
+    return OK if snapshot.peers else NONE

@@ -1,0 +1,15 @@
+"""The exit statuses, a promise to scripts."""
+
+OK = 0
+NO = 1
+"""``is-primary``: no."""
+WRONG = 2
+"""A wrong call, an unreachable name server, or something that cannot be told."""
+NONE = 3
+"""There is no such peer, and that was answered."""
+INCOMPLETE = 4
+"""The list may lack pods."""
+TIMED_OUT = 5
+"""What was waited for did not come in time."""
+INTERRUPTED = 130
+"""Ended by SIGINT, as shells count it."""

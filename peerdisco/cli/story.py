@@ -1,0 +1,43 @@
+"""What happens in the simulated cluster, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..testing import ClusterDNS, StatefulSet
+
+SERVICE = "my-database"
+STATEFULSET = "mysql"
+
+Stage = tuple[ClusterDNS, StatefulSet]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happens.
+
+    Attributes:
+        at: Seconds since the beginning.
+        words: What it is.
+        happen: Makes it so.
+    """
+
+    at: float
+    words: str
+    happen: Callable[[ClusterDNS, StatefulSet], object]
+
+
+STORY = (
+    Event(0.0, "StatefulSet mysql starts, one pod after the other", lambda _, s: s.scale(1)),
+    Event(1.5, "mysql-1 is ready", lambda _, s: s.scale(2)),
+    Event(3.0, "mysql-2 is ready", lambda _, s: s.scale(3)),
+    Event(5.0, "scaled up to 5", lambda _, s: s.scale(5)),
+    Event(7.5, "mysql-1 is lost", lambda _, s: s.stop(1)),
+    Event(9.5, "mysql-1 is back, with a new address", lambda _, s: s.start(1)),
+    Event(12.0, "outage: the cluster DNS answers nobody", lambda dns, _: dns.fail("drop")),
+    Event(15.0, "the cluster DNS is back", lambda dns, _: dns.restore()),
+    Event(17.0, "scaled down to 3", lambda _, s: s.scale(3)),
+)
+LENGTH = 20.0
+"""Seconds after which the story is over."""

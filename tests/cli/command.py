@@ -1,0 +1,46 @@
+"""Running the command as a user does: in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Done:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def complaint(self) -> str:
+        """What was said on stderr, which has to be one line and no traceback."""
+        lines = self.err.splitlines()
+        assert len(lines) == 1, self.err
+        assert "Traceback" not in self.err
+        return lines[0]
+
+
+def bare_environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment without anything that peerdisco reads."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PEERDISCO_", "POD_", "KUBERNETES_"))
+    }
+    return {**kept, **(variables or {})}
+
+
+def peerdisco(*args: str, env: Mapping[str, str] | None = None) -> Done:
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-m", "peerdisco", *args],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+        env=bare_environment(env),
+    )
+    return Done(done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,92 @@
+"""The simulation: a real server and a real client, without a terminal and with one."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import peerdisco as library
+
+from .command import bare_environment, peerdisco
+
+
+def lines_of(out: str, who: str) -> list[str]:
+    return re.findall(rf"^ *[0-9.]+ s  {who} +(.*)$", out, re.MULTILINE)
+
+
+def test_the_story_without_a_terminal() -> None:
+    done = peerdisco("simulate", "--speed", "5")
+    assert (done.status, done.err) == (0, "")
+    cluster, client = lines_of(done.out, "cluster"), lines_of(done.out, "client")
+    assert [line.partition(" ")[0] for line in cluster[3:5]] == ["scaled", "mysql-1"]
+    assert "mysql-0 is the primary" in client
+    assert any("nobody left" in line for line in client), "an outage is no departure"
+    assert any(re.match("mysql-4 left", line) for line in client)
+    assert not any(line.startswith("mysql-0 left") for line in client)
+    told = client.index(next(line for line in client if "nobody left" in line))
+    back = client.index("DNS answers again")
+    assert told + 1 == back, "nothing changes while nobody answers"
+
+
+def test_seconds_bounds_it() -> None:
+    done = peerdisco("simulate", "--seconds", "0.5")
+    assert (done.status, done.err) == (0, "")
+    assert "scaled up" not in done.out
+
+
+def test_serve_answers_until_it_is_stopped() -> None:
+    command = [sys.executable, "-X", "dev", "-m", "peerdisco", "simulate", "--serve"]
+    process = subprocess.Popen(
+        [*command, "--port", str(free_port()), "--replicas", "4", "--seconds", "50"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=bare_environment(),
+    )
+    try:
+        assert process.stdout is not None
+        nameserver = re.search("runs on (.*)\\. To", process.stdout.readline())
+        assert nameserver is not None
+        snapshot = library.sync.discover(
+            "my-database.default.svc.cluster.local", nameservers=[nameserver[1]], source="dns"
+        )
+        assert [peer.name for peer in snapshot] == [f"mysql-{n}" for n in range(4)]
+    finally:
+        process.terminate()
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def test_the_story_on_a_terminal() -> None:
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "peerdisco", "simulate", "--speed", "10"],
+        stdout=end,
+        stderr=subprocess.PIPE,
+        env=bare_environment({"TERM": "xterm", "COLUMNS": "120", "LINES": "40"}),
+    )
+    os.close(end)
+    printed = b""
+    while True:
+        try:
+            printed += os.read(terminal, 65536)
+        except OSError:  # the other end is closed
+            break
+    os.close(terminal)
+    assert process.wait(20) == 0
+    assert process.stderr is not None
+    with process.stderr:
+        assert process.stderr.read() == b""
+    assert b"what a client sees" in printed
+    assert b"stale" in printed
