@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import sync
-    from .discovery import discover
+    from .conditions import Condition, at_least, quorum
+    from .discovery import Discovery, Watch, discover
     from .exceptions import (
         AmbiguousPrimary,
         ConfigurationError,
@@ -24,14 +25,17 @@ if TYPE_CHECKING:
         ServiceNotFound,
     )
     from .local import local_identity
-    from .model import Attempt, Identity, Outcome, Peer, Ports, PrimaryPolicy, Snapshot
+    from .model import Attempt, Change, Identity, Outcome, Peer, Ports, PrimaryPolicy, Snapshot
     from .names import parse_pod_name
     from .primary import lowest_ordinal, ordinal
 
 __all__ = [
     "AmbiguousPrimary",
     "Attempt",
+    "Change",
+    "Condition",
     "ConfigurationError",
+    "Discovery",
     "DiscoveryError",
     "Identity",
     "IdentityError",
@@ -45,18 +49,22 @@ __all__ = [
     "ResolverUnavailable",
     "ServiceNotFound",
     "Snapshot",
+    "Watch",
+    "at_least",
     "discover",
     "local_identity",
     "lowest_ordinal",
     "ordinal",
     "parse_pod_name",
+    "quorum",
     "sync",
 ]
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "discovery": ("discover",),
+    "conditions": ("Condition", "at_least", "quorum"),
+    "discovery": ("Discovery", "Watch", "discover"),
     "exceptions": (
         "AmbiguousPrimary",
         "ConfigurationError",
@@ -69,7 +77,16 @@ _HOMES = {
         "ServiceNotFound",
     ),
     "local": ("local_identity",),
-    "model": ("Attempt", "Identity", "Outcome", "Peer", "Ports", "PrimaryPolicy", "Snapshot"),
+    "model": (
+        "Attempt",
+        "Change",
+        "Identity",
+        "Outcome",
+        "Peer",
+        "Ports",
+        "PrimaryPolicy",
+        "Snapshot",
+    ),
     "names": ("parse_pod_name",),
     "primary": ("lowest_ordinal", "ordinal"),
 }

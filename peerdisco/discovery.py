@@ -1,21 +1,22 @@
-"""One look at a service: `discover`, and what any look needs: a source, and a view of it."""
+"""`discover`, which looks once, and `Discovery`, which keeps looking."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Self
 
-from .exceptions import ConfigurationError, IdentityError, ServiceNotFound
-from .local import (
-    Surroundings,
-    find_nameservers,
-    find_service,
-    local_identity,
-    read_surroundings,
-)
+from .clock import Clock, SystemClock
+from .conditions import Condition, in_words, to_condition
+from .exceptions import NotReady, ServiceNotFound
+from .local import read_surroundings
+from .membership import Membership, Rules
 from .model import (
     Answered,
+    Change,
     Empty,
     Failed,
     Identity,
@@ -25,16 +26,20 @@ from .model import (
     PrimaryPolicy,
     Snapshot,
 )
-from .names import is_pod_name, parse_port_name, parse_seconds
-from .primary import ordinal
+from .names import parse_seconds
+from .schedule import Schedule
 from .sources import Source
-from .sources.headless_dns import HeadlessDNS
-from .sources.static import parse_static
+from .sources.shared import share
+from .target import Target, choose_view, refuse_beside
+from .view import View
 
-__all__ = ["discover"]
+__all__ = ["Discovery", "Watch", "discover"]
 
 TIMEOUT = 5.0
 """Seconds a look may take: several rounds of questions to three name servers."""
+
+INTERVAL = 2.0
+MIN_INTERVAL = 0.5
 
 
 async def discover(
@@ -85,10 +90,18 @@ async def discover(
     """
     timeout = parse_seconds(timeout, "timeout")
     around = read_surroundings()
-    view = View.choose(statefulset, primary, identity, around)
+    view = choose_view(statefulset, primary, identity, around)
     if isinstance(source, Source):
-        return view.look_at(await source.observe(timeout=timeout), source.service)
-    opened = open_source(
+        refuse_beside(
+            "a source that is given",
+            service=service,
+            namespace=namespace,
+            cluster_domain=cluster_domain,
+            port_name=port_name,
+            nameservers=nameservers,
+        )
+        return one_look(await source.observe(timeout=timeout), source.service, view)
+    opened = Target.choose(
         service,
         namespace=namespace,
         cluster_domain=cluster_domain,
@@ -96,108 +109,366 @@ async def discover(
         nameservers=nameservers,
         source=source,
         surroundings=around,
-    )
+    ).open()
     try:
-        return view.look_at(await opened.observe(timeout=timeout), opened.service)
+        return one_look(await opened.observe(timeout=timeout), opened.service, view)
     finally:
         await opened.aclose()
 
 
-def open_source(
-    service: str | None,
-    *,
-    namespace: str | None = None,
-    cluster_domain: str | None = None,
-    port_name: str | None = None,
-    nameservers: Sequence[str] = (),
-    source: str | None = None,
-    surroundings: Surroundings,
-) -> Source:
-    """The source that the arguments, the environment and the pod's files describe.
+def one_look(observation: Observation, service: str, view: View) -> Snapshot:
+    """The snapshot that one observation by itself makes.
 
-    Args and errors are those of `discover`. The caller closes it.
+    Raises:
+        DiscoveryError: The look failed, or was answered with NXDOMAIN.
     """
-    name = find_service(service, namespace, cluster_domain, surroundings)
-    text = source or surroundings.variable("PEERDISCO_SOURCE") or "dns"
-    kind, _, rest = text.partition(":")
-    if kind == "static" and rest:
-        return parse_static(rest, name)
-    if text != "dns":
-        what = "source" if source else "PEERDISCO_SOURCE"
-        raise ConfigurationError(what, text, "'dns' or 'static:NAME=IP[:PORT],...'")
-    asked_port = surroundings.variable("PEERDISCO_PORT_NAME") if port_name is None else None
-    if asked_port is not None:
-        port_name = parse_port_name(asked_port, "PEERDISCO_PORT_NAME")
-    return HeadlessDNS(name, find_nameservers(nameservers, surroundings), port_name=port_name)
+    now = datetime.now(UTC)
+    match observation:
+        case Answered(peers=peers, incomplete_reason=reason):
+            return view.snapshot(service, peers, observed_at=now, incomplete_reason=reason)
+        case Empty(outcome=Outcome.NXDOMAIN, attempt=attempt):
+            raise ServiceNotFound(service, attempt, view.snapshot(service, (), observed_at=now))
+        case Empty():
+            return view.snapshot(service, (), observed_at=now)
+        case Failed(error=error):
+            raise error
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """From where a membership is looked at: what turns peers into a snapshot.
+class Discovery:
+    """Keeps looking at a service, and tells what is true.
 
-    Attributes:
-        identity: Who this pod is; None if not known.
-        statefulset: List the pods of this StatefulSet alone; None for every pod.
-        policy: Picks the primary.
+    ```python
+    async with peerdisco.Discovery("my-database") as disco:
+        snapshot = await disco.wait(required=3, stable_for=5, timeout=120)
+        async for change in disco.watch():
+            ...
+    ```
+
+    One task looks; it is started by ``async with`` and ended by its end, or is the caller's own
+    with `run`. Watchers of one service in one event loop share their looks. The rules by which a
+    peer joins, leaves and is replaced are those of `peerdisco.membership`: a look that fails
+    changes nothing, and a peer has left when no cache can still hold an answer that lacks it.
+
+    Args:
+        service: The headless service; it and the following as for `discover`.
+        namespace: As for `discover`.
+        cluster_domain: As for `discover`.
+        statefulset: As for `discover`.
+        port_name: As for `discover`.
+        primary: As for `discover`.
+        identity: As for `discover`.
+        nameservers: As for `discover`. Those of ``/etc/resolv.conf`` are read again whenever that
+            file changes.
+        source: As for `discover`. A `Source` that is given is used by this watcher alone, and
+            closed with it.
+        interval: Seconds between two looks when nothing happens; None for
+            ``PEERDISCO_INTERVAL``, else 2. Where a cache holds the answer, until it expires.
+        min_interval: Never less than so many seconds between two looks.
+        leave_after: Seconds a peer must be absent before it has left; None to derive them.
+        timeout: Seconds a look may take.
+        clock: Time; for tests.
+        chance: Gives numbers from 0 up to 1, for the jitter; for tests.
+
+    Raises:
+        IdentityError: A part of the service's name is needed and nothing tells it.
+        ConfigurationError: An argument or a variable has a value that cannot be right.
     """
 
-    identity: Identity | None
-    statefulset: str | None
-    policy: PrimaryPolicy
+    def __init__(
+        self,
+        service: str | None = None,
+        *,
+        namespace: str | None = None,
+        cluster_domain: str | None = None,
+        statefulset: str | None = None,
+        port_name: str | None = None,
+        primary: PrimaryPolicy | None = None,
+        identity: Identity | None = None,
+        nameservers: Sequence[str] = (),
+        source: Source | str | None = None,
+        interval: float | None = None,
+        min_interval: float = MIN_INTERVAL,
+        leave_after: float | None = None,
+        timeout: float = TIMEOUT,
+        clock: Clock | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        around = read_surroundings()
+        what = "interval" if interval is not None else "PEERDISCO_INTERVAL"
+        given = around.variable("PEERDISCO_INTERVAL") if interval is None else interval
+        seconds = INTERVAL if given is None else parse_seconds(given, what)
+        if leave_after is not None:
+            leave_after = parse_seconds(leave_after, "leave_after")
+        least = min(parse_seconds(min_interval, "min_interval"), seconds)
+        self._timeout = parse_seconds(timeout, "timeout")
+        self._view = choose_view(statefulset, primary, identity, around)
+        self._given: Source | None = None
+        self._target: Target | None = None
+        if isinstance(source, Source):
+            refuse_beside(
+                "a source that is given",
+                service=service,
+                namespace=namespace,
+                cluster_domain=cluster_domain,
+                port_name=port_name,
+                nameservers=nameservers,
+            )
+            self._given = source
+        else:
+            self._target = Target.choose(
+                service,
+                namespace=namespace,
+                cluster_domain=cluster_domain,
+                port_name=port_name,
+                nameservers=nameservers,
+                source=source,
+                surroundings=around,
+            )
+        self._source: Source | None = None
+        self._membership = Membership(Rules(interval=seconds, leave_after=leave_after))
+        self._schedule = Schedule(seconds, least)
+        self._clock: Clock = clock or SystemClock()
+        self._chance = chance
+        self._wake = asyncio.Event()
+        self._looked = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._error: BaseException | None = None
+        self._closed = False
+        self._leaving = False
+        self._seen_at: datetime | None = None
+        self._snapshot = self._take_snapshot()
+        self.looks = 0
+        """How many looks there were, failed ones too."""
 
-    @classmethod
-    def choose(
-        cls,
-        statefulset: str | None,
-        policy: PrimaryPolicy | None,
-        identity: Identity | None,
-        surroundings: Surroundings,
-    ) -> View:
-        """The view that the arguments, the environment and the pod's files describe."""
-        chosen = statefulset or surroundings.variable("PEERDISCO_STATEFULSET")
-        if chosen is not None and not is_pod_name(chosen):
-            what = "statefulset" if statefulset else "PEERDISCO_STATEFULSET"
-            raise ConfigurationError(what, chosen, "a StatefulSet's name, such as 'mysql'")
-        if identity is None:
-            try:
-                identity = local_identity(surroundings=surroundings)
-            except IdentityError:
-                identity = None
-        return cls(identity, chosen, policy or ordinal(0))
+    # Life.
 
-    def snapshot(
-        self, service: str, peers: tuple[Peer, ...], *, incomplete_reason: str | None = None
-    ) -> Snapshot:
-        """The membership as it was seen just now."""
-        statefulset = self.statefulset
-        if statefulset is not None:
-            peers = tuple(peer for peer in peers if peer.statefulset == statefulset)
-        elif self.identity is not None and self.identity.statefulset is not None:
-            own = self.identity.statefulset
-            statefulset = own if any(peer.statefulset == own for peer in peers) else None
-        return Snapshot(
-            service=service,
-            peers=peers,
-            statefulset=statefulset,
-            first_ordinal=self.policy.number if isinstance(self.policy, ordinal) else 0,
-            observed_at=datetime.now(UTC),
-            incomplete_reason=incomplete_reason,
-            identity=self.identity,
-            policy=self.policy,
-        )
+    async def __aenter__(self) -> Self:
+        self._open()
+        self._task = asyncio.create_task(self._look_forever(), name=f"peerdisco {self.service}")
+        return self
 
-    def look_at(self, observation: Observation, service: str) -> Snapshot:
-        """The snapshot that one observation by itself makes.
+    async def __aexit__(self, kind: object, *_: object) -> None:
+        await self.aclose()
+        if kind is None and self._error is not None:
+            raise RuntimeError(f"the watcher has failed: {self._error!r}") from self._error
+
+    async def run(self) -> None:
+        """Look until it is cancelled, or closed by another task.
+
+        The alternative to ``async with`` for those who own their tasks.
 
         Raises:
-            DiscoveryError: The look failed, or was answered with NXDOMAIN.
+            RuntimeError: It was started already.
         """
-        match observation:
-            case Answered(peers=peers, incomplete_reason=reason):
-                return self.snapshot(service, peers, incomplete_reason=reason)
-            case Empty(outcome=Outcome.NXDOMAIN, attempt=attempt):
-                raise ServiceNotFound(service, attempt, self.snapshot(service, ()))
-            case Empty():
-                return self.snapshot(service, ())
-            case Failed(error=error):
-                raise error
+        async with self:
+            await self.closed()
+
+    async def closed(self) -> None:
+        """Wait until it is closed, or has failed."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
+    async def aclose(self) -> None:
+        """Stop looking and close everything; watchers end. A second call does nothing."""
+        self._closed = True
+        task, self._task = self._task, None
+        source, self._source = self._source, None
+        try:
+            if task is not None:
+                task.cancel()
+                await asyncio.wait({task})
+                if not task.cancelled():
+                    task.exception()  # it is told by whoever waits, and at the end of the block
+        finally:
+            self._tell()
+            if source is not None:
+                await source.aclose()
+
+    def _open(self) -> None:
+        if self._closed or self._source is not None:
+            raise RuntimeError("a Discovery is started once: make another one")
+        if self._given is not None:
+            self._source = self._given
+        elif self._target is not None and not isinstance(self._clock, SystemClock):
+            self._source = self._target.open()  # what is shared goes by the machine's clock
+        elif self._target is not None:
+            self._source = share(self._target, self._schedule.min_interval, self._target.open)
+
+    # What is known.
+
+    @property
+    def service(self) -> str:
+        """The service's fully qualified name, without the trailing dot."""
+        if self._target is not None:
+            return self._target.service.fqdn
+        assert self._given is not None
+        return self._given.service
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The membership as it is known now; without peers before the first answer.
+
+        Any thread may read it.
+        """
+        membership, known = self._membership, self._snapshot
+        if membership.observed_at is None:
+            return known
+        return replace(
+            known,
+            observed_at=self._seen_at,
+            age=max(0.0, self._clock.now() - membership.observed_at),
+            incomplete_reason=membership.incomplete_reason,
+            last_error=membership.last_error,
+        )
+
+    @property
+    def local(self) -> Peer | None:
+        """This pod among the peers; None if it is not listed, or not known who it is."""
+        return self._snapshot.local
+
+    def refresh(self) -> None:
+        """Look as soon as the minimal interval allows, instead of when it is due."""
+        self._wake.set()
+
+    def leaving(self) -> None:
+        """Say that this pod is about to go.
+
+        From then on its own departure, return and new address are told to nobody: a pod that
+        drains must not have its own hooks run because it drains.
+        """
+        self._leaving = True
+
+    async def wait(
+        self,
+        required: int | Condition = 1,
+        *,
+        stable_for: float = 0.0,
+        timeout: float | None = None,
+    ) -> Snapshot:
+        """Wait until there are enough peers.
+
+        Args:
+            required: How many, `quorum`, or any function of a snapshot.
+            stable_for: Seconds for which, before that, nothing changed, was in doubt, or failed.
+            timeout: Seconds to wait; None for as long as it takes.
+
+        Returns:
+            The membership that was enough; never one whose newest look failed.
+
+        Raises:
+            NotReady: They were not there in time; says what was.
+            RuntimeError: The watcher is not running.
+        """
+        condition = to_condition(required)
+        deadline = None if timeout is None else self._clock.now() + timeout
+        while True:
+            looked = self._looked
+            snapshot = self.snapshot
+            now = self._clock.now()
+            pause = None if deadline is None else deadline - now
+            if self._membership.observed_at is not None and not snapshot.stale:
+                stable_since = self._membership.stable_since
+                left = stable_for - (now - (now if stable_since is None else stable_since))
+                if condition(snapshot):
+                    if left <= 0:
+                        return snapshot
+                    pause = left if pause is None else min(pause, left)
+            if deadline is not None and now >= deadline:
+                there = snapshot if snapshot.observed_at is not None else None
+                assert timeout is not None
+                raise NotReady(in_words(condition), timeout, there) from snapshot.last_error
+            self._check_running()
+            await self._clock.wait(looked, pause)
+
+    def watch(self) -> Watch:
+        """The changes, from now on.
+
+        The first is the present membership, all of it in ``joined``; then come the differences to
+        what this iterator gave last, so that a consumer who is slow gets one change that holds
+        them all, and one whose wait is cancelled loses nothing. It ends when the watcher is closed.
+        """
+        return Watch(self._next_change)
+
+    async def _next_change(self, seen: Snapshot | None) -> Change | None:
+        """The difference to what was seen, as soon as there is one; None when it is closed."""
+        while not self._closed:
+            looked = self._looked
+            now = self._snapshot
+            if self.looks and now is not seen:
+                ignore = self._view.identity if self._leaving else None
+                change = Change.between(seen, now, ignore=ignore.pod_name if ignore else None)
+                if change or seen is None or now.complete != seen.complete:
+                    return change
+            self._check_running()
+            await looked.wait()
+        return None
+
+    # Looking.
+
+    async def _look_forever(self) -> None:
+        assert self._source is not None
+        never = asyncio.Event()
+        try:
+            while True:
+                self._wake.clear()
+                observation = await self._source.observe(timeout=self._timeout)
+                now = self._clock.now()
+                self._take_in(observation, now)
+                pause = self._schedule.wait(self._membership, now, self._chance())
+                if await self._clock.wait(self._wake, pause):
+                    early = now + self._schedule.min_interval - self._clock.now()
+                    if early > 0:
+                        await self._clock.wait(never, early)
+        except Exception as error:
+            self._error = error
+            self._tell()
+            raise
+
+    def _take_in(self, observation: Observation, now: float) -> None:
+        membership = self._membership
+        told = membership.observe(observation, now)
+        settled = membership.tick(now)
+        if not isinstance(observation, Failed):
+            self._seen_at = self._clock.utcnow()
+        health = (membership.last_error is not None, membership.incomplete_reason is None)
+        before = (self._snapshot.stale, self._snapshot.complete)
+        if told or settled or health != before or not self.looks:
+            self._snapshot = self._take_snapshot()
+        self.looks += 1
+        self._tell()
+
+    def _tell(self) -> None:
+        """Wake everybody who waits for the next look."""
+        self._looked.set()
+        self._looked = asyncio.Event()
+
+    def _take_snapshot(self) -> Snapshot:
+        membership = self._membership
+        return self._view.snapshot(
+            self.service,
+            membership.peers,
+            observed_at=self._seen_at,
+            incomplete_reason=membership.incomplete_reason,
+            last_error=membership.last_error,
+        )
+
+    def _check_running(self) -> None:
+        if self._error is not None:
+            raise RuntimeError(f"the watcher has failed: {self._error!r}") from self._error
+        if self._closed or self._source is None:
+            raise RuntimeError("the watcher is not running: use 'async with', or run()")
+
+
+class Watch(AsyncIterator[Change]):
+    """The changes as one consumer has seen them; see `Discovery.watch`."""
+
+    def __init__(self, next_change: Callable[[Snapshot | None], Awaitable[Change | None]]) -> None:
+        self._next_change = next_change
+        self._seen: Snapshot | None = None
+
+    async def __anext__(self) -> Change:
+        change = await self._next_change(self._seen)
+        if change is None:
+            raise StopAsyncIteration
+        self._seen = change.snapshot
+        return change

@@ -228,7 +228,7 @@ class NotReady(DiscoveryError, TimeoutError):
 
     def __str__(self) -> str:
         if self.snapshot is None:
-            there = "no answer at all"
+            there = "no answer came at all"
         else:
-            there = ", ".join(peer.name for peer in self.snapshot) or "no peers"
-        return f"waited {self.timeout:g} s for {self.required}; there was: {there}"
+            there = f"there was: {', '.join(peer.name for peer in self.snapshot) or 'nobody'}"
+        return f"waited {self.timeout:g} s for {self.required}; {there}"

@@ -27,7 +27,7 @@ from .names import (
 )
 from .resolv_conf import ResolvConf, parse_resolv_conf
 
-__all__ = ["Surroundings", "local_identity", "read_surroundings"]
+__all__ = ["ResolvConfFile", "Surroundings", "local_identity", "read_surroundings"]
 
 RESOLV_CONF = "/etc/resolv.conf"
 HOSTS = "/etc/hosts"
@@ -118,6 +118,29 @@ def _read(path: str) -> str:
         return ""
 
 
+class ResolvConfFile:
+    """The name servers of a resolv.conf, read again whenever the file changes."""
+
+    def __init__(self, path: str = RESOLV_CONF) -> None:
+        self._path = path
+        self._version: tuple[int, int, int] | None = None
+        self._nameservers: tuple[Endpoint, ...] = ()
+
+    def nameservers(self) -> tuple[Endpoint, ...]:
+        """As the file has them now; the last ones known while it has none."""
+        try:
+            stat = os.stat(self._path)  # noqa: PTH116 - no pathlib at start-up
+        except OSError:
+            return self._nameservers
+        version = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+        if version != self._version:
+            self._nameservers = (
+                parse_resolv_conf(_read(self._path)).nameservers or self._nameservers
+            )
+            self._version = version
+        return self._nameservers
+
+
 def local_identity(
     *,
     pod_name: str | None = None,
@@ -164,12 +187,15 @@ def local_identity(
             "namespace= or --namespace",
         )
     given = service or around.variable("PEERDISCO_SERVICE")
-    service_name, hostname = _hostname(
-        name, given, space, domain, "service" if service else "PEERDISCO_SERVICE"
-    )
-    if hosts_name is not None:
+    what = "service" if service else "PEERDISCO_SERVICE"
+    service_name, domain, hostname = _service_of(name, given, space, domain, what)
+    if hosts_name is not None and (space, domain) == (
+        hosts_name.namespace,
+        hosts_name.cluster_domain,
+    ):
         service_name = service_name or hosts_name.name
-        hostname = f"{name}.{hosts_name.fqdn}"
+        if service is None:  # what the kubelet wrote is the name that the peers find
+            hostname = f"{name}.{hosts_name.fqdn}"
     statefulset, ordinal = ordinal_of(name) or (None, None)
     return Identity(
         pod_name=name,
@@ -204,7 +230,7 @@ def find_cluster_domain(given: str | None, around: Surroundings) -> str | None:
 
 
 def find_nameservers(given: Sequence[str], around: Surroundings) -> tuple[Endpoint, ...]:
-    """The name servers to ask.
+    """The name servers that were named; empty for those of resolv.conf, which has some.
 
     Raises:
         ConfigurationError: One of them is not an address.
@@ -218,7 +244,7 @@ def find_nameservers(given: Sequence[str], around: Surroundings) -> tuple[Endpoi
             parse_nameserver(text, "PEERDISCO_NAMESERVERS") for text in variable.split(",")
         )
     if around.resolv_conf.nameservers:
-        return around.resolv_conf.nameservers
+        return ()
     raise IdentityError(
         "name server",
         ("PEERDISCO_NAMESERVERS", RESOLV_CONF),
@@ -297,22 +323,23 @@ def _name_in_hosts(pod_name: str, own_hosts: list[tuple[str, list[str]]]) -> Ser
     return None
 
 
-def _hostname(
+def _service_of(
     pod_name: str, service: str | None, space: str, domain: str | None, what: str
-) -> tuple[str | None, str | None]:
-    """The service's name and the pod's host name in it, as far as they follow from these.
+) -> tuple[str | None, str | None, str | None]:
+    """The service's name, the cluster domain, and the pod's host name, as far as these tell.
 
     A service in another namespace does not govern this pod.
     """
     if service is None:
-        return None, None
+        return None, domain, None
     try:
         named = parse_service(
             service, default_namespace=space, default_cluster_domain=domain, what=what
         )
     except IdentityError:
-        return service.partition(".")[0].lower(), None
-    return named.name, f"{pod_name}.{named.fqdn}" if named.namespace == space else None
+        return service.partition(".")[0].lower(), domain, None
+    own = named.namespace == space
+    return named.name, domain or named.cluster_domain, f"{pod_name}.{named.fqdn}" if own else None
 
 
 def _addresses(

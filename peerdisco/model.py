@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Answered",
     "Attempt",
+    "Change",
     "Empty",
     "Failed",
     "Identity",
@@ -287,9 +288,8 @@ class Snapshot:
         me = self.identity
         if me is None:
             return None
-        namespace = f".{me.namespace}."
         for peer in self.peers:
-            if peer.name == me.pod_name and namespace in peer.hostname:
+            if peer.name == me.pod_name and peer.hostname.split(".")[2:3] == [me.namespace]:
                 return peer
         return None
 
@@ -345,6 +345,62 @@ class Snapshot:
         if self.incomplete_reason is not None:
             raise IncompleteAnswer(self.service, self.incomplete_reason, self)
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The difference between two memberships.
+
+    Attributes:
+        joined: Peers that were not there before.
+        left: Peers that are no longer there, as they were last.
+        replaced: Peers whose name stayed and whose addresses or ports changed: before and after.
+        snapshot: The membership after the change.
+        degraded: Whether looks began to fail; the membership stays as it was.
+        recovered: Whether looks are answered again.
+    """
+
+    joined: tuple[Peer, ...]
+    left: tuple[Peer, ...]
+    replaced: tuple[tuple[Peer, Peer], ...]
+    snapshot: Snapshot
+    degraded: bool = False
+    recovered: bool = False
+
+    @classmethod
+    def between(
+        cls, before: Snapshot | None, after: Snapshot, *, ignore: str | None = None
+    ) -> Change:
+        """What happened between two snapshots of one service; from None, everybody joined.
+
+        Args:
+            before: The earlier one.
+            after: The later one.
+            ignore: The name of a peer of whom nothing is told.
+        """
+        known = {} if before is None else {peer.name: peer for peer in before}
+        joined, replaced = [], []
+        for peer in after:
+            old = known.pop(peer.name, None)
+            if peer.name == ignore or old is peer:
+                continue
+            if old is None:
+                joined.append(peer)
+            elif (old.addresses, old.ports) != (peer.addresses, peer.ports):
+                replaced.append((old, peer))
+        stale = before is not None and before.stale
+        return cls(
+            joined=tuple(joined),
+            left=tuple(peer for name, peer in known.items() if name != ignore),
+            replaced=tuple(replaced),
+            snapshot=after,
+            degraded=after.stale and not stale,
+            recovered=stale and not after.stale,
+        )
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(self.joined or self.left or self.replaced or self.degraded or self.recovered)
 
 
 @dataclass(frozen=True, slots=True)

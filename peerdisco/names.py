@@ -28,7 +28,7 @@ __all__ = [
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 """A DNS label as Kubernetes wants it (RFC 1123)."""
 
-_POD = re.compile(r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?")
+_POD = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 """A pod's name (RFC 1123 subdomain)."""
 
 _LONGEST_NAME = 253
@@ -109,7 +109,7 @@ def reverse_name(address: IPv4Address | IPv6Address) -> str:
 
 def is_pod_name(name: str) -> bool:
     """Whether this can be a pod's name in Kubernetes."""
-    return _POD.fullmatch(name) is not None
+    return len(name) <= _LONGEST_NAME and _POD.fullmatch(name) is not None
 
 
 def is_label(label: str) -> bool:
@@ -170,7 +170,8 @@ def parse_service(
     """
     text = service.strip().lower()
     labels = text.removesuffix(".").split(".")
-    if len(text) > _LONGEST_NAME or not all(is_label(label) for label in labels):
+    too_long = len(text.removesuffix(".")) > _LONGEST_NAME
+    if too_long or not all(is_label(label) for label in labels):
         raise ConfigurationError(what, service, _SERVICE_EXPECTED)
     in_cluster = len(labels) > 3 and labels[2] == "svc"
     if text.endswith(".") and not in_cluster:
@@ -331,6 +332,6 @@ def parse_endpoint(text: str, what: str, *, default_port: int) -> Endpoint:
         ) from None
     if port is None:
         return Endpoint(str(address), default_port)
-    if not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536):
+    if not (port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65536):
         raise ConfigurationError(what, text, "a port from 1 to 65535 after the address")
     return Endpoint(str(address), int(port))

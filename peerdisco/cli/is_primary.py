@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 
 from .look import TIMEOUT, add_look, add_service, add_verbose, look
@@ -36,10 +37,11 @@ def run(args: argparse.Namespace) -> int:
     from ..local import local_identity  # noqa: PLC0415 - not needed for --help
 
     me = local_identity(namespace=args.namespace, cluster_domain=args.cluster_domain)
-    if me.ordinal != args.ordinal:
+    chosen = args.statefulset or os.environ.get("PEERDISCO_STATEFULSET") or me.statefulset
+    if (me.statefulset, me.ordinal) != (chosen, args.ordinal):
         # StatefulSet and ordinal are in the pod's own name: no look could make it the primary.
         if args.verbose:
-            print(f"peerdisco: {me.pod_name} has not ordinal {args.ordinal}", file=sys.stderr)
+            print(f"peerdisco: {me.pod_name} is not {chosen}-{args.ordinal}", file=sys.stderr)
         return NO
     seen = asyncio.run(look(args, timeout=args.timeout, identity=me))
     if seen.error is not None:

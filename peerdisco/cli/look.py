@@ -107,13 +107,14 @@ async def look(args: argparse.Namespace, *, timeout: float, identity: Identity |
     Raises:
         ConfigurationError, IdentityError: The options cannot be used.
     """
-    from ..discovery import View, open_source  # noqa: PLC0415 - not needed for --help
+    from ..discovery import one_look  # noqa: PLC0415 - not needed for --help
     from ..local import read_surroundings  # noqa: PLC0415
     from ..primary import ordinal  # noqa: PLC0415
+    from ..target import Target, choose_view  # noqa: PLC0415
 
     surroundings = read_surroundings()
-    view = View.choose(args.statefulset, ordinal(args.ordinal), identity, surroundings)
-    source = open_source(
+    view = choose_view(args.statefulset, ordinal(args.ordinal), identity, surroundings)
+    source = Target.choose(
         args.service,
         namespace=args.namespace,
         cluster_domain=args.cluster_domain,
@@ -121,16 +122,17 @@ async def look(args: argparse.Namespace, *, timeout: float, identity: Identity |
         nameservers=args.nameserver,
         source=args.source,
         surroundings=surroundings,
-    )
+    ).open()
     try:
         observation = await source.observe(timeout=timeout)
         if args.verbose:
             print(f"peerdisco: {_in_words(observation, source.service)}", file=sys.stderr)
         try:
-            return Seen(view.look_at(observation, source.service), None, True)
+            return Seen(one_look(observation, source.service, view), None, True)
         except DiscoveryError as error:
             answered = not isinstance(observation, Failed)
-            return Seen(view.snapshot(source.service, ()), error, answered)
+            nobody = view.snapshot(source.service, (), observed_at=None)
+            return Seen(nobody, error, answered)
     finally:
         await source.aclose()
 

@@ -7,11 +7,9 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..exceptions import DiscoveryError, ServiceNotFound
-from ..model import Failed, Observation, Snapshot
+from ..model import Change, Peer
 from .output import PEER_HEADER, peer_row, use_colour
 
 if TYPE_CHECKING:
@@ -19,21 +17,21 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-    from ..discovery import View
+    from ..discovery import Discovery
     from ..testing import StatefulSet
 
 
 class Screen:
     """Prints a line for everything that happens in the cluster, and for every change a client sees.
 
-    What the client sees is one look after the other, each against the one before. A look that
-    fails changes nothing but the age of what was seen.
+    The client is a `peerdisco.Discovery`; a look that fails changes nothing but the age of what
+    was seen.
     """
 
     def __init__(self) -> None:
         self._start = time.monotonic()
-        self._seen_at = self._start
-        self.snapshot: Snapshot | None = None
+        self._primary = ""
+        self.disco: Discovery | None = None
         self.statefulset: StatefulSet | None = None
 
     def introduce(self, environment: Mapping[str, str], service: str, *, serving: bool) -> None:
@@ -51,37 +49,18 @@ class Screen:
         self.statefulset = statefulset
         self.tell("cluster", words)
 
-    def saw(self, observation: Observation, view: View, service: str) -> None:
-        """A look of the client came to this."""
-        before = self.snapshot
-        try:
-            after = view.look_at(observation, service)
-        except ServiceNotFound as error:
-            after = error.snapshot
-        except DiscoveryError as error:
-            assert isinstance(observation, Failed)
-            self._failed(error)
-            return
-        self._seen_at = time.monotonic()
-        self.snapshot = after
-        if before is not None and before.stale:
-            self.tell("client", "DNS answers again")
-        for words in differences(before, after):
-            self.tell("client", words)
+    def watches(self, disco: Discovery) -> None:
+        """The client that is shown."""
+        self.disco = disco
 
-    def _failed(self, error: DiscoveryError) -> None:
-        before = self.snapshot
-        if before is None:
-            self.tell("client", f"no answer yet ({type(error).__name__})")
-            return
-        age = time.monotonic() - self._seen_at
-        self.snapshot = replace(before, last_error=error, age=age)
-        if not before.stale:
-            self.tell(
-                "client",
-                f"no answer ({type(error).__name__}): nobody left, the {len(before)} peers stay, "
-                "marked stale",
-            )
+    def saw(self, change: Change) -> None:
+        """The client was told of a change."""
+        for words in in_words(change):
+            self.tell("client", words)
+        primary = change.snapshot.primary
+        if primary is not None and primary.name != self._primary:
+            self._primary = primary.name
+            self.tell("client", f"{primary.name} is the primary")
 
     def tell(self, who: str, words: str) -> None:
         print(self._line(who, words), flush=True)
@@ -90,22 +69,21 @@ class Screen:
         return f"{time.monotonic() - self._start:6.1f} s  {who:7}  {words}"
 
 
-def differences(before: Snapshot | None, after: Snapshot) -> list[str]:
-    """What changed between two snapshots, in words."""
-    known = {peer.name: peer for peer in before} if before is not None else {}
+def in_words(change: Change) -> list[str]:
+    """A change, a line for each thing in it."""
     lines = []
-    for peer in after:
-        old = known.pop(peer.name, None)
-        addresses = ", ".join(map(str, peer.addresses))
-        if old is None:
-            lines.append(f"{peer.name} joined at {addresses}")
-        elif old.addresses != peer.addresses:
-            lines.append(f"{peer.name} moved to {addresses}")
-    lines += [f"{name} left" for name in known]
-    was = before.primary if before is not None else None
-    if after.primary is not None and (was is None or was.name != after.primary.name):
-        lines.append(f"{after.primary.name} is the primary")
+    if change.recovered:
+        lines.append("DNS answers again")
+    lines += [f"{peer.name} joined at {_at(peer)}" for peer in change.joined]
+    lines += [f"{new.name} moved to {_at(new)}" for _, new in change.replaced]
+    lines += [f"{peer.name} left" for peer in change.left]
+    if change.degraded:
+        lines.append(f"no answer: nobody left, the {len(change.snapshot)} peers stay, marked stale")
     return lines
+
+
+def _at(peer: Peer) -> str:
+    return ", ".join(map(str, peer.addresses)) or "an address that is not known"
 
 
 class LiveScreen(Screen):
@@ -120,10 +98,6 @@ class LiveScreen(Screen):
 
     def tell(self, who: str, words: str) -> None:
         self._lines.append(self._line(who, words))
-        self._live.update(self.render(), refresh=True)
-
-    def saw(self, observation: Observation, view: View, service: str) -> None:
-        super().saw(observation, view, service)
         self._live.update(self.render(), refresh=True)
 
     def render(self) -> RenderableType:
@@ -143,8 +117,8 @@ class LiveScreen(Screen):
         return table
 
     def _client(self) -> RenderableType:
-        snapshot = self.snapshot
-        if snapshot is None:
+        snapshot = self.disco.snapshot if self.disco is not None else None
+        if snapshot is None or snapshot.observed_at is None:
             return _table("what a client sees: nothing yet", PEER_HEADER)
         state = f"stale for {snapshot.age:.1f} s" if snapshot.stale else "up to date"
         table = _table(f"what a client sees: {state}", PEER_HEADER)

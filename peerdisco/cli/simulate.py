@@ -161,18 +161,18 @@ async def _play(
 
 
 async def _watch(dns: ClusterDNS, screen: Screen, speed: float) -> None:
-    """Look again and again, as a client that knows nothing but the name server would."""
-    from ..discovery import View, open_source  # noqa: PLC0415
-    from ..local import Surroundings  # noqa: PLC0415
-    from ..primary import ordinal  # noqa: PLC0415
+    """Watch the service, as a client that knows nothing but the name server would."""
+    from ..discovery import Discovery  # noqa: PLC0415
     from .story import SERVICE  # noqa: PLC0415
 
-    source = open_source(SERVICE, surroundings=Surroundings(environ=dns.environment))
-    view = View(None, None, ordinal(0))
-    try:
-        while True:
-            observation = await source.observe(timeout=LOOK_TIMEOUT)
-            screen.saw(observation, view, source.service)
-            await asyncio.sleep(LOOK_EVERY / speed)
-    finally:
-        await source.aclose()
+    async with Discovery(
+        f"{SERVICE}.default.svc.cluster.local",
+        nameservers=[dns.nameserver],
+        source="dns",
+        interval=LOOK_EVERY / speed,
+        min_interval=LOOK_EVERY / speed / 2,
+        timeout=LOOK_TIMEOUT,
+    ) as disco:
+        screen.watches(disco)
+        async for change in disco.watch():
+            screen.saw(change)

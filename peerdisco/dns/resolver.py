@@ -41,16 +41,18 @@ class Reply:
     """What came of one question, put to as many servers as it took.
 
     Attributes:
-        attempts: Every exchange, in order; the last one gave the outcome.
+        attempts: Every exchange, in order.
+        attempt: The one that gave the outcome.
         message: The answer; None if no server gave one that can be used.
     """
 
     attempts: tuple[Attempt, ...]
+    attempt: Attempt
     message: wire.Message | None
 
     @property
     def outcome(self) -> Outcome:
-        return self.attempts[-1].outcome
+        return self.attempt.outcome
 
     @property
     def truncated(self) -> bool:
@@ -75,6 +77,7 @@ class Resolver:
         self._first = 0
         self._connections: dict[Endpoint, TcpConnection] = {}
         self._connecting: dict[Endpoint, asyncio.Lock] = {}
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -83,13 +86,22 @@ class Resolver:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the kept connections. What is being asked fails over to nothing and ends."""
+        """Close the kept connections; what is being asked ends without an answer."""
+        self._closed = True
         connections = list(self._connections.values())
         self._connections.clear()
         for connection in connections:
             connection.abort()
         for connection in connections:
             await connection.aclose()
+
+    def use(self, nameservers: Sequence[Endpoint]) -> None:
+        """Ask these from now on, if they are others than before."""
+        if nameservers and tuple(nameservers) != self.nameservers:
+            self.nameservers = tuple(nameservers)
+            self._first = 0
+            for server in set(self._connections) - set(nameservers):
+                self._connections.pop(server).abort()
 
     async def ask(self, name: bytes, rtype: int, *, deadline: float, tcp: bool = False) -> Reply:
         """Ask until a server answers, all have failed, or the deadline is reached.
@@ -140,10 +152,22 @@ class Resolver:
         lock = self._connecting.setdefault(server, asyncio.Lock())
         async with lock:
             connection = self._connections.get(server)
-            if connection is None or connection.closed:
+            if connection is None or not connection.usable:
+                self._check_open()
                 connection = await TcpConnection.open(server)
+                try:
+                    self._check_open()
+                except ConnectionAbortedError:
+                    await connection.aclose()
+                    raise
+                if server in self._connections:
+                    self._connections[server].retire()
                 self._connections[server] = connection
             return connection
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ConnectionAbortedError("the resolver is closed")
 
     async def exchange_tcp(self, server: Endpoint, question: bytes, judge: _Judge) -> wire.Message:
         connection = await self._connection(server)
@@ -184,7 +208,7 @@ class _Ask:
                 message = await self._ask_server(resolver.nameservers[index], patience)
                 if message is not None:
                     resolver.prefer(index)
-                    return Reply(tuple(self.attempts), message)
+                    return Reply(tuple(self.attempts), self.attempts[-1], message)
                 silent = silent or self.attempts[-1].outcome is Outcome.TIMEOUT
                 if now() >= self.deadline:
                     return self._give_up()
@@ -193,10 +217,8 @@ class _Ask:
             patience *= 2
 
     def _give_up(self) -> Reply:
-        if self.cut is None:
-            return Reply(tuple(self.attempts), None)
-        attempt, message = self.cut
-        return Reply((*self.attempts, attempt), message)
+        attempt, message = self.cut or (self.attempts[-1], None)
+        return Reply(tuple(self.attempts), attempt, message)
 
     async def _ask_server(self, server: Endpoint, patience: float) -> wire.Message | None:
         """The server's whole answer over either transport; None if it gives none."""
@@ -229,7 +251,7 @@ class _Ask:
             outcome, detail = Outcome.TIMEOUT, ""
             if judge.strays:
                 outcome = Outcome.MALFORMED
-                detail = f"{judge.strays} datagrams that are no reply to the question"
+                detail = f"{judge.strays} messages that are no reply to the question"
         except wire.MalformedMessage as error:
             outcome, detail = Outcome.MALFORMED, str(error)
         except OSError as error:
@@ -288,7 +310,7 @@ def _outcome(message: wire.Message, rtype: int) -> tuple[Outcome, str]:
         if outcome is not Outcome.ERROR:
             return outcome, ""
         return outcome, _RCODE_NAMES.get(message.rcode, f"RCODE{message.rcode}")
-    wanted = _RECORDS[rtype]
+    wanted = _RECORDS.get(rtype, wire.Opaque)
     found = any(type(record) is wanted for record in message.answers)
     return (Outcome.ANSWER if found or message.truncated else Outcome.NO_DATA), ""
 

@@ -68,8 +68,9 @@ class TcpConnection(asyncio.Protocol):
         self._waiting: dict[bytes, tuple[bytes, Judge, asyncio.Future[Message]]] = {}
         self._buffer = bytearray()
         self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.used = False
-        """Whether a reply ever came: a server may close such a connection when it was idle."""
+        self._replies = 0
+        self._silent = False
+        self._retired = False
 
     @classmethod
     async def open(cls, server: Endpoint) -> TcpConnection:
@@ -83,8 +84,22 @@ class TcpConnection(asyncio.Protocol):
         return connection
 
     @property
+    def used(self) -> bool:
+        """Whether a reply ever came: a server may close such a connection when it was idle."""
+        return self._replies > 0
+
+    @property
     def closed(self) -> bool:
         return self._closed.done()
+
+    @property
+    def usable(self) -> bool:
+        """Whether to ask on it: it is open, and whoever gave up last had heard something of it.
+
+        A server whose machine is gone closes nothing; the kernel notices after many minutes.
+        One that is just slow is usable again with its next reply.
+        """
+        return not self.closed and not self._silent
 
     async def exchange(self, question: bytes, judge: Judge) -> Message:
         """Ask and wait for the reply, however long that takes.
@@ -101,10 +116,22 @@ class TcpConnection(asyncio.Protocol):
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._waiting[question[:2]] = (question, judge, future)
         self._transport.write(len(question).to_bytes(2, "big") + question)
+        replies = self._replies
         try:
             return await future
+        except asyncio.CancelledError:
+            self._silent = self._replies == replies
+            raise
         finally:
             self._waiting.pop(question[:2], None)
+            if self._retired and not self._waiting:
+                self.abort()
+
+    def retire(self) -> None:
+        """Drop the connection as soon as nobody waits on it any more."""
+        self._retired = True
+        if not self._waiting:
+            self.abort()
 
     def abort(self) -> None:
         """Drop the connection at once."""
@@ -151,7 +178,8 @@ class TcpConnection(asyncio.Protocol):
             future.set_exception(error)
             return
         if message is not None:
-            self.used = True
+            self._replies += 1
+            self._silent = False
             future.set_result(message)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature

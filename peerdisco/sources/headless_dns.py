@@ -11,7 +11,7 @@ specification, which promises it for ``_port._proto`` names; ``port_name=`` asks
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..dns import wire
 from ..dns.resolver import Reply, Resolver
@@ -34,7 +34,7 @@ class HeadlessDNS:
 
     Args:
         service: The service.
-        nameservers: Asked in turn until one answers.
+        nameservers: Asked in turn until one answers; or what tells them before each look.
         port_name: Ask for this named port alone; None for every port, without their names.
         protocol: The named port's protocol: ``tcp``, ``udp`` or ``sctp``.
 
@@ -45,7 +45,7 @@ class HeadlessDNS:
     def __init__(
         self,
         service: ServiceName,
-        nameservers: Sequence[Endpoint],
+        nameservers: Sequence[Endpoint] | Callable[[], Sequence[Endpoint]],
         *,
         port_name: str | None = None,
         protocol: str = "tcp",
@@ -58,7 +58,8 @@ class HeadlessDNS:
             f"_{self._port_name}._{protocol}.{service.fqdn}" if port_name else service.fqdn
         )
         self._roster = Roster(service.fqdn, self._port_name)
-        self._resolver = Resolver(nameservers)
+        self._nameservers = nameservers if callable(nameservers) else None
+        self._resolver = Resolver(nameservers() if callable(nameservers) else nameservers)
         self._large = False
 
     @property
@@ -71,6 +72,8 @@ class HeadlessDNS:
 
     async def observe(self, *, timeout: float) -> Observation:
         """Look once; see `peerdisco.sources.Source`."""
+        if self._nameservers is not None:
+            self._resolver.use(self._nameservers())
         look = _Look(
             self._service.fqdn, self._srv_name, self._roster, self._resolver, timeout, self._large
         )
@@ -121,23 +124,23 @@ class _Look:
 
     def _without_peers(self, reply: Reply) -> Observation:
         if reply.message is not None:
-            return Empty(reply.outcome, reply.message.negative_ttl, reply.attempts[-1])
+            return Empty(reply.outcome, reply.message.negative_ttl, reply.attempt)
         if reply.outcome is Outcome.TIMEOUT:
             return Failed(ResolveTimeout(self.service, reply.attempts, self.timeout))
         return Failed(ResolverUnavailable(self.service, reply.attempts))
 
     def _answered(self, peers: tuple[Peer, ...], reply: Reply) -> Observation:
         if not peers and not self.reasons:
-            return Empty(Outcome.NO_DATA, None, reply.attempts[-1])
-        return Answered(peers, self.ttl, "; ".join(self.reasons) or None, reply.attempts[-1])
+            return Empty(Outcome.NO_DATA, None, reply.attempt)
+        return Answered(peers, self.ttl, "; ".join(self.reasons) or None, reply.attempt)
 
     def _note_truncation(self, reply: Reply, count: int, what: str) -> None:
         if reply.truncated:
             transports = {attempt.transport for attempt in reply.attempts}
             why = "it is too large for one DNS message"
-            if reply.attempts[-1].transport == "udp" and "tcp" in transports:
+            if reply.attempt.transport == "udp" and "tcp" in transports:
                 why = "the server does not answer over TCP"
-            self.reasons.append(f"the answer was cut after {count} {what}: {why}")
+            self.reasons.append(f"the answer was cut ({what} that came: {count}): {why}")
 
     async def _from_srv(self, reply: Reply) -> Observation:
         assert reply.message is not None
@@ -198,7 +201,7 @@ class _Look:
             else:
                 self._collect(reply.message.answers, targets, addresses)
         if unknown:
-            example = next(iter(unknown.values())).attempts[-1]
+            example = next(iter(unknown.values())).attempt
             self.reasons.append(
                 f"the addresses of {len(unknown)} of {len(targets)} peers are not known ({example})"
             )
@@ -215,7 +218,7 @@ class _Look:
         if not answered:
             return self._without_peers((failed or replies)[0])
         if failed:
-            self.reasons.append(f"one address family is not known ({failed[0].attempts[-1]})")
+            self.reasons.append(f"one address family is not known ({failed[0].attempt})")
         packed: dict[bytes, None] = {}
         for reply in answered:
             assert reply.message is not None
@@ -229,11 +232,12 @@ class _Look:
         )
 
     async def _find_names(self, packed: Sequence[bytes]) -> dict[bytes, list[bytes]]:
-        """The names within this service of each address; of pods without one, the dashed address.
+        """The names within this service of each address.
 
-        CoreDNS gives one PTR for every service that selects the pod. A PTR that could not be had
-        leaves the pod out, and the list incomplete: under a name made up for it, it would join
-        now and leave when DNS recovers.
+        CoreDNS has one PTR for every service that selects the pod, also for a pod without a host
+        name. Without one, the address is that of a pod which has gone in the meantime, or the
+        reverse zone is not served; either way the pod is left out, and the list incomplete: under
+        a name made up for it, it would join now and leave when its name is known.
         """
         replies = await self._ask_many(
             [(wire.name_from_text(reverse_name(unpack(address))), wire.PTR) for address in packed]
@@ -241,19 +245,18 @@ class _Look:
         names: dict[bytes, list[bytes]] = {}
         nameless: list[Reply] = []
         for address, reply in zip(packed, replies, strict=True):
-            if reply.message is None:
-                nameless.append(reply)
-                continue
             found = [
                 record.target
-                for record in reply.message.answers
+                for record in (reply.message.answers if reply.message is not None else ())
                 if type(record) is wire.Pointer and self.roster.label(record.target) is not None
             ]
-            for name in found or [self.roster.dashed_name(address)]:
+            if not found:
+                nameless.append(reply)
+            for name in found:
                 names.setdefault(name, []).append(address)
         if nameless:
             self.reasons.append(
                 f"the names of {len(nameless)} of {len(packed)} addresses are not known "
-                f"({nameless[0].attempts[-1]})"
+                f"({nameless[0].attempt})"
             )
         return names

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from ..dns.wire import name_from_text
 from ..model import Peer, Ports
-from ..names import dashed_address, is_label, ordinal_of
+from ..names import is_label, ordinal_of
 
 __all__ = ["Roster", "unpack"]
 
@@ -40,11 +40,6 @@ class Roster:
             return None
         label = target[1 : 1 + length].decode("latin-1")
         return label if is_label(label) else None
-
-    def dashed_name(self, packed: bytes) -> bytes:
-        """The name that CoreDNS gives to a pod without a host name, in wire form."""
-        label = dashed_address(unpack(packed)).encode("ascii")
-        return bytes((len(label),)) + label + self._suffix
 
     def peers(
         self,

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 
 from ..exceptions import ConfigurationError
 from ..model import Answered, Observation, Peer, Ports
-from ..names import ServiceName, is_label, ordinal_of, parse_endpoint
+from ..names import Endpoint, ServiceName, is_label, ordinal_of, parse_endpoint
 
 __all__ = ["Static", "parse_static"]
 
@@ -51,27 +51,25 @@ def parse_static(text: str, service: ServiceName) -> Static:
         ConfigurationError: The text is not of that form.
     """
     expected = "static:NAME=IP[:PORT],..., such as 'static:mysql-0=127.0.0.1:3306'"
-    peers: dict[str, Peer] = {}
+    endpoints: dict[str, list[Endpoint]] = {}
     for item in text.split(","):
         name, equals, address = item.strip().lower().partition("=")
         if not is_label(name) or (equals and not address):
             raise ConfigurationError("source", f"static:{text}", expected)
-        statefulset, ordinal = ordinal_of(name) or (None, None)
-        addresses, ports = _endpoint(address)
-        before = peers.get(name)
-        peers[name] = Peer(
-            name=name,
-            ordinal=ordinal,
-            statefulset=statefulset,
-            hostname=f"{name}.{service.fqdn}",
-            addresses=(before.addresses if before else ()) + addresses,
-            ports=ports,
-        )
-    return Static(service.fqdn, peers.values())
+        found = endpoints.setdefault(name, [])
+        if address:
+            found.append(parse_endpoint(address, f"source: {name}", default_port=0))
+    return Static(service.fqdn, [_peer(name, found, service) for name, found in endpoints.items()])
 
 
-def _endpoint(text: str) -> tuple[tuple[IPv4Address | IPv6Address, ...], Ports]:
-    if not text:
-        return (), Ports()
-    endpoint = parse_endpoint(text, "source", default_port=0)
-    return (ip_address(endpoint.address),), Ports.of_numbers([endpoint.port])
+def _peer(name: str, endpoints: list[Endpoint], service: ServiceName) -> Peer:
+    statefulset, ordinal = ordinal_of(name) or (None, None)
+    addresses = {ip_address(endpoint.address) for endpoint in endpoints}
+    return Peer(
+        name=name,
+        ordinal=ordinal,
+        statefulset=statefulset,
+        hostname=f"{name}.{service.fqdn}",
+        addresses=tuple(sorted(addresses, key=lambda address: (address.version, int(address)))),
+        ports=Ports.of_numbers(endpoint.port for endpoint in endpoints),
+    )

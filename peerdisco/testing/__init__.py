@@ -31,6 +31,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .clock import ManualClock
     from .cluster import Cluster, ManualEndpoint
     from .faults import Fault, FaultKind, Query
     from .scripted import ScriptedSource, failure, no_data, nxdomain, peers
@@ -44,6 +45,7 @@ __all__ = [
     "Endpoint",
     "Fault",
     "FaultKind",
+    "ManualClock",
     "ManualEndpoint",
     "Pod",
     "Query",
@@ -58,6 +60,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "clock": ("ManualClock",),
     "cluster": ("Cluster", "ManualEndpoint"),
     "faults": ("Fault", "FaultKind", "Query"),
     "scripted": ("ScriptedSource", "failure", "no_data", "nxdomain", "peers"),

@@ -6,10 +6,11 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
 
 @pytest.fixture
@@ -18,10 +19,21 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
         yield runner.get_loop()
 
 
-@contextmanager
-def serving(scenario: str) -> Iterator[int]:
+def serving(scenario: str) -> AbstractContextManager[int]:
     """The port of a process that answers as recorded."""
-    command = [sys.executable, "-m", "tests.benchmarks.server", scenario]
+    return running("tests.benchmarks.server", scenario)
+
+
+def figures(benchmark: BenchmarkFixture, what: str, values: dict[str, str]) -> None:
+    """Print these at the end of the run."""
+    benchmark.group = what
+    benchmark.extra_info["figures"] = values
+
+
+@contextmanager
+def running(module: str, *args: str) -> Iterator[int]:
+    """The port that a server prints, in a process of its own that ends with the block."""
+    command = [sys.executable, "-m", module, *args]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         yield int(process.stdout.readline())
@@ -51,6 +63,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
                     "-" if limit == float("inf") else f"{limit:g}",
                 )
             )
+    for bench in measured:
+        if found := bench.extra_info.get("figures"):
+            terminalreporter.section(bench.group)
+            for name, value in found.items():
+                terminalreporter.write_line(f"{name:45} {value}")
     if not rows:
         return
     header = ("what", "who", "median", "against", "median", "ratio", "at most")

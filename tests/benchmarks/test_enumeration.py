@@ -10,11 +10,11 @@ import dns.nameserver
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from peerdisco.discovery import View
+from peerdisco.discovery import one_look
 from peerdisco.model import Answered
 from peerdisco.names import Endpoint, parse_service
-from peerdisco.primary import ordinal
 from peerdisco.sources.headless_dns import HeadlessDNS
+from peerdisco.view import View
 
 from . import floor
 from .conftest import serving
@@ -67,13 +67,13 @@ def test_peerdisco(
 ) -> None:
     source = HeadlessDNS(parse_service(service(pods)), [Endpoint("127.0.0.1", port)])
     source._large = True  # over TCP for the ten pods too, as the floor
-    view = View(None, None, ordinal(0))
+    view = View()
 
     async def look() -> int:
         observation = await source.observe(timeout=5)
         assert isinstance(observation, Answered)
         source._roster._peers.clear()  # every peer made anew: no gain from the look before
-        snapshot = view.look_at(observation, source.service)
+        snapshot = one_look(observation, source.service, view)
         assert snapshot.primary is not None
         return len(snapshot)
 
@@ -92,10 +92,10 @@ def test_peerdisco_unchanged(
 ) -> None:
     source = HeadlessDNS(parse_service(service(pods)), [Endpoint("127.0.0.1", port)])
     source._large = True
-    view = View(None, None, ordinal(0))
+    view = View()
 
     async def look() -> int:
-        return len(view.look_at(await source.observe(timeout=5), source.service))
+        return len(one_look(await source.observe(timeout=5), source.service, view))
 
     measure(
         benchmark,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -13,7 +13,7 @@ from .conftest import serving
 
 ASYNCIO = "import asyncio"
 SEED = "my-database.default.svc.cluster.local"
-PEERDISCO = os.path.join(os.path.dirname(sys.executable), "peerdisco")
+PEERDISCO = str(Path(sys.executable).with_name("peerdisco"))
 ROUNDS = 40
 
 

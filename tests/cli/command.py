@@ -36,7 +36,7 @@ def bare_environment(variables: Mapping[str, str] | None = None) -> dict[str, st
 
 def peerdisco(*args: str, env: Mapping[str, str] | None = None) -> Done:
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-m", "peerdisco", *args],
+        [sys.executable, "-W", "error", "-m", "peerdisco", *args],
         capture_output=True,
         text=True,
         timeout=50,

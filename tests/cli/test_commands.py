@@ -82,7 +82,7 @@ def test_a_closed_pipe_is_no_error(dns: ClusterDNS, env: dict[str, str], args: l
     reader, writer = os.pipe()
     os.close(reader)
     process = subprocess.run(
-        [sys.executable, "-X", "dev", "-m", "peerdisco", *args],
+        [sys.executable, "-W", "error", "-m", "peerdisco", *args],
         stdout=writer,
         stderr=subprocess.PIPE,
         timeout=50,

@@ -38,7 +38,7 @@ def test_seconds_bounds_it() -> None:
 
 
 def test_serve_answers_until_it_is_stopped() -> None:
-    command = [sys.executable, "-X", "dev", "-m", "peerdisco", "simulate", "--serve"]
+    command = [sys.executable, "-W", "error", "-m", "peerdisco", "simulate", "--serve"]
     process = subprocess.Popen(
         [*command, "--port", str(free_port()), "--replicas", "4", "--seconds", "50"],
         stdout=subprocess.PIPE,

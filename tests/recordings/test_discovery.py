@@ -19,10 +19,11 @@ import pytest
 
 import peerdisco
 from peerdisco.cli import main
-from peerdisco.discovery import View
+from peerdisco.discovery import one_look
 from peerdisco.model import Answered
 from peerdisco.names import parse_nameserver, parse_service
 from peerdisco.sources.headless_dns import HeadlessDNS
+from peerdisco.view import View
 
 from .replay import SCENARIOS, Replay, load, recorded, refuse
 
@@ -181,8 +182,7 @@ async def test_peers_come_out_as_recorded_over_tcp(scenario: str) -> None:
     assert {key[2] for key in dns_.asked if key[1] == "SRV"} == {"tcp"}
     for observation in (first, second):
         assert isinstance(observation, Answered)
-        view = View(None, None, peerdisco.ordinal(0))
-        check(scenario, "nocache", view.look_at(observation, service.fqdn))
+        check(scenario, "nocache", one_look(observation, service.fqdn, View()))
     assert isinstance(first, Answered)
     assert isinstance(second, Answered)
     unchanged = {id(peer) for peer in first.peers} & {id(peer) for peer in second.peers}

@@ -1,0 +1,524 @@
+"""The membership machine: what looks saw, turned into what is true. Pure.
+
+A look can be wrong in many ways: DNS is away, a cache is old, two replicas disagree, an answer is
+cut. This machine keeps a state for each peer and tells a change only when no such thing can
+explain it any more:
+
+- a peer that is seen has joined, at once;
+- a peer that is not seen has left when it was absent from several complete answers in a row, for
+  longer than any cache can hold an answer that lacks it;
+- a name with a new address was replaced, at once; with an address it had before, or with the old
+  and the new one at a time, when that has settled;
+- a look that failed says nothing about anybody.
+
+What a peer can be, what a look can say of it, and what follows, is the table `TRANSITIONS`.
+Everything takes ``now``, in seconds of a clock that only goes forward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from .exceptions import DiscoveryError
+from .model import Answered, Empty, Failed, Observation, Peer
+
+__all__ = ["TRANSITIONS", "Action", "Membership", "Rules", "Said", "State"]
+
+
+class State(Enum):
+    """What a peer is to the application."""
+
+    GONE = "gone"
+    """Not there, as far as was told."""
+    PRESENT = "present"
+    """There, as it was told."""
+    DOUBTED = "doubted"
+    """There, as far as was told, but missing from the newest complete answer."""
+    SETTLING = "settling"
+    """There, but its addresses or ports differ from what was told, and may be old news."""
+
+
+class Said(Enum):
+    """What a look says of one peer."""
+
+    SAME = "the same"
+    """It is listed as it was told."""
+    MOVED = "moved"
+    """It is listed with addresses or ports that it did not have before."""
+    UNSETTLED = "unsettled"
+    """It is listed differently, as an old answer may have it, or with old and new addresses."""
+    SETTLED = "settled"
+    """The same difference for so long that no old answer can explain it."""
+    ABSENT = "absent"
+    """A complete answer does not list it."""
+    ABSENT_FOR_LONG = "absent for long"
+    """It was absent from enough complete answers, for longer than a cache can hold one."""
+
+
+class Action(Enum):
+    """What is told."""
+
+    NOTHING = "-"
+    JOINED = "joined"
+    LEFT = "left"
+    REPLACED = "replaced"
+
+
+TRANSITIONS: dict[tuple[State, Said], tuple[State, Action]] = {
+    (State.GONE, Said.MOVED): (State.PRESENT, Action.JOINED),
+    (State.PRESENT, Said.SAME): (State.PRESENT, Action.NOTHING),
+    (State.PRESENT, Said.MOVED): (State.PRESENT, Action.REPLACED),
+    (State.PRESENT, Said.UNSETTLED): (State.SETTLING, Action.NOTHING),
+    (State.PRESENT, Said.ABSENT): (State.DOUBTED, Action.NOTHING),
+    (State.DOUBTED, Said.SAME): (State.PRESENT, Action.NOTHING),
+    (State.DOUBTED, Said.MOVED): (State.PRESENT, Action.REPLACED),
+    (State.DOUBTED, Said.UNSETTLED): (State.SETTLING, Action.NOTHING),
+    (State.DOUBTED, Said.ABSENT): (State.DOUBTED, Action.NOTHING),
+    (State.DOUBTED, Said.ABSENT_FOR_LONG): (State.GONE, Action.LEFT),
+    (State.SETTLING, Said.SAME): (State.PRESENT, Action.NOTHING),
+    (State.SETTLING, Said.MOVED): (State.PRESENT, Action.REPLACED),
+    (State.SETTLING, Said.UNSETTLED): (State.SETTLING, Action.NOTHING),
+    (State.SETTLING, Said.SETTLED): (State.PRESENT, Action.REPLACED),
+    (State.SETTLING, Said.ABSENT): (State.DOUBTED, Action.NOTHING),
+}
+"""Every state, everything a look can say in it, the state that follows, and what is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How much it takes until something is believed.
+
+    Attributes:
+        interval: Seconds between two looks when nothing happens.
+        leave_after: Seconds a peer must have been absent before it has left; None to derive them
+            from the TTLs that were seen (see `Caching.hold`).
+        leave_looks: In how many complete answers in a row it must have been absent.
+        mass_looks: How many more it takes when half of the peers or more are absent at once.
+        empty_after: The least number of seconds that an answer without any peer must last: a DNS
+            that restarts says NXDOMAIN too.
+        cache_ttl: The TTL, in seconds, to reckon with while a cache is seen but its full TTL was
+            not seen yet; 30 is what kubeadm and NodeLocal DNSCache are shipped with.
+    """
+
+    interval: float = 2.0
+    leave_after: float | None = None
+    leave_looks: int = 3
+    mass_looks: int = 1
+    empty_after: float = 15.0
+    cache_ttl: float = 30.0
+
+    @property
+    def least_hold(self) -> float:
+        """Seconds to doubt an absence even where no cache is seen.
+
+        Replicas of the cluster DNS learn of a change from the API one by one, within a second or
+        two; together with the first look that misses the peer this stays below four intervals.
+        """
+        return 2.0 * self.interval
+
+
+_RECENT = 16
+"""So many answers are remembered, to tell a cache from a server that answers anew."""
+
+_ANEW_LOOKS = 2
+"""So many answers in a row that no cache can have given show that there is none."""
+
+_TOLERANCE = 1.0
+"""TTLs are whole seconds, so the moment at which an answer expires is known to about one."""
+
+_LARGEST_HOLD = 3600.0
+"""CoreDNS caches nothing for longer than an hour (plugin/cache)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caching:
+    """What the TTLs of the answers tell about caches on the way.
+
+    A cache counts its TTLs down: what it says expires at the same moment, whenever it is asked.
+    A server that makes each answer anew gives the same TTL each time.
+
+    Attributes:
+        recent: When the newest answers came, and their TTLs; the newest last.
+        peak: The largest TTL of late, and when it was seen.
+        anew: How many answers in a row were made anew, as far as can be told.
+        counts_down: Whether there is a cache, as far as can be told.
+        confirmed: Whether the newest answer is one that was seen before, out of a cache.
+        refreshed: Whether a TTL was seen to rise since, so that the largest is a cache's full one.
+    """
+
+    recent: tuple[tuple[float, float], ...] = ()
+    peak: tuple[float, float] = (0.0, 0.0)
+    anew: int = 0
+    counts_down: bool = False
+    confirmed: bool = False
+    refreshed: bool = False
+
+    def saw(self, ttl: float, now: float) -> Caching:
+        """The same, after another answer."""
+        again = any(
+            now - when >= _TOLERANCE
+            and ttl < before
+            and abs((when + before) - (now + ttl)) <= _TOLERANCE
+            for when, before in self.recent
+        )
+        fresh = not again and (
+            ttl == 0
+            or any(before == ttl and _TOLERANCE <= now - when < ttl for when, before in self.recent)
+        )
+        anew = 0 if again else self.anew + fresh
+        counts_down = again or (self.counts_down and anew < _ANEW_LOOKS)
+        recent = (*self.recent[1 - _RECENT :], (now, ttl))
+        seen, largest = self.peak
+        if ttl >= largest:
+            peak = (now, ttl)
+        elif now - seen <= 3 * largest:
+            peak = self.peak
+        else:
+            peak = max(recent, key=lambda answer: answer[1])
+        rose = bool(self.recent) and ttl > self.recent[-1][1]
+        return Caching(
+            recent=recent,
+            peak=peak,
+            anew=anew,
+            counts_down=counts_down,
+            confirmed=again,
+            refreshed=counts_down and (self.refreshed or (self.counts_down and rose)),
+        )
+
+    @property
+    def largest(self) -> float:
+        """The largest TTL of late; 0 before the first answer."""
+        return self.peak[1]
+
+    @property
+    def none_seen(self) -> bool:
+        """Whether it is clear by now that answers are made anew."""
+        if self.counts_down or not self.recent:
+            return False
+        return self.largest == 0 or self.anew >= _ANEW_LOOKS
+
+    def hold(self, rules: Rules) -> float:
+        """For how many seconds from now an answer that is old already may still be given."""
+        if self.none_seen:
+            return rules.least_hold
+        full = self.largest
+        if self.counts_down and not self.refreshed:
+            full = max(full, rules.cache_ttl)
+        return min(_LARGEST_HOLD, max(rules.least_hold, full + 2 * rules.interval))
+
+    def expires(self) -> float | None:
+        """When the newest answer leaves the cache it came from; None if it came from none.
+
+        None also for the first answer after a cache was filled anew: the look after that tells
+        whether there still is a cache.
+        """
+        if not self.confirmed:
+            return None
+        when, ttl = self.recent[-1]
+        return when + ttl
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A peer that was told, and what has been seen of it since.
+
+    Attributes:
+        peer: As it was told.
+        state: Never `State.GONE`.
+        since: When the doubt, or the difference, was first seen.
+        looks: How many complete answers in a row lacked it.
+        mass: Whether it was missed together with half of the peers or more.
+        shaken: Whether looks failed while it was missed so; then it is doubted as long as
+            emptiness is.
+        refuted: How many doubts in a row, with less than a minute or so between them, were wrong.
+        seen_at: When it was last seen.
+        candidate: The difference that may settle; None in the other states.
+        before: What it was before it was replaced, and until when an old answer may say so.
+    """
+
+    peer: Peer
+    state: State = State.PRESENT
+    since: float = 0.0
+    looks: int = 0
+    mass: bool = False
+    shaken: bool = False
+    refuted: int = 0
+    seen_at: float = 0.0
+    candidate: Peer | None = None
+    before: tuple[tuple[Peer, float], ...] = ()
+
+
+_FREE_DOUBTS = 4
+"""So many doubts in a row may be wrong before the next ones take longer to be believed."""
+
+_MOST_CAUTION = 3
+"""They take up to two to the power of this times as long."""
+
+_QUIET = 30
+"""After so many intervals without a doubt, the wrong ones are forgotten."""
+
+
+def _place(peer: Peer) -> tuple[object, ...]:
+    """Where a peer is reached: what makes it replaced when it changes."""
+    return peer.addresses, peer.ports
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one step of the machine told."""
+
+    joined: tuple[Peer, ...] = ()
+    left: tuple[Peer, ...] = ()
+    replaced: tuple[tuple[Peer, Peer], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.joined or self.left or self.replaced)
+
+
+class Membership:
+    """The machine.
+
+    Attributes:
+        rules: How much it takes until something is believed.
+        caching: What is known about caches on the way.
+        observed_at: When the newest answer came; None before the first.
+        incomplete_reason: Why the newest answer may lack pods; None if it was whole.
+        last_error: Why the newest look failed; None if it did not.
+        failures: How many looks in a row failed.
+        stable_since: When something last changed, was doubted, or failed.
+    """
+
+    def __init__(self, rules: Rules | None = None) -> None:
+        self.rules = rules or Rules()
+        self.caching = Caching()
+        self.observed_at: float | None = None
+        self.incomplete_reason: str | None = None
+        self.last_error: DiscoveryError | None = None
+        self.failures = 0
+        self.stable_since: float | None = None
+        self._known: dict[str, _Known] = {}
+        self._failing_since = 0.0
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        """The peers as they were told."""
+        return tuple(known.peer for known in self._known.values())
+
+    def state(self, name: str) -> State:
+        """What a peer is now."""
+        known = self._known.get(name)
+        return State.GONE if known is None else known.state
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether something was seen that is not told yet."""
+        return any(known.state is not State.PRESENT for known in self._known.values())
+
+    def observe(self, observation: Observation, now: float) -> Told:
+        """Take in a look; what it told, now that it is believed."""
+        match observation:
+            case Failed(error=error):
+                self.fail(error, now)
+                return Told()
+            case Empty(ttl=ttl):
+                self._answered(now, None)
+                return self._settle((), now, absence_counts=True, least=self._empty_hold(ttl))
+            case Answered(peers=peers, ttl=ttl, incomplete_reason=reason):
+                self._answered(now, reason)
+                if reason is None:
+                    self.caching = self.caching.saw(ttl, now)
+                return self._settle(peers, now, absence_counts=reason is None, least=0.0)
+
+    def fail(self, error: DiscoveryError, now: float) -> None:
+        """Take in a look that was not answered: nobody joins, nobody leaves."""
+        if self.last_error is None:
+            self._failing_since = now
+        self.last_error = error
+        self.failures += 1
+        self.stable_since = now
+
+    def tick(self, now: float) -> Told:
+        """Let time pass: a difference that stands for long enough is told.
+
+        Only while DNS answers: then the newest answer has it too, or it would not stand.
+        Absences wait for one more answer.
+        """
+        told = _Telling()
+        if self.last_error is not None:
+            return Told()
+        for name, known in list(self._known.items()):
+            if (
+                known.state is State.SETTLING
+                and known.seen_at == self.observed_at
+                and now - known.since >= self.hold
+            ):
+                self._step(name, Said.SETTLED, known.candidate, now, told)
+        return self._finish(told, now)
+
+    @property
+    def hold(self) -> float:
+        """For how many seconds an absence, or an old address, is doubted."""
+        if self.rules.leave_after is not None:
+            return self.rules.leave_after
+        return self.caching.hold(self.rules)
+
+    def _empty_hold(self, ttl: float | None) -> float:
+        if self.rules.leave_after is not None:
+            return self.rules.leave_after
+        return max(self.rules.empty_after, 2 * self.hold, ttl or 0.0)
+
+    def _answered(self, now: float, reason: str | None) -> None:
+        if self.last_error is not None:
+            self._recover(now)
+        if self.stable_since is None or self.last_error is not None:
+            self.stable_since = now
+        self.observed_at = now
+        self.incomplete_reason = reason
+        self.last_error = None
+        self.failures = 0
+
+    def _recover(self, now: float) -> None:
+        """The time without answers is no time in which anybody was seen to be absent."""
+        gap = now - self._failing_since
+        for name, known in self._known.items():
+            if known.state is State.DOUBTED and known.mass:
+                # A DNS that fails, and misses most of the pods when it answers, restarts.
+                self._known[name] = replace(known, since=now, looks=0, shaken=True)
+            elif known.state is not State.PRESENT:
+                self._known[name] = replace(known, since=known.since + gap)
+
+    def _settle(
+        self, seen: Iterable[Peer], now: float, *, absence_counts: bool, least: float
+    ) -> Told:
+        told = _Telling()
+        by_name = {peer.name: peer for peer in seen}
+        for name, peer in by_name.items():
+            known = self._known.get(name)
+            if known is not None and known.state is State.PRESENT and known.peer is peer:
+                continue  # the same object as in the look before: nothing changed
+            self._see(name, peer, now, whole=absence_counts, told=told)
+        if absence_counts:
+            absent = [name for name in self._known if name not in by_name]
+            mass = len(absent) * 2 >= len(self._known)
+            for name in absent:
+                self._miss(name, now, max(self.hold, least), mass, told)
+        return self._finish(told, now)
+
+    def _see(self, name: str, peer: Peer, now: float, *, whole: bool, told: _Telling) -> None:
+        """An answer lists a peer."""
+        known = self._known.get(name)
+        if known is None:
+            self._step(name, Said.MOVED, peer, now, told)
+            return
+        if not peer.addresses or (not whole and set(peer.addresses) <= set(known.peer.addresses)):
+            # Addresses that were not told, or cut off, are none that went away.
+            peer = replace(peer, addresses=known.peer.addresses)
+        known = self._known[name] = replace(
+            known,
+            seen_at=now,
+            before=tuple(
+                # As long as somebody says the old thing, it is not news.
+                (old, now + self.hold if _place(old) == _place(peer) else until)
+                for old, until in known.before
+                if now < until
+            ),
+        )
+        self._step(name, self._said_of(known, peer, now, whole=whole), peer, now, told)
+
+    def _said_of(self, known: _Known, peer: Peer, now: float, *, whole: bool) -> Said:
+        """What an answer that lists a peer says of it."""
+        told = known.peer
+        if _place(peer) == _place(told):
+            return Said.SAME
+        old_news = any(_place(peer) == _place(old) for old, _ in known.before)
+        both = peer.addresses != told.addresses and set(peer.addresses) & set(told.addresses)
+        if whole and not old_news and not both:
+            return Said.MOVED
+        return self._unsettled(known, peer, now)
+
+    def _unsettled(self, known: _Known, peer: Peer, now: float) -> Said:
+        same = known.candidate is not None and _place(known.candidate) == _place(peer)
+        if known.state is State.SETTLING and same and now - known.since >= self.hold:
+            return Said.SETTLED
+        return Said.UNSETTLED
+
+    def _miss(self, name: str, now: float, hold: float, mass: bool, told: _Telling) -> None:
+        """A complete answer does not list a peer."""
+        known = self._known[name]
+        if known.state is not State.DOUBTED:
+            self._step(name, Said.ABSENT, None, now, told)
+            quiet = now - known.since > _QUIET * self.rules.interval
+            refuted = 0 if quiet else known.refuted
+            self._known[name] = replace(
+                self._known[name], since=now, looks=1, mass=mass, refuted=refuted
+            )
+            return
+        known = self._known[name] = replace(known, looks=known.looks + 1, mass=known.mass or mass)
+        looks = self.rules.leave_looks + (self.rules.mass_looks if known.mass else 0)
+        hold *= self._caution(known)
+        if known.shaken:
+            hold = max(hold, self._empty_hold(None))
+        long = known.looks >= looks and now - known.since >= hold
+        self._step(name, Said.ABSENT_FOR_LONG if long else Said.ABSENT, None, now, told)
+
+    def _caution(self, known: _Known) -> float:
+        """How much longer than usual to doubt a peer that was doubted in vain again and again.
+
+        Without a cache that is a replica that lags behind for good: it lost the API, say. Where
+        there is a cache, the hold covers what replicas can disagree about.
+        """
+        if not self.caching.none_seen or self.rules.leave_after is not None:
+            return 1.0
+        return 2.0 ** min(_MOST_CAUTION, known.refuted // _FREE_DOUBTS)
+
+    def _step(self, name: str, said: Said, peer: Peer | None, now: float, told: _Telling) -> None:
+        """One transition of one peer."""
+        known = self._known.get(name)
+        state = State.GONE if known is None else known.state
+        following, action = TRANSITIONS[state, said]
+        if known is None:
+            assert peer is not None
+            told.joined.append(peer)
+            self._known[name] = _Known(peer)
+            return
+        if action is Action.LEFT:
+            told.left.append(known.peer)
+            del self._known[name]
+            return
+        if action is Action.REPLACED:
+            assert peer is not None
+            told.replaced.append((known.peer, peer))
+            old = (*known.before, (known.peer, now + self.hold))
+            before = tuple(item for item in old if now < item[1] and item[0] != peer)
+            self._known[name] = _Known(peer, before=before)
+            return
+        if following is State.SETTLING:
+            assert peer is not None
+            if known.state is not State.SETTLING or known.candidate != peer:
+                known = replace(known, since=now, candidate=peer)
+        else:
+            known = replace(known, candidate=None)
+        if following is State.PRESENT:
+            if peer is not None and _place(peer) == _place(known.peer):
+                known = replace(known, peer=peer)  # its readiness may have changed
+            if state is State.DOUBTED:
+                known = replace(known, refuted=known.refuted + 1)
+            known = replace(known, looks=0, mass=False, shaken=False)
+        self._known[name] = replace(known, state=following)
+
+    def _finish(self, telling: _Telling, now: float) -> Told:
+        told = Told(tuple(telling.joined), tuple(telling.left), tuple(telling.replaced))
+        if told or self.unconfirmed:
+            self.stable_since = now
+        return told
+
+
+class _Telling:
+    """What a step tells, while it is under way."""
+
+    def __init__(self) -> None:
+        self.joined: list[Peer] = []
+        self.left: list[Peer] = []
+        self.replaced: list[tuple[Peer, Peer]] = []

@@ -1,0 +1,52 @@
+"""When to look next, given what was seen. Pure: chance comes in as a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .membership import Membership
+
+__all__ = ["Schedule"]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How often to look.
+
+    Attributes:
+        interval: Seconds between two looks when nothing happens.
+        min_interval: Never less than so many seconds between two looks.
+        max_backoff: Never more than so many seconds between two looks that fail.
+        jitter: Each wait is longer or shorter by up to this part of itself, so that pods which
+            started together do not ask together for ever.
+    """
+
+    interval: float = 2.0
+    min_interval: float = 0.5
+    max_backoff: float = 15.0
+    jitter: float = 0.1
+
+    def wait(self, membership: Membership, now: float, chance: float) -> float:
+        """Seconds from now until the next look.
+
+        - After failures: half an interval, doubled with each one.
+        - While something is unconfirmed: half an interval, so that it is confirmed soon.
+        - Where a cache holds the answer: until it expires, since nothing new can be seen before.
+        - Otherwise an interval.
+
+        Args:
+            membership: What was seen.
+            now: The time of the look that has just ended.
+            chance: From 0 up to 1.
+        """
+        if membership.failures:
+            seconds = min(self.max_backoff, self.interval * 2.0 ** (membership.failures - 2))
+        elif membership.unconfirmed:
+            seconds = self.interval / 2
+        else:
+            expires = membership.caching.expires()
+            seconds = self.interval
+            if expires is not None and expires - now > self.interval:
+                # Not a moment before: with the jitter on both sides it would often be in vain.
+                return expires - now + self.jitter * self.interval * chance
+        return max(self.min_interval, seconds * (1 + self.jitter * (2 * chance - 1)))

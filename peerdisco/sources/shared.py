@@ -1,0 +1,137 @@
+"""One look for many: watchers of one service in one process ask once and share the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Callable, Hashable
+
+from ..exceptions import ResolveTimeout
+from ..model import Failed, Observation
+from . import Source
+
+__all__ = ["SharedSource", "share"]
+
+
+class SharedSource:
+    """One user's part in a source that several look through.
+
+    Looks that overlap are one look, and so are looks that follow each other within ``fresh``.
+
+    Args:
+        looks: What the users share.
+        fresh: For how many seconds a look that has ended serves this user.
+    """
+
+    def __init__(self, looks: _Looks, fresh: float) -> None:
+        self._looks = looks
+        self._fresh = fresh
+        self._closed = False
+        looks.users += 1
+
+    @property
+    def service(self) -> str:
+        return self._looks.source.service
+
+    async def observe(self, *, timeout: float) -> Observation:
+        """The look that has just ended, the one that is under way, or a new one.
+
+        Each user waits as long as it said: one that is hasty does not wait for the look of one
+        that is patient, and one that is patient does not end with the hasty one's.
+        """
+        now = asyncio.get_running_loop().time
+        seen = self._looks.seen_since(now() - self._fresh)
+        if seen is not None:
+            return seen
+        deadline = now() + timeout
+        while True:
+            left = deadline - now()
+            seen = await self._looks.join(left) if left > 0 else None
+            timed_out = isinstance(seen, Failed) and isinstance(seen.error, ResolveTimeout)
+            if seen is None:
+                return Failed(ResolveTimeout(self.service, (), timeout))
+            if not timed_out or now() >= deadline:
+                return seen
+
+    async def aclose(self) -> None:
+        """This user has enough; the last one closes the source. A second call does nothing."""
+        if not self._closed:
+            self._closed = True
+            await self._looks.leave()
+
+
+class _Looks:
+    """A source, its users, and the look that is under way.
+
+    A look ends with the last one who waits for it.
+    """
+
+    def __init__(self, source: Source, forget: Callable[[], None]) -> None:
+        self.source = source
+        self.users = 0
+        self._forget = forget
+        self._waiting = 0
+        self._look: asyncio.Task[Observation] | None = None
+        self._seen: tuple[float, Observation] | None = None
+
+    def seen_since(self, when: float) -> Observation | None:
+        """What was seen last, if that was after this moment."""
+        return self._seen[1] if self._seen is not None and self._seen[0] > when else None
+
+    async def join(self, seconds: float) -> Observation | None:
+        """Wait for the look that is under way, or for a new one; None if it takes longer."""
+        if self._look is None:
+            self._look = asyncio.create_task(self._observe(seconds))
+        look = self._look
+        self._waiting += 1
+        try:
+            done, _ = await asyncio.wait({look}, timeout=seconds + _GRACE)
+            return look.result() if done else None
+        finally:
+            self._waiting -= 1
+            if not self._waiting and not look.done():
+                self._look = None
+                look.cancel()
+                await asyncio.wait({look})
+
+    async def _observe(self, seconds: float) -> Observation:
+        try:
+            seen = await self.source.observe(timeout=seconds)
+            self._seen = (asyncio.get_running_loop().time(), seen)
+            return seen
+        finally:
+            if self._look is asyncio.current_task():
+                self._look = None
+
+    async def leave(self) -> None:
+        self.users -= 1
+        if not self.users:
+            self._forget()
+            await self.source.aclose()
+
+
+_GRACE = 0.05
+"""Seconds that a look may take to say that its time is up, with all that it tried."""
+
+_open: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Looks]] = (
+    weakref.WeakKeyDictionary()
+)
+"""What is open in each event loop, by what it looks at and how."""
+
+
+def share(key: Hashable, fresh: float, open_source: Callable[[], Source]) -> SharedSource:
+    """The source for this key in the running event loop, opened if there is none yet.
+
+    Args:
+        key: What the source looks at, and how.
+        fresh: For how many seconds a look that has ended serves this user.
+        open_source: Opens the source.
+    """
+    opened = _open.setdefault(asyncio.get_running_loop(), {})
+    if key not in opened:
+
+        def forget() -> None:
+            opened.pop(key, None)
+
+        opened[key] = _Looks(open_source(), forget)
+    return SharedSource(opened[key], fresh)

@@ -1,0 +1,116 @@
+"""What to look at, and how: chosen from arguments, the environment and the pod's files.
+
+An explicit argument wins over a variable, a variable over what is detected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .exceptions import ConfigurationError, IdentityError
+from .local import (
+    ResolvConfFile,
+    Surroundings,
+    find_nameservers,
+    find_service,
+    local_identity,
+)
+from .model import Identity, PrimaryPolicy
+from .names import Endpoint, ServiceName, is_pod_name, parse_port_name
+from .primary import ordinal
+from .sources import Source
+from .sources.headless_dns import HeadlessDNS
+from .sources.static import parse_static
+from .view import View
+
+__all__ = ["Target", "choose_view"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A service, and the way to look at it. Equal ones see the same.
+
+    Attributes:
+        service: The service.
+        static: The peers, where they are given and not looked up; None for DNS.
+        nameservers: Whom to ask; empty for those of resolv.conf, whatever it says at the time.
+        port_name: The named port to ask for; None for all.
+    """
+
+    service: ServiceName
+    static: str | None = None
+    nameservers: tuple[Endpoint, ...] = ()
+    port_name: str | None = None
+
+    @classmethod
+    def choose(
+        cls,
+        service: str | None,
+        *,
+        namespace: str | None = None,
+        cluster_domain: str | None = None,
+        port_name: str | None = None,
+        nameservers: Sequence[str] = (),
+        source: str | None = None,
+        surroundings: Surroundings,
+    ) -> Target:
+        """The target; arguments and errors are those of `peerdisco.discover`."""
+        name = find_service(service, namespace, cluster_domain, surroundings)
+        text = source or surroundings.variable("PEERDISCO_SOURCE") or "dns"
+        kind, _, rest = text.partition(":")
+        if kind == "static" and rest:
+            refuse_beside("a static source", port_name=port_name, nameservers=nameservers)
+            parse_static(rest, name)
+            return cls(name, static=rest)
+        if text != "dns":
+            what = "source" if source else "PEERDISCO_SOURCE"
+            raise ConfigurationError(what, text, "'dns' or 'static:NAME=IP[:PORT],...'")
+        if port_name is not None:
+            port: str | None = parse_port_name(port_name)
+        else:
+            variable = surroundings.variable("PEERDISCO_PORT_NAME")
+            port = parse_port_name(variable, "PEERDISCO_PORT_NAME") if variable else None
+        return cls(name, None, find_nameservers(nameservers, surroundings), port)
+
+    def open(self) -> Source:
+        """A source that looks at it; the caller closes it."""
+        if self.static is not None:
+            return parse_static(self.static, self.service)
+        return HeadlessDNS(
+            self.service,
+            self.nameservers or ResolvConfFile().nameservers,
+            port_name=self.port_name,
+        )
+
+
+def refuse_beside(source: str, **arguments: object) -> None:
+    """Refuse arguments that this source would pass over in silence.
+
+    Raises:
+        ConfigurationError: One of them was given.
+    """
+    for name, value in arguments.items():
+        if value:
+            raise ConfigurationError(
+                name, value, f"nothing beside {source}, which has no use for it"
+            )
+
+
+def choose_view(
+    statefulset: str | None,
+    policy: PrimaryPolicy | None,
+    identity: Identity | None,
+    surroundings: Surroundings,
+) -> View:
+    """From where to look; arguments and errors are those of `peerdisco.discover`."""
+    chosen = statefulset or surroundings.variable("PEERDISCO_STATEFULSET")
+    if chosen is not None and not is_pod_name(chosen):
+        what = "statefulset" if statefulset else "PEERDISCO_STATEFULSET"
+        raise ConfigurationError(what, chosen, "a StatefulSet's name, such as 'mysql'")
+    if identity is None:
+        try:
+            identity = local_identity(surroundings=surroundings)
+        except IdentityError:
+            identity = None
+    return View(identity, chosen, policy or ordinal(0))

@@ -1,0 +1,91 @@
+"""Cancelling a coroutine at each place where it can be cancelled.
+
+A task is cancelled after it has been resumed n times, for n = 1, 2, ..., until a run is so short
+that it ends before: then every await that it reaches has been cancelled once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from pathlib import Path
+from types import coroutine
+from typing import Any
+
+
+class Stepped:
+    """Counts how often a coroutine is suspended, and cancels its task the n-th time."""
+
+    def __init__(self, work: Coroutine[Any, Any, Any], cancel_at: int) -> None:
+        self.work = work
+        self.cancel_at = cancel_at
+        self.steps = 0
+        self.cancelled = False
+
+    @coroutine
+    def run(self) -> Generator[Any, Any, Any]:
+        """Drive the coroutine; what it awaits is passed on to the event loop."""
+        task = asyncio.current_task()
+        assert task is not None
+        send: Callable[[], Any] = lambda: self.work.send(None)  # noqa: E731
+        while True:
+            try:
+                awaited = send()
+            except StopIteration as stop:
+                return stop.value
+            self.steps += 1
+            if self.steps == self.cancel_at:
+                self.cancelled = True
+                task.cancel()
+            try:
+                value = yield awaited
+            except BaseException as error:  # noqa: BLE001 - passed on, whatever it is
+                send = lambda error=error: self.work.throw(error)  # noqa: E731
+            else:
+                send = lambda value=value: self.work.send(value)  # noqa: E731
+
+
+def remains() -> tuple[set[asyncio.Task[Any]], int, int]:
+    """The tasks, open files and threads that there are."""
+    files = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    return asyncio.all_tasks(), files, threading.active_count()
+
+
+async def cancel_everywhere(
+    make: Callable[[], Awaitable[Coroutine[Any, Any, Any]]],
+    check: Callable[[], Awaitable[None]],
+    *,
+    most: int = 400,
+) -> int:
+    """Cancel a fresh coroutine at each of its steps in turn; how many there were.
+
+    Args:
+        make: Makes the coroutine, and what it needs.
+        check: What must hold after each cancellation.
+        most: More steps than this are a loop without an end.
+    """
+    for cancel_at in range(1, most):
+        before = remains()
+        stepped = Stepped(await make(), cancel_at)
+
+        async def drive(stepped: Stepped = stepped) -> Any:
+            return await stepped.run()
+
+        task = asyncio.create_task(drive())
+        await asyncio.wait({task}, timeout=20)
+        assert task.done(), f"step {cancel_at}: it did not end when it was cancelled"
+        await check()
+        if task.cancelled():
+            assert stepped.cancelled
+        elif task.exception() is not None:
+            raise AssertionError(f"step {cancel_at}") from task.exception()
+        # The server in this process closes its end of a connection when it sees ours close;
+        # what we left open would stay open for ever.
+        deadline = asyncio.get_running_loop().time() + 5
+        while remains() != before and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0)
+        assert remains() == before, f"step {cancel_at} left something behind"
+        if not stepped.cancelled:
+            return cancel_at - 1
+    raise AssertionError(f"still not done after {most} steps")

@@ -1,0 +1,307 @@
+# pyright: strict
+"""What a user with a strict type checker writes: every public name, and what it is.
+
+Checked by mypy and pyright in ``tests/unit/test_typing.py``; it never runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address
+from typing import assert_never, assert_type
+
+import peerdisco
+from peerdisco import (
+    AmbiguousPrimary,
+    Attempt,
+    Change,
+    Condition,
+    ConfigurationError,
+    Discovery,
+    DiscoveryError,
+    Identity,
+    IdentityError,
+    IncompleteAnswer,
+    NotReady,
+    Outcome,
+    Peer,
+    Ports,
+    PrimaryPolicy,
+    ResolverUnavailable,
+    ResolveTimeout,
+    ServiceNotFound,
+    Snapshot,
+    Watch,
+    at_least,
+    discover,
+    local_identity,
+    lowest_ordinal,
+    ordinal,
+    parse_pod_name,
+    quorum,
+    sync,
+)
+from peerdisco.model import Answered, Empty, Failed, Observation
+from peerdisco.sources import Source
+
+Address = IPv4Address | IPv6Address
+
+
+async def looking() -> None:
+    snapshot = await discover("my-database", timeout=5)
+    assert_type(snapshot, Snapshot)
+    assert_type(await peerdisco.discover(), Snapshot)
+    assert_type(
+        await discover(
+            "my-database",
+            namespace="shop",
+            cluster_domain="cluster.local",
+            statefulset="mysql",
+            port_name="mysql",
+            primary=ordinal(5),
+            identity=local_identity(),
+            nameservers=["10.96.0.10", "[fd00::a]:53"],
+            source="dns",
+            timeout=0.5,
+        ),
+        Snapshot,
+    )
+    assert_type(await discover(source=Fixed(), primary=lowest_ordinal), Snapshot)
+    assert_type(await discover(primary=last), Snapshot)
+
+
+async def watching() -> None:
+    async with Discovery("my-database", identity=local_identity()) as disco:
+        assert_type(disco, Discovery)
+        assert_type(await disco.wait(), Snapshot)
+        assert_type(await disco.wait(3, stable_for=5.0, timeout=120), Snapshot)
+        assert_type(await disco.wait(required=quorum(5)), Snapshot)
+        assert_type(await disco.wait(enough), Snapshot)
+        assert_type(disco.watch(), Watch)
+        async for change in disco.watch():
+            assert_type(change, Change)
+            changes(change)
+        assert_type(disco.snapshot, Snapshot)
+        assert_type(disco.local, Peer | None)
+        assert_type(disco.service, str)
+        disco.refresh()
+        disco.leaving()
+    await Discovery(source=Fixed(), interval=0.5, min_interval=0.1, leave_after=30).run()
+    closed = Discovery("db.shop", primary=lowest_ordinal, nameservers=("10.96.0.10",))
+    await closed.aclose()
+
+
+def changes(change: Change) -> None:
+    assert_type(change.joined, tuple[Peer, ...])
+    assert_type(change.left, tuple[Peer, ...])
+    assert_type(change.replaced, tuple[tuple[Peer, Peer], ...])
+    for before, after in change.replaced:
+        assert_type(before, Peer)
+        assert_type(after, Peer)
+    assert_type(change.snapshot, Snapshot)
+    assert_type(change.degraded, bool)
+    assert_type(change.recovered, bool)
+
+
+def enough(snapshot: Snapshot) -> bool:
+    return snapshot.complete and snapshot.primary is not None
+
+
+def conditions(snapshot: Snapshot) -> None:
+    chosen: list[Condition] = [at_least(3), quorum(5), enough, lambda seen: not seen.missing]
+    for condition in chosen:
+        assert_type(condition(snapshot), bool)
+    assert_type(at_least(3).count, int)
+    assert_type(quorum(5), at_least)
+
+
+def watching_in_a_thread() -> None:
+    with sync.Discovery("my-database", timeout=1) as disco:
+        assert_type(disco, sync.Discovery)
+        assert_type(disco.wait(3, stable_for=5.0, timeout=120), Snapshot)
+        assert_type(disco.snapshot, Snapshot)
+        assert_type(disco.local, Peer | None)
+        for change in disco.watch():
+            assert_type(change, Change)
+        disco.refresh()
+        disco.leaving()
+        disco.close()
+
+
+def blocking() -> None:
+    assert_type(sync.discover("my-database", timeout=5), Snapshot)
+    assert_type(peerdisco.sync.discover(), Snapshot)
+    assert_type(sync.local_identity(), Identity)
+    assert_type(sync.parse_pod_name("mysql-0"), tuple[str, int])
+
+
+def reading(snapshot: Snapshot) -> None:
+    for peer in snapshot:
+        assert_type(peer, Peer)
+    assert_type(iter(snapshot), Iterator[Peer])
+    assert_type(len(snapshot), int)
+    assert_type("mysql-0" in snapshot, bool)
+    assert_type(snapshot.service, str)
+    assert_type(snapshot.peers, tuple[Peer, ...])
+    assert_type(snapshot.statefulset, str | None)
+    assert_type(snapshot.first_ordinal, int)
+    assert_type(snapshot.observed_at, datetime | None)
+    assert_type(snapshot.age, float)
+    assert_type(snapshot.complete, bool)
+    assert_type(snapshot.incomplete_reason, str | None)
+    assert_type(snapshot.stale, bool)
+    assert_type(snapshot.last_error, DiscoveryError | None)
+    assert_type(snapshot.identity, Identity | None)
+    assert_type(snapshot.policy, PrimaryPolicy | None)
+    assert_type(snapshot.primary, Peer | None)
+    assert_type(snapshot.local, Peer | None)
+    assert_type(snapshot.others, tuple[Peer, ...])
+    assert_type(snapshot.members, tuple[Peer, ...])
+    assert_type(snapshot.replicas, tuple[Peer, ...])
+    assert_type(snapshot.by_ordinal(0), Peer | None)
+    assert_type(snapshot.missing, tuple[int, ...])
+    assert_type(snapshot.require_complete(), Snapshot)
+
+
+def peers(peer: Peer) -> None:
+    assert_type(peer.name, str)
+    assert_type(peer.ordinal, int | None)
+    assert_type(peer.statefulset, str | None)
+    assert_type(peer.hostname, str)
+    assert_type(peer.addresses, tuple[Address, ...])
+    assert_type(peer.address, Address | None)
+    assert_type(peer.port, int | None)
+    assert_type(peer.ready, bool | None)
+    assert_type(peer.ports, Ports)
+    assert_type(peer.ports[""], int)
+    assert_type(peer.ports.get("mysql"), int | None)
+    mapping: Mapping[str, int] = peer.ports
+    assert_type(Ports(mapping), Ports)
+    assert_type(Ports.of_numbers([3306], "mysql"), Ports)
+    assert_type({peer: peer.ports}, dict[Peer, Ports])
+
+
+def identity(me: Identity) -> None:
+    assert_type(
+        local_identity(
+            pod_name="mysql-0", namespace="shop", service="db", cluster_domain="cluster.local"
+        ),
+        Identity,
+    )
+    assert_type(me.pod_name, str)
+    assert_type(me.namespace, str)
+    assert_type(me.ordinal, int | None)
+    assert_type(me.statefulset, str | None)
+    assert_type(me.service, str | None)
+    assert_type(me.cluster_domain, str | None)
+    assert_type(me.hostname, str | None)
+    assert_type(me.addresses, tuple[Address, ...])
+    statefulset, number = parse_pod_name("mysql-0")
+    assert_type(statefulset, str)
+    assert_type(number, int)
+
+
+def last(snapshot: Snapshot) -> Peer | None:
+    return snapshot.members[-1] if snapshot.members else None
+
+
+def policies(snapshot: Snapshot) -> None:
+    chosen: list[PrimaryPolicy] = [ordinal(0), lowest_ordinal, last]
+    for policy in chosen:
+        assert_type(policy(snapshot), Peer | None)
+    assert_type(ordinal(5).number, int)
+
+
+def errors(error: DiscoveryError) -> str:
+    match error:
+        case ConfigurationError(what=what, given=given, expected=expected):
+            assert_type(what, str)
+            assert_type(given, object)
+            assert_type(expected, str)
+        case IdentityError(missing=missing, looked_at=looked_at, advice=advice):
+            assert_type(missing, str)
+            assert_type(looked_at, tuple[str, ...])
+            assert_type(advice, str)
+        case ServiceNotFound(service=service, attempt=attempt, snapshot=snapshot):
+            assert_type(service, str)
+            assert_type(attempt, Attempt | None)
+            assert_type(snapshot, Snapshot)
+            assert_type(error.port_name, str | None)
+        case ResolveTimeout(timeout=timeout):
+            assert_type(timeout, float)
+        case ResolverUnavailable(name=name, attempts=attempts):
+            assert_type(name, str)
+            assert_type(attempts, tuple[Attempt, ...])
+        case IncompleteAnswer(service=service, reason=reason, snapshot=snapshot):
+            assert_type(reason, str)
+            assert_type(snapshot, Snapshot)
+        case AmbiguousPrimary(candidates=candidates, statefulsets=statefulsets):
+            assert_type(error.ordinal, int)
+            assert_type(candidates, tuple[Peer, ...])
+            assert_type(statefulsets, tuple[str, ...])
+        case NotReady(required=required, snapshot=there):
+            assert_type(required, str)
+            assert_type(there, Snapshot | None)
+        case _:
+            pass
+    return str(error)
+
+
+def catching() -> Snapshot | None:
+    try:
+        return sync.discover()
+    except TimeoutError as error:
+        assert_type(error, TimeoutError)
+    except ServiceNotFound as error:
+        return error.snapshot
+    return None
+
+
+def timeouts(given: ResolveTimeout, waited: NotReady, wrong: ConfigurationError) -> None:
+    late: list[TimeoutError] = [given, waited]
+    value: ValueError = wrong
+    failed: list[DiscoveryError] = [given, waited, wrong]
+    unavailable: ResolverUnavailable = given
+    print(late, value, failed, unavailable)
+
+
+def attempts(attempt: Attempt) -> None:
+    assert_type(attempt.server, str)
+    assert_type(attempt.transport, str)
+    assert_type(attempt.name, str)
+    assert_type(attempt.type, str)
+    assert_type(attempt.outcome, Outcome)
+    word: str = attempt.outcome.value
+    print(word)
+    assert_type(attempt.seconds, float)
+    assert_type(attempt.detail, str)
+
+
+class Fixed:
+    """A source of a user's own."""
+
+    @property
+    def service(self) -> str:
+        return "db.shop.svc.cluster.local"
+
+    async def observe(self, *, timeout: float) -> Observation:
+        return Answered((Peer("mysql-0", 0, "mysql", f"mysql-0.{self.service}"),), ttl=timeout)
+
+    async def aclose(self) -> None:
+        pass
+
+
+def observing(observation: Observation) -> Source:
+    match observation:
+        case Answered(peers=found, incomplete_reason=reason):
+            assert_type(found, tuple[Peer, ...])
+            assert_type(reason, str | None)
+        case Empty(outcome=outcome, ttl=ttl):
+            assert_type(outcome, Outcome)
+            assert_type(ttl, float | None)
+        case Failed(error=error):
+            assert_type(error, DiscoveryError)
+        case _:
+            assert_never(observation)
+    return Fixed()

@@ -1,0 +1,216 @@
+"""The errors: their tree, their facts, and their one line."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+from typing import Any
+
+import pytest
+
+from peerdisco import exceptions
+from peerdisco.exceptions import (
+    AmbiguousPrimary,
+    ConfigurationError,
+    DiscoveryError,
+    IdentityError,
+    IncompleteAnswer,
+    NotReady,
+    ResolverUnavailable,
+    ResolveTimeout,
+    ServiceNotFound,
+)
+from peerdisco.model import Attempt, Outcome, Peer, Snapshot
+
+SERVICE = "db.shop.svc.cluster.local"
+NXDOMAIN = Attempt("10.96.0.10:53", "udp", f"{SERVICE}.", "SRV", Outcome.NXDOMAIN, 0.002)
+NO_PORT = Attempt("10.96.0.10:53", "udp", f"_mysql._tcp.{SERVICE}.", "SRV", Outcome.NXDOMAIN, 0.002)
+SERVFAIL = Attempt("10.96.0.10:53", "udp", f"{SERVICE}.", "SRV", Outcome.SERVFAIL, 0.002)
+SILENCE = Attempt("10.96.0.11:53", "udp", f"{SERVICE}.", "SRV", Outcome.TIMEOUT, 1.0)
+PEERS = tuple(Peer(f"{name}-0", 0, name, f"{name}-0.{SERVICE}") for name in ("blue", "green"))
+SNAPSHOT = Snapshot(SERVICE, PEERS, incomplete_reason="cut")
+
+ERRORS: list[tuple[DiscoveryError, dict[str, Any], list[str]]] = [
+    (
+        ConfigurationError("PEERDISCO_NAMESERVERS", "dns\nhere", "an IP address"),
+        {"what": "PEERDISCO_NAMESERVERS", "given": "dns\nhere", "expected": "an IP address"},
+        ["PEERDISCO_NAMESERVERS", r"'dns\nhere'", "expected an IP address"],
+    ),
+    (
+        IdentityError("namespace", ("POD_NAMESPACE", "/etc/resolv.conf"), "set POD_NAMESPACE"),
+        {
+            "missing": "namespace",
+            "looked_at": ("POD_NAMESPACE", "/etc/resolv.conf"),
+            "advice": "set POD_NAMESPACE",
+        },
+        ["the namespace is not known", "POD_NAMESPACE; /etc/resolv.conf", "set POD_NAMESPACE"],
+    ),
+    (
+        ServiceNotFound(SERVICE, NXDOMAIN, Snapshot(SERVICE)),
+        {
+            "service": SERVICE,
+            "attempt": NXDOMAIN,
+            "snapshot": Snapshot(SERVICE),
+            "port_name": None,
+        },
+        [SERVICE, "NXDOMAIN", "10.96.0.10:53", "none of its pods is ready", "publishNotReady"],
+    ),
+    (
+        ServiceNotFound(SERVICE, NO_PORT, Snapshot(SERVICE)),
+        {
+            "service": SERVICE,
+            "attempt": NO_PORT,
+            "snapshot": Snapshot(SERVICE),
+            "port_name": "mysql",
+        },
+        [SERVICE, "NXDOMAIN", "no port named 'mysql'"],
+    ),
+    (
+        ServiceNotFound(SERVICE, None, Snapshot(SERVICE)),
+        {"service": SERVICE, "attempt": None, "snapshot": Snapshot(SERVICE), "port_name": None},
+        [SERVICE, "NXDOMAIN"],
+    ),
+    (
+        ResolverUnavailable(SERVICE, (SERVFAIL, SILENCE)),
+        {"name": SERVICE, "attempts": (SERVFAIL, SILENCE)},
+        [
+            SERVICE,
+            "SERVFAIL from 10.96.0.10:53",
+            "timeout from 10.96.0.11:53",
+            "PEERDISCO_NAMESERVERS",
+        ],
+    ),
+    (
+        ResolverUnavailable(SERVICE, ()),
+        {"name": SERVICE, "attempts": ()},
+        [SERVICE, "no name server answered"],
+    ),
+    (
+        ResolveTimeout(SERVICE, (SILENCE, SILENCE, SILENCE), 5.0),
+        {"name": SERVICE, "attempts": (SILENCE, SILENCE, SILENCE), "timeout": 5.0},
+        [SERVICE, "within 5 s", "after 3 attempts", "10.96.0.11:53", "--timeout"],
+    ),
+    (
+        IncompleteAnswer(SERVICE, "the answer was cut", SNAPSHOT),
+        {"service": SERVICE, "reason": "the answer was cut", "snapshot": SNAPSHOT},
+        [SERVICE, "may lack pods", "the answer was cut"],
+    ),
+    (
+        AmbiguousPrimary(0, PEERS, ("blue", "green")),
+        {"ordinal": 0, "candidates": PEERS, "statefulsets": ("blue", "green")},
+        ["ordinal 0 is ambiguous", "blue-0, green-0", "blue, green", "PEERDISCO_STATEFULSET"],
+    ),
+    (
+        AmbiguousPrimary(3, (), ("blue", "green")),
+        {"ordinal": 3, "candidates": (), "statefulsets": ("blue", "green")},
+        ["ordinal 3", "none at the moment", "--statefulset"],
+    ),
+    (
+        NotReady("3 peers", 60.0, SNAPSHOT),
+        {"required": "3 peers", "timeout": 60.0, "snapshot": SNAPSHOT},
+        ["waited 60 s for 3 peers", "blue-0, green-0"],
+    ),
+    (
+        NotReady("3 peers", 0.25, None),
+        {"required": "3 peers", "timeout": 0.25, "snapshot": None},
+        ["waited 0.25 s", "no answer came at all"],
+    ),
+    (
+        NotReady("a quorum of 5", 1.0, Snapshot(SERVICE)),
+        {"required": "a quorum of 5", "timeout": 1.0, "snapshot": Snapshot(SERVICE)},
+        ["a quorum of 5", "there was: nobody"],
+    ),
+]
+IDS = [f"{type(error).__name__}-{n}" for n, (error, _, _) in enumerate(ERRORS)]
+
+
+@pytest.mark.parametrize(("error", "facts", "words"), ERRORS, ids=IDS)
+def test_an_error_keeps_its_facts(
+    error: DiscoveryError, facts: dict[str, Any], words: list[str]
+) -> None:
+    assert {name: getattr(error, name) for name in facts} == facts
+
+
+@pytest.mark.parametrize(("error", "facts", "words"), ERRORS, ids=IDS)
+def test_an_error_words_itself_in_one_line(
+    error: DiscoveryError, facts: dict[str, Any], words: list[str]
+) -> None:
+    text = str(error)
+    assert text.splitlines() == [text]
+    for word in words:
+        assert word in text
+
+
+@pytest.mark.parametrize(("error", "facts", "words"), ERRORS, ids=IDS)
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_an_error_survives_pickling(
+    error: DiscoveryError, facts: dict[str, Any], words: list[str], protocol: int
+) -> None:
+    again = pickle.loads(pickle.dumps(error, protocol))
+    assert type(again) is type(error)
+    assert {name: getattr(again, name) for name in facts} == facts
+    assert str(again) == str(error)
+
+
+@pytest.mark.parametrize(("error", "facts", "words"), ERRORS, ids=IDS)
+def test_an_error_survives_copies(
+    error: DiscoveryError, facts: dict[str, Any], words: list[str]
+) -> None:
+    for again in (copy.copy(error), copy.deepcopy(error)):
+        assert {name: getattr(again, name) for name in facts} == facts
+
+
+@pytest.mark.parametrize(("error", "facts", "words"), ERRORS, ids=IDS)
+def test_an_error_can_be_raised_from_its_repr(
+    error: DiscoveryError, facts: dict[str, Any], words: list[str]
+) -> None:
+    assert repr(error).startswith(type(error).__name__ + "(")
+
+
+def test_every_error_is_met_above() -> None:
+    told = {getattr(exceptions, name) for name in exceptions.__all__}
+    assert told == {type(error) for error, _, _ in ERRORS} | {DiscoveryError}
+    defined = {
+        value
+        for _, value in inspect.getmembers(exceptions, inspect.isclass)
+        if value.__module__ == exceptions.__name__
+    }
+    assert told == defined
+
+
+TREE = {
+    ConfigurationError: (DiscoveryError, ValueError),
+    IdentityError: (DiscoveryError,),
+    ServiceNotFound: (DiscoveryError,),
+    ResolverUnavailable: (DiscoveryError,),
+    ResolveTimeout: (ResolverUnavailable, TimeoutError),
+    IncompleteAnswer: (DiscoveryError,),
+    AmbiguousPrimary: (DiscoveryError,),
+    NotReady: (DiscoveryError, TimeoutError),
+}
+
+
+@pytest.mark.parametrize(("error", "bases"), TREE.items(), ids=str)
+def test_the_tree_of_errors(error: type[DiscoveryError], bases: tuple[type, ...]) -> None:
+    assert error.__bases__ == bases
+
+
+def test_the_base_is_a_plain_exception() -> None:
+    assert DiscoveryError.__bases__ == (Exception,)
+
+
+def test_a_timeout_is_caught_as_a_timeout() -> None:
+    with pytest.raises(TimeoutError):
+        raise ResolveTimeout(SERVICE, (), 1.0)
+    with pytest.raises(TimeoutError):
+        raise NotReady("3 peers", 1.0, None)
+    with pytest.raises(ValueError, match="x: got"):
+        raise ConfigurationError("x", "y", "z")
+
+
+def test_the_last_attempt_on_each_server_is_told() -> None:
+    error = ResolverUnavailable(SERVICE, (SERVFAIL, SILENCE, SERVFAIL, SILENCE))
+    assert str(error).count("10.96.0.10:53") == 1
+    assert str(error).count("10.96.0.11:53") == 1
+    assert "after 4 attempts" in str(error)

@@ -1,0 +1,509 @@
+"""Names of pods, services, ports, domains and name servers."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from peerdisco.exceptions import ConfigurationError, IdentityError
+from peerdisco.names import (
+    Endpoint,
+    ServiceName,
+    cluster_of_search_domains,
+    dashed_address,
+    is_dashed_address,
+    ordinal_of,
+    parse_domain,
+    parse_endpoint,
+    parse_nameserver,
+    parse_namespace,
+    parse_pod_name,
+    parse_port_name,
+    parse_service,
+    reverse_name,
+)
+
+# Pods.
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("mysql-0", ("mysql", 0)),
+        ("mysql-10", ("mysql", 10)),
+        ("db-1-0", ("db-1", 0)),
+        ("db-0-1", ("db-0", 1)),
+        ("my-database-3", ("my-database", 3)),
+        ("a-0", ("a", 0)),
+        ("0-0", ("0", 0)),
+        ("1-2-3", ("1-2", 3)),
+        ("1-2-3-4-5", ("1-2-3-4", 5)),
+        ("256-2-3-4", ("256-2-3", 4)),
+        ("db-2147483647", ("db", 2**31 - 1)),
+        ("my.db-0", ("my.db", 0)),
+        ("abc-def-0", ("abc-def", 0)),
+        ("e" * 63 + "-0", ("e" * 63, 0)),
+        ("e" * 251 + "-0", ("e" * 251, 0)),
+    ],
+)
+def test_a_pods_name_is_the_statefulset_and_the_ordinal(
+    name: str, expected: tuple[str, int]
+) -> None:
+    assert parse_pod_name(name) == expected
+    assert ordinal_of(name) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "0",
+        "-",
+        "-0",
+        "mysql",
+        "mysql-",
+        "mysql-a",
+        "mysql0",
+        "mysql-0a",
+        "mysql--0",  # a StatefulSet's name ends with a letter or a digit
+        "mysql.-0",
+        "-mysql-0",
+        ".mysql-0",
+        "my..sql-0",
+        "my.-sql-0",
+        "my-.sql-0",
+        "mysql-0.",
+        "mysql-0.db",
+        "mysql-0.db.default.svc.cluster.local",
+        "mysql-00",
+        "mysql-01",
+        "mysql-007",
+        "mysql-+1",
+        "mysql- 1",
+        "mysql-1 ",
+        " mysql-1",
+        "mysql-0\n",
+        "mysql\n-0",
+        "\nmysql-0",
+        "mysql-0\0",
+        "mysql-1_0",
+        "my_sql-0",
+        "MySQL-0",
+        "mysql-٣",
+        "mysql-²",
+        "mysql-０",
+        "mýsql-0",
+        "mysql-2147483648",
+        "mysql-4294967296",
+        "mysql-10000000000",
+        "mysql-" + "9" * 5000,
+        "e" * 252 + "-0",
+        "10-244-1-0",
+        "255-255-255-255",
+        "0-0-0-0",
+        "fd00-10-244--1",
+        "fd00-10-244-0-0-0-0-5",
+        "2001-db8--0",
+        "mysql-0,mysql-1",
+        "mysql-0;reboot",
+        "$(reboot)-0",
+    ],
+)
+def test_a_name_without_an_ordinal_is_refused(name: str) -> None:
+    assert ordinal_of(name) is None
+    with pytest.raises(ValueError, match=r"pod name: got .* expected NAME-ORDINAL") as caught:
+        parse_pod_name(name)
+    assert isinstance(caught.value, ConfigurationError)
+    assert caught.value.given == name
+    assert "\n" not in str(caught.value)
+
+
+labels = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?", fullmatch=True)
+
+
+@given(labels, st.integers(0, 2**31 - 1))
+def test_any_statefulset_and_ordinal_come_back(statefulset: str, ordinal: int) -> None:
+    name = f"{statefulset}-{ordinal}"
+    assume(not is_dashed_address(name))
+    assert parse_pod_name(name) == (statefulset, ordinal)
+
+
+@given(st.text() | st.from_regex(r"[-.a-z0-9]{0,20}-[0-9]{1,11}", fullmatch=True))
+def test_what_is_parsed_gives_the_name_again(name: str) -> None:
+    parts = ordinal_of(name)
+    if parts is not None:
+        statefulset, ordinal = parts
+        assert f"{statefulset}-{ordinal}" == name
+        assert 0 <= ordinal < 2**31
+        assert re.fullmatch(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?", statefulset)
+
+
+@given(st.ip_addresses())
+def test_the_dashed_form_of_any_address_has_no_ordinal(address: object) -> None:
+    dashed = dashed_address(address)  # type: ignore[arg-type]
+    # One that begins with a dash is no label, and so no pod's name either.
+    assert dashed.startswith("-") or is_dashed_address(dashed)
+    assert ordinal_of(dashed) is None
+
+
+@pytest.mark.parametrize(
+    ("address", "dashed", "reverse"),
+    [
+        ("10.244.1.0", "10-244-1-0", "0.1.244.10.in-addr.arpa"),
+        ("fd00:10:244::1", "fd00-10-244--1", "1." + "0." * 19 + "4.4.2.0.0.1.0.0.0.0.d.f.ip6.arpa"),
+        ("fd00:10::", "fd00-10--0", "0." * 24 + "0.1.0.0.0.0.d.f.ip6.arpa"),
+    ],
+)
+def test_an_address_in_names(address: str, dashed: str, reverse: str) -> None:
+    assert dashed_address(ip_address(address)) == dashed
+    assert reverse_name(ip_address(address)) == reverse
+
+
+# Services.
+
+
+def found(service: str, **known: str) -> str:
+    return parse_service(
+        service, **{"default_namespace": "ns", "default_cluster_domain": "cluster.local", **known}
+    ).fqdn
+
+
+@pytest.mark.parametrize(
+    ("service", "expected"),
+    [
+        ("db", "db.ns.svc.cluster.local"),
+        ("db.", "db"),
+        ("db.other", "db.other.svc.cluster.local"),
+        ("db.other.svc", "db.other.svc.cluster.local"),
+        ("db.other.svc.cluster.local", "db.other.svc.cluster.local"),
+        ("db.other.svc.cluster.local.", "db.other.svc.cluster.local"),
+        ("db.other.svc.corp", "db.other.svc.corp"),
+        ("db.other.svc.k8s.corp.example", "db.other.svc.k8s.corp.example"),
+        ("DB.Other.SVC.Cluster.Local", "db.other.svc.cluster.local"),
+        (" db ", "db.ns.svc.cluster.local"),
+        ("db.example.com.", "db.example.com"),
+        ("5", "5.ns.svc.cluster.local"),
+    ],
+)
+def test_each_form_of_a_services_name(service: str, expected: str) -> None:
+    assert found(service) == expected
+    assert not expected.endswith(".")
+
+
+def test_the_parts_of_a_services_name() -> None:
+    name = parse_service("db.other.svc.corp.example.")
+    assert name == ServiceName("db.other.svc.corp.example", "db", "other", "corp.example")
+    assert str(name) == "db.other.svc.corp.example"
+
+
+def test_a_name_outside_a_cluster_has_neither_namespace_nor_domain() -> None:
+    assert parse_service("peers.example.com.") == ServiceName(
+        "peers.example.com", "peers", None, None
+    )
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        "",
+        ".",
+        "..",
+        ".db",
+        "db..ns",
+        "db..",
+        "db.ns.svc..",
+        "-db",
+        "db-",
+        "my_db",
+        "_mysql._tcp.db",
+        "*",
+        "d b",
+        "db\nns",
+        "db/ns",
+        "dß",
+        "db.example.com",
+        "db.ns.pod.cluster.local",
+        "10.0.0.1",
+        "a" * 64,
+        "db.ns.svc." + ".".join(["a" * 63] * 4),
+    ],
+)
+def test_what_is_no_service_is_refused(service: str) -> None:
+    with pytest.raises(ConfigurationError, match="service: got") as caught:
+        found(service)
+    assert caught.value.given == service
+    assert "\n" not in str(caught.value)
+
+
+def test_an_explicit_namespace_or_domain_wins_over_the_detected_one() -> None:
+    assert found("db", namespace="other") == "db.other.svc.cluster.local"
+    assert found("db", cluster_domain="corp") == "db.ns.svc.corp"
+    assert found("db.there", cluster_domain="corp") == "db.there.svc.corp"
+
+
+def test_the_name_itself_wins_over_what_is_detected() -> None:
+    assert found("db.there.svc.corp") == "db.there.svc.corp"
+
+
+@pytest.mark.parametrize(
+    ("service", "known"),
+    [
+        ("db.there", {"namespace": "here"}),
+        ("db.there.svc.corp", {"namespace": "here"}),
+        ("db.there.svc.corp", {"cluster_domain": "cluster.local"}),
+        ("db.there.svc.corp.", {"cluster_domain": "cluster.local"}),
+    ],
+)
+def test_a_name_that_contradicts_an_explicit_argument_is_refused(
+    service: str, known: dict[str, str]
+) -> None:
+    wanted = next(iter(known.values()))
+    with pytest.raises(ConfigurationError, match=f"expected a service in '{wanted}'"):
+        found(service, **known)
+
+
+def test_a_name_that_agrees_with_an_explicit_argument_is_taken() -> None:
+    known = {"namespace": "there", "cluster_domain": "corp"}
+    assert found("db.there.svc.corp", **known) == "db.there.svc.corp"
+
+
+def test_the_error_names_the_missing_namespace_and_how_to_give_it() -> None:
+    with pytest.raises(IdentityError) as caught:
+        parse_service("db", default_cluster_domain="cluster.local")
+    assert caught.value.missing == "namespace"
+    for way in ("db.NAMESPACE", "namespace=", "--namespace", "POD_NAMESPACE"):
+        assert way in str(caught.value)
+
+
+def test_the_error_names_the_missing_domain_and_how_to_give_it() -> None:
+    with pytest.raises(IdentityError) as caught:
+        parse_service("db.ns")
+    assert caught.value.missing == "cluster domain"
+    for way in ("db.ns.svc.DOMAIN", "cluster_domain=", "--cluster-domain", "cluster.local"):
+        assert way in str(caught.value)
+    assert "PEERDISCO_CLUSTER_DOMAIN" in str(caught.value)
+
+
+LONGEST = "db.ns.svc." + ".".join(["a" * 60] * 3 + ["a" * 60])
+
+
+def test_the_longest_name_is_taken_with_and_without_its_dot() -> None:
+    assert len(LONGEST) == 253
+    assert parse_service(LONGEST).fqdn == LONGEST
+    assert parse_service(LONGEST + ".").fqdn == LONGEST
+
+
+def test_a_name_that_becomes_too_long_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="at most 253"):
+        parse_service("database", namespace="ns", cluster_domain=LONGEST[10:])
+
+
+def test_the_error_names_the_variable_that_was_wrong() -> None:
+    with pytest.raises(ConfigurationError, match="PEERDISCO_SERVICE: got"):
+        parse_service("my db", what="PEERDISCO_SERVICE")
+
+
+@given(labels, labels, st.lists(labels, min_size=1, max_size=3))
+def test_any_fully_qualified_name_stays_what_it_is(
+    name: str, namespace: str, domain: list[str]
+) -> None:
+    fqdn = f"{name}.{namespace}.svc.{'.'.join(domain)}"
+    for given_name in (fqdn, fqdn + ".", fqdn.upper()):
+        parsed = parse_service(given_name, default_namespace="x", default_cluster_domain="y")
+        assert parsed == ServiceName(fqdn, name, namespace, ".".join(domain))
+
+
+# Namespaces and domains.
+
+
+@pytest.mark.parametrize("namespace", ["", "Default", "a.b", "-a", "a_b", "a" * 64, "a\n"])
+def test_what_is_no_namespace_is_refused(namespace: str) -> None:
+    with pytest.raises(ConfigurationError, match="POD_NAMESPACE: got"):
+        parse_namespace(namespace, "POD_NAMESPACE")
+
+
+def test_a_namespace_is_taken_as_it_is() -> None:
+    assert parse_namespace("kube-system") == "kube-system"
+
+
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        ("cluster.local", "cluster.local"),
+        ("Cluster.Local.", "cluster.local"),
+        ("corp", "corp"),
+    ],
+)
+def test_a_domain_is_lower_case_without_its_dot(domain: str, expected: str) -> None:
+    assert parse_domain(domain) == expected
+
+
+@pytest.mark.parametrize("domain", ["", ".", "a..b", ".a", "a_b", "a b", ".".join(["a" * 63] * 4)])
+def test_what_is_no_domain_is_refused(domain: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"cluster domain: got .* such as cluster\.local"):
+        parse_domain(domain)
+
+
+# The search list.
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        (("ns.svc.cluster.local", "svc.cluster.local", "cluster.local"), ("ns", "cluster.local")),
+        (("ns.svc.corp.example", "svc.corp.example", "corp.example"), ("ns", "corp.example")),
+        (("NS.svc.Cluster.Local.", "SVC.cluster.local."), ("ns", "cluster.local")),
+        (("ns.svc.corp", "svc.corp", "corp", "my.svc.office", "svc.office"), ("ns", "corp")),
+        (("office.example", "ns.svc.corp", "svc.corp"), ("ns", "corp")),
+        (("svc.svc.svc.corp", "svc.svc.corp", "svc.corp"), ("svc", "svc.corp")),
+        ((), None),
+        (("example.com",), None),
+        (("ns.svc.cluster.local",), None),
+        (("ns.svc.cluster.local", "cluster.local"), None),
+        (("ns.svc.cluster.local", "svc.other.local"), None),
+        (("svc.cluster.local", "cluster.local"), None),
+        (("a.b.svc.cluster.local", "svc.cluster.local"), None),
+    ],
+)
+def test_the_namespace_and_the_domain_stand_in_the_search_list(
+    search: tuple[str, ...], expected: tuple[str, str] | None
+) -> None:
+    assert cluster_of_search_domains(search) == expected
+
+
+# Ports.
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("mysql", "mysql"),
+        ("MySQL", "mysql"),
+        ("x", "x"),
+        ("1a", "1a"),
+        ("8080-tcp", "8080-tcp"),
+        ("fifteen-letters", "fifteen-letters"),
+    ],
+)
+def test_a_ports_name(name: str, expected: str) -> None:
+    assert parse_port_name(name) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "3306",
+        "a--b",
+        "-a",
+        "a-",
+        "sixteen-letters0",
+        "a_b",
+        "a.b",
+        "_mysql",
+        "mysql\n",
+        "mýsql",
+    ],
+)
+def test_what_is_no_ports_name_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"port name: got .* at most 15 letters"):
+        parse_port_name(name)
+
+
+# Name servers.
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "port"),
+    [
+        ("10.96.0.10", "10.96.0.10", 53),
+        ("127.0.0.1:5300", "127.0.0.1", 5300),
+        ("127.0.0.1:65535", "127.0.0.1", 65535),
+        ("127.0.0.1:1", "127.0.0.1", 1),
+        (" 127.0.0.1:5300 ", "127.0.0.1", 5300),
+        ("fd00::a", "fd00::a", 53),
+        ("FD00:0:0::A", "fd00::a", 53),
+        ("::1", "::1", 53),
+        ("[fd00::a]", "fd00::a", 53),
+        ("[fd00::a]:5300", "fd00::a", 5300),
+        ("fe80::1%eth0", "fe80::1%eth0", 53),
+    ],
+)
+def test_a_name_server_as_users_write_it(text: str, address: str, port: int) -> None:
+    assert parse_nameserver(text) == Endpoint(address, port)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "localhost",
+        "localhost:53",
+        "dns.example.com",
+        "10.96.0",
+        "10.96.0.256",
+        "10.96.0.10.",
+        "010.96.0.10",
+        "10.96.0.10:",
+        "10.96.0.10:0",
+        "10.96.0.10:00",
+        "10.96.0.10:65536",
+        "10.96.0.10:99999999999999999999",
+        "10.96.0.10:0000539999999",
+        "10.96.0.10:-1",
+        "10.96.0.10:+53",
+        "10.96.0.10: 53",
+        "10.96.0.10:53a",
+        "10.96.0.10:domain",
+        "10.96.0.10:٥٣",
+        "10.96.0.10:53:53",
+        "10.96.0.10 53",
+        "10.96.0.10,10.96.0.11",
+        ":53",
+        "fd00::a::b",
+        "[fd00::a",
+        "fd00::a]",
+        "[]",
+        "[]:53",
+        "[fd00::a]53",
+        "[fd00::a]:",
+        "[fd00::a]:0",
+        "[fd00::a]:65536",
+        "[fd00::a]:53:53",
+        "[localhost]:53",
+        "10.96.0.10\n:53",
+        "udp://10.96.0.10",
+    ],
+)
+def test_what_is_no_name_server_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_nameserver(text, "PEERDISCO_NAMESERVERS")
+    assert caught.value.what == "PEERDISCO_NAMESERVERS"
+    assert caught.value.given == text
+    assert "\n" not in str(caught.value)
+
+
+def test_the_error_says_why_a_host_name_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="no host name"):
+        parse_nameserver("kube-dns.kube-system")
+
+
+@given(st.ip_addresses(), st.integers(1, 65535))
+def test_any_endpoint_is_read_as_it_is_written(address: object, port: int) -> None:
+    endpoint = Endpoint(str(address), port)
+    assert parse_nameserver(str(endpoint)) == endpoint
+
+
+@given(st.text(alphabet="0123456789.:[]abf %", max_size=24))
+def test_what_is_read_can_be_asked(text: str) -> None:
+    try:
+        endpoint = parse_endpoint(text, "name server", default_port=53)
+    except ConfigurationError:
+        return
+    assert 0 < endpoint.port < 65536
+    assert str(ip_address(endpoint.address)) == endpoint.address

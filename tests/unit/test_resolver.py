@@ -1,0 +1,696 @@
+"""Servers asked in turn: failover, outcomes, kept connections, deadlines and cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from peerdisco.dns import wire
+from peerdisco.dns.resolver import Reply, Resolver
+from peerdisco.model import Outcome
+from peerdisco.names import Endpoint
+
+from .scripted import (
+    Asked,
+    NameServer,
+    Script,
+    Serve,
+    cut_over_udp,
+    dead_endpoint,
+    has_ipv6,
+    open_sockets,
+    says,
+    serving,
+    settle,
+    silent,
+)
+
+NAME = wire.name_from_text("db.shop.svc.cluster.local")
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    async with serving() as start:
+        yield start
+
+
+@pytest.fixture(autouse=True)
+async def nothing_is_left() -> AsyncIterator[None]:
+    """Every test ends without a task or a socket of its own."""
+    before = open_sockets()
+    yield
+    gc.collect()  # what was not closed says so now
+    await settle(lambda: open_sockets() == before)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def resolver(*servers: NameServer | Endpoint) -> Resolver:
+    return Resolver([s.endpoint if isinstance(s, NameServer) else s for s in servers])
+
+
+def soon(seconds: float = 5.0) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+def addresses(reply: Reply) -> list[str]:
+    assert reply.message is not None
+    # dnspython writes the records of a set in any order.
+    return sorted(
+        socket.inet_ntoa(record.packed)
+        for record in reply.message.answers
+        if isinstance(record, wire.Address)
+    )
+
+
+def outcomes(reply: Reply) -> list[tuple[str, Outcome]]:
+    return [(attempt.transport, attempt.outcome) for attempt in reply.attempts]
+
+
+# Outcomes.
+
+
+async def test_an_answer(serve: Serve) -> None:
+    server = await serve(says("10.0.0.1"))
+    async with resolver(server) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon())
+    assert addresses(reply) == ["10.0.0.1"]
+    assert reply.outcome is Outcome.ANSWER
+    assert not reply.truncated
+    (attempt,) = reply.attempts
+    assert attempt.server == str(server.endpoint)
+    assert (attempt.transport, attempt.type) == ("udp", "A")
+    assert attempt.name == "db.shop.svc.cluster.local."
+    assert 0 <= attempt.seconds < 60
+    assert server.asked[0].message.edns_payload == 1232
+
+
+async def test_a_name_without_such_records_is_an_answer(serve: Serve) -> None:
+    server, other = await serve(says()), await serve(says("10.0.0.1"))
+    async with resolver(server, other) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon())
+    assert outcomes(reply) == [("udp", Outcome.NO_DATA)]
+    assert reply.message is not None
+    assert other.asked == []
+
+
+async def test_records_of_another_type_are_no_data(serve: Serve) -> None:
+    server = await serve(says("10.0.0.1"))
+    async with resolver(server) as asking:
+        reply = await asking.ask(NAME, wire.SRV, deadline=soon())
+    assert reply.outcome is Outcome.NO_DATA
+
+
+async def test_nxdomain_is_final(serve: Serve) -> None:
+    server = await serve(lambda asked: asked.send(asked.reply(rcode="NXDOMAIN", soa=True)))
+    other = await serve(says("10.0.0.1"))
+    async with resolver(server, other) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon())
+    assert outcomes(reply) == [("udp", Outcome.NXDOMAIN)]
+    assert reply.message is not None
+    assert reply.message.negative_ttl == 5
+    assert other.asked == []
+
+
+def garbage(asked: Asked) -> None:
+    asked.send(asked.raw[:2] + b"\x80" + b"garbage!" * 3)
+
+
+def without_a_question(asked: Asked) -> None:
+    asked.send(asked.raw[:2] + b"\x80\x00" + bytes(8))
+
+
+FAILURES: dict[str, tuple[Script, Outcome, str]] = {
+    "SERVFAIL": (says(rcode="SERVFAIL"), Outcome.SERVFAIL, ""),
+    "REFUSED": (says(rcode="REFUSED"), Outcome.REFUSED, ""),
+    "SERVFAIL with records": (says("10.6.6.6", rcode="SERVFAIL"), Outcome.SERVFAIL, ""),
+    "NOTIMP": (says(rcode="NOTIMP"), Outcome.ERROR, "NOTIMP"),
+    "FORMERR": (says(rcode="FORMERR"), Outcome.ERROR, "FORMERR"),
+    "YXDOMAIN": (says(rcode="YXDOMAIN"), Outcome.ERROR, "RCODE6"),
+    "garbage": (garbage, Outcome.MALFORMED, "at byte"),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+async def test_a_server_that_fails_is_followed_by_the_next(serve: Serve, failure: str) -> None:
+    script, outcome, detail = FAILURES[failure]
+    first, second = await serve(script), await serve(says("10.0.0.1"))
+    async with resolver(first, second) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon())
+    assert outcomes(reply) == [("udp", outcome), ("udp", Outcome.ANSWER)]
+    assert detail in reply.attempts[0].detail
+    assert addresses(reply) == ["10.0.0.1"]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+async def test_servers_that_all_fail_are_not_asked_again(serve: Serve, failure: str) -> None:
+    script, outcome, _ = FAILURES[failure]
+    servers = [await serve(script) for _ in range(3)]
+    async with resolver(*servers) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon(30))
+    assert outcomes(reply) == [("udp", outcome)] * 3
+    assert reply.message is None
+    assert not reply.truncated
+
+
+async def test_a_port_where_nobody_listens_is_followed_by_the_next(serve: Serve) -> None:
+    second = await serve(says("10.0.0.1"))
+    async with resolver(dead_endpoint(), second) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon())
+    assert outcomes(reply) == [("udp", Outcome.UNREACHABLE), ("udp", Outcome.ANSWER)]
+    assert reply.attempts[0].detail == "connection refused"
+
+
+async def test_a_silent_server_is_followed_by_the_next(serve: Serve) -> None:
+    first, second = await serve(silent), await serve(says("10.0.0.1"))
+    async with resolver(first, second) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon(30))
+    assert outcomes(reply) == [("udp", Outcome.TIMEOUT), ("udp", Outcome.ANSWER)]
+    assert len(first.asked) == 1
+
+
+async def test_a_lost_datagram_is_asked_again(serve: Serve) -> None:
+    def second_time(asked: Asked) -> None:
+        if len(server.asked) > 1:
+            asked.answer("10.0.0.1")
+
+    server = await serve(second_time)
+    async with resolver(server) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon(30))
+    assert outcomes(reply) == [("udp", Outcome.TIMEOUT), ("udp", Outcome.ANSWER)]
+    # Another port and another id than the first time.
+    assert server.asked[0].client != server.asked[1].client
+
+
+async def test_a_silent_server_is_asked_again_where_another_fails(serve: Serve) -> None:
+    """The one that keeps silent may be the one that knows."""
+
+    def second_time(asked: Asked) -> None:
+        if len(quiet.asked) > 1:
+            asked.answer("10.0.0.1")
+
+    quiet, broken = await serve(second_time), await serve(says(rcode="SERVFAIL"))
+    async with resolver(quiet, broken) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon(30))
+    assert addresses(reply) == ["10.0.0.1"]
+    assert len(quiet.asked) == 2
+
+
+async def test_the_server_that_answered_is_asked_first_from_then_on(serve: Serve) -> None:
+    first, second = await serve(says(rcode="SERVFAIL")), await serve(says("10.0.0.1"))
+    third = await serve(says("10.0.0.3"))
+    async with resolver(first, second, third) as asking:
+        for _ in range(3):
+            assert addresses(await asking.ask(NAME, wire.A, deadline=soon())) == ["10.0.0.1"]
+        assert (len(first.asked), len(second.asked)) == (1, 3)
+        # Once it fails, the search goes on after it.
+        second.script = says(rcode="REFUSED")
+        assert addresses(await asking.ask(NAME, wire.A, deadline=soon())) == ["10.0.0.3"]
+    assert (len(first.asked), len(second.asked), len(third.asked)) == (1, 4, 1)
+
+
+async def test_a_resolver_needs_a_server() -> None:
+    with pytest.raises(ValueError, match="needs a name server"):
+        Resolver([])
+
+
+# What is no reply.
+
+
+def another_id(asked: Asked) -> None:
+    asked.send(bytes((asked.raw[0] ^ 0xFF,)) + asked.reply("10.6.6.6")[1:])
+
+
+def another_question(asked: Asked) -> None:
+    other = asked.reply("10.6.6.6").replace(b"\x02db", b"\x02xx")
+    asked.send(other)
+
+
+def another_type(asked: Asked) -> None:
+    other = bytearray(asked.reply())
+    other[12 + len(NAME) + 1] = wire.SRV
+    asked.send(bytes(other))
+
+
+def the_question_itself(asked: Asked) -> None:
+    asked.send(asked.raw)
+
+
+STRAYS = [another_id, another_question, another_type, the_question_itself, without_a_question]
+
+
+@pytest.mark.parametrize("stray", STRAYS)
+async def test_what_is_no_reply_to_the_question_is_waited_over(serve: Serve, stray: Script) -> None:
+    def script(asked: Asked) -> None:
+        stray(asked)
+        asked.answer("10.0.0.1")
+
+    server = await serve(script)
+    async with resolver(server) as asking:
+        for tcp in (False, True):
+            reply = await asking.ask(NAME, wire.A, deadline=soon(), tcp=tcp)
+            assert addresses(reply) == ["10.0.0.1"]
+            assert len(reply.attempts) == 1
+
+
+@pytest.mark.parametrize("stray", STRAYS)
+async def test_nothing_but_strays_is_no_answer(serve: Serve, stray: Script) -> None:
+    server = await serve(stray)
+    async with resolver(server) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon(0.2))
+    assert outcomes(reply) == [("udp", Outcome.MALFORMED)]
+    assert reply.message is None
+    assert "no reply to the question" in reply.attempts[0].detail
+
+
+async def test_a_forger_at_another_port_is_not_heard(serve: Serve) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as forger:
+        forger.bind(("127.0.0.1", 0))
+
+        def script(asked: Asked) -> None:
+            forger.sendto(asked.reply("10.6.6.6"), asked.client)
+            forger.sendto(asked.reply(rcode="NXDOMAIN"), asked.client)
+            asked.answer("10.0.0.1")
+
+        server = await serve(script)
+        async with resolver(server) as asking:
+            reply = await asking.ask(NAME, wire.A, deadline=soon())
+    assert addresses(reply) == ["10.0.0.1"]
+
+
+async def test_a_reply_in_another_case_is_a_reply(serve: Serve) -> None:
+    def script(asked: Asked) -> None:
+        reply = asked.reply("10.0.0.1")
+        asked.send(reply[:12] + NAME.upper() + reply[12 + len(NAME) :])
+
+    server = await serve(script)
+    async with resolver(server) as asking:
+        assert addresses(await asking.ask(NAME, wire.A, deadline=soon())) == ["10.0.0.1"]
+
+
+# EDNS.
+
+
+@pytest.mark.parametrize("rcode", ["FORMERR", "NOTIMP", "BADVERS"])
+@pytest.mark.parametrize("bare", [False, True], ids=["with the question", "bare header"])
+async def test_a_server_that_does_not_know_edns_is_asked_without(
+    serve: Serve, rcode: str, bare: bool
+) -> None:
+    def script(asked: Asked) -> None:
+        if not asked.edns:
+            asked.answer("10.0.0.1")
+        elif bare and rcode != "BADVERS":
+            code = {"FORMERR": 1, "NOTIMP": 4}[rcode]
+            asked.send(asked.raw[:2] + bytes((0x80, code)) + bytes(8))
+        else:
+            asked.answer(rcode=rcode)
+
+    server = await serve(script)
+    async with resolver(server) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon())
+    assert addresses(reply) == ["10.0.0.1"]
+    assert [asked.edns for asked in server.asked] == [True, False]
+
+
+# Truncation.
+
+
+async def test_a_cut_answer_is_asked_for_over_tcp(serve: Serve) -> None:
+    server = await serve(cut_over_udp("10.0.0.1", "10.0.0.2"))
+    async with resolver(server) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon())
+    assert addresses(reply) == ["10.0.0.1", "10.0.0.2"]
+    assert outcomes(reply) == [("udp", Outcome.ANSWER), ("tcp", Outcome.ANSWER)]
+    assert not reply.truncated
+
+
+async def test_a_cut_answer_without_records_is_asked_for_over_tcp(serve: Serve) -> None:
+    server = await serve(
+        lambda asked: asked.answer(
+            *([] if asked.transport == "udp" else ["10.0.0.1"]), tc=asked.transport == "udp"
+        )
+    )
+    async with resolver(server) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon())
+    assert addresses(reply) == ["10.0.0.1"]
+
+
+async def test_an_answer_cut_over_tcp_too_is_said_to_be_cut(serve: Serve) -> None:
+    server = await serve(says("10.0.0.1", tc=True))
+    async with resolver(server) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon())
+    assert reply.truncated
+    assert addresses(reply) == ["10.0.0.1"]
+    assert server.transports == ["udp", "tcp"]
+
+
+async def test_a_cut_answer_is_returned_where_tcp_is_refused(serve: Serve) -> None:
+    server = await serve(cut_over_udp("10.0.0.1", "10.0.0.2"), tcp=False)
+    async with resolver(server) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon())
+    assert reply.truncated
+    assert addresses(reply) == ["10.0.0.1"]
+    assert reply.outcome is Outcome.ANSWER
+    assert ("tcp", Outcome.UNREACHABLE) in outcomes(reply)
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+async def test_a_cut_answer_is_returned_where_tcp_keeps_silent(serve: Serve, tcp: bool) -> None:
+    def script(asked: Asked) -> None:
+        if asked.transport == "udp":
+            asked.answer("10.0.0.1", tc=True)
+
+    server = await serve(script)
+    async with resolver(server) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon(1.5), tcp=tcp)
+    assert reply.truncated
+    assert addresses(reply) == ["10.0.0.1"]
+    assert ("tcp", Outcome.TIMEOUT) in outcomes(reply)
+
+
+async def test_where_one_servers_tcp_is_refused_another_gives_the_whole_answer(
+    serve: Serve,
+) -> None:
+    first = await serve(cut_over_udp("10.0.0.1", "10.0.0.2"), tcp=False)
+    second = await serve(cut_over_udp("10.0.0.1", "10.0.0.2"))
+    async with resolver(first, second) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon())
+    assert not reply.truncated
+    assert addresses(reply) == ["10.0.0.1", "10.0.0.2"]
+    assert second.transports == ["tcp"]
+
+
+# TCP.
+
+
+async def test_tcp_at_once_asks_nothing_over_udp(serve: Serve) -> None:
+    server = await serve(says("10.0.0.1"))
+    async with resolver(server) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon(), tcp=True)
+    assert outcomes(reply) == [("tcp", Outcome.ANSWER)]
+    assert server.transports == ["tcp"]
+
+
+async def test_tcp_at_once_falls_back_to_udp_where_it_is_refused(serve: Serve) -> None:
+    server = await serve(says("10.0.0.1"), tcp=False)
+    async with resolver(server) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon(), tcp=True)
+    assert outcomes(reply) == [("tcp", Outcome.UNREACHABLE), ("udp", Outcome.ANSWER)]
+    assert addresses(reply) == ["10.0.0.1"]
+
+
+async def test_a_tcp_connection_is_kept(serve: Serve) -> None:
+    server = await serve(says("10.0.0.1"))
+    async with resolver(server) as asking:
+        for _ in range(5):
+            await asking.ask(NAME, wire.A, deadline=soon(), tcp=True)
+        assert server.connections == 1
+        assert len(server.open) == 1
+    await settle(lambda: not server.open)
+
+
+async def test_questions_at_a_time_share_one_connection(serve: Serve) -> None:
+    server = await serve(says("10.0.0.1"))
+    async with resolver(server) as asking:
+        replies = await asking.ask_many([(NAME, wire.A)] * 50, deadline=soon(), tcp=True)
+    assert [addresses(reply) for reply in replies] == [["10.0.0.1"]] * 50
+    assert server.connections == 1
+
+
+async def test_a_connection_closed_while_idle_is_opened_again(serve: Serve) -> None:
+    server = await serve(says("10.0.0.1"))
+    async with resolver(server) as asking:
+        await asking.ask(NAME, wire.A, deadline=soon(), tcp=True)
+        server.open[0].close()
+        await settle(lambda: not server.open)
+        reply = await asking.ask(NAME, wire.A, deadline=soon(), tcp=True)
+        assert outcomes(reply) == [("tcp", Outcome.ANSWER)]
+        assert server.connections == 2
+
+
+async def test_a_connection_closed_as_the_question_comes_is_opened_again(serve: Serve) -> None:
+    def script(asked: Asked) -> None:
+        if len(server.asked) == 2:
+            asked.hang_up()
+        else:
+            asked.answer("10.0.0.1")
+
+    server = await serve(script)
+    async with resolver(server) as asking:
+        await asking.ask(NAME, wire.A, deadline=soon(), tcp=True)
+        reply = await asking.ask(NAME, wire.A, deadline=soon(), tcp=True)
+    assert outcomes(reply) == [("tcp", Outcome.ANSWER)]
+    assert server.connections == 2
+
+
+async def test_a_server_that_always_hangs_up_is_not_asked_for_ever(serve: Serve) -> None:
+    def script(asked: Asked) -> None:
+        if asked.transport == "tcp":
+            asked.hang_up()
+        else:
+            asked.answer("10.0.0.1")
+
+    server = await serve(script)
+    async with resolver(server) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon(), tcp=True)
+    assert outcomes(reply) == [("tcp", Outcome.UNREACHABLE), ("udp", Outcome.ANSWER)]
+    assert server.connections <= 2
+
+
+async def test_a_connection_that_went_silent_is_not_asked_again(serve: Serve) -> None:
+    """The server behind it may be gone, with nobody left to say so."""
+
+    def script(asked: Asked) -> None:
+        if asked.transport == "udp":
+            asked.answer("10.0.0.1", tc=True)
+        elif asked.connection or len(server.asked) == 1:
+            asked.answer("10.0.0.1", "10.0.0.2")
+
+    server = await serve(script)
+    async with resolver(server) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon(), tcp=True)
+        assert not reply.truncated
+        await asking.ask(NAME, wire.A, deadline=soon(0.2), tcp=True)
+        reply = await asking.ask(NAME, wire.A, deadline=soon(), tcp=True)
+        assert not reply.truncated
+        assert outcomes(reply) == [("tcp", Outcome.ANSWER)]
+        assert server.connections == 2
+
+
+async def test_replies_in_any_order_find_their_questions(serve: Serve) -> None:
+    def when_all_have_come(asked: Asked) -> None:
+        if len(server.asked) == 5:
+            for each in reversed(server.asked):
+                each.answer(f"10.0.0.{each.label.removeprefix('db-')}")
+
+    server = await serve(when_all_have_come)
+    questions = [(wire.name_from_text(f"db-{n}.x"), wire.A) for n in range(5)]
+    async with resolver(server) as asking:
+        replies = await asking.ask_many(questions, deadline=soon(), tcp=True)
+    assert [addresses(reply) for reply in replies] == [[f"10.0.0.{n}"] for n in range(5)]
+
+
+# Many questions.
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+async def test_many_replies_stand_in_the_order_of_their_questions(serve: Serve, tcp: bool) -> None:
+    def script(asked: Asked) -> None:
+        if asked.label == "db-13":
+            asked.answer(rcode="NXDOMAIN")
+        else:
+            asked.answer(f"10.0.0.{asked.label.removeprefix('db-')}")
+
+    server = await serve(script)
+    questions = [(wire.name_from_text(f"db-{n}.x"), wire.A) for n in range(100)]
+    async with resolver(server) as asking:
+        replies = await asking.ask_many(questions, deadline=soon(30), tcp=tcp)
+    assert replies[13].outcome is Outcome.NXDOMAIN
+    del replies[13]
+    assert [addresses(reply) for reply in replies] == [
+        [f"10.0.0.{n}"] for n in range(100) if n != 13
+    ]
+
+
+async def test_only_so_many_questions_are_out_at_a_time(serve: Serve) -> None:
+    out: list[Asked] = []
+    most = 0
+
+    def answer_all() -> None:
+        for asked in out:
+            asked.answer("10.0.0.1")
+        out.clear()
+
+    def script(asked: Asked) -> None:
+        nonlocal most
+        out.append(asked)
+        most = max(most, len(out))
+        # Time for a question too many to come.
+        if len(out) == 3:
+            asyncio.get_running_loop().call_later(0.02, answer_all)
+
+    server = await serve(script)
+    async with resolver(server) as asking:
+        replies = await asking.ask_many([(NAME, wire.A)] * 12, deadline=soon(30), at_once=3)
+    assert len(replies) == 12
+    assert most == 3
+
+
+async def test_no_questions_have_no_replies(serve: Serve) -> None:
+    server = await serve(silent)
+    async with resolver(server) as asking:
+        assert await asking.ask_many([], deadline=soon()) == []
+
+
+# Time.
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+async def test_the_deadline_ends_the_asking(serve: Serve, tcp: bool) -> None:
+    servers = [await serve(silent) for _ in range(2)]
+    async with resolver(*servers) as asking:
+        deadline = soon(0.2)
+        reply = await asking.ask(NAME, wire.A, deadline=deadline, tcp=tcp)
+    assert asyncio.get_running_loop().time() >= deadline
+    assert reply.message is None
+    assert reply.outcome is Outcome.TIMEOUT
+    assert servers[1].asked == []
+
+
+async def test_a_deadline_that_is_over_asks_once_and_waits_for_nobody(serve: Serve) -> None:
+    server = await serve(silent)
+    async with resolver(server) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon(-1))
+    assert outcomes(reply) == [("udp", Outcome.TIMEOUT)]
+
+
+async def test_a_servers_failure_does_not_hide_that_the_time_was_up(serve: Serve) -> None:
+    broken, quiet = await serve(says(rcode="SERVFAIL")), await serve(silent)
+    async with resolver(broken, quiet) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon(0.2))
+    assert outcomes(reply) == [("udp", Outcome.SERVFAIL), ("udp", Outcome.TIMEOUT)]
+
+
+# IPv6.
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
+async def test_servers_of_both_families(serve: Serve) -> None:
+    first = await serve(says(rcode="SERVFAIL"), host="::1")
+    second = await serve(cut_over_udp("10.0.0.1", "10.0.0.2"), host="::1")
+    async with resolver(first, second) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon())
+    assert addresses(reply) == ["10.0.0.1", "10.0.0.2"]
+    assert reply.attempts[0].server == f"[::1]:{first.endpoint.port}"
+
+
+# Cancellation and closing.
+
+
+def then(first: Script, second: Script) -> Callable[[], Script]:
+    """The first time the one, then the other."""
+
+    def fresh() -> Script:
+        asked_before = False
+
+        def script(asked: Asked) -> None:
+            nonlocal asked_before
+            (second if asked_before else first)(asked)
+            asked_before = True
+
+        return script
+
+    return fresh
+
+
+WAYS: dict[str, tuple[Callable[[], Script], bool]] = {
+    "udp": (lambda: says("10.0.0.1"), False),
+    "udp, then tcp": (lambda: cut_over_udp("10.0.0.1", "10.0.0.2"), False),
+    "tcp": (lambda: says("10.0.0.1"), True),
+    "failover": (then(says(rcode="SERVFAIL"), says("10.0.0.1")), False),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_asking_that_is_cancelled_at_any_moment_leaves_nothing(
+    serve: Serve, way: str
+) -> None:
+    script, tcp = WAYS[way]
+    servers = [await serve(silent) for _ in range(2)]
+    before = open_sockets()
+    cancelled = 0
+    for turns in range(300):
+        shared = script()
+        for server in servers:
+            server.script = shared
+        asking = resolver(*servers)
+        task = asyncio.create_task(asking.ask(NAME, wire.A, deadline=soon(30), tcp=tcp))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        done = task.done()
+        task.cancel()
+        if done:
+            assert addresses(task.result())
+        else:
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            cancelled += 1
+        # It still answers after that, then closes everything.
+        for server in servers:
+            server.script = says("10.0.0.9")
+        reply = await asking.ask(NAME, wire.A, deadline=soon(30), tcp=True)
+        assert addresses(reply) == ["10.0.0.9"]
+        await asking.aclose()
+        await settle(lambda: open_sockets() == before)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        if done:
+            break
+    else:
+        raise AssertionError("it never came to an answer")
+    assert cancelled > 1
+
+
+async def test_many_questions_that_are_cancelled_leave_nothing(serve: Serve) -> None:
+    server = await serve(silent)
+    before = open_sockets()
+    for tcp in (False, True):
+        server.asked.clear()
+        asking = resolver(server)
+        task = asyncio.create_task(
+            asking.ask_many([(NAME, wire.A)] * 20, deadline=soon(30), tcp=tcp)
+        )
+        await settle(lambda: len(server.asked) == 20)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        await asking.aclose()
+        await settle(lambda: open_sockets() == before)
+
+
+async def test_closing_twice_is_closing_once(serve: Serve) -> None:
+    server = await serve(says("10.0.0.1"))
+    asking = resolver(server)
+    await asking.ask(NAME, wire.A, deadline=soon(), tcp=True)
+    await asking.aclose()
+    await asking.aclose()
+    await settle(lambda: not server.open)
+
+
+async def test_closing_while_a_question_is_out_leaves_no_connection(serve: Serve) -> None:
+    def script(asked: Asked) -> None:
+        if len(server.asked) == 1:
+            asked.answer("10.0.0.1")
+
+    server = await serve(script)
+    asking = resolver(server)
+    await asking.ask(NAME, wire.A, deadline=soon(), tcp=True)
+    task = asyncio.create_task(asking.ask(NAME, wire.A, deadline=soon(0.5), tcp=True))
+    await settle(lambda: len(server.asked) == 2)
+    await asking.aclose()
+    reply = await task
+    assert reply.message is None
+    await settle(lambda: not server.open)
