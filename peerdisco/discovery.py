@@ -362,6 +362,7 @@ class Discovery:
         condition = to_condition(required)
         deadline = None if timeout is None else self._clock.now() + timeout
         while True:
+            self._check_running()
             looked = self._looked
             snapshot = self.snapshot
             now = self._clock.now()
@@ -377,7 +378,6 @@ class Discovery:
                 there = snapshot if snapshot.observed_at is not None else None
                 assert timeout is not None
                 raise NotReady(in_words(condition), timeout, there) from snapshot.last_error
-            self._check_running()
             await self._clock.wait(looked, pause)
 
     def watch(self) -> Watch:

@@ -12,7 +12,8 @@ DiscoveryError
 │   └── ResolveTimeout   (also a TimeoutError)  the time was up before one did
 ├── IncompleteAnswer                            the list may lack pods
 ├── AmbiguousPrimary                            several pods have the ordinal
-└── NotReady             (also a TimeoutError)  the required peers did not come in time
+├── NotReady             (also a TimeoutError)  the required peers did not come in time
+└── HookFailed           (in peerdisco.hooks)   a command that was run on change failed
 ```
 """
 

@@ -14,7 +14,8 @@ from typing import NoReturn, Protocol, TextIO
 
 from .. import __version__
 from ..exceptions import DiscoveryError
-from . import is_primary, peers, primary, simulate, whoami
+from . import is_primary, peers, primary, simulate, wait, watch, whoami
+from . import run as run_
 from .status import INTERRUPTED, OK, WRONG
 
 __all__ = ["main"]
@@ -39,6 +40,9 @@ _COMMANDS: dict[str, _Command] = {
     "primary": primary,
     "is-primary": is_primary,
     "whoami": whoami,
+    "wait": wait,
+    "watch": watch,
+    "run": run_,
     "simulate": simulate,
 }
 
@@ -48,6 +52,9 @@ Finds the pods behind a Kubernetes headless service, their ordinals, and the pri
   peerdisco peers my-database        list the pods once
   peerdisco primary my-database      print the pod of ordinal 0
   peerdisco whoami                   print who this pod is
+  peerdisco wait --required 3        block until three pods are listed
+  peerdisco watch my-database        print a line for each change
+  peerdisco run --on-change COMMAND  run a command at each change
   peerdisco simulate                 see it work without a cluster
 """
 

@@ -8,7 +8,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from ..model import Peer, Snapshot
+from ..as_json import peer_json as peer_json  # noqa: PLC0414 - the commands take it from here
+from ..as_json import snapshot_json as snapshot_json  # noqa: PLC0414
+from ..model import Peer
 
 FORMATS = ("table", "json", "names", "hostnames", "addresses")
 
@@ -79,27 +81,3 @@ def peer_row(peer: Peer, *, primary: Peer | None, local: Peer | None) -> tuple[s
         or "-",
         ",".join(roles) or "-",
     )
-
-
-def peer_json(peer: Peer) -> dict[str, object]:
-    return {
-        "name": peer.name,
-        "ordinal": peer.ordinal,
-        "statefulset": peer.statefulset,
-        "hostname": peer.hostname,
-        "addresses": [str(address) for address in peer.addresses],
-        "ports": dict(peer.ports),
-        "ready": peer.ready,
-    }
-
-
-def snapshot_json(snapshot: Snapshot, primary: Peer | None) -> dict[str, object]:
-    """What every snapshot says of itself, without its peers."""
-    return {
-        "service": snapshot.service,
-        "complete": snapshot.complete,
-        "incomplete_reason": snapshot.incomplete_reason,
-        "stale": snapshot.stale,
-        "primary": primary.name if primary else None,
-        "local": snapshot.local.name if snapshot.local else None,
-    }

@@ -1,0 +1,149 @@
+"""``peerdisco wait``: block until there are enough peers."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from ..exceptions import NotReady
+from . import output
+from .look import TIMEOUT, add_look, add_service, seconds
+from .processes import Ended, until_signal
+from .status import OK, TIMED_OUT
+from .watch import add_pace, as_text, open_discovery
+
+if TYPE_CHECKING:
+    from ..discovery import Discovery
+    from ..model import Snapshot
+
+SUMMARY = "block until there are enough peers"
+DESCRIPTION = """\
+Looks until so many pods are listed behind a headless service, and prints them. It goes on through
+failures and through NXDOMAIN, which is what DNS says until the first pod is ready. With
+--stable-for it also waits until nothing changed, was in doubt or failed for so long."""
+EPILOG = """\
+exit status:
+  0  they are there
+  2  a wrong call
+  5  they were not there in time; stderr says what was there, and why
+  130, 143  ended by SIGINT, SIGTERM
+
+examples:
+  peerdisco wait my-database --required 3 --timeout 120
+  peerdisco wait my-database --quorum 5 --stable-for 10 -o addresses
+"""
+WAIT_TIMEOUT = 300.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_service(parser)
+    output.add_output(parser, "names")
+    enough = parser.add_mutually_exclusive_group(required=True)
+    enough.add_argument("--required", metavar="N", type=_count, help="wait for so many peers")
+    enough.add_argument(
+        "--quorum", metavar="N", type=_count, help="wait for more than half of so many peers"
+    )
+    parser.add_argument(
+        "--stable-for",
+        metavar="SECONDS",
+        type=_seconds_or_none,
+        default=0.0,
+        help="wait until nothing changed, was in doubt or failed for so long",
+    )
+    add_look(parser)
+    parser.conflict_handler = "resolve"  # --timeout means something else than for one look
+    group = parser.add_argument_group("how to wait")
+    group.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=seconds,
+        default=WAIT_TIMEOUT,
+        help=f"give up after so long (default: %(default)g); a look has {TIMEOUT:g} s of it",
+    )
+    add_pace(group)
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="say on stderr what changes meanwhile"
+    )
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1_000_000):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of peers, 1 or more")
+    return int(text)
+
+
+def _seconds_or_none(text: str) -> float:
+    return 0.0 if text == "0" else seconds(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    try:
+        snapshot = asyncio.run(until_signal(_wait(args)))
+    except NotReady as error:
+        print(f"peerdisco: {_in_words(error, args)}", file=sys.stderr)
+        return TIMED_OUT
+    except Ended as ended:
+        return ended.status
+    _print(snapshot, args.output)
+    return OK
+
+
+async def _wait(args: argparse.Namespace) -> Snapshot:
+    from ..conditions import at_least, quorum  # noqa: PLC0415 - not needed for --help
+
+    required = quorum(args.quorum) if args.quorum is not None else at_least(args.required)
+    look_timeout = min(TIMEOUT, args.timeout)
+    async with open_discovery(args, timeout=look_timeout) as disco:
+        telling = asyncio.create_task(_tell(disco)) if args.verbose else None
+        try:
+            return await disco.wait(required, stable_for=args.stable_for, timeout=args.timeout)
+        finally:
+            if telling is not None:
+                telling.cancel()
+                await asyncio.gather(telling, return_exceptions=True)
+
+
+async def _tell(disco: Discovery) -> None:
+    async for change in disco.watch():
+        line = as_text(change, datetime.now(UTC), verbose=True)
+        print(f"peerdisco: {line}", file=sys.stderr, flush=True)
+
+
+def _in_words(error: NotReady, args: argparse.Namespace) -> str:
+    """What was there, what was required, and why it did not do."""
+    snapshot = error.snapshot
+    if snapshot is not None and snapshot.last_error is None:
+        if not snapshot.peers:
+            return (
+                f"{error}: there is no service {snapshot.service}, or none of its pods is ready "
+                "(publishNotReadyAddresses: true in the headless service lists them before)"
+            )
+        needed = args.quorum // 2 + 1 if args.quorum is not None else args.required
+        if len(snapshot) >= needed:
+            return f"{error}, but not for {args.stable_for:g} s without a change"
+    if error.__cause__ is None:
+        return str(error)
+    why = " ".join(str(error.__cause__).split())
+    return f"{error}; the last look failed: {why}"
+
+
+def _print(snapshot: Snapshot, how: str) -> None:
+    from ..as_json import clear_primary, membership_json  # noqa: PLC0415
+
+    if how == "json":
+        output.print_json(membership_json(snapshot))
+    elif how != "table":
+        output.print_lines(snapshot.peers, how)
+    else:
+        primary, local = clear_primary(snapshot), snapshot.local
+        rows = [output.peer_row(peer, primary=primary, local=local) for peer in snapshot]
+        output.print_table(output.PEER_HEADER, rows)
+    if not snapshot.complete:
+        print(
+            f"peerdisco: {snapshot.service}: the list may lack pods or addresses: "
+            f"{snapshot.incomplete_reason}",
+            file=sys.stderr,
+        )

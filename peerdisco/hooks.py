@@ -1,0 +1,703 @@
+"""Hooks: what is run when the membership changes. Functions, coroutines and commands.
+
+```python
+async with peerdisco.Discovery("my-database") as disco:
+    reload = CommandHook(["/etc/mysql/reload-peers"], timeout=30)
+    await HookRunner(disco, on_start=prepare, on_change=reload).run()
+```
+
+Names that come from DNS are data here: a command gets them on its standard input and in its
+environment, never as an argument, and no shell is started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import inspect
+import json
+import logging
+import os
+import random
+import shlex
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import IO, Any, Literal, Protocol, TypeAlias, get_args
+
+from .as_json import clear_primary, membership_json
+from .exceptions import ConfigurationError, DiscoveryError, IdentityError
+from .model import Change, Peer, Snapshot
+from .names import parse_seconds
+
+__all__ = ["CommandHook", "Event", "Hook", "HookFailed", "HookRunner", "Watched"]
+
+Event: TypeAlias = Literal["start", "change"]
+"""Why a hook is run: for the first membership, or because it changed."""
+
+StdinFormat: TypeAlias = Literal["names", "json"]
+
+TIMEOUT = 60.0
+GRACE = 5.0
+ATTEMPTS = 5
+BACKOFF = 1.0
+MAX_BACKOFF = 30.0
+REMIND_EVERY = 30.0
+"""Seconds until it is said again what an on-start hook waits for."""
+
+_LONGEST_VARIABLE = 100_000
+"""Linux takes no argument and no variable of 128 KiB or more (execve(2), MAX_ARG_STRLEN)."""
+
+_POLL = 0.01
+_SHELL_CHARACTERS = frozenset("|&;<>()$`*?~")
+
+_log = logging.getLogger(__name__)
+
+
+class HookFailed(DiscoveryError):
+    """A command that was run as a hook could not be started, failed, or took too long.
+
+    Attributes:
+        command: The command.
+        status: Its exit status, or the negative number of the signal that killed it; None if it
+            was not started, or was ended because its time was up.
+        reason: What happened, in words.
+    """
+
+    def __init__(self, command: tuple[str, ...], status: int | None, reason: str) -> None:
+        super().__init__(command, status, reason)
+        self.command = command
+        self.status = status
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{shlex.join(self.command)} {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandHook:
+    """A command to run as a hook.
+
+    It is started without a shell, in a session and a process group of its own. What it prints goes
+    where this process prints. It succeeds if it exits with 0; what it left running in the
+    background then goes on.
+
+    Its environment is this process's, with these facts in it (in the order of `Snapshot`, names
+    with a space between them, truths as ``true`` and ``false``):
+
+    - ``PEERDISCO_EVENT``: ``start`` or ``change``;
+    - ``PEERDISCO_SERVICE``: the service's fully qualified name, so that ``peerdisco`` in the hook
+      looks at the same one;
+    - ``PEERDISCO_PEERS``: the peers' names;
+    - ``PEERDISCO_JOINED``, ``PEERDISCO_LEFT``, ``PEERDISCO_REPLACED``: names, since the hook
+      last succeeded;
+    - ``PEERDISCO_PRIMARY``, ``PEERDISCO_PRIMARY_HOST``: the primary's name and its host name; empty
+      while it is absent, and where several StatefulSets stand behind the service;
+    - ``PEERDISCO_LOCAL``: this pod's name; empty if it is not listed or not known;
+    - ``PEERDISCO_COMPLETE``: whether this is the whole list;
+    - ``PEERDISCO_STALE``: whether the newest look failed.
+
+    A list of names longer than 100,000 bytes, which Linux may not take, is not set at all; standard
+    input always has it.
+
+    Args:
+        command: The program and its arguments. The program is looked for in ``PATH`` unless it has
+            a slash in it.
+        timeout: Seconds it may take; then its whole process group is ended.
+        stdin: What it reads: ``names``, the peers' fully qualified names, sorted as text, one a
+            line, as the peer-finder of the Kubernetes project gives them; or ``json``, what
+            ``peerdisco peers -o json`` prints. It need not read it.
+        grace: Seconds between SIGTERM and SIGKILL, when it has to be ended.
+        environment: Variables to set beside the facts.
+
+    Raises:
+        ConfigurationError: The command is empty or one string, or another value cannot be right.
+    """
+
+    command: Sequence[str]
+    timeout: float = field(default=TIMEOUT, kw_only=True)
+    stdin: StdinFormat = field(default="names", kw_only=True)
+    grace: float = field(default=GRACE, kw_only=True)
+    environment: Mapping[str, str] = field(default_factory=dict, kw_only=True, hash=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.command, str) or not self.command or not self.command[0]:
+            expected = "a list: a program and its arguments (CommandHook.parse takes a string)"
+            raise ConfigurationError("command", self.command, expected)
+        if self.stdin not in get_args(StdinFormat):
+            raise ConfigurationError("stdin", self.stdin, "'names' or 'json'")
+        object.__setattr__(self, "command", tuple(self.command))
+        object.__setattr__(self, "timeout", parse_seconds(self.timeout, "timeout"))
+        object.__setattr__(self, "grace", parse_seconds(self.grace, "grace"))
+
+    @classmethod
+    def parse(
+        cls,
+        text: str,
+        *,
+        timeout: float = TIMEOUT,
+        stdin: StdinFormat = "names",
+        grace: float = GRACE,
+        environment: Mapping[str, str] | None = None,
+        what: str = "command",
+    ) -> CommandHook:
+        """The hook of a command line, cut into words as a shell does it, which is not started.
+
+        ``$``, ``|``, ``>``, ``*`` and the like are parts of words as any other character;
+        ``sh -c '...'`` has them mean what they mean to a shell.
+
+        Args:
+            text: The command line.
+            timeout: As for the class; so are the following.
+            stdin: As for the class.
+            grace: As for the class.
+            environment: As for the class; None for none.
+            what: What an error calls it.
+
+        Raises:
+            ConfigurationError: It is empty, or a quotation mark is not closed.
+        """
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            expected = f"a command line ({str(error).lower()})"
+            raise ConfigurationError(what, text, expected) from None
+        if not words or not words[0]:
+            raise ConfigurationError(what, text, "a command line: a program and its arguments")
+        more = dict(environment or {})
+        return cls(words, timeout=timeout, stdin=stdin, grace=grace, environment=more)
+
+    def check(self, what: str = "command") -> None:
+        """Find out whether there is such a program, so that this is told before it is needed.
+
+        Args:
+            what: What an error calls it.
+
+        Raises:
+            ConfigurationError: There is none that could be started.
+        """
+        path = self.environment.get("PATH", os.environ.get("PATH"))
+        if shutil.which(self.command[0], path=path) is None:
+            raise ConfigurationError(
+                what, shlex.join(self.command), f"a command that can be started: {self._missing()}"
+            )
+
+    async def __call__(self, change: Change, event: Event = "change") -> None:
+        """Run it, and wait until it has ended.
+
+        Cancelled, it ends the process group: with SIGTERM, after `grace` seconds or when it is
+        cancelled again with SIGKILL.
+
+        Args:
+            change: What to tell it.
+            event: Why it is run.
+
+        Raises:
+            HookFailed: It could not be started, it failed, or its time was up.
+        """
+        process = await self._start(change, event)
+        try:
+            async with asyncio.timeout(self.timeout):
+                status = await process.wait()
+        except TimeoutError:
+            await _end_group(process, self.grace)
+            reason = f"did not end within {self.timeout:g} s, and was ended"
+            raise HookFailed(tuple(self.command), None, reason) from None
+        except asyncio.CancelledError:
+            await _end_group(process, self.grace)
+            raise
+        if status != 0:
+            raise HookFailed(tuple(self.command), status, _in_words(status))
+
+    async def _start(self, change: Change, event: Event) -> asyncio.subprocess.Process:
+        with self._open_stdin(change.snapshot) as stdin:
+            starting = asyncio.ensure_future(
+                asyncio.create_subprocess_exec(
+                    *self.command,
+                    stdin=stdin,
+                    env=self._environment(change, event),
+                    start_new_session=True,
+                )
+            )
+            try:
+                # Cancelled in the middle, asyncio would end the process and not its group.
+                return await asyncio.shield(starting)
+            except asyncio.CancelledError:
+                with contextlib.suppress(OSError):
+                    await _end_group(await starting, self.grace)
+                raise
+            except OSError as error:
+                reason = f"cannot be started: {self._why_not(error)}"
+                raise HookFailed(tuple(self.command), None, reason) from error
+
+    def _open_stdin(self, snapshot: Snapshot) -> IO[bytes]:
+        """What the hook reads, as a file.
+
+        A pipe would have to be filled while the hook runs, and breaks if it does not read.
+        """
+        if self.stdin == "json":
+            text = json.dumps(membership_json(snapshot), indent=2) + "\n"
+        else:
+            text = "".join(f"{name}\n" for name in sorted(peer.hostname for peer in snapshot))
+        file: IO[bytes]
+        if hasattr(os, "memfd_create"):
+            # The file system of a container may be read-only.
+            file = os.fdopen(os.memfd_create("peers"), "w+b")
+        else:
+            file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+        try:
+            file.write(text.encode())
+            file.flush()
+            file.seek(0)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _environment(self, change: Change, event: Event) -> dict[str, str]:
+        snapshot = change.snapshot
+        primary, local = clear_primary(snapshot), snapshot.local
+        lists = {
+            "PEERDISCO_PEERS": _names(snapshot.peers),
+            "PEERDISCO_JOINED": _names(change.joined),
+            "PEERDISCO_LEFT": _names(change.left),
+            "PEERDISCO_REPLACED": _names(new for _, new in change.replaced),
+        }
+        inherited = {name: value for name, value in os.environ.items() if name not in lists}
+        return {
+            **inherited,
+            **self.environment,
+            **{name: text for name, text in lists.items() if len(text) <= _LONGEST_VARIABLE},
+            "PEERDISCO_EVENT": event,
+            "PEERDISCO_SERVICE": snapshot.service,
+            "PEERDISCO_PRIMARY": primary.name if primary else "",
+            "PEERDISCO_PRIMARY_HOST": primary.hostname if primary else "",
+            "PEERDISCO_LOCAL": local.name if local else "",
+            "PEERDISCO_COMPLETE": "true" if snapshot.complete else "false",
+            "PEERDISCO_STALE": "true" if snapshot.stale else "false",
+        }
+
+    def _missing(self) -> str:
+        program = self.command[0]
+        place = "it is no executable file" if "/" in program else "PATH has no such program"
+        return f"{program!r}: {place}{self._shell_advice()}"
+
+    def _why_not(self, error: OSError) -> str:
+        if isinstance(error, FileNotFoundError | PermissionError):
+            return f"{error.strerror}{self._shell_advice()}"
+        if error.errno == errno.ENOEXEC:  # which a shell would take for a script of its own
+            return f"{error.strerror}: a script begins with a line such as #!/bin/sh"
+        return error.strerror or str(error)
+
+    def _shell_advice(self) -> str:
+        found = sorted({char for word in self.command for char in word} & _SHELL_CHARACTERS)
+        if "=" in self.command[0]:
+            found.append("=")
+        if not found:
+            return ""
+        return f"; no shell is started that would understand {' '.join(found)} (sh -c '...' is one)"
+
+
+def _names(peers: Any) -> str:
+    return " ".join(peer.name for peer in peers)
+
+
+def _in_words(status: int) -> str:
+    if status > 0:
+        return f"exited with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"
+
+
+async def _end_group(process: asyncio.subprocess.Process, grace: float) -> None:
+    """End a process that leads a group, and everything in that group.
+
+    Cancelled, it does not wait any longer before it kills.
+    """
+    group = process.pid
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + grace
+    try:
+        # The number of a group is not given to another process while anybody is in it.
+        there = _signal_group(group, signal.SIGTERM)
+        while there and loop.time() < deadline:
+            await asyncio.sleep(_POLL)
+            there = _signal_group(group, 0)
+    finally:
+        _signal_group(group, signal.SIGKILL)
+        await process.wait()
+
+
+def _signal_group(group: int, number: int) -> bool:
+    """Send a signal; whether there is anybody in the group."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # all of it has become another user's
+        return False
+    return True
+
+
+Hook: TypeAlias = CommandHook | Callable[[Change], Awaitable[object] | object]
+"""What is run: a command, or a function of the change.
+
+What a function returns is awaited if it can be. One that blocks holds up everything else."""
+
+
+class Watched(Protocol):
+    """What a `HookRunner` needs of a `peerdisco.Discovery`."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The membership as it is known now."""
+        ...
+
+    def watch(self) -> AsyncIterator[Change]:
+        """The changes: first the present membership, then differences, merged while nobody asks."""
+        ...
+
+
+class _News(Exception):
+    """Something changed while it was waited before the next attempt."""
+
+
+class _Closed(Exception):
+    """There will be no more changes: the watcher was closed, or failed for this cause."""
+
+
+class HookRunner:
+    """Runs hooks when the membership changes, one at a time, the newest state winning.
+
+    - `on_start` is run once, for the first membership that lists this pod; from then on `on_change`
+      is run whenever somebody joined, left or was replaced. Without `on_start`, `on_change` is run
+      for the first membership, too, as soon as it has peers.
+    - What changes while a hook runs is one change afterwards. A change holds all that differs from
+      what the hook was told when it last succeeded, so nothing is lost with a run that failed.
+    - A hook that fails is run again, with exponential backoff and jitter, `attempts` times; at once
+      and with the newest membership if that changes meanwhile. Then it is left until the next
+      change. No failure ends the watch.
+    - An outage is no change, and runs nothing unless it is asked for (`on_health`). No hook is run
+      before there was an answer. A hook that got an incomplete list is run again when the list is
+      complete.
+    - `peerdisco.Discovery.leaving` keeps this pod's own departure from its hooks.
+
+    For several hooks that shall not wait for one another, make a runner for each.
+
+    Args:
+        discovery: A watcher that is running.
+        on_start: Run once; None for no such hook.
+        on_change: Run at each change; None to end when `on_start` has succeeded.
+        on_health: Whether `on_change` is also run when looks begin to fail and when they are
+            answered again.
+        listed_only: Whether `on_change`, too, waits while this pod is not listed, as the
+            peer-finder of the Kubernetes project has it.
+        attempts: How often a hook is run for one change until it is given up.
+        backoff: Seconds after the first failure, at most; doubled with each one. Each pause is
+            shortened by up to a half of it, by chance, so that pods do not act all at once.
+        max_backoff: Never more than so many seconds.
+        tell: Called with one line for what an operator should know: failures, outages, and what is
+            waited for, at once and every 30 seconds. None logs it (``peerdisco.hooks``).
+        tell_runs: Whether each run is told, too.
+        sleep: Waits for so many seconds; for tests.
+        chance: Gives numbers from 0 up to 1, for the jitter; for tests.
+
+    Raises:
+        ConfigurationError: There is no hook, or a number cannot be right.
+    """
+
+    def __init__(
+        self,
+        discovery: Watched,
+        *,
+        on_start: Hook | None = None,
+        on_change: Hook | None = None,
+        on_health: bool = False,
+        listed_only: bool = False,
+        attempts: int = ATTEMPTS,
+        backoff: float = BACKOFF,
+        max_backoff: float = MAX_BACKOFF,
+        tell: Callable[[str], object] | None = None,
+        tell_runs: bool = False,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        if on_start is None and on_change is None:
+            raise ConfigurationError("on_change", None, "a hook, here or as on_start")
+        if attempts < 1:
+            raise ConfigurationError("attempts", attempts, "1 or more")
+        self._discovery = discovery
+        self._on_start = on_start
+        self._on_change = on_change
+        self._on_health = on_health
+        self._listed_only = listed_only
+        self._attempts = attempts
+        self._backoff = parse_seconds(backoff, "backoff")
+        self._max_backoff = parse_seconds(max_backoff, "max_backoff")
+        self._tell = tell or _log.warning
+        self._tell_runs = tell_runs
+        self._sleep = sleep
+        self._chance = chance
+        self._watch: AsyncIterator[Change] | None = None
+        self._started = False
+        self._newest: Snapshot | None = None
+        self._told: Snapshot | None = None
+        """What the hook was told when it last succeeded."""
+        self._names: set[str] = set()
+        """Of whom something was told since then: not of this pod, while it is leaving."""
+        self._news = False
+        """Whether there is news that no run has been tried with."""
+        self._unsettled = False
+        """Whether a run since then failed, so that nobody knows what it did."""
+
+    async def run(self) -> None:
+        """Run the hooks until it is cancelled, or the watcher is closed.
+
+        Cancelled, it ends the hook that runs; see `CommandHook`. It can be called once.
+
+        Raises:
+            IdentityError: A hook has to wait for this pod to be listed, and who it is is not known.
+            Exception: Only without `on_change`: what `on_start` raised the last time.
+            RuntimeError: The watcher is not running, or has failed.
+        """
+        if self._watch is not None:
+            raise RuntimeError("a HookRunner is run once: make another one")
+        if (self._on_start is not None or self._listed_only) and self._identity is None:
+            raise IdentityError(
+                "pod name",
+                ("POD_NAME", "the host name"),
+                "an on-start hook waits until this pod is listed: set POD_NAME from the downward "
+                "API (fieldRef: metadata.name), or use an on-change hook alone",
+            )
+        self._watch = self._discovery.watch()
+        try:
+            while True:
+                await self._wait_for_work()
+                succeeded = await self._work()
+                if succeeded and self._on_change is None:
+                    return
+        except _Closed as closed:
+            if closed.__cause__ is not None:
+                raise closed.__cause__ from None
+
+    # What there is to do.
+
+    @property
+    def _identity(self) -> str | None:
+        identity = self._discovery.snapshot.identity
+        return None if identity is None else identity.pod_name
+
+    @property
+    def _current(self) -> tuple[Hook, str]:
+        """The hook whose turn it is, and its name."""
+        if self._on_start is not None and not self._started:
+            return self._on_start, "on-start"
+        assert self._on_change is not None
+        return self._on_change, "on-change"
+
+    def _merged(self) -> Change:
+        """All that was told since the hook last succeeded, as one change."""
+        assert self._newest is not None
+        change = Change.between(self._told, self._newest)
+        return replace(
+            change,
+            joined=self._of_interest(change.joined),
+            left=self._of_interest(change.left),
+            replaced=tuple(pair for pair in change.replaced if pair[1].name in self._names),
+        )
+
+    def _of_interest(self, peers: tuple[Peer, ...]) -> tuple[Peer, ...]:
+        return tuple(peer for peer in peers if peer.name in self._names)
+
+    def _runs_for(self, change: Change) -> bool:
+        """Whether this change by itself is a reason to run a hook."""
+        if change.joined or change.left or change.replaced:
+            return True
+        if self._on_health and self._started and (change.degraded or change.recovered):
+            return True
+        return self._told is not None and change.snapshot.complete and not self._told.complete
+
+    def _is_due(self) -> bool:
+        if not self._news or self._obstacle() is not None:
+            return False
+        return self._unsettled or self._runs_for(self._merged())
+
+    def _obstacle(self) -> str | None:
+        """Why a hook that might have something to do is not run; None if nothing hinders it."""
+        newest = self._newest
+        if newest is None:
+            return None
+        if newest.observed_at is None:
+            return f"there was no answer yet: {newest.last_error}"
+        needs_local = self._listed_only or (self._on_start is not None and not self._started)
+        if needs_local and newest.local is None:
+            others = ", ".join(peer.name for peer in newest) or "nobody"
+            why = f"{newest.service} lists {others} and not {self._identity}"
+        elif self._told is None and not newest.peers:
+            why = f"{newest.service} has no peers"
+        else:
+            return None
+        return (
+            f"{why}: a pod is listed when it is ready, or with publishNotReadyAddresses: true "
+            "in the headless service"
+        )
+
+    # Waiting.
+
+    async def _wait_for_work(self) -> None:
+        reminder: asyncio.Future[object] | None = None
+        try:
+            while not self._is_due():
+                obstacle = self._obstacle()
+                if obstacle is None:
+                    if reminder is not None:
+                        reminder.cancel()
+                    reminder = None
+                elif reminder is None or reminder.done():
+                    self._tell(f"the {self._current[1]} hook waits: {_one_line(obstacle)}")
+                    reminder = asyncio.ensure_future(self._sleep(REMIND_EVERY))
+                await self._read(reminder)
+        finally:
+            if reminder is not None:
+                reminder.cancel()
+
+    async def _read(self, pause: asyncio.Future[object] | None) -> bool:
+        """Take in the next change, unless the pause is over before.
+
+        Returns:
+            Whether it is a reason to run a hook.
+
+        Raises:
+            _Closed: There will be none.
+        """
+        assert self._watch is not None
+        reading = asyncio.ensure_future(_next(self._watch))
+        both: set[asyncio.Future[Any]] = {reading} if pause is None else {reading, pause}
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                return False
+            return self._take_in(reading.result())
+        finally:
+            reading.cancel()
+
+    def _take_in(self, change: Change) -> bool:
+        if change.snapshot.observed_at is not None:
+            if change.degraded:
+                error = _one_line(change.snapshot.last_error)
+                self._tell(f"the peers are as they were last seen: {error}")
+            elif change.recovered and self._newest is not None and self._newest.observed_at:
+                self._tell("looks are answered again")
+        self._newest = change.snapshot
+        self._names |= {peer.name for peer in (*change.joined, *change.left)}
+        self._names |= {new.name for _, new in change.replaced}
+        runs = self._runs_for(change)
+        self._news = self._news or runs
+        return runs
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next attempt; news cuts it short.
+
+        Raises:
+            _News: There was news.
+        """
+        pause = asyncio.ensure_future(self._sleep(seconds))
+        try:
+            while not pause.done():
+                if await self._read(pause):
+                    raise _News
+        finally:
+            pause.cancel()
+
+    # Working.
+
+    async def _work(self) -> bool:
+        """Run the hook until it succeeds, is given up, or there is news; whether it succeeded."""
+        from tenacity import (  # noqa: PLC0415 - only where a hook is run
+            AsyncRetrying,
+            RetryCallState,
+            retry_if_exception_type,
+            stop_after_attempt,
+        )
+
+        name = self._current[1]
+
+        def pause(state: RetryCallState) -> float:
+            longest = min(self._max_backoff, self._backoff * 2.0 ** (state.attempt_number - 1))
+            return longest * (1 - self._chance() / 2)
+
+        def tell(state: RetryCallState) -> None:
+            assert state.outcome is not None
+            assert state.next_action is not None
+            self._tell(
+                f"the {name} hook failed ({state.attempt_number} of {self._attempts}): "
+                f"{_error_in_words(state.outcome.exception())}; "
+                f"again in {state.next_action.sleep:.1f} s"
+            )
+
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(self._attempts),
+            wait=pause,
+            # Whatever a user's function raises; what ends the process or the task is none of it.
+            retry=retry_if_exception_type(Exception),
+            sleep=self._pause,
+            before_sleep=tell,
+            reraise=True,
+        )
+        try:
+            await retrying(self._run_hook)
+        except _Closed:
+            raise
+        except _News:
+            return False
+        except Exception as error:
+            if self._on_change is None:
+                raise
+            self._tell(
+                f"the {name} hook failed ({self._attempts} of {self._attempts}): "
+                f"{_error_in_words(error)}; it is left until the next change"
+            )
+            return False
+        return True
+
+    async def _run_hook(self) -> None:
+        hook, name = self._current
+        change = self._merged()
+        if self._tell_runs:
+            self._tell(f"the {name} hook runs: {len(change.snapshot)} peers")
+        self._news = False
+        self._unsettled = True
+        if isinstance(hook, CommandHook):
+            await hook(change, "change" if self._started else "start")
+        else:
+            result = hook(change)
+            if inspect.isawaitable(result):
+                await result
+        self._unsettled = False
+        self._started = True
+        self._told = change.snapshot
+        self._names.clear()
+
+
+async def _next(watch: AsyncIterator[Change]) -> Change:
+    try:
+        return await anext(watch)
+    except StopAsyncIteration:
+        raise _Closed from None
+    except Exception as error:
+        raise _Closed from error
+
+
+def _error_in_words(error: BaseException | None) -> str:
+    if isinstance(error, HookFailed):
+        return _one_line(error)
+    return _one_line(f"{type(error).__name__}: {error}")
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())

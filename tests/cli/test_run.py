@@ -1,0 +1,465 @@
+"""``run`` and ``peer-finder``: hooks in real processes, told by a real name server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from peerdisco.cli import peer_finder
+from peerdisco.cli.peer_finder import parse_flags
+from peerdisco.testing import ClusterDNS
+from tests.hooks.running import Pipe, Running, running
+
+from .command import peerdisco
+
+SERVICE = "my-database.default.svc.cluster.local"
+PEER_FINDER = "peerdisco.cli.peer_finder"
+
+
+@pytest.fixture
+def env(dns: ClusterDNS) -> dict[str, str]:
+    return {**dns.environment, "POD_NAME": "mysql-1"}
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[Callable[[str], Pipe]]:
+    made: list[Pipe] = []
+
+    def make(name: str) -> Pipe:
+        made.append(Pipe(tmp_path / name))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[..., str]:
+    def write(name: str, *lines: str) -> str:
+        path = tmp_path / name
+        path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+        path.chmod(0o755)
+        return str(path)
+
+    return write
+
+
+def hostnames(*ordinals: int) -> str:
+    return " ".join(f"mysql-{n}.{SERVICE}" for n in ordinals)
+
+
+REPORT = 'echo "$1" $PEERDISCO_EVENT: $(cat) > "$2"'
+"""What a hook script says: its first argument, the event, and what it reads, in one line."""
+
+
+# The command.
+
+
+def test_on_start_and_then_on_change(
+    dns: ClusterDNS, env: dict[str, str], pipe: Callable[[str], Pipe], script: Callable[..., str]
+) -> None:
+    pods = dns.statefulset("mysql", service="late", replicas=2, namespace="other")
+    report, say = script("report", REPORT), pipe("say")
+    hooks = ("--on-start", f"{report} begin {say}", "--on-change", f"{report} reload {say}")
+    with running("run", "late.other", *hooks, env={**env, "POD_NAMESPACE": "other"}) as run:
+        two = " ".join(f"mysql-{n}.late.other.svc.cluster.local" for n in (0, 1))
+        assert say.line() == f"begin start: {two}"
+        pods.scale(3)
+        assert say.line() == f"reload change: {two} mysql-2.late.other.svc.cluster.local"
+        status, out, err, seconds = run.end()
+    assert (status, out, err) == (0, "", "")
+    assert seconds < 1
+
+
+def test_json_and_the_facts(
+    env: dict[str, str], tmp_path: Path, script: Callable[..., str]
+) -> None:
+    out = tmp_path / "out"
+    hook = script("hook", f"cat > {out}", "env | grep ^PEERDISCO_ >> /proc/self/fd/1")
+    with running("run", "my-database", "--on-start", hook, "--stdin", "json", env=env) as run:
+        status, printed, err = run.ended()
+    assert (status, err) == (0, "")
+    listed = peerdisco("peers", "my-database", "-o", "json", env=env)
+    assert json.loads(out.read_text()) == json.loads(listed.out)
+    facts = dict(line.split("=", 1) for line in printed.splitlines())
+    assert facts["PEERDISCO_LOCAL"] == "mysql-1"
+    assert facts["PEERDISCO_PRIMARY_HOST"] == f"mysql-0.{SERVICE}"
+
+
+def test_no_shell_reads_the_command_line(env: dict[str, str]) -> None:
+    with running("run", "my-database", "--on-start", "echo $(id) > x | y", env=env) as run:
+        assert run.ended() == (0, "$(id) > x | y\n", "")
+
+
+def test_a_shell_that_is_asked_for(env: dict[str, str]) -> None:
+    shell = """sh -c 'wc -l | tr -d " "'"""
+    with running("run", "my-database", "--on-start", shell, env=env) as run:
+        assert run.ended() == (0, "3\n", "")
+
+
+def test_the_command_in_a_hook_looks_as_it_does(env: dict[str, str], dns: ClusterDNS) -> None:
+    dns.statefulset("green", service="my-database", replicas=1)
+    hook = f"{sys.executable} -m peerdisco primary -o hostnames"
+    told = {"PEERDISCO_STATEFULSET": "mysql", "PEERDISCO_NAMESERVERS": "127.0.0.1:1"}
+    options = ("--statefulset", "green", "--nameserver", dns.nameserver)
+    with running(
+        "run",
+        "my-database",
+        "--on-start",
+        hook,
+        *options,
+        env={**env, "POD_NAME": "green-0", **told},
+    ) as run:
+        assert run.ended() == (0, f"green-0.{SERVICE}\n", "")
+
+
+def test_on_change_alone_needs_no_pod(
+    dns: ClusterDNS, pipe: Callable[[str], Pipe], script: Callable[..., str]
+) -> None:
+    report, say = script("report", REPORT), pipe("say")
+    hook = ("-on-change", f"{report} reload {say}", "-v")
+    with running("run", "my-database", *hook, env=dict(dns.environment)) as run:
+        assert say.line() == f"reload start: {hostnames(0, 1, 2)}"
+        assert run.complaint() == "peerdisco: the on-change hook runs: 3 peers"
+
+
+def test_changes_during_a_hook_are_one(
+    dns: ClusterDNS, env: dict[str, str], pipe: Callable[[str], Pipe], script: Callable[..., str]
+) -> None:
+    pods = dns.statefulset("db", service="late", replicas=1)
+    say, go = pipe("say"), pipe("go")
+    hook = script("hook", f'echo "$PEERDISCO_JOINED" > {say}', f"read word < {go}")
+    with running("run", "late", "--on-change", hook, env=env):
+        assert say.line() == "db-0"
+        for replicas in (2, 3):
+            pods.scale(replicas)
+            seen = len(dns.queries)
+            while len(dns.queries) < seen + 2:
+                pass
+        go.say()
+        assert say.line() == "db-1 db-2"
+
+
+def test_a_failure_is_told_and_the_watch_goes_on(
+    dns: ClusterDNS, env: dict[str, str], pipe: Callable[[str], Pipe], script: Callable[..., str]
+) -> None:
+    pods = dns.statefulset("db", service="late", replicas=1)
+    say = pipe("say")
+    hook = script("hook", f'[ "$PEERDISCO_PEERS" = db-0 ] && exit 7; echo ran > {say}')
+    with running("run", "late", "--on-change", hook, "--attempts", "1", env=env) as run:
+        assert run.complaint() == (
+            f"peerdisco: the on-change hook failed (1 of 1): {hook} exited with status 7; "
+            "it is left until the next change"
+        )
+        pods.scale(2)
+        assert say.line() == "ran"
+
+
+def test_a_hook_that_takes_too_long(env: dict[str, str]) -> None:
+    hook = ("--on-change", "sleep 1000", "--hook-timeout", "0.2")
+    with running("run", "my-database", *hook, env=env) as run:
+        assert "(1 of 5): sleep 1000 did not end within 0.2 s" in run.complaint()
+
+
+def test_on_start_alone_that_fails_in_the_end(env: dict[str, str]) -> None:
+    hook = ("--on-start", "false", "--attempts", "2")
+    with running("run", "my-database", *hook, env=env) as run:
+        status, out, err = run.ended()
+    assert (status, out) == (1, "")
+    assert "the on-start hook failed (1 of 2): false exited with status 1; again in" in err
+    assert err.endswith("there is no other: false exited with status 1\n")
+
+
+def test_it_says_what_on_start_waits_for(dns: ClusterDNS, env: dict[str, str]) -> None:
+    pods = dns.statefulset("db", service="late", replicas=2)
+    pods.set_ready(1, False)
+    with running("run", "late", "--on-start", "true", env={**env, "POD_NAME": "db-1"}) as run:
+        said = run.complaint()
+        assert "lists db-0 and not db-1" in said
+        assert "publishNotReadyAddresses" in said
+        pods.set_ready(1, True)
+        assert run.ended() == (0, "", "")
+
+
+# Its end.
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_a_signal_ends_the_hook_and_all_its_processes(
+    env: dict[str, str],
+    pipe: Callable[[str], Pipe],
+    script: Callable[..., str],
+    tmp_path: Path,
+    number: int,
+    stubborn: bool,
+) -> None:
+    say, life = pipe("say"), tmp_path / "life"
+    os.mkfifo(life)
+    held = os.open(life, os.O_RDONLY | os.O_NONBLOCK)
+    hook = script(
+        "hook",
+        f"exec 9> {life}",
+        'trap "" TERM' if stubborn else "",
+        f"sh -c 'echo begun > {say}; exec sleep 1000' &",
+        f"echo begun > {say}",
+        "exec sleep 1000",
+    )
+    with running("run", "my-database", "--on-change", hook, env=env) as run:
+        assert [say.line(), say.line()] == ["begun", "begun"]
+        status, out, err, seconds = run.end(number)
+    assert (status, out, err) == (0, "", "")
+    assert seconds < 1
+    os.set_blocking(held, True)
+    assert os.read(held, 1) == b"", "nobody holds it any more"
+    os.close(held)
+
+
+# Wrong calls.
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ([], ["--on-change", "--on-start"]),
+        (["--on-change", ""], ["--on-start"]),
+        (["--on-change", "no-such-hook -x"], ["--on-change", "'no-such-hook -x'", "PATH"]),
+        (["--on-start", "/no/hook"], ["--on-start", "'/no/hook'", "no executable file"]),
+        (["--on-start", "cd / && ls"], ["--on-start", "no shell", "sh -c"]),
+        (["--on-start", "a 'b"], ["--on-start", "quotation"]),
+        (["--on-start", "true", "--stdin", "yaml"], ["--stdin", "yaml"]),
+        (["--on-start", "true", "--hook-timeout", "0"], ["--hook-timeout", "'0'"]),
+        (["--on-start", "true", "--attempts", "0"], ["--attempts", "'0'"]),
+        (["--on-start", "true", "-service", "other"], ["-service", "'other'"]),
+        (["--on-start", "true"], ["pod name", "POD_NAME"]),
+    ],
+)
+def test_a_wrong_call(args: list[str], said: list[str]) -> None:
+    done = peerdisco("run", SERVICE, *args, env={"PEERDISCO_NAMESERVERS": "127.0.0.1:1"})
+    assert (done.status, done.out) == (2, "")
+    for words in said:
+        assert words in done.complaint
+
+
+def test_help_tells_the_exit_statuses() -> None:
+    done = peerdisco("run", "--help")
+    assert (done.status, done.err) == (0, "")
+    assert "exit status:" in done.out
+    assert "sh -c" in done.out
+
+
+# In the place of the peer-finder.
+
+FLAGS: Sequence[tuple[str, str]] = [
+    ("peerdisco", "run"),
+    (PEER_FINDER, ""),
+]
+
+
+@pytest.mark.parametrize(("module", "command"), FLAGS)
+@pytest.mark.parametrize("equals", [True, False])
+def test_the_flags_of_the_peer_finder(
+    dns: ClusterDNS,
+    pipe: Callable[[str], Pipe],
+    script: Callable[..., str],
+    module: str,
+    command: str,
+    equals: bool,
+) -> None:
+    pods = dns.statefulset("mysql", service="galera", namespace="db", replicas=11)
+    report, say = script("report", REPORT), pipe("say")
+    flags = {
+        "-service": "galera",
+        "-ns": "db",
+        "-domain": "cluster.local",
+        "-on-start": f"{report} begin {say}",
+        "-on-change": f"{report} reload {say}",
+    }
+    args = [f"{name}={value}" for name, value in flags.items()]
+    if not equals:
+        args = [word for flag in flags.items() for word in flag]
+    env = {
+        "PEERDISCO_NAMESERVERS": dns.nameserver,
+        "POD_NAME": "mysql-1",
+        "POD_NAMESPACE": "db",
+    }
+    names = sorted(f"mysql-{n}.galera.db.svc.cluster.local" for n in range(12))
+    with running(*filter(None, [command]), *args, module=module, env=env) as run:
+        without = [name for name in names if not name.startswith("mysql-11.")]
+        assert say.line() == f"begin start: {' '.join(without)}"
+        pods.scale(12)
+        assert say.line() == f"reload change: {' '.join(names)}"
+        assert run.end()[:3] == (0, "", "")
+
+
+def test_the_peer_finder_with_on_start_alone_ends(env: dict[str, str]) -> None:
+    args = ("-service=my-database", "-on-start=sort -r")
+    with running(*args, module=PEER_FINDER, env=env) as run:
+        names = [f"mysql-{n}.{SERVICE}" for n in (2, 1, 0)]
+        assert run.ended() == (0, "".join(f"{name}\n" for name in names), "")
+
+
+def test_the_peer_finder_waits_for_this_pod_with_on_change_too(
+    dns: ClusterDNS, env: dict[str, str]
+) -> None:
+    pods = dns.statefulset("db", service="late", replicas=2)
+    pods.set_ready(1, False)
+    env = {**env, "POD_NAME": "db-1"}
+    with running("-service", "late", "-on-change", "cat", module=PEER_FINDER, env=env) as run:
+        assert "the on-change hook waits" in run.complaint()
+        pods.set_ready(1, True)
+        assert run.line().startswith("db-0.late.")
+        assert run.line().startswith("db-1.late.")
+
+
+@pytest.mark.parametrize(
+    ("args", "given", "rest"),
+    [
+        (["-service=a", "--ns", "b"], {"service": "a", "ns": "b"}, []),
+        (["-service=a=b", "-service", "-c"], {"service": "-c"}, []),
+        (["-on-start="], {"on-start": ""}, []),
+        (["-ns=a", "b", "-service=c"], {"ns": "a"}, ["b", "-service=c"]),
+        (["-ns=a", "--", "-service=c"], {"ns": "a"}, ["-service=c"]),
+        (["-ns=a", "-"], {"ns": "a"}, ["-"]),
+        (["-ns=a", "-h"], None, []),
+        (["--help"], None, []),
+    ],
+)
+def test_flags_are_read_as_go_reads_them(
+    args: list[str], given: dict[str, str] | None, rest: list[str]
+) -> None:
+    assert parse_flags(args) == (given, rest)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["-colour=red"], "flag provided but not defined: -colour"),
+        (["-service"], "flag needs an argument: -service"),
+        (["---service=a"], "bad flag syntax: ---service=a"),
+        (["-=a"], "bad flag syntax: -=a"),
+        (["-on-start=true"], "-service is required"),
+        (["-service=a"], "-on-change or -on-start"),
+        ([], "incomplete arguments"),
+        (["-service=a.b.svc.c", "-on-start=no-such-hook"], "PATH has no such program"),
+    ],
+)
+def test_a_wrong_call_of_the_peer_finder(
+    args: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert peer_finder.main(args) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_the_peer_finder_tells_its_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    assert peer_finder.main(["-help"]) == 0
+    out, _ = capsys.readouterr()
+    for flag in ("-service", "-ns", "-domain", "-on-start", "-on-change"):
+        assert f"  {flag} string" in out
+
+
+# As process 1.
+
+
+def can_unshare() -> bool:
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        return False
+    call = [unshare, "--pid", "--fork", "--mount-proc", "true"]
+    return subprocess.run(call, capture_output=True, check=False, timeout=20).returncode == 0
+
+
+as_process_1 = pytest.mark.skipif(
+    not can_unshare(), reason="needs root, or else the right, to unshare a PID namespace"
+)
+UNSHARE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+
+def process_1(run: Running) -> int:
+    """The process that is number 1 of the namespace, by the number that it has here."""
+    [child] = children(run.process.pid)
+    return child
+
+
+def children(pid: int) -> list[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in path.read_text().split()]
+
+
+def is_zombie(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+@as_process_1
+def test_as_process_1_it_reaps_orphans_and_keeps_what_hooks_return(
+    dns: ClusterDNS, env: dict[str, str], pipe: Callable[[str], Pipe], script: Callable[..., str]
+) -> None:
+    pods = dns.statefulset("db", service="late", replicas=2)
+    say, go = pipe("say"), pipe("go")
+    orphan = script("orphan", f"echo orphan > {say}", f"read word < {go}")
+    # The hook leaves ten orphans, and its own status must come through while they end.
+    hook = script("hook", f"for n in 0 1 2 3 4 5 6 7 8 9; do {orphan} & done", "exit 5")
+    args = ("run", "late", "--on-change", hook, "--attempts", "1")
+    with running(*args, env=env, before=UNSHARE) as run:
+        assert "exited with status 5" in run.complaint()
+        assert [say.line() for _ in range(10)] == ["orphan"] * 10
+        init = process_1(run)
+        assert len(children(init)) == 11
+        for _ in range(10):
+            go.say()
+        while len(children(init)) > 1:
+            time.sleep(0.01)
+        [worker] = children(init)
+        assert not is_zombie(worker)
+        pods.scale(3)
+        assert "exited with status 5" in run.complaint()
+        assert [say.line() for _ in range(10)] == ["orphan"] * 10
+        os.kill(init, signal.SIGTERM)
+        assert run.ended() == (0, "", "")
+
+
+@as_process_1
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_as_process_1_it_ends_within_a_second(
+    env: dict[str, str], pipe: Callable[[str], Pipe], script: Callable[..., str], number: int
+) -> None:
+    say = pipe("say")
+    hook = script("hook", 'trap "" TERM', f"echo begun > {say}", "exec sleep 1000")
+    with running("run", "my-database", "--on-change", hook, env=env, before=UNSHARE) as run:
+        say.line()
+        start = time.monotonic()
+        os.kill(process_1(run), number)
+        assert run.ended() == (0, "", "")
+        assert time.monotonic() - start < 1
+
+
+@as_process_1
+def test_as_process_1_it_returns_the_status(env: dict[str, str]) -> None:
+    args = ("run", "my-database", "--on-start", "false", "--attempts", "1")
+    with running(*args, env=env, before=UNSHARE) as run:
+        status, out, err = run.ended()
+    assert (status, out) == (1, "")
+    assert len(err.splitlines()) == 1
+
+
+@as_process_1
+def test_a_worker_that_is_killed_shows_in_the_status(env: dict[str, str]) -> None:
+    with running("run", "my-database", "--on-change", "cat", env=env, before=UNSHARE) as run:
+        run.line()
+        [worker] = children(process_1(run))
+        os.kill(worker, signal.SIGKILL)
+        status, _, err = run.ended()
+    assert (status, err) == (137, "")
