@@ -7,10 +7,9 @@ import asyncio
 import sys
 
 from ..exceptions import NotReady
-from ..model import Peer
-from ..names import parse_seconds
+from ..model import Peer, Snapshot
 from . import output
-from .look import TIMEOUT, Seen, add_look, add_service, add_verbose, look
+from .look import TIMEOUT, add_look, add_service, add_verbose, look
 from .status import INCOMPLETE, NONE, OK, TIMED_OUT
 
 SUMMARY = "print the primary: the pod of ordinal 0"
@@ -30,7 +29,6 @@ examples:
   peerdisco primary my-database --wait --timeout 60
 """
 WAIT_TIMEOUT = 300.0
-INTERVAL = 2.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,24 +42,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_look(parser)
     add_verbose(parser)
+    parser.set_defaults(interval=None, leave_after=None)
 
 
 def run(args: argparse.Namespace) -> int:
-    timeout = args.timeout or (WAIT_TIMEOUT if args.wait else TIMEOUT)
-    looking = _wait(args, timeout) if args.wait else look(args, timeout=timeout, identity=None)
-    seen = asyncio.run(looking)
-    if seen.error is not None and not seen.answered and not args.wait:
+    if args.wait:
+        return _run_waiting(args, args.timeout or WAIT_TIMEOUT)
+    seen = asyncio.run(look(args, timeout=args.timeout or TIMEOUT, identity=None))
+    if seen.error is not None and not seen.answered:
         raise seen.error
     snapshot = seen.snapshot
     primary = snapshot.primary
-    _print(seen, primary, args.output)
+    _print(snapshot, primary, args.output)
     if primary is not None:
         return OK
-    if args.wait:
-        late = NotReady(f"ordinal {args.ordinal}", timeout, snapshot if seen.answered else None)
-        why = f" ({seen.error})" if seen.error is not None else ""
-        print(f"peerdisco: {late}{why}", file=sys.stderr)
-        return TIMED_OUT
     there = ", ".join(peer.name for peer in snapshot) or "no peers"
     error = seen.error or f"{snapshot.service}: ordinal {args.ordinal} is not listed"
     if snapshot.complete:
@@ -72,34 +66,42 @@ def run(args: argparse.Namespace) -> int:
     return NONE if snapshot.complete else INCOMPLETE
 
 
-async def _wait(args: argparse.Namespace, timeout: float) -> Seen:
-    """Look until the primary is listed or the time is up; the last look, whatever it saw."""
-    import os  # noqa: PLC0415
-
-    interval = parse_seconds(
-        os.environ.get("PEERDISCO_INTERVAL") or str(INTERVAL), "PEERDISCO_INTERVAL"
-    )
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout
-    while True:
-        left = deadline - loop.time()
-        seen = await look(args, timeout=min(TIMEOUT, max(left, 0.01)), identity=None)
-        if seen.answered and seen.snapshot.primary is not None:
-            return seen
-        pause = min(interval, deadline - loop.time())
-        if pause <= 0:
-            return seen
-        await asyncio.sleep(pause)
+def _run_waiting(args: argparse.Namespace, timeout: float) -> int:
+    try:
+        snapshot = asyncio.run(_wait(args, timeout))
+    except NotReady as error:
+        why = f" ({error.__cause__})" if error.__cause__ is not None else ""
+        print(f"peerdisco: {error}{why}", file=sys.stderr)
+        return TIMED_OUT
+    _print(snapshot, snapshot.primary, args.output)
+    return OK
 
 
-def _print(seen: Seen, primary: Peer | None, how: str) -> None:
+async def _wait(args: argparse.Namespace, timeout: float) -> Snapshot:
+    """Watch until the primary is listed.
+
+    Raises:
+        NotReady: It was not listed in time.
+        AmbiguousPrimary: Several StatefulSets stand behind the service.
+    """
+    from .watch import open_discovery  # noqa: PLC0415 - not needed for one look
+
+    def listed(snapshot: Snapshot) -> bool:
+        return snapshot.primary is not None
+
+    listed.__name__ = f"ordinal {args.ordinal}"
+    async with open_discovery(args, timeout=min(TIMEOUT, timeout)) as disco:
+        return await disco.wait(listed, timeout=timeout)
+
+
+def _print(snapshot: Snapshot, primary: Peer | None, how: str) -> None:
     if how == "json":
         peer = output.peer_json(primary) if primary else None
-        output.print_json({**output.snapshot_json(seen.snapshot, primary), "peer": peer})
+        output.print_json({**output.snapshot_json(snapshot, primary), "peer": peer})
     elif primary is None:
         return
     elif how == "table":
-        row = output.peer_row(primary, primary=primary, local=seen.snapshot.local)
+        row = output.peer_row(primary, primary=primary, local=snapshot.local)
         output.print_table(output.PEER_HEADER, [row])
     else:
         output.print_lines([primary], how)

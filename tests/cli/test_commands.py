@@ -223,7 +223,11 @@ def test_an_interrupt_is_no_traceback(dns: ClusterDNS, env: dict[str, str]) -> N
     dns.fail("drop")
     command = [sys.executable, "-m", "peerdisco", "peers", "my-database", "--timeout", "30"]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=bare_environment(env)
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=bare_environment(env),
     )
     while not dns.queries:
         assert process.poll() is None
