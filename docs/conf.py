@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
@@ -37,7 +38,7 @@ STANDARD_LIBRARY = (
     "IPv[46]Address|datetime|Sequence|Mapping|Iterable|Iterator|Callable|Self|Any|Enum|Literal|"
     r"(asyncio|collections|contextlib|dataclasses|datetime|enum|ipaddress|typing)\..*|optional"
 )
-INTERNAL = r"peerdisco\.(model|exceptions|sources|testing|names|local)\..*|Entry"
+INTERNAL = r"peerdisco\.(model|exceptions|sources|testing|names|local|clock|conditions)\..*|Entry"
 nitpick_ignore_regex = [(r"py:.*", STANDARD_LIBRARY), (r"py:.*", INTERNAL)]
 
 autodoc_member_order = "bysource"
@@ -49,6 +50,21 @@ python_maximum_signature_line_length = 88
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = False
+
+
+def fences_to_rst(
+    _app: Sphinx, _what: str, _name: str, _obj: object, _options: object, lines: list[str]
+) -> None:
+    """Show the examples in docstrings, which are fenced as in Markdown, as code."""
+    shown: list[str] = []
+    inside = False
+    for line in lines:
+        if line.strip().startswith("```"):
+            inside = not inside
+            shown += [".. code-block:: python", ""] if inside else [""]
+        else:
+            shown.append(f"   {line}" if inside and line else line)
+    lines[:] = shown
 
 
 def spell_for_napoleon(
@@ -84,9 +100,14 @@ def plain_if_internal(
     candidates = [path, [*around, *path], [around[0], *path], *([*home, *path] for home in HOMES)]
     for candidate in candidates:
         holder = find(".".join(filter(None, candidate)))
-        if holder is not None and hasattr(holder, name):
+        if holder is not None and (hasattr(holder, name) or name in parameters(holder)):
             return contnode
     return None
+
+
+def parameters(holder: object) -> list[str]:
+    """What a class is constructed with, which its docstring speaks of."""
+    return list(inspect.signature(holder).parameters) if inspect.isclass(holder) else []
 
 
 HOMES = (["builtins"], ["peerdisco.model"], ["peerdisco.testing"])
@@ -104,5 +125,6 @@ def find(dotted: str) -> object:
 
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", fences_to_rst, priority=300)
     app.connect("autodoc-process-docstring", spell_for_napoleon, priority=400)
     app.connect("missing-reference", plain_if_internal)

@@ -32,28 +32,35 @@ async def work(members: Members, interval: float) -> None:
         await asyncio.sleep(interval)
 
 
-async def main(service: str | None, interval: float) -> None:
-    """Find the peers, then work, and look again beside it, until SIGTERM."""
+async def main(options: argparse.Namespace) -> None:
+    """Wait for the peers, then work, and follow the membership beside it, until SIGTERM."""
     this = asyncio.current_task()
     assert this is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
-    members = Members(service)
-    try:
-        await members.start(interval=interval)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(members.follow(interval=interval))
-            group.create_task(work(members, interval))
-    except asyncio.CancelledError:
-        log.info("stopped")
+    async with peerdisco.Discovery(options.service, interval=options.interval) as disco:
+
+        def stop() -> None:
+            disco.leaving()  # that this pod goes is no news to itself
+            this.cancel()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+        try:
+            await disco.wait(options.required, timeout=options.timeout)
+            members = Members(disco)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(members.follow())
+                group.create_task(work(members, options.interval or 5.0))
+        except asyncio.CancelledError:
+            log.info("stopped")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("service", nargs="?", help="default: PEERDISCO_SERVICE")
-    parser.add_argument("--interval", type=float, default=5.0, help="seconds (default: 5)")
-    arguments = parser.parse_args()
+    parser.add_argument("--required", type=int, default=1, help="peers to start with (default: 1)")
+    parser.add_argument("--timeout", type=float, default=300.0, help="to wait for them, in seconds")
+    parser.add_argument("--interval", type=float, help="seconds between two looks")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
-        asyncio.run(main(arguments.service, arguments.interval))
+        asyncio.run(main(parser.parse_args()))
     except peerdisco.DiscoveryError as error:
         sys.exit(f"app: {error}")

@@ -1,6 +1,5 @@
-"""The newest membership that can be relied on, and whom to ask for what."""
+"""Whom to ask for what, by the newest membership."""
 
-import asyncio
 import logging
 
 import peerdisco
@@ -9,68 +8,49 @@ log = logging.getLogger("app")
 
 
 class Members:
-    """Keeps the last whole list of peers, looks again now and then, and picks from it.
+    """Picks a peer for each write and each read, and says what changes.
 
-    A look that fails changes nothing: that no name server answers says nothing about the pods.
-    NXDOMAIN and a list that may lack pods are treated alike here: a connection that fails will
-    tell soon enough if a pod has really gone, and a list that shrank by mistake would not.
+    It keeps no list of its own: `peerdisco.Discovery` has the newest one, in which nobody is
+    missing because of an outage, a cache or an answer that was cut.
     """
 
-    def __init__(self, service: str | None = None) -> None:
-        self._service = service
-        self._snapshot: peerdisco.Snapshot | None = None
+    def __init__(self, disco: peerdisco.Discovery) -> None:
+        self._disco = disco
         self._reads = 0
-
-    @property
-    def snapshot(self) -> peerdisco.Snapshot:
-        """The last whole list; there is one after `start`."""
-        assert self._snapshot is not None, "start() first"
-        return self._snapshot
-
-    async def start(self, *, interval: float) -> None:
-        """Look until there is a first list: the service may be there before its pods are."""
-        while self._snapshot is None:
-            await self.look()
-            if self._snapshot is None:
-                await asyncio.sleep(interval)
-
-    async def follow(self, *, interval: float) -> None:
-        """Look again every so many seconds, until cancelled."""
-        while True:
-            await asyncio.sleep(interval)
-            await self.look()
-
-    async def look(self) -> None:
-        """Look once, and keep the list that was there if that does not bring a whole one."""
-        try:
-            snapshot = (await peerdisco.discover(self._service)).require_complete()
-        except (peerdisco.ConfigurationError, peerdisco.IdentityError):
-            raise  # no later look will mend it
-        except peerdisco.DiscoveryError as error:
-            kept = "no list yet" if self._snapshot is None else f"keeping {len(self._snapshot)}"
-            log.warning("%s: %s", kept, error)
-            return
-        if self._snapshot is None or snapshot.peers != self._snapshot.peers:
-            log.info("%s", describe(snapshot))
-        self._snapshot = snapshot
 
     def for_writing(self) -> peerdisco.Peer | None:
         """The primary; None while it is absent: nobody takes its place."""
-        return self.snapshot.primary
+        return self._disco.snapshot.primary
 
     def for_reading(self) -> peerdisco.Peer | None:
         """The replicas in turn; the primary if there are none."""
-        replicas = self.snapshot.replicas
-        if not replicas:
-            return self.snapshot.primary
+        snapshot = self._disco.snapshot
+        if not snapshot.replicas:
+            return snapshot.primary
         self._reads += 1
-        return replicas[self._reads % len(replicas)]
+        return snapshot.replicas[self._reads % len(snapshot.replicas)]
+
+    async def follow(self) -> None:
+        """Say what changes, until the watcher is closed."""
+        async for change in self._disco.watch():
+            log.info("%s", describe(change))
 
 
-def describe(snapshot: peerdisco.Snapshot) -> str:
-    """One line: who I am, who is there, and where a write goes."""
+def describe(change: peerdisco.Change) -> str:
+    """One line: what happened, who is there, who I am, and where a write goes."""
+    snapshot = change.snapshot
     local, primary = snapshot.local, snapshot.primary
     role = "not listed" if local is None else "primary" if local == primary else "replica"
     me = snapshot.identity.pod_name if snapshot.identity else "outside a pod"
-    peers = ", ".join(map(str, snapshot))
-    return f"{me} ({role}); peers: {peers}; writes go to: {primary or 'nobody'}"
+    parts = [
+        f"{me} ({role})",
+        f"peers: {', '.join(map(str, snapshot)) or 'none'}",
+        f"writes go to: {primary or 'nobody'}",
+    ]
+    # A client with a pool of connections closes those to the old address here.
+    parts += [f"{new} is at {new.address} now" for _, new in change.replaced]
+    if change.degraded:
+        parts.append(f"no answer, nobody left because of that: {snapshot.last_error}")
+    if change.recovered:
+        parts.append("answered again")
+    return "; ".join(parts)

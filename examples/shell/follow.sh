@@ -1,17 +1,10 @@
 #!/bin/sh
-# Runs role.sh every INTERVAL seconds (default: 5) until SIGTERM: for a sidecar container.
+# Runs role.sh at the start and whenever the membership changes, until SIGTERM: for a sidecar.
 #
-#   follow.sh [SERVICE]
+#   follow.sh [SERVICE] [further options of 'peerdisco run']
+#
+# role.sh is run again if it could not find out; an outage of the DNS runs nothing at all.
 set -u
 
-here=$(dirname "$0")
-trap 'kill "${sleeper:-}" 2>/dev/null; exit 0' TERM INT
-
-while :; do
-    "$here/role.sh" "$@"
-    [ $? -eq 2 ] && exit 2
-    # In the background, so that a signal ends the wait at once.
-    sleep "${INTERVAL:-5}" &
-    sleeper=$!
-    wait "$sleeper"
-done
+here=$(cd "$(dirname "$0")" && pwd)
+exec peerdisco run "$@" --on-change "'$here/role.sh'"

@@ -25,8 +25,11 @@ def environ_restored() -> Iterator[None]:
 
 @pytest.fixture
 def cluster() -> Iterator[ClusterDNS]:
-    """A cluster DNS that other processes can ask; with nothing in it."""
-    with ClusterDNS() as dns:
+    """A cluster DNS that other processes can ask; with nothing in it.
+
+    Its records are never held by a cache, so that a watcher soon believes that a pod has left.
+    """
+    with ClusterDNS(ttl=0) as dns:
         yield dns
 
 
@@ -43,6 +46,7 @@ def environment(cluster: ClusterDNS) -> dict[str, str]:
     return {
         **kept,
         **cluster.environment,
+        "PEERDISCO_INTERVAL": "0.05",
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "error",

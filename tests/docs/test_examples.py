@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import kubernetes_validate
@@ -128,7 +128,7 @@ def test_application_follows_the_membership_and_outlives_an_outage(
     cluster: ClusterDNS, mysql: StatefulSet, environment: dict[str, str]
 ) -> None:
     environment |= {"POD_NAME": "mysql-1"}
-    with running(*APP, environment=environment) as app:
+    with running(*APP, "--required", "3", environment=environment) as app:
         first = app.wait_for_line("peers:")
         assert first == (
             "mysql-1 (replica); peers: mysql-0, mysql-1, mysql-2; writes go to: mysql-0"
@@ -137,8 +137,9 @@ def test_application_follows_the_membership_and_outlives_an_outage(
         assert app.wait_for_line("read:") == "read: mysql-2 at 10.244.0.5:3306"
 
         with cluster.fail("servfail"):
-            app.wait_for_line("^keeping 3: .*SERVFAIL")
+            app.wait_for_line("peers: mysql-0, mysql-1, mysql-2; .*; no answer, .*SERVFAIL")
             app.wait_for_line("^write: mysql-0 at")
+        app.wait_for_line("; answered again$")
 
         mysql.stop(0)
         app.wait_for_line("peers: mysql-1, mysql-2; writes go to: nobody$")
@@ -146,6 +147,8 @@ def test_application_follows_the_membership_and_outlives_an_outage(
         mysql.start(0)
         app.wait_for_line("writes go to: mysql-0$")
         app.wait_for_line("^write: mysql-0 at 10.244.0.6:3306$")
+        mysql.restart(2)
+        app.wait_for_line("; mysql-2 is at 10.244.0.7 now$")
 
         assert app.terminate() == 0
         app.wait_for_line("^stopped$")
@@ -155,9 +158,15 @@ def test_application_waits_for_the_first_peers(
     cluster: ClusterDNS, environment: dict[str, str]
 ) -> None:
     with running(*APP, environment=environment) as app:
-        app.wait_for_line("^no list yet: .*NXDOMAIN")
+        wait_for(lambda: bool(cluster.queries))
         cluster.statefulset("mysql", service="my-database", replicas=1)
         app.wait_for_line(r"outside a pod \(not listed\); peers: mysql-0; writes go to: mysql-0")
+
+
+def test_application_ends_when_its_peers_do_not_come(environment: dict[str, str]) -> None:
+    with running(*APP, "--timeout", "0.2", environment=environment) as app:
+        assert app.wait_for_line("") == "app: waited 0.2 s for 1 peers; there was: nobody"
+        assert app.popen.wait(DEADLINE) == 1
 
 
 def test_application_says_in_one_line_what_is_set_up_wrongly(environment: dict[str, str]) -> None:
@@ -281,15 +290,36 @@ def test_role_says_where_it_cannot_write(environment: dict[str, str]) -> None:
 def test_follow_goes_on_until_it_is_told_to_stop(
     cluster: ClusterDNS, mysql: StatefulSet, state: Path, environment: dict[str, str]
 ) -> None:
-    environment |= {"INTERVAL": "0.05"}
-    cluster.fail("servfail", times=1)
-    with running("sh", SHELL / "follow.sh", "my-database", environment=environment) as follow:
-        follow.wait_for_line("SERVFAIL")
+    outage = cluster.fail("servfail")
+    command = ("sh", SHELL / "follow.sh", "my-database", "--verbose")
+    with running(*command, environment=environment) as follow:
+        follow.wait_for_line("the on-change hook waits: there was no answer yet: .*SERVFAIL")
+        outage.remove()
+        follow.wait_for_line("the on-change hook runs: 3 peers")
+        wait_for(lambda: content(state) == REPLICA)
+        mysql.restart(2)
+        follow.wait_for_line("the on-change hook runs: 3 peers")
+
+        with cluster.fail("servfail"):
+            follow.wait_for_line("the peers are as they were last seen: .*SERVFAIL")
+            assert content(state) == REPLICA
+        follow.wait_for_line("looks are answered again")
+
         mysql.stop(0)
+        follow.wait_for_line("the on-change hook runs: 2 peers")
         follow.wait_for_line("ordinal 0 is not listed")
-        follow.wait_for_line("ordinal 0 is not listed")
+        follow.wait_for_line("the on-change hook failed .* exited with status 1; again in")
+        mysql.start(0)
+        follow.wait_for_line("the on-change hook runs: 3 peers")
         assert follow.terminate() == 0
-    assert content(state)["role"] == "replica"
+    assert content(state) == REPLICA
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("script", sorted(SHELL.glob("*.sh")), ids=lambda script: script.name)
@@ -321,6 +351,12 @@ def manifests() -> dict[str, dict]:
     return {document["kind"]: document for document in documents}
 
 
+def init_containers() -> tuple[dict, dict]:
+    """The sidecar, and the one that waits."""
+    sidecar, waiting = manifests()["StatefulSet"]["spec"]["template"]["spec"]["initContainers"]
+    return sidecar, waiting
+
+
 @pytest.mark.parametrize("version", ["1.29", "1.31", "1.33", "1.35"])
 @pytest.mark.parametrize("kind", ["Service", "Secret", "StatefulSet"])
 def test_manifests_are_valid(kind: str, version: str) -> None:
@@ -349,14 +385,14 @@ def test_manifests_belong_together() -> None:
     volumes = {volume["name"] for volume in pod["volumes"]}
     volumes |= {claim["metadata"]["name"] for claim in spec["volumeClaimTemplates"]}
     for container in (mysql, *pod["initContainers"]):
-        assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+        assert {mount["name"] for mount in container.get("volumeMounts", ())} <= volumes
         assert container["securityContext"]["allowPrivilegeEscalation"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
 
 
 def test_sidecar_is_one_and_knows_who_it_is() -> None:
     statefulset = manifests()["StatefulSet"]
-    (sidecar,) = statefulset["spec"]["template"]["spec"]["initContainers"]
+    sidecar, _ = init_containers()
     assert sidecar["restartPolicy"] == "Always"
     fields = {
         variable["name"]: variable["valueFrom"]["fieldRef"]["fieldPath"]
@@ -372,6 +408,23 @@ def test_sidecar_is_one_and_knows_who_it_is() -> None:
     assert values["PEERDISCO_SERVICE"] == statefulset["spec"]["serviceName"]
     mounts = {mount["mountPath"] for mount in sidecar["volumeMounts"]}
     assert values["STATE_DIR"] in mounts
+
+
+@pytest.mark.usefixtures("mysql")
+def test_init_container_waits_for_what_can_come(environment: dict[str, str]) -> None:
+    spec = manifests()["StatefulSet"]["spec"]
+    _, waiting = init_containers()
+    assert spec["podManagementPolicy"] == "Parallel", "it would wait for ever"
+    assert manifests()["Service"]["spec"]["publishNotReadyAddresses"] is True
+    command = waiting["command"]
+    assert command[:4] == ["peerdisco", "wait", "--quorum", str(spec["replicas"])]
+    values = {v["name"]: v["value"] for v in waiting["env"] if "value" in v}
+    stable = command.index("--stable-for") + 1
+    quick = [*command[:stable], "0.2", *command[stable + 1 :]]
+    done = subprocess.run(
+        quick, env=environment | values, capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.split() == ["mysql-0", "mysql-1", "mysql-2"]
 
 
 def test_image_holds_what_the_sidecar_runs() -> None:
@@ -396,6 +449,6 @@ def test_image_holds_what_the_sidecar_runs() -> None:
 def test_kustomization_names_what_there_is() -> None:
     kustomization = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
     assert all((KUBERNETES / file).is_file() for file in kustomization["resources"])
-    (sidecar,) = manifests()["StatefulSet"]["spec"]["template"]["spec"]["initContainers"]
     (image,) = kustomization["images"]
-    assert sidecar["image"].rpartition(":")[0] == image["name"]
+    for container in init_containers():
+        assert container["image"].rpartition(":")[0] == image["name"]

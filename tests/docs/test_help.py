@@ -10,19 +10,26 @@ import re
 import pytest
 
 from peerdisco import cli
+from peerdisco.cli import peer_finder
 from tests.docs.markdown import REWRITE, ROOT
 
 HELP = ROOT / "docs" / "reference" / "help"
 COMMANDS = sorted(cli._COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["", *COMMANDS])
+SHIM = "peer-finder"
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS, SHIM])
 def test_help_is_as_documented(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("NO_COLOR", "1")
-    assert cli.main([*filter(None, [command]), "--help"]) == 0
+    if command == SHIM:
+        assert peer_finder.main(["-help"]) == 0
+    else:
+        assert cli.main([*filter(None, [command]), "--help"]) == 0
     shown = capsys.readouterr().out
     file = HELP / f"{command or 'peerdisco'}.txt"
     if REWRITE:
@@ -37,7 +44,7 @@ def normal(text: str) -> str:
 
 
 def test_every_command_is_documented() -> None:
-    assert {file.stem for file in HELP.glob("*.txt")} == {"peerdisco", *COMMANDS}
+    assert {file.stem for file in HELP.glob("*.txt")} == {"peerdisco", SHIM, *COMMANDS}
     reference = (HELP.parent / "command.md").read_text(encoding="utf-8")
-    for command in ("peerdisco", *COMMANDS):
+    for command in ("peerdisco", SHIM, *COMMANDS):
         assert f"help/{command}.txt" in reference

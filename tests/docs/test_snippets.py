@@ -6,7 +6,9 @@ Each page is run from top to bottom against a cluster DNS of its own, whose envi
   must be in an ``output`` block right behind it. Blocks with tests in them go to pytest instead.
 - ``console`` blocks: the commands that need nothing but peerdisco are run by a shell, and what is
   shown below them is compared. A block with any other command is only looked over.
-- ``<!-- run: ... -->`` changes the cluster (``dns``, ``mysql``) between two blocks.
+- ``<!-- run: ... -->`` changes the cluster (``dns``, ``mysql``) between two blocks. With
+  ``when("text", action, ...)`` something is done while the next block runs, as soon as it has
+  printed that text after the cue before; the action ``end`` sends SIGTERM to what runs.
 - ``yaml``, ``json`` and ``sh`` blocks must be what they say they are.
 
 After a change to what is printed, ``PEERDISCO_REWRITE_DOCS=1 pytest tests/docs`` writes it anew.
@@ -24,8 +26,11 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import kubernetes_validate
@@ -38,11 +43,13 @@ from tests.docs.markdown import REWRITE, ROOT, Block, blocks, pages
 pytestmark = pytest.mark.timeout(60)
 
 NOT_RUN = re.compile(r"\A# not run: \S.*\n")
-MOST_NOT_RUN = 0
-"""How many Python blocks may be marked as not run: none so far has a reason."""
+MOST_NOT_RUN = 1
+"""How many Python blocks may be marked as not run: the one that watches the Kubernetes API."""
 
-RUN = {"peerdisco", "python", "echo", "export", "cat", "if", "for"}
+RUN = {"peerdisco", "peer-finder", "python", "echo", "export", "cat", "if", "for"}
 """What the commands of a ``console`` block begin with if it is to be run."""
+LONGEST = 30.0
+"""Seconds that a command may run."""
 NOT_HERE = {"kubectl", "docker", "pip", "make", "git"}
 """What a ``console`` block may also hold, and is then only shown."""
 
@@ -88,13 +95,57 @@ def assert_known_languages(found: list[Block]) -> None:
             assert before.language == "python", f"{block.where}: output of what?"
 
 
+class Cues:
+    """What is to be done when the block that runs has printed something."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[str, tuple[Callable[[], object], ...]]] = []
+        self.process: subprocess.Popen[bytes] | None = None
+        self._heard = ""
+
+    def when(self, text: str, *actions: Callable[[], object]) -> None:
+        self.waiting.append((text, actions))
+
+    def end(self) -> None:
+        """Send SIGTERM to everything that the shell has started."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGTERM)
+
+    def hear(self, text: str) -> None:
+        self._heard += text
+        while self.waiting and self.waiting[0][0] in self._heard:
+            cue, actions = self.waiting.pop(0)
+            self._heard = self._heard.partition(cue)[2]
+            for action in actions:
+                action()
+
+    def finish(self, where: str) -> None:
+        """A block has ended."""
+        assert not self.waiting, f"{where}: not printed: {self.waiting[0][0]!r}"
+        self._heard = ""
+
+
+class Printed(io.StringIO):
+    """What a Python block prints."""
+
+    def __init__(self, cues: Cues) -> None:
+        super().__init__()
+        self.cues = cues
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        self.cues.hear(text)
+        return written
+
+
 class PageRun:
     """One page on its way from top to bottom."""
 
     def __init__(self, environment: dict[str, str], **control: object) -> None:
         self.environment = environment
         self.namespace: dict[str, object] = {"__name__": "__snippet__"}
-        self.control = control
+        self.cues = Cues()
+        self.control = {**control, "when": self.cues.when, "end": self.cues.end}
         self.runner = asyncio.Runner()
         self.changes: list[tuple[Block, str]] = []
 
@@ -127,12 +178,13 @@ class PageRun:
 
     def run_python(self, block: Block) -> str:
         code = compile(block.text, block.where, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        stdout = io.StringIO()
+        stdout = Printed(self.cues)
         with contextlib.redirect_stdout(stdout):
             if code.co_flags & inspect.CO_COROUTINE:
                 self.runner.run(self.awaiting(code))
             else:
                 exec(code, self.namespace)
+        self.cues.finish(block.where)
         return stdout.getvalue()
 
     async def awaiting(self, code: object) -> None:
@@ -150,21 +202,37 @@ class PageRun:
             if command.startswith("export "):
                 self.export(command)
                 continue
-            done = subprocess.run(
-                ["sh", "-c", command],
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=30,
-                check=False,
-            )
-            seen += normal(done.stdout) + "\n" if done.stdout else ""
+            printed = self.run_shell(command)
+            seen += normal(printed) + "\n" if printed else ""
             if not REWRITE:
-                assert normal(done.stdout) == normal(shown), f"{block.where}: {command}"
+                assert normal(printed) == normal(shown), f"{block.where}: {command}"
+        self.cues.finish(block.where)
         if REWRITE:
             self.changes.append((block, seen))
+
+    def run_shell(self, command: str) -> str:
+        """What a command prints; while it runs, the cues are followed."""
+        printed = b""
+        with subprocess.Popen(
+            ["sh", "-c", command],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process:
+            assert process.stdout is not None
+            self.cues.process = process
+            limit = threading.Timer(LONGEST, os.killpg, (process.pid, signal.SIGKILL))
+            limit.start()
+            try:
+                while chunk := os.read(process.stdout.fileno(), 65536):
+                    printed += chunk
+                    self.cues.hear(chunk.decode())
+                process.wait()
+            finally:
+                limit.cancel()
+        return printed.decode()
 
     def rewrite(self, page: Path) -> None:
         """Write into the page what was seen."""
@@ -204,10 +272,12 @@ def first_word(command: str) -> str:
 
 
 def normal(text: str) -> str:
-    """Without what differs from run to run: the DNS server's port, how long an exchange took."""
+    """Without what differs from run to run: the DNS server's port, times, pauses with jitter."""
     text = re.sub(r"127\.0\.0\.1:\d{4,5}", "127.0.0.1:5300", text)
     text = re.sub(r"the host name '[^']*'", "the host name 'build-7'", text)
     text = re.sub(r"after \d+\.\d+ s", "after 0.001 s", text)
+    text = re.sub(r"again in \d+\.\d s", "again in 0.8 s", text)
+    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "2026-01-01T12:00:00.000Z", text)
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 

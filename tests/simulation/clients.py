@@ -1,0 +1,158 @@
+"""Who looks: peerdisco, and the two loops that people write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from peerdisco.membership import Membership, Rules
+from peerdisco.model import Answered, Empty, Failed, Peer
+from peerdisco.schedule import Schedule
+
+from .world import DNS, Addresses, Look, Setup, Truth
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the application was told of one pod: that it has these addresses; none: that it left."""
+
+    time: float
+    name: str
+    action: str
+    addresses: Addresses
+
+
+@dataclass
+class Run:
+    """A client's life.
+
+    Attributes:
+        told: Everything that was told, in order.
+        looks: When each look began and ended, and whether it said nothing of the truth.
+        sure_at: When the client knew whether there are caches, and for how long they hold; None if
+            it never did.
+        trouble: What the application was told that cannot be: a second join and the like.
+        refuted: For each pod, how often a whole answer lacked it and a later one listed it again
+            while it was told to be there, and when.
+    """
+
+    setup: Setup
+    truth: Truth
+    told: list[Told] = field(default_factory=list)
+    looks: list[tuple[float, float, bool]] = field(default_factory=list)
+    sure_at: float | None = None
+    trouble: list[str] = field(default_factory=list)
+    refuted: dict[str, list[float]] = field(default_factory=dict)
+
+
+Client = Callable[[Setup, Truth], Run]
+
+
+def peerdisco(
+    setup: Setup,
+    truth: Truth,
+    rules: Rules | None = None,
+    looked: Callable[[float, Look], None] = lambda _time, _look: None,
+) -> Run:
+    """The membership machine, driven by the schedule, as `peerdisco.Discovery` drives it."""
+    run = Run(setup, truth)
+    dns = DNS(setup, truth, "peerdisco")
+    chance = Random(f"{setup.seed} jitter")
+    rules = rules or Rules(interval=setup.interval)
+    membership = Membership(rules)
+    schedule = Schedule(setup.interval, min(0.5, setup.interval))
+    known: dict[str, Peer] = {}
+    absent: set[str] = set()
+    asked = chance.random() * setup.interval
+    while asked < setup.seconds:
+        look = dns.look(asked)
+        now = asked + look.seconds
+        looked(now, look)
+        if not isinstance(look.observation, Failed):
+            listed: tuple[Peer, ...] = getattr(look.observation, "peers", ())
+            for name in absent & {peer.name for peer in listed}:
+                absent.discard(name)
+                run.refuted.setdefault(name, []).append(now)
+            if getattr(look.observation, "incomplete_reason", None) is None:
+                absent |= known.keys() - {peer.name for peer in listed}
+        run.looks.append((asked, now, look.wrong))
+        for told in (membership.observe(look.observation, now), membership.tick(now)):
+            for peer in told.joined:
+                if peer.name in known:
+                    run.trouble.append(f"{now:.1f}: {peer} joined twice")
+                known[peer.name] = peer
+                run.told.append(Told(now, peer.name, "joined", peer.addresses))
+            for old, new in told.replaced:
+                if known.get(old.name) != old:
+                    run.trouble.append(f"{now:.1f}: {old} replaced, but was told otherwise")
+                known[new.name] = new
+                run.told.append(Told(now, new.name, "replaced", new.addresses))
+            for peer in told.left:
+                if known.pop(peer.name, None) is None:
+                    run.trouble.append(f"{now:.1f}: {peer} left, but was not there")
+                absent.discard(peer.name)
+                run.told.append(Told(now, peer.name, "left", ()))
+        if dict.fromkeys(known) != {peer.name: None for peer in membership.peers}:
+            run.trouble.append(f"{now:.1f}: what was told is not what is known")
+        if run.sure_at is None:
+            caching = membership.caching
+            if caching.refreshed or (not setup.cached and caching.none_seen):
+                run.sure_at = now
+        asked = now + schedule.wait(membership, now, chance.random())
+    return run
+
+
+def peer_finder(setup: Setup, truth: Truth) -> Run:
+    """SRV every second, names compared; a failed look keeps the list, any answer is believed."""
+    return _every_second(setup, truth, "peer-finder", failed_is_empty=False, by_name=True)
+
+
+def address_loop(setup: Setup, truth: Truth) -> Run:
+    """A records every second, addresses compared; a failed look is an empty list.
+
+    What it tells of addresses is put down under the names of their pods, to be compared.
+    """
+    return _every_second(setup, truth, "addresses", failed_is_empty=True, by_name=False)
+
+
+def _every_second(
+    setup: Setup, truth: Truth, who: str, *, failed_is_empty: bool, by_name: bool
+) -> Run:
+    run = Run(setup, truth)
+    dns = DNS(setup, truth, who)
+    known: dict[str, Peer] = {}
+    asked = 0.5
+    while asked < setup.seconds:
+        look = dns.look(asked)
+        now = asked + look.seconds
+        run.looks.append((asked, now, look.wrong))
+        seen: dict[str, Peer] | None = None
+        match look.observation:
+            case Answered(peers=peers):
+                seen = {peer.name: peer for peer in peers if by_name or peer.addresses}
+            case Empty():
+                seen = {}
+            case Failed() if failed_is_empty:
+                seen = {}
+        if seen is not None:
+            _tell_differences(run, now, known, seen, by_name=by_name)
+        asked = now + 1.0
+    return run
+
+
+def _tell_differences(
+    run: Run, now: float, known: dict[str, Peer], seen: dict[str, Peer], *, by_name: bool
+) -> None:
+    for name in [name for name in known if name not in seen]:
+        del known[name]
+        run.told.append(Told(now, name, "left", ()))
+    for name, peer in seen.items():
+        before = known.get(name)
+        if before is None:
+            run.told.append(Told(now, name, "joined", peer.addresses))
+        elif by_name or before.addresses == peer.addresses:
+            continue
+        else:
+            run.told.append(Told(now, name, "replaced", peer.addresses))
+        known[name] = peer
