@@ -122,8 +122,11 @@ class Rules:
 _RECENT = 16
 """So many answers are remembered, to tell a cache from a server that answers anew."""
 
-_ANEW_LOOKS = 2
-"""So many answers in a row that no cache can have given show that there is none."""
+_ANEW_LOOKS = 4
+"""So many answers in a row, each with the TTL of the one before, show that there is no cache.
+
+Fewer do not: as many replicas with a cache each, filled by our own questions, look the same.
+"""
 
 _TOLERANCE = 1.0
 """TTLs are whole seconds, so the moment at which an answer expires is known to about one."""
@@ -145,7 +148,7 @@ class Caching:
         anew: How many answers in a row were made anew, as far as can be told.
         counts_down: Whether there is a cache, as far as can be told.
         confirmed: Whether the newest answer is one that was seen before, out of a cache.
-        refreshed: Whether a TTL was seen to rise since, so that the largest is a cache's full one.
+        refreshed: Whether a cache's TTL was seen to rise, so that the largest is its full one.
     """
 
     recent: tuple[tuple[float, float], ...] = ()
@@ -157,18 +160,6 @@ class Caching:
 
     def saw(self, ttl: float, now: float) -> Caching:
         """The same, after another answer."""
-        again = any(
-            now - when >= _TOLERANCE
-            and ttl < before
-            and abs((when + before) - (now + ttl)) <= _TOLERANCE
-            for when, before in self.recent
-        )
-        fresh = not again and (
-            ttl == 0
-            or any(before == ttl and _TOLERANCE <= now - when < ttl for when, before in self.recent)
-        )
-        anew = 0 if again else self.anew + fresh
-        counts_down = again or (self.counts_down and anew < _ANEW_LOOKS)
         recent = (*self.recent[1 - _RECENT :], (now, ttl))
         seen, largest = self.peak
         if ttl >= largest:
@@ -177,6 +168,19 @@ class Caching:
             peak = self.peak
         else:
             peak = max(recent, key=lambda answer: answer[1])
+        again = any(
+            now - when >= _TOLERANCE
+            and ttl < before
+            and abs((when + before) - (now + ttl)) <= _TOLERANCE
+            for when, before in self.recent
+        )
+        cached = again or ttl < peak[1]
+        fresh = not cached and (
+            ttl == 0
+            or any(before == ttl and _TOLERANCE <= now - when < ttl for when, before in self.recent)
+        )
+        anew = 0 if cached else self.anew + fresh
+        counts_down = cached or (self.counts_down and anew < _ANEW_LOOKS)
         rose = bool(self.recent) and ttl > self.recent[-1][1]
         return Caching(
             recent=recent,
@@ -184,7 +188,7 @@ class Caching:
             anew=anew,
             counts_down=counts_down,
             confirmed=again,
-            refreshed=counts_down and (self.refreshed or (self.counts_down and rose)),
+            refreshed=self.refreshed or (self.counts_down and rose),
         )
 
     @property
@@ -230,8 +234,8 @@ class _Known:
         since: When the doubt, or the difference, was first seen.
         looks: How many complete answers in a row lacked it.
         mass: Whether it was missed together with half of the peers or more.
-        shaken: Whether looks failed while it was missed so; then it is doubted as long as
-            emptiness is.
+        shaken: Whether looks failed while it was missed so; then it is doubted twice as long
+            as emptiness is.
         refuted: How many doubts in a row, with less than a minute or so between them, were wrong.
         seen_at: When it was last seen.
         candidate: The difference that may settle; None in the other states.
@@ -300,6 +304,7 @@ class Membership:
         self.stable_since: float | None = None
         self._known: dict[str, _Known] = {}
         self._failing_since = 0.0
+        self._negative_ttl = 0.0
 
     @property
     def peers(self) -> tuple[Peer, ...]:
@@ -324,9 +329,11 @@ class Membership:
                 return Told()
             case Empty(ttl=ttl):
                 self._answered(now, None)
-                return self._settle((), now, absence_counts=True, least=self._empty_hold(ttl))
+                self._negative_ttl = max(self._negative_ttl, ttl or 0.0)
+                return self._settle((), now, absence_counts=True, least=self._empty_hold())
             case Answered(peers=peers, ttl=ttl, incomplete_reason=reason):
                 self._answered(now, reason)
+                self._negative_ttl = 0.0
                 if reason is None:
                     self.caching = self.caching.saw(ttl, now)
                 return self._settle(peers, now, absence_counts=reason is None, least=0.0)
@@ -364,10 +371,11 @@ class Membership:
             return self.rules.leave_after
         return self.caching.hold(self.rules)
 
-    def _empty_hold(self, ttl: float | None) -> float:
+    def _empty_hold(self) -> float:
+        """For how many seconds an answer without any peer is doubted."""
         if self.rules.leave_after is not None:
             return self.rules.leave_after
-        return max(self.rules.empty_after, 2 * self.hold, ttl or 0.0)
+        return max(self.rules.empty_after, 2 * self.hold, self._negative_ttl + _TOLERANCE)
 
     def _answered(self, now: float, reason: str | None) -> None:
         if self.last_error is not None:
@@ -383,11 +391,10 @@ class Membership:
         """The time without answers is no time in which anybody was seen to be absent."""
         gap = now - self._failing_since
         for name, known in self._known.items():
-            if known.state is State.DOUBTED and known.mass:
-                # A DNS that fails, and misses most of the pods when it answers, restarts.
-                self._known[name] = replace(known, since=now, looks=0, shaken=True)
-            elif known.state is not State.PRESENT:
-                self._known[name] = replace(known, since=known.since + gap)
+            if known.state is not State.PRESENT:
+                # A DNS that fails, and misses most of the pods when it answers, may be restarting.
+                shaken = known.state is State.DOUBTED and known.mass
+                self._known[name] = replace(known, since=known.since + gap, shaken=shaken)
 
     def _settle(
         self, seen: Iterable[Peer], now: float, *, absence_counts: bool, least: float
@@ -459,7 +466,7 @@ class Membership:
         looks = self.rules.leave_looks + (self.rules.mass_looks if known.mass else 0)
         hold *= self._caution(known)
         if known.shaken:
-            hold = max(hold, self._empty_hold(None))
+            hold = max(hold, 2 * self._empty_hold())
         long = known.looks >= looks and now - known.since >= hold
         self._step(name, Said.ABSENT_FOR_LONG if long else Said.ABSENT, None, now, told)
 

@@ -23,7 +23,7 @@ class Schedule:
 
     interval: float = 2.0
     min_interval: float = 0.5
-    max_backoff: float = 15.0
+    max_backoff: float = 8.0
     jitter: float = 0.1
 
     def wait(self, membership: Membership, now: float, chance: float) -> float:

@@ -38,6 +38,7 @@ class Bounds:
     join: float
     leave: float
     leave_of_the_last: float
+    leave_while_looks_fail: float
 
     @classmethod
     def of(cls, run: Run, *, sure: bool, refuted: int = 0) -> Bounds:
@@ -57,13 +58,14 @@ class Bounds:
         if not sure:
             assumed = max(ttl, rules.cache_ttl) if setup.cached else ttl
             known = max(hold, assumed + 2 * interval)
-        hold_empty = max(rules.empty_after, 2 * known, ttl)
+        hold_empty = max(rules.empty_after, 2 * known, ttl + 1)
         caution = 1.0 if setup.cached else 2.0 ** min(3, refuted // 4)
         stale = max(setup.lags) + (ttl if setup.cached else 0.0)
         return cls(
             join=stale + wait,
             leave=stale + wait + hold * caution + wait / 2,
             leave_of_the_last=stale + wait + hold_empty * caution + wait / 2,
+            leave_while_looks_fail=stale + wait + 2 * hold_empty * caution + wait / 2,
         )
 
 
@@ -245,9 +247,9 @@ def _late(run: Run) -> Iterator[Violation]:
                 start = max([start, *doubts])
             elif segment.addresses:
                 bound = bounds.join
-            elif run.truth.ever_empty(start, settled) or lost.failed_within(
-                start - 30 * run.setup.interval, settled
-            ):
+            elif lost.failed_within(start - 30 * run.setup.interval, settled):
+                bound = bounds.leave_while_looks_fail
+            elif run.truth.ever_empty(start, settled):
                 bound = bounds.leave_of_the_last
             else:
                 bound = bounds.leave

@@ -24,8 +24,8 @@ from peerdisco.membership import (
 from peerdisco.model import Answered, Failed, Observation, Outcome, Peer, Ports
 from peerdisco.testing import failure, no_data, nxdomain
 
-UNCACHED = (0.0, 2.0, 4.0)
-"""Three looks with the same TTL show that there is no cache."""
+UNCACHED = (0.0, 1.0, 2.0, 3.0, 4.0)
+"""Five looks with the same TTL show that there is no cache."""
 
 
 def pod(name: str, *addresses: str, port: int = 3306, ready: bool | None = None) -> Peer:
@@ -350,7 +350,7 @@ def test_leave_after_is_the_hold() -> None:
     assert left_at(machine, nxdomain(300), range(10, 60)) == 40
 
 
-@pytest.mark.parametrize(("ttl", "seconds"), [(None, 15), (5, 15), (60, 60)])
+@pytest.mark.parametrize(("ttl", "seconds"), [(None, 15), (5, 15), (60, 61)])
 @pytest.mark.parametrize("empty", [nxdomain, no_data])
 def test_emptiness_is_doubted_longer(empty: Any, ttl: float | None, seconds: int) -> None:
     assert left_at(settled(), empty(ttl), range(10, 100)) == 10 + seconds
@@ -517,8 +517,9 @@ RULES = Rules()
         ([(0, 5)], False, 9.0, None),
         ([(0, 30), (2, 30)], False, 34.0, None),
         ([(0, 30), (0.5, 30), (1, 30)], False, 34.0, None),
-        ([(0, 30), (2, 30), (4, 30)], True, 4.0, None),
-        ([(0, 600), (2, 600), (4, 600)], True, 4.0, None),
+        ([(0, 30), (2, 30), (4, 30), (6, 30)], False, 34.0, None),
+        ([(0, 30), (2, 30), (4, 30), (6, 30), (8, 30)], True, 4.0, None),
+        ([(n, 600) for n in range(5)], True, 4.0, None),
         ([(0, 17), (2, 15)], False, 34.0, 17),
         ([(0, 30), (2, 28), (30, 30)], False, 34.0, None),
         ([(0, 5), (2, 3), (5, 5)], False, 9.0, None),
@@ -539,7 +540,7 @@ def test_the_hold_is_never_less_than_the_least() -> None:
     slow = Rules(interval=60)
     assert slow.least_hold == 120
     assert caching((0, 5), (10, 5), (20, 5)).hold(slow) == 125
-    assert caching((0, 60), (30, 60), (59, 60)).hold(slow) == 120
+    assert caching(*((n, 60) for n in range(0, 50, 10))).hold(slow) == 120
 
 
 def test_a_cache_is_no_longer_doubted_once_its_full_ttl_was_seen() -> None:

@@ -61,13 +61,13 @@ def test_emptiness_that_is_believed_is_looked_at_as_seldom_as_anything() -> None
 
 def test_failures_double_the_wait_up_to_its_limit() -> None:
     waits = [SCHEDULE.wait(failing(times), 5.0, 0.5) for times in range(1, 8)]
-    assert waits == [1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0]
+    assert waits == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0]
 
 
 def test_a_thousand_failures_are_no_overflow() -> None:
     machine = quiet()
     machine.failures = 1000
-    assert SCHEDULE.wait(machine, 5.0, 0.5) == 15.0
+    assert SCHEDULE.wait(machine, 5.0, 0.5) == 8.0
 
 
 def test_failures_count_more_than_what_is_unconfirmed() -> None:
@@ -115,7 +115,7 @@ def test_never_sooner_than_the_minimum_never_later_than_the_backoff(
     for _ in range(failures):
         machine.observe(failure(), 7.0)
     wait = schedule.wait(machine, 7.0, chance)
-    assert least <= wait <= max(least, 1.1 * max(interval, 15.0)) + 1e-9
+    assert least <= wait <= max(least, 1.1 * max(interval, 8.0)) + 1e-9
 
 
 @pytest.mark.parametrize("interval", [1.0, 2.0, 5.0, 30.0])
