@@ -28,7 +28,7 @@ class at_least:  # noqa: N801 - used as a function
         return len(snapshot) >= self.count
 
     def __str__(self) -> str:
-        return f"{self.count} peers"
+        return f"{self.count} peer" if self.count == 1 else f"{self.count} peers"
 
 
 def quorum(of: int) -> at_least:

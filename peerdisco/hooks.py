@@ -597,7 +597,8 @@ class HookRunner:
         self._names |= {peer.name for peer in (*change.joined, *change.left)}
         self._names |= {new.name for _, new in change.replaced}
         runs = self._runs_for(change)
-        self._news = self._news or runs
+        # A hook that was given up may have failed for the same reason as the looks.
+        self._news = self._news or runs or (change.recovered and self._unsettled)
         return runs
 
     async def _pause(self, seconds: float) -> None:

@@ -333,6 +333,19 @@ async def test_a_hook_that_is_given_up_is_run_with_the_next_change() -> None:
         assert not world.task.done()
 
 
+async def test_a_hook_that_is_given_up_is_run_when_looks_are_answered_again() -> None:
+    """It may have failed for the same reason as the looks."""
+    changed = Log(failures=5)
+    async with World(mysql(0)).running(on_change=changed) as world:
+        await world.sees(failure(), 1000)
+        assert len(changed.changes) == 5
+        await world.sees(mysql(0), 20)
+        assert changed.words[5:] == ["+0 of 1"]
+        await world.sees(failure(), 100)
+        await world.sees(mysql(0), 100)
+        assert len(changed.changes) == 6
+
+
 async def test_a_change_cuts_the_pause_short() -> None:
     changed = Log(failures=1)
     async with World(mysql(0)).running(on_change=changed, backoff=500.0, max_backoff=900) as world:
