@@ -46,10 +46,17 @@ class Stepped:
                 send = lambda value=value: self.work.send(value)  # noqa: E731
 
 
-def remains() -> tuple[set[asyncio.Task[Any]], int, int]:
-    """The tasks, open files and threads that there are."""
+def remains() -> tuple[set[asyncio.Task[Any]], int, list[str]]:
+    """The tasks, open files, threads and child processes that there are."""
     files = sum(1 for _ in Path("/proc/self/fd").iterdir())
-    return asyncio.all_tasks(), files, threading.active_count()
+    children = Path("/proc/thread-self/children").read_text().split()
+    threads = sorted(thread.name for thread in threading.enumerate() if not _waits(thread))
+    return asyncio.all_tasks(), files, threads + children
+
+
+def _waits(thread: threading.Thread) -> bool:
+    """Whether this is asyncio's thread that waits for a child, which the child's end ends."""
+    return thread.name.startswith("waitpid")
 
 
 async def cancel_everywhere(

@@ -7,7 +7,9 @@ is closed. The servers are real ones on loopback, on a thread of their own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +17,10 @@ import pytest
 import peerdisco
 from peerdisco.dns import wire
 from peerdisco.dns.resolver import Resolver
+from peerdisco.hooks import CommandHook, HookRunner
 from peerdisco.names import parse_nameserver, parse_service
 from peerdisco.sources.headless_dns import HeadlessDNS
-from peerdisco.testing import ClusterDNS
+from peerdisco.testing import ClusterDNS, peers
 
 from .stepping import cancel_everywhere
 
@@ -208,3 +211,48 @@ async def test_a_break_out_of_a_watch_leaves_no_task(dns: ClusterDNS) -> None:
         async for _ in disco.watch():
             break
         assert asyncio.all_tasks() == before
+
+
+MARK = "cancelled-everywhere"
+
+
+def hooked() -> list[str]:
+    """The processes of the hooks of this file that still run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            command = path.read_bytes()
+            if MARK.encode() in command and b"pytest" not in command:
+                found.append(command.decode())
+    return found
+
+
+async def no_hook_runs() -> None:
+    assert hooked() == []
+
+
+async def test_a_command_hook() -> None:
+    answer = peers("mysql", 3)
+    snapshot = peerdisco.Snapshot(SERVICE, answer.peers)
+    change = peerdisco.Change(snapshot.peers, (), (), snapshot)
+    hook = CommandHook(["sh", "-c", "cat > /dev/null; sleep 0.01", MARK], grace=0.2)
+
+    async def make() -> Coroutine[Any, Any, Any]:
+        return hook(change, "change")
+
+    assert await cancel_everywhere(make, no_hook_runs) >= 2
+
+
+async def test_the_runner_of_hooks(dns: ClusterDNS) -> None:
+    hook = CommandHook(["sh", "-c", "cat > /dev/null; sleep 0.01", MARK], grace=0.2)
+
+    async def live() -> None:
+        async with watcher(dns) as disco:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await HookRunner(disco, on_change=hook).run()
+
+    async def make() -> Coroutine[Any, Any, Any]:
+        return live()
+
+    assert await cancel_everywhere(make, no_hook_runs) >= 3
