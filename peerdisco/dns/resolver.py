@@ -138,14 +138,14 @@ class Resolver:
             tasks = [group.create_task(one(name, rtype)) for name, rtype in questions]
         return [task.result() for task in tasks]
 
-    def prefer(self, index: int) -> None:
+    def prefer(self, server: Endpoint) -> None:
         """Ask this server first from now on."""
-        self._first = index
+        if server in self.nameservers:
+            self._first = self.nameservers.index(server)
 
-    def order(self) -> list[int]:
-        """The servers' indices in the order in which to ask them."""
-        count = len(self.nameservers)
-        return [(self._first + step) % count for step in range(count)]
+    def order(self) -> tuple[Endpoint, ...]:
+        """The servers in the order in which to ask them."""
+        return self.nameservers[self._first :] + self.nameservers[: self._first]
 
     async def _connection(self, server: Endpoint) -> TcpConnection:
         """The kept connection, or a new one; one caller connects, the others wait for it."""
@@ -204,10 +204,10 @@ class _Ask:
         patience = FIRST_PATIENCE
         while True:
             silent = False
-            for index in resolver.order():
-                message = await self._ask_server(resolver.nameservers[index], patience)
+            for server in resolver.order():
+                message = await self._ask_server(server, patience)
                 if message is not None:
-                    resolver.prefer(index)
+                    resolver.prefer(server)
                     return Reply(tuple(self.attempts), self.attempts[-1], message)
                 silent = silent or self.attempts[-1].outcome is Outcome.TIMEOUT
                 if now() >= self.deadline:

@@ -132,7 +132,8 @@ class _Look:
     def _answered(self, peers: tuple[Peer, ...], reply: Reply) -> Observation:
         if not peers and not self.reasons:
             return Empty(Outcome.NO_DATA, None, reply.attempt)
-        return Answered(peers, self.ttl, "; ".join(self.reasons) or None, reply.attempt)
+        ttl = self.ttl if peers else 0.0
+        return Answered(peers, ttl, "; ".join(self.reasons) or None, reply.attempt)
 
     def _note_truncation(self, reply: Reply, count: int, what: str) -> None:
         if reply.truncated:
