@@ -13,7 +13,7 @@ from .clock import Clock, SystemClock
 from .conditions import Condition, in_words, to_condition
 from .exceptions import NotReady, ServiceNotFound
 from .local import read_surroundings
-from .membership import Membership, Rules
+from .membership import Membership
 from .model import (
     Answered,
     Change,
@@ -27,6 +27,7 @@ from .model import (
     Snapshot,
 )
 from .names import parse_seconds
+from .rules import Rules
 from .schedule import Schedule
 from .sources import Source
 from .sources.shared import share

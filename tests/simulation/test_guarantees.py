@@ -187,7 +187,7 @@ def test_runs_depend_on_the_seed_alone() -> None:
 
 def test_a_departure_too_early_is_found() -> None:
     """The check bites: a machine without patience is caught by it."""
-    from peerdisco.membership import Rules
+    from peerdisco.rules import Rules
 
     found = []
     for seed in range(100):
@@ -198,7 +198,7 @@ def test_a_departure_too_early_is_found() -> None:
 
 
 def test_a_departure_too_late_is_found() -> None:
-    from peerdisco.membership import Rules
+    from peerdisco.rules import Rules
 
     found = []
     for seed in range(40):

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from peerdisco.membership import Rules
+from peerdisco.rules import Rules
 from peerdisco.schedule import Schedule
 
 from .clients import Run, Told

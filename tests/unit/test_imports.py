@@ -26,6 +26,8 @@ LAYERS = {
         "primary",
         "view",
         "conditions",
+        "rules",
+        "caching",
         "membership",
         "schedule",
         "as_json",

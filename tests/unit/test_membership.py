@@ -11,17 +11,17 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from peerdisco.caching import Caching
 from peerdisco.membership import (
     TRANSITIONS,
     Action,
-    Caching,
     Membership,
-    Rules,
     Said,
     State,
     Told,
 )
 from peerdisco.model import Answered, Failed, Observation, Outcome, Peer, Ports
+from peerdisco.rules import Rules
 from peerdisco.testing import failure, no_data, nxdomain
 
 UNCACHED = (0.0, 1.0, 2.0, 3.0, 4.0)

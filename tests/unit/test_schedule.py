@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peerdisco.membership import Membership, Rules
+from peerdisco.membership import Membership
+from peerdisco.rules import Rules
 from peerdisco.schedule import Schedule
 from peerdisco.testing import failure, nxdomain
 
