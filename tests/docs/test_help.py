@@ -40,7 +40,7 @@ def test_help_is_as_documented(
 
 def normal(text: str) -> str:
     """Python 3.13 writes ``-o, --output X`` where earlier ones write ``-o X, --output X``."""
-    return re.sub(r"(-\w) (\S+), (--\w+) \2", r"\1, \3 \2", " ".join(text.split()))
+    return re.sub(r"(-[\w-]+) (\S+), (-[\w-]+) \2", r"\1, \3 \2", " ".join(text.split()))
 
 
 def test_every_command_is_documented() -> None:
