@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 MUST_RUN = os.environ.get("PEERDISCO_TEST_ALL") == "1"
-"""Set where everything that a test needs can be had: there a skipped test is a failed one."""
+"""Set where everything that can be installed is: there a skipped test is a failed one."""
+
+CANNOT_BE_HAD = "this machine "
+"""How the reason of a skip begins for what no package brings: the kernel has it, or it has not."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -17,9 +20,9 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if MUST_RUN and report.skipped:
+    if MUST_RUN and report.skipped and CANNOT_BE_HAD not in str(report.longrepr):
         report.outcome = "failed"
-        report.longrepr = f"{item.nodeid} was skipped, and nothing may be here: {report.longrepr}"
+        report.longrepr = f"{item.nodeid} was skipped, and need not be: {report.longrepr}"
     return report
 
 

@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigurationError("-service", args.service_flag, f"the SERVICE {args.service!r}")
     args.service = args.service or args.service_flag
     if not args.on_start and not args.on_change:
-        raise ConfigurationError("--on-change", args.on_change, "a command, here or as --on-start")
+        raise ConfigurationError("hooks", "none", "a command as --on-start, --on-change or both")
     on_start = _hook(args, "--on-start", args.on_start)
     on_change = _hook(args, "--on-change", args.on_change)
     status = become_init()

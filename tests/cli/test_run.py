@@ -383,7 +383,7 @@ def can_unshare() -> bool:
 
 
 as_process_1 = pytest.mark.skipif(
-    not can_unshare(), reason="needs root, or else the right, to unshare a PID namespace"
+    not can_unshare(), reason="this machine does not let this user unshare a PID namespace"
 )
 UNSHARE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 

@@ -314,19 +314,23 @@ def test_the_interval_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
 
 async def test_watchers_of_one_service_share_their_looks(cluster_dns: ClusterDNS) -> None:
     cluster_dns.statefulset("mysql", service="my-database", replicas=3)
+    everybody = asyncio.Barrier(7)  # nobody goes before the last one has come
     async with asyncio.TaskGroup() as group:
         ready = [
-            group.create_task(_one_of_many(cluster_dns, count)) for count in (1, 2, 3, 3, 3, 3, 3)
+            group.create_task(_one_of_many(cluster_dns, count, everybody))
+            for count in (1, 2, 3, 3, 3, 3, 3)
         ]
     assert [len(task.result()) for task in ready] == [3] * 7
     assert len(cluster_dns.queries) == 1
 
 
-async def _one_of_many(dns: ClusterDNS, count: int) -> peerdisco.Snapshot:
+async def _one_of_many(
+    dns: ClusterDNS, count: int, everybody: asyncio.Barrier
+) -> peerdisco.Snapshot:
     disco = peerdisco.Discovery(SERVICE, nameservers=[dns.nameserver], source="dns")
     async with disco:
         snapshot = await disco.wait(count, timeout=20)
-        await asyncio.sleep(0.05)  # stay, so that the others come while this one watches
+        await everybody.wait()
         return snapshot
 
 
