@@ -28,6 +28,16 @@ if TYPE_CHECKING:
     from .model import Attempt, Change, Identity, Outcome, Peer, Ports, PrimaryPolicy, Snapshot
     from .names import parse_pod_name
     from .primary import lowest_ordinal, ordinal
+    from .probing import probe_peers
+    from .verdicts import (
+        Decision,
+        Probe,
+        Reason,
+        ReasonCode,
+        Verdict,
+        confirm_local_primary,
+        may_bootstrap,
+    )
 
 __all__ = [
     "AmbiguousPrimary",
@@ -35,6 +45,7 @@ __all__ = [
     "Change",
     "Condition",
     "ConfigurationError",
+    "Decision",
     "Discovery",
     "DiscoveryError",
     "Identity",
@@ -45,17 +56,24 @@ __all__ = [
     "Peer",
     "Ports",
     "PrimaryPolicy",
+    "Probe",
+    "Reason",
+    "ReasonCode",
     "ResolveTimeout",
     "ResolverUnavailable",
     "ServiceNotFound",
     "Snapshot",
+    "Verdict",
     "Watch",
     "at_least",
+    "confirm_local_primary",
     "discover",
     "local_identity",
     "lowest_ordinal",
+    "may_bootstrap",
     "ordinal",
     "parse_pod_name",
+    "probe_peers",
     "quorum",
     "sync",
 ]
@@ -89,6 +107,16 @@ _HOMES = {
     ),
     "names": ("parse_pod_name",),
     "primary": ("lowest_ordinal", "ordinal"),
+    "probing": ("probe_peers",),
+    "verdicts": (
+        "Decision",
+        "Probe",
+        "Reason",
+        "ReasonCode",
+        "Verdict",
+        "confirm_local_primary",
+        "may_bootstrap",
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -309,6 +309,43 @@ class Snapshot:
         primary = self.primary
         return tuple(peer for peer in self.members if peer is not primary)
 
+    @property
+    def backup_candidate(self) -> Peer | None:
+        """The peer to back up: the highest ordinal that is not the primary; None without replicas.
+
+        A backup burdens the server that it reads, and the highest ordinal is the first to go when
+        the StatefulSet is scaled down.
+
+        Raises:
+            AmbiguousPrimary: Several StatefulSets stand behind the service and none was chosen.
+        """
+        replicas = self.replicas
+        return replicas[-1] if replicas else None
+
+    @property
+    def clone_source(self) -> Peer | None:
+        """The peer from which this pod gets its first copy of the data.
+
+        It is the nearest one with a lower ordinal, else the primary: StatefulSets start with the
+        lowest ordinal, so that it was there before this pod. None for the primary itself, while
+        nobody suitable is listed, and where it is not known who this pod is or it is of another
+        StatefulSet.
+
+        Raises:
+            AmbiguousPrimary: Several StatefulSets stand behind the service and none was chosen.
+        """
+        me, primary = self.identity, self.primary
+        members = self.members
+        if me is None or me.ordinal is None or me.ordinal == self.first_ordinal:
+            return None
+        if primary is not None and primary is self.local:
+            return None
+        mine = [peer for peer in members if peer.statefulset == me.statefulset]
+        lower = [peer for peer in mine if peer.ordinal is not None and peer.ordinal < me.ordinal]
+        if lower:
+            return lower[-1]
+        return primary if mine else None
+
     def by_ordinal(self, ordinal: int) -> Peer | None:
         """The peer with this ordinal; None if it is absent.
 

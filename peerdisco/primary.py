@@ -2,7 +2,7 @@
 
 A policy picks, it does not elect: every pod that sees the same membership picks the same peer,
 and a pod that sees another membership may pick another one. Where data could be lost, more than
-the pick has to be checked.
+the pick has to be checked; see `peerdisco.verdicts`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,17 @@ from typing import NoReturn, Protocol, TextIO
 
 from .. import __version__
 from ..exceptions import DiscoveryError
-from . import is_primary, peers, primary, simulate, wait, watch, whoami
+from . import (
+    backup_candidate,
+    clone_source,
+    is_primary,
+    peers,
+    primary,
+    simulate,
+    wait,
+    watch,
+    whoami,
+)
 from . import run as run_
 from .status import INTERRUPTED, OK, WRONG
 
@@ -39,6 +49,8 @@ _COMMANDS: dict[str, _Command] = {
     "peers": peers,
     "primary": primary,
     "is-primary": is_primary,
+    "clone-source": clone_source,
+    "backup-candidate": backup_candidate,
     "whoami": whoami,
     "wait": wait,
     "watch": watch,

@@ -7,10 +7,11 @@ import asyncio
 import sys
 
 from ..exceptions import NotReady
-from ..model import Peer, Snapshot
+from ..model import Snapshot
 from . import output
 from .look import TIMEOUT, add_look, add_service, add_verbose, look
-from .status import INCOMPLETE, NONE, OK, TIMED_OUT
+from .one_peer import absent, print_peer
+from .status import OK, TIMED_OUT
 
 SUMMARY = "print the primary: the pod of ordinal 0"
 DESCRIPTION = """\
@@ -51,19 +52,9 @@ def run(args: argparse.Namespace) -> int:
     seen = asyncio.run(look(args, timeout=args.timeout or TIMEOUT, identity=None))
     if seen.error is not None and not seen.answered:
         raise seen.error
-    snapshot = seen.snapshot
-    primary = snapshot.primary
-    _print(snapshot, primary, args.output)
-    if primary is not None:
-        return OK
-    there = ", ".join(peer.name for peer in snapshot) or "no peers"
-    error = seen.error or f"{snapshot.service}: ordinal {args.ordinal} is not listed"
-    if snapshot.complete:
-        remark = "" if seen.error else f"; there is: {there}"
-    else:
-        remark = f", and the list may lack pods: {snapshot.incomplete_reason}"
-    print(f"peerdisco: {error}{remark}", file=sys.stderr)
-    return NONE if snapshot.complete else INCOMPLETE
+    primary = seen.snapshot.primary
+    print_peer(seen.snapshot, primary, args.output)
+    return OK if primary is not None else absent(seen, f"ordinal {args.ordinal} is not listed")
 
 
 def _run_waiting(args: argparse.Namespace, timeout: float) -> int:
@@ -73,7 +64,7 @@ def _run_waiting(args: argparse.Namespace, timeout: float) -> int:
         why = f" ({error.__cause__})" if error.__cause__ is not None else ""
         print(f"peerdisco: {error}{why}", file=sys.stderr)
         return TIMED_OUT
-    _print(snapshot, snapshot.primary, args.output)
+    print_peer(snapshot, snapshot.primary, args.output)
     return OK
 
 
@@ -92,16 +83,3 @@ async def _wait(args: argparse.Namespace, timeout: float) -> Snapshot:
     listed.__name__ = f"ordinal {args.ordinal}"
     async with open_discovery(args, timeout=min(TIMEOUT, timeout)) as disco:
         return await disco.wait(listed, timeout=timeout)
-
-
-def _print(snapshot: Snapshot, primary: Peer | None, how: str) -> None:
-    if how == "json":
-        peer = output.peer_json(primary) if primary else None
-        output.print_json({**output.snapshot_json(snapshot, primary), "peer": peer})
-    elif primary is None:
-        return
-    elif how == "table":
-        row = output.peer_row(primary, primary=primary, local=snapshot.local)
-        output.print_table(output.PEER_HEADER, [row])
-    else:
-        output.print_lines([primary], how)

@@ -113,6 +113,37 @@ def test_nobody_takes_the_place_of_an_absent_primary(dns: ClusterDNS, env: dict[
     assert (done.status, done.out) == (0, "late-1\n")
 
 
+def test_backup_candidate(dns: ClusterDNS, env: dict[str, str]) -> None:
+    done = peerdisco("backup-candidate", "my-database", env=env)
+    assert (done.status, done.out, done.err) == (0, f"mysql-2.{DOMAIN}\n", "")
+    dns.statefulset("alone", service="alone", replicas=1)
+    done = peerdisco("backup-candidate", "alone", env=env)
+    assert (done.status, done.out) == (3, "")
+    assert "there is no replica; there is: alone-0" in done.complaint
+
+
+def test_clone_source(env: dict[str, str]) -> None:
+    for name, source in (("mysql-2", "mysql-1"), ("mysql-7", "mysql-2")):
+        done = peerdisco("clone-source", "my-database", env={**env, "POD_NAME": name})
+        assert (done.status, done.out, done.err) == (0, f"{source}.{DOMAIN}\n", "")
+    done = peerdisco(
+        "clone-source", "my-database", "-o", "json", env={**env, "POD_NAME": "mysql-1"}
+    )
+    assert json.loads(done.out)["peer"]["addresses"] == ["10.244.0.3"]
+
+
+def test_there_is_no_clone_source_for_the_primary(env: dict[str, str]) -> None:
+    done = peerdisco("clone-source", "my-database", env={**env, "POD_NAME": "mysql-0"})
+    assert (done.status, done.out) == (3, "")
+    assert "there is nobody to clone from; there is: mysql-0, mysql-1, mysql-2" in done.complaint
+
+
+def test_clone_source_needs_to_know_who_this_pod_is(env: dict[str, str]) -> None:
+    done = peerdisco("clone-source", "my-database", env=env)
+    assert (done.status, done.out) == (2, "")
+    assert "POD_NAME" in done.complaint
+
+
 def test_two_statefulsets_are_not_guessed_between(dns: ClusterDNS, env: dict[str, str]) -> None:
     dns.statefulset("green", service="my-database", replicas=1)
     done = peerdisco("primary", "my-database", env=env)

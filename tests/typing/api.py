@@ -18,6 +18,7 @@ from peerdisco import (
     Change,
     Condition,
     ConfigurationError,
+    Decision,
     Discovery,
     DiscoveryError,
     Identity,
@@ -28,17 +29,24 @@ from peerdisco import (
     Peer,
     Ports,
     PrimaryPolicy,
+    Probe,
+    Reason,
+    ReasonCode,
     ResolverUnavailable,
     ResolveTimeout,
     ServiceNotFound,
     Snapshot,
+    Verdict,
     Watch,
     at_least,
+    confirm_local_primary,
     discover,
     local_identity,
     lowest_ordinal,
+    may_bootstrap,
     ordinal,
     parse_pod_name,
+    probe_peers,
     quorum,
     sync,
 )
@@ -305,3 +313,26 @@ def observing(observation: Observation) -> Source:
         case _:
             assert_never(observation)
     return Fixed()
+
+
+async def bootstrapping(snapshot: Snapshot) -> bool:
+    me = local_identity()
+    probes = await probe_peers(snapshot.others, ask, timeout=1.5)
+    assert_type(probes, tuple[Probe, ...])
+    confirmed = confirm_local_primary(snapshot, me, probes)
+    assert_type(confirmed, Verdict)
+    may = may_bootstrap(snapshot, me, probes, expected=3, first_start=False)
+    assert_type(may.decision, Decision)
+    assert_type(may.allowed, bool)
+    for reason in may.reasons:
+        assert_type(reason, Reason)
+        assert_type(reason.code, ReasonCode)
+        assert_type(reason.code.code, str)
+        assert_type(reason.peer, str | None)
+    assert_type(snapshot.backup_candidate, Peer | None)
+    assert_type(snapshot.clone_source, Peer | None)
+    return bool(confirmed and may)
+
+
+async def ask(peer: Peer) -> Probe:
+    return Probe(peer.name, answered=True, holds_data=None, claims_primary=False, detail="asked")

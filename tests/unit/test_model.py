@@ -430,3 +430,70 @@ def test_a_snapshot_as_a_dictionary_holds_its_peers() -> None:
     assert dict(plain["peers"][0]["ports"]) == {}
     assert plain["identity"]["pod_name"] == "db-1"
     assert isinstance(plain["last_error"], ResolverUnavailable)
+
+
+# Backups and clones.
+
+
+@pytest.mark.parametrize(
+    ("names", "candidate"),
+    [
+        ("db-0 db-1 db-2", "db-2"),
+        ("db-0 db-10 db-9", "db-10"),
+        ("db-0", None),
+        ("db-1 db-2", "db-2"),
+        ("10-244-1-0", None),
+        ("", None),
+    ],
+)
+def test_the_backup_candidate_is_the_highest_ordinal_that_is_not_the_primary(
+    names: str, candidate: str | None
+) -> None:
+    assert snapshot(names).backup_candidate == (peer(candidate) if candidate else None)
+
+
+def test_the_backup_candidate_is_never_what_the_policy_picks() -> None:
+    highest = snapshot("db-0 db-1 db-2", policy=lambda seen: seen.members[-1])
+    assert highest.backup_candidate == peer("db-1")
+
+
+@pytest.mark.parametrize(
+    ("names", "pod", "source"),
+    [
+        ("db-0 db-1 db-2 db-3", "db-3", "db-2"),
+        ("db-0 db-1 db-3", "db-3", "db-1"),  # not listed yet itself: db-2 is away
+        ("db-0 db-1 db-2", "db-3", "db-2"),
+        ("db-0", "db-1", "db-0"),
+        ("db-1 db-2", "db-2", "db-1"),
+        ("db-2 db-3", "db-1", None),
+        ("db-0 db-1 db-2", "db-0", None),
+        ("db-1 db-2", "db-0", None),
+        ("db-0 db-1", "tool", None),
+        ("db-0 db-1", "other-1", None),
+        ("", "db-1", None),
+    ],
+)
+def test_the_clone_source_is_the_nearest_lower_ordinal(
+    names: str, pod: str, source: str | None
+) -> None:
+    statefulset, number = ordinal_of(pod) or (None, None)
+    identity = Identity(pod, "shop", number, statefulset)
+    found = snapshot(names, identity=identity, statefulset="db").clone_source
+    assert found == (peer(source) if source else None)
+
+
+def test_below_the_primary_the_primary_is_the_clone_source() -> None:
+    identity = Identity("db-1", "shop", 1, "db")
+    policy = ordinal(3)
+    seen = snapshot("db-1 db-2 db-3", identity=identity, policy=policy, first_ordinal=0)
+    assert seen.clone_source == peer("db-3")
+
+
+def test_without_an_identity_there_is_no_clone_source() -> None:
+    assert snapshot("db-0 db-1").clone_source is None
+
+
+@pytest.mark.parametrize("asked", ["backup_candidate", "clone_source"])
+def test_backups_and_clones_do_not_guess_between_statefulsets(asked: str) -> None:
+    with pytest.raises(AmbiguousPrimary):
+        getattr(snapshot("blue-0 green-0", identity=Identity("tool", "shop")), asked)

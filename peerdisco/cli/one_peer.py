@@ -1,0 +1,83 @@
+"""What the commands share that print one peer of the membership."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable
+
+from ..local import local_identity
+from ..model import Identity, Peer, Snapshot
+from . import output
+from .look import TIMEOUT, Seen, add_look, add_service, add_verbose, look
+from .status import INCOMPLETE, NONE, OK
+
+STATUSES = """\
+  0  it was printed
+  2  a wrong call, no name server gave an answer, or several StatefulSets to choose from
+  3  there is none; stderr says who is listed
+  4  there is none, and the list may lack pods
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of a command that looks once and prints one peer."""
+    add_service(parser)
+    output.add_output(parser, "hostnames")
+    add_look(parser)
+    add_verbose(parser)
+
+
+def run(
+    args: argparse.Namespace, pick: Callable[[Snapshot], Peer | None], nobody: str, *, local: bool
+) -> int:
+    """Look once, and print the peer that is picked.
+
+    Args:
+        args: The options.
+        pick: Picks the peer.
+        nobody: What to say where there is none.
+        local: Whether the pick depends on who this pod is; then that must be known.
+
+    Raises:
+        DiscoveryError: The look failed.
+        IdentityError: It is not known who this pod is, and has to be.
+    """
+    me: Identity | None = None
+    if local:
+        me = local_identity(namespace=args.namespace, cluster_domain=args.cluster_domain)
+    seen = asyncio.run(look(args, timeout=args.timeout or TIMEOUT, identity=me))
+    if seen.error is not None and not seen.answered:
+        raise seen.error
+    peer = pick(seen.snapshot)
+    print_peer(seen.snapshot, peer, args.output)
+    return OK if peer is not None else absent(seen, nobody)
+
+
+def absent(seen: Seen, what: str) -> int:
+    """Say that there is no such peer; the exit status for it."""
+    snapshot = seen.snapshot
+    there = ", ".join(peer.name for peer in snapshot) or "no peers"
+    error = seen.error or f"{snapshot.service}: {what}"
+    if snapshot.complete:
+        remark = "" if seen.error else f"; there is: {there}"
+    else:
+        remark = f", and the list may lack pods: {snapshot.incomplete_reason}"
+    print(f"peerdisco: {error}{remark}", file=sys.stderr)
+    return NONE if snapshot.complete else INCOMPLETE
+
+
+def print_peer(snapshot: Snapshot, peer: Peer | None, how: str) -> None:
+    """Print one peer, or nothing but the membership's facts where there is none."""
+    primary = snapshot.primary
+    if how == "json":
+        found = output.peer_json(peer) if peer else None
+        output.print_json({**output.snapshot_json(snapshot, primary), "peer": found})
+    elif peer is None:
+        return
+    elif how == "table":
+        row = output.peer_row(peer, primary=primary, local=snapshot.local)
+        output.print_table(output.PEER_HEADER, [row])
+    else:
+        output.print_lines([peer], how)
