@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         ReasonCode,
         Verdict,
         confirm_local_primary,
+        lost_the_name,
         may_bootstrap,
     )
 
@@ -69,6 +70,7 @@ __all__ = [
     "confirm_local_primary",
     "discover",
     "local_identity",
+    "lost_the_name",
     "lowest_ordinal",
     "may_bootstrap",
     "ordinal",
@@ -115,6 +117,7 @@ _HOMES = {
         "ReasonCode",
         "Verdict",
         "confirm_local_primary",
+        "lost_the_name",
         "may_bootstrap",
     ),
 }

@@ -2,8 +2,8 @@
 
 The pick of a primary is a name. Where data could be lost, more has to be checked:
 `confirm_local_primary` before a pod acts as the primary, `may_bootstrap` before an empty one
-creates a new database. Both decide over facts that are handed in, and give every reason, in words
-and as data.
+creates a new database, `lost_the_name` while it acts. All decide over facts that are handed in,
+and give every reason, in words and as data.
 
 Neither is a lock. Two processes can be ordinal 0 at a time (a node that is cut off goes on running
 its pod; https://kubernetes.io/docs/tasks/run-application/force-delete-stateful-set-pod/), and one
@@ -26,6 +26,7 @@ __all__ = [
     "ReasonCode",
     "Verdict",
     "confirm_local_primary",
+    "lost_the_name",
     "may_bootstrap",
 ]
 
@@ -51,7 +52,7 @@ class ReasonCode(Enum):
     AMBIGUOUS = ("ambiguous", Decision.REFUSED)
     """Several StatefulSets stand behind the service, and none was chosen."""
     NO_ANSWER = ("no-answer", Decision.WAIT)
-    """DNS has not answered, or no longer does: what it would say now is not known."""
+    """DNS has not answered, or no longer does, so that nothing is known of now."""
     INCOMPLETE = ("incomplete", Decision.WAIT)
     """The list may lack pods."""
     NOT_LISTED = ("not-listed", Decision.WAIT)
@@ -59,7 +60,7 @@ class ReasonCode(Enum):
     OWN_ADDRESSES_UNKNOWN = ("own-addresses-unknown", Decision.REFUSED)
     """Nothing tells this pod's own addresses, so that they cannot be compared."""
     ANOTHER_ADDRESS = ("another-address", Decision.WAIT)
-    """DNS names another address for this pod's name: an old record, or another pod has the name."""
+    """The record in DNS is old, or another pod has this pod's name."""
     ANOTHER_CLAIMS = ("another-claims", Decision.REFUSED)
     """A peer acts as the primary."""
     ALL_EMPTY = ("all-empty", Decision.ALLOWED)
@@ -67,9 +68,9 @@ class ReasonCode(Enum):
     FIRST_START = ("first-start", Decision.ALLOWED)
     """The user said that this is the first start, and no peer that answered holds data."""
     PEER_HOLDS_DATA = ("peer-holds-data", Decision.REFUSED)
-    """A peer holds data: an empty database beside it would be a second one."""
+    """A peer holds data, beside which an empty database would be a second one."""
     NOT_PROBED = ("not-probed", Decision.WAIT)
-    """A peer did not answer, or could not tell: it may hold data."""
+    """A peer did not answer, or could not tell, and may hold data."""
     EXPECTED_UNKNOWN = ("expected-unknown", Decision.REFUSED)
     """Nothing tells how many peers there should be, nor that this is the first start."""
     OTHER_CLUSTER = ("other-cluster", Decision.REFUSED)
@@ -84,6 +85,8 @@ class ReasonCode(Enum):
     """This pod lacks data that the primary can no longer send; it has to be given a copy."""
     REPLICATION_BROKEN = ("replication-broken", Decision.REFUSED)
     """Replication stopped with an error that does not go away by itself."""
+    MISCONFIGURED = ("misconfigured", Decision.REFUSED)
+    """The server is not set up such that it could be what it has to be."""
     PRIMARY_ABSENT = ("primary-absent", Decision.WAIT)
     """The primary is not listed, or does not answer."""
     PRIMARY_NOT_READY = ("primary-not-ready", Decision.WAIT)
@@ -138,6 +141,11 @@ class Verdict:
     @property
     def allowed(self) -> bool:
         return self.decision is Decision.ALLOWED
+
+    @property
+    def waits(self) -> bool:
+        """Whether what is missing may still come by itself."""
+        return self.decision is Decision.WAIT
 
     @property
     def deciding(self) -> tuple[Reason, ...]:
@@ -217,6 +225,44 @@ def confirm_local_primary(
             )
         ]
     )
+
+
+def lost_the_name(snapshot: Snapshot, identity: Identity) -> Reason | None:
+    """Why this pod, which acts as the primary, must stop: its name belongs to another pod by now.
+
+    That is so where DNS answers and names other addresses for this pod's name and none of its own,
+    or lists other pods and no longer this one. An outage, a list that may lack pods, and a service
+    of which nobody at all is listed say nothing about this pod, and are no reason.
+
+    Args:
+        snapshot: The membership, as a `peerdisco.Discovery` believes it.
+        identity: Who this pod is, with its own addresses.
+
+    Returns:
+        The reason; None while there is none, which is no proof that there is no other pod of this
+        name.
+    """
+    if snapshot.observed_at is None or snapshot.stale or not snapshot.peers:
+        return None
+    name = identity.pod_name
+    local = snapshot.local
+    if local is None:
+        if not snapshot.complete:
+            return None
+        return Reason(
+            ReasonCode.NOT_LISTED,
+            f"{snapshot.service} lists {', '.join(peer.name for peer in snapshot)} and no longer "
+            f"{name}: the pod was deleted, or is not ready and the service has no "
+            "publishNotReadyAddresses: true",
+            name,
+        )
+    if (
+        not identity.addresses
+        or not local.addresses
+        or set(local.addresses) & {*identity.addresses}
+    ):
+        return None
+    return _another_address(local, identity)
 
 
 def may_bootstrap(
@@ -339,16 +385,19 @@ def _against_the_name(snapshot: Snapshot, identity: Identity) -> Iterator[Reason
             name,
         )
         return
-    foreign = _foreign_addresses(local, identity)
-    if foreign or not local.addresses:
-        told = ", ".join(map(str, local.addresses)) or "no address"
-        yield Reason(
-            ReasonCode.ANOTHER_ADDRESS,
-            f"DNS says {told} for {local.hostname}, and this pod has "
-            f"{', '.join(map(str, identity.addresses))}: the record is old, or another pod bears "
-            "this name",
-            name,
-        )
+    if _foreign_addresses(local, identity) or not local.addresses:
+        yield _another_address(local, identity)
+
+
+def _another_address(local: Peer, identity: Identity) -> Reason:
+    told = ", ".join(map(str, local.addresses)) or "no address"
+    return Reason(
+        ReasonCode.ANOTHER_ADDRESS,
+        f"DNS says {told} for {local.hostname}, and this pod has "
+        f"{', '.join(map(str, identity.addresses))}: the record is old, or another pod bears this "
+        "name",
+        identity.pod_name,
+    )
 
 
 def _has_another_ordinal(snapshot: Snapshot, identity: Identity) -> bool:

@@ -18,6 +18,8 @@ from . import (
     backup_candidate,
     clone_source,
     is_primary,
+    mysql_setup,
+    mysql_sidecar,
     peers,
     primary,
     simulate,
@@ -55,6 +57,8 @@ _COMMANDS: dict[str, _Command] = {
     "wait": wait,
     "watch": watch,
     "run": run_,
+    "mysql-sidecar": mysql_sidecar,
+    "mysql-setup": mysql_setup,
     "simulate": simulate,
 }
 

@@ -17,7 +17,7 @@ from .status import OK
 
 if TYPE_CHECKING:
     from ..discovery import Discovery
-    from ..model import Change
+    from ..model import Change, Identity
 
 SUMMARY = "print a line for each change of the membership"
 DESCRIPTION = """\
@@ -88,7 +88,9 @@ def add_pace(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def open_discovery(args: argparse.Namespace, *, timeout: float) -> Discovery:
+def open_discovery(
+    args: argparse.Namespace, *, timeout: float, identity: Identity | None = None
+) -> Discovery:
     """The watcher that the options describe.
 
     Raises:
@@ -104,6 +106,7 @@ def open_discovery(args: argparse.Namespace, *, timeout: float) -> Discovery:
         statefulset=args.statefulset,
         port_name=args.port_name,
         primary=ordinal(args.ordinal),
+        identity=identity,
         nameservers=args.nameserver,
         source=args.source,
         interval=args.interval,

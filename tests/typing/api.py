@@ -42,6 +42,7 @@ from peerdisco import (
     confirm_local_primary,
     discover,
     local_identity,
+    lost_the_name,
     lowest_ordinal,
     may_bootstrap,
     ordinal,
@@ -329,6 +330,7 @@ async def bootstrapping(snapshot: Snapshot) -> bool:
         assert_type(reason.code, ReasonCode)
         assert_type(reason.code.code, str)
         assert_type(reason.peer, str | None)
+    assert_type(lost_the_name(snapshot, me), Reason | None)
     assert_type(snapshot.backup_candidate, Peer | None)
     assert_type(snapshot.clone_source, Peer | None)
     return bool(confirmed and may)

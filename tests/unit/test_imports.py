@@ -51,6 +51,19 @@ LAYERS = {
     ],
     "discovery": ["discovery"],
     "blocking": ["sync"],
+    "mysql core": [
+        "mysql.decisions",
+        "mysql.dialects",
+        "mysql.errors",
+        "mysql.facts",
+        "mysql.literals",
+        "mysql.positions",
+        "mysql.report",
+        "mysql.setup",
+        "mysql.status",
+        "mysql.versions",
+    ],
+    "mysql": ["mysql", "mysql.aiomysql", "mysql.ensure", "mysql.health", "mysql.sidecar"],
     "command": ["cli.*", "__main__"],
 }
 ORDER = list(LAYERS)
@@ -64,7 +77,13 @@ MAY_IMPORT_TESTING = {"testing.*", "cli.simulate", "cli.story"}
 MAY_IMPORT_THE_STORY = {"cli.simulate"}
 MAY_IMPORT_CLI = {"cli.*", "__main__"}
 
-PURE = [*LAYERS["ground"], *LAYERS["core"], "testing.cluster", "testing.answers"]
+PURE = [
+    *LAYERS["ground"],
+    *LAYERS["core"],
+    *LAYERS["mysql core"],
+    "testing.cluster",
+    "testing.answers",
+]
 """Bytes and values in, values out. Time and chance arrive as arguments."""
 
 NOT_PURE = {"asyncio", "socket", "os", "time", "random", "logging"}
@@ -272,6 +291,7 @@ def modules_after(statements: str) -> set[str]:
 
 HEAVY = {
     "aiodns",
+    "aiomysql",
     "asyncio",
     "dns",
     "httpx",

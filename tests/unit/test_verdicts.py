@@ -24,6 +24,7 @@ from peerdisco.verdicts import (
     ReasonCode,
     Verdict,
     confirm_local_primary,
+    lost_the_name,
     may_bootstrap,
 )
 
@@ -341,6 +342,35 @@ def test_missing_pods_are_told_in_the_order_of_their_ordinals() -> None:
 def test_a_statefulset_has_a_pod_at_least(expected: int) -> None:
     with pytest.raises(ConfigurationError, match=r"expected: got .* 1 or more"):
         bootstrap(three(), expected=expected)
+
+
+# While this pod acts as the primary.
+
+
+def lost(snapshot: Snapshot) -> str | None:
+    assert snapshot.identity is not None
+    reason = lost_the_name(snapshot, snapshot.identity)
+    return reason.code.code if reason is not None else None
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "code"),
+    [
+        (seen("db-0=10.0.0.1", "db-1=10.0.0.2"), None),
+        (seen("db-0=10.0.0.9", "db-1=10.0.0.2"), "another-address"),
+        (seen("db-0=10.0.0.1,10.0.0.9"), None),  # its own is among them; it may be settling
+        (seen("db-0"), None),
+        (seen("db-1=10.0.0.2"), "not-listed"),
+        (seen("db-1=10.0.0.2", incomplete_reason="it was cut"), None),
+        (seen(), None),
+        (seen("db-0=10.0.0.9", last_error=OUTAGE), None),
+        (seen("db-1=10.0.0.2", last_error=OUTAGE), None),
+        (seen("db-0=10.0.0.9", observed_at=None), None),
+        (seen("db-0=10.0.0.9", identity=replace(me(), addresses=())), None),
+    ],
+)
+def test_the_name_is_lost_only_where_dns_says_so(snapshot: Snapshot, code: str | None) -> None:
+    assert lost(snapshot) == code
 
 
 # Verdicts as values.

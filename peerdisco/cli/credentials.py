@@ -1,0 +1,104 @@
+"""Accounts from files and the environment: a password is never an argument, and never shown."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from ..mysql.setup import Account
+
+DEFAULT_USERS = {
+    "": "peerdisco",
+    "replication": "peerdisco_replication",
+    "backup": "peerdisco_backup",
+}
+"""The accounts, by what stands in their options and variables."""
+
+
+def add_account(group: argparse._ArgumentGroup, kind: str, what: str) -> None:
+    """The options of one account."""
+    prefix = f"{kind}-" if kind else ""
+    group.add_argument(
+        f"--{prefix}user",
+        metavar="NAME",
+        help=f"{what} (default: {_variable(kind, 'USER')}, else {DEFAULT_USERS[kind]})",
+    )
+    group.add_argument(
+        f"--{prefix}password-file",
+        metavar="FILE",
+        help=f"its password (default: {_variable(kind, 'PASSWORD_FILE')}, "
+        f"else {_variable(kind, 'PASSWORD')})",
+    )
+
+
+def account_of(args: argparse.Namespace, kind: str) -> Callable[[], Account] | None:
+    """What gives the account, reading a file of its password anew each time; None without one.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or the password in it is empty.
+    """
+    from ..mysql.setup import Account  # noqa: PLC0415 - not needed for --help
+
+    option = f"{kind}_" if kind else ""
+    user = getattr(args, f"{option}user") or os.environ.get(_variable(kind, "USER"))
+    user = user or DEFAULT_USERS[kind]
+    given = getattr(args, f"{option}password_file")
+    file = given or os.environ.get(_variable(kind, "PASSWORD_FILE"))
+    if file:
+        what = f"--{option.replace('_', '-')}password-file"
+        path = Path(file)
+        source = what if given else _variable(kind, "PASSWORD_FILE")
+
+        def from_file() -> Account:
+            return Account(user, _read(path, source))
+
+        from_file()  # now, while somebody may be looking
+        return from_file
+    password = os.environ.get(_variable(kind, "PASSWORD"))
+    if password:
+        account = Account(user, password)
+        return lambda: account
+    return None
+
+
+def required(account: Callable[[], Account] | None, kind: str) -> Callable[[], Account]:
+    """The same, where it has to be there.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if account is not None:
+        return account
+    option = f"--{kind}-password-file" if kind else "--password-file"
+    raise ConfigurationError(
+        f"the password of the {kind or 'local'} account",
+        "none",
+        f"a file as {option} or {_variable(kind, 'PASSWORD_FILE')}, "
+        f"or {_variable(kind, 'PASSWORD')}",
+    )
+
+
+def _read(path: Path, source: str) -> str:
+    try:
+        # An editor ends the last line; a Secret's file ends as it was made.
+        password = path.read_text(encoding="utf-8").removesuffix("\n")
+    except OSError as error:
+        raise ConfigurationError(
+            source, str(path), f"a file that can be read ({error.strerror})"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(source, str(path), "a password in UTF-8") from None
+    if not password:
+        raise ConfigurationError(source, str(path), "a file with a password in it; it is empty")
+    return password
+
+
+def _variable(kind: str, name: str) -> str:
+    middle = f"{kind.upper()}_" if kind else ""
+    return f"PEERDISCO_MYSQL_{middle}{name}"

@@ -1,0 +1,380 @@
+"""What may be done to a server, and what has to be: facts in, verdicts and steps out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ..model import Identity, Snapshot
+from ..verdicts import Probe, Reason, ReasonCode, Verdict, confirm_local_primary, may_bootstrap
+from .dialects import Source, Step, Words
+from .errors import Action, classify, needs_copy
+from .facts import CLUSTER_SCHEMA, ServerFacts
+from .literals import literal
+from .status import Receiver, ReplicaStatus
+
+__all__ = [
+    "Unanswered",
+    "judge_primary",
+    "judge_replica",
+    "plan_closing",
+    "plan_primary",
+    "plan_replica",
+    "plan_stopping",
+    "probe_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A peer whose server did not answer.
+
+    Attributes:
+        detail: Why, in words.
+    """
+
+    detail: str
+
+
+def probe_of(name: str, found: ServerFacts | Unanswered) -> Probe:
+    """What a server's facts say about its claims."""
+    if isinstance(found, Unanswered):
+        return Probe(name, answered=False, detail=found.detail)
+    writes = not found.read_only and found.status is None and found.cluster is not None
+    if found.schemas is None:
+        detail = "its account may not list the schemas: GRANT SHOW DATABASES ON *.* to it"
+    elif writes:
+        detail = "it takes writes, and replicates from nobody"
+    elif found.cluster is not None:
+        detail = f"of the cluster {found.cluster.id}"
+    elif found.schemas:
+        detail = f"the schemas {', '.join(found.schemas)}"
+    else:
+        detail = "it is empty"
+    return Probe(name, True, holds_data=found.holds_data, claims_primary=writes, detail=detail)
+
+
+# The primary.
+
+
+def judge_primary(
+    own: ServerFacts,
+    peers: Mapping[str, ServerFacts | Unanswered],
+    snapshot: Snapshot,
+    identity: Identity,
+    *,
+    expected: int | None = None,
+    first_start: bool = False,
+) -> Verdict:
+    """Whether this pod's server may take writes.
+
+    Args:
+        own: What the server said of itself; read after the peers were, so that a peer cannot be
+            ahead of it just because time has passed.
+        peers: What the other pods' servers said of themselves, by the pods' names.
+        snapshot: The membership.
+        identity: Who this pod is.
+        expected: As for `may_bootstrap`.
+        first_start: As for `may_bootstrap`.
+    """
+    probes = [probe_of(name, found) for name, found in peers.items()]
+    confirmed = confirm_local_primary(snapshot, identity, probes)
+    against = [*_misconfigured(own)]
+    if against or not confirmed:
+        return Verdict.of([*against, *(() if confirmed else confirmed.reasons)])
+    if own.holds_data is None:
+        return Verdict.of([Reason(ReasonCode.MISCONFIGURED, _CANNOT_SEE)])
+    answered = {name: found for name, found in peers.items() if isinstance(found, ServerFacts)}
+    if own.cluster is not None:
+        against = [*_against_own_cluster(own, answered)]
+        return Verdict.of(
+            against
+            or [
+                Reason(
+                    ReasonCode.HOLDS_THE_DATA,
+                    f"{identity.pod_name} holds the data of the cluster {own.cluster.id}, and no "
+                    "peer that answered has more",
+                )
+            ]
+        )
+    if own.schemas:
+        # A database that was there before: its own replicas are no strangers.
+        probes = [
+            probe
+            for probe in probes
+            if probe.peer not in answered
+            or not _replicates_from(answered[probe.peer], own, identity)
+        ]
+        followers = set(peers) - {probe.peer for probe in probes}
+        probes += [Probe(name, True, False, False, "it replicates from here") for name in followers]
+    return may_bootstrap(snapshot, identity, probes, expected=expected, first_start=first_start)
+
+
+_CANNOT_SEE = (
+    "the account may not list the schemas, so that an empty server cannot be told from a full one: "
+    "GRANT SHOW DATABASES ON *.* to it"
+)
+
+
+def _misconfigured(own: ServerFacts) -> Iterator[Reason]:
+    advice = "'peerdisco mysql-setup config' prints what it has to be started with"
+    if not own.log_bin:
+        yield Reason(ReasonCode.MISCONFIGURED, f"the server keeps no binary log: {advice}")
+    if not own.gtid_mode:
+        yield Reason(ReasonCode.MISCONFIGURED, f"the server has gtid_mode off: {advice}")
+
+
+def _against_own_cluster(own: ServerFacts, peers: Mapping[str, ServerFacts]) -> Iterator[Reason]:
+    assert own.cluster is not None
+    for name, found in peers.items():
+        if found.cluster is None:
+            continue  # an empty one will get a copy, and one with other data is told on its own pod
+        if found.cluster.id != own.cluster.id:
+            yield Reason(
+                ReasonCode.OTHER_CLUSTER,
+                f"{name} holds data of the cluster {found.cluster.id}, and this pod of "
+                f"{own.cluster.id}: find out which is the right one, and give the other pod a copy "
+                "of it",
+                name,
+            )
+        elif ahead := found.position.beyond(own.position):
+            yield Reason(
+                ReasonCode.PEER_IS_AHEAD,
+                f"{name} has transactions that this pod lacks ({ahead}): this pod's data are "
+                f"older than that; give it its newer volume, or a copy of {name}'s data",
+                name,
+            )
+
+
+def _replicates_from(found: ServerFacts, own: ServerFacts, identity: Identity) -> bool:
+    """Whether this is a replica of this pod that has nothing which this pod lacks."""
+    status = found.status
+    if status is None or found.cluster is not None:
+        return False
+    own_names = {identity.hostname, identity.pod_name}
+    named = status.source_host in own_names or status.source_host.startswith(
+        f"{identity.pod_name}."
+    )
+    return named and not found.position.beyond(own.position)
+
+
+def plan_primary(own: ServerFacts, cluster_id: str, now: str) -> list[Step]:
+    """What it takes until this server, which may be the primary, takes writes; nothing if it does.
+
+    Each step may be the last one that is done: the next plan goes on from there. Writes are
+    allowed last.
+
+    Args:
+        own: What the server said of itself.
+        cluster_id: For a cluster that is made now.
+        now: Date and time of it, ``YYYY-MM-DD HH:MM:SS`` in UTC.
+    """
+    words = Words(own.version)
+    steps: list[Step] = []
+    if own.status is not None:
+        steps += [words.stop(), words.forget_source()]
+    if own.cluster is None:
+        if own.closed:
+            steps += words.open_to_some()
+        if own.blank:
+            # The cluster's history begins here: no replica needs to have seen what its image's
+            # initialisation logged, and each has done the same itself.
+            steps += words.forget_own_log()
+        origin = "blank" if own.blank else "adopted"
+        steps += [
+            Step("making the cluster's schema", f"CREATE DATABASE IF NOT EXISTS {CLUSTER_SCHEMA}"),
+            Step("making the cluster's table", _CLUSTER_TABLE),
+            Step(
+                "writing the cluster's row",
+                f"INSERT INTO {CLUSTER_SCHEMA}.cluster (pin, id, origin, created_at) VALUES "  # noqa: S608
+                f"(1, {literal(cluster_id)}, {literal(origin)}, {literal(now)})",
+            ),
+        ]
+    if own.read_only:
+        steps.append(words.open())
+    return steps
+
+
+_CLUSTER_TABLE = (
+    f"CREATE TABLE IF NOT EXISTS {CLUSTER_SCHEMA}.cluster ("
+    # One row: a second one, written by a primary of another cluster, stops replication there.
+    "pin TINYINT NOT NULL PRIMARY KEY CHECK (pin = 1), "
+    "id CHAR(36) CHARACTER SET ascii NOT NULL, "
+    "origin VARCHAR(16) CHARACTER SET ascii NOT NULL, "
+    "created_at DATETIME NOT NULL"
+    ") ENGINE = InnoDB"
+)
+
+
+def plan_closing(own: ServerFacts) -> list[Step]:
+    """What it takes until this server refuses writes; nothing if it does."""
+    return [] if own.closed else [Words(own.version).close()]
+
+
+# A replica.
+
+
+def judge_replica(
+    own: ServerFacts, primary: ServerFacts | Unanswered | None, source: Source | None
+) -> Verdict:
+    """Whether this pod's server may replicate from the primary.
+
+    Args:
+        own: What the server said of itself; read before the primary was, so that what it has and
+            the primary lacks is its own.
+        primary: What the primary said of itself; None while it is not listed.
+        source: How to reach it; None while it is not listed.
+    """
+    if primary is None or source is None:
+        return _verdict(
+            ReasonCode.PRIMARY_ABSENT, "the primary is not listed; nobody takes its place"
+        )
+    if isinstance(primary, Unanswered):
+        return _verdict(
+            ReasonCode.PRIMARY_ABSENT, f"the primary, {source}, does not answer: {primary.detail}"
+        )
+    against = [*_misconfigured(own), *_mismatch(own, primary)]
+    if own.holds_data is None:
+        against.append(Reason(ReasonCode.MISCONFIGURED, _CANNOT_SEE))
+    if against:
+        return Verdict.of(against)
+    if primary.cluster is None:
+        if own.cluster is None:
+            return _verdict(
+                ReasonCode.PRIMARY_NOT_READY, f"the primary, {source}, has no database yet"
+            )
+        return _verdict(
+            ReasonCode.PRIMARY_NOT_READY,
+            f"the primary, {source}, holds no data of the cluster {own.cluster.id}, which this pod "
+            "does: it has lost its volume",
+        )
+    return Verdict.of(
+        [*_against_following(own, primary, source)]
+        or [Reason(ReasonCode.FOLLOWS, f"it may follow {source}, cluster {primary.cluster.id}")]
+    )
+
+
+def _mismatch(own: ServerFacts, primary: ServerFacts) -> Iterator[Reason]:
+    if own.server_id == primary.server_id:
+        yield Reason(
+            ReasonCode.MISCONFIGURED,
+            f"the server has the server_id of the primary, {own.server_id}; 'peerdisco mysql-setup "
+            "config' gives each pod its own",
+        )
+    if own.flavour is not primary.flavour:
+        yield Reason(
+            ReasonCode.MISCONFIGURED,
+            f"the server is {own.version}, and the primary {primary.version}",
+        )
+
+
+def _against_following(own: ServerFacts, primary: ServerFacts, source: Source) -> Iterator[Reason]:
+    assert primary.cluster is not None
+    again = "empty this pod's volume and restart it to give it a new copy"
+    follows = own.status is not None and own.status.source_host == source.host
+    if own.cluster is not None and own.cluster.id != primary.cluster.id:
+        yield Reason(
+            ReasonCode.OTHER_CLUSTER,
+            f"this pod holds data of the cluster {own.cluster.id}, and the primary of "
+            f"{primary.cluster.id}: find out which is the right one; to drop this pod's, {again}",
+        )
+        return
+    if own.cluster is None and own.schemas and not follows:
+        yield Reason(
+            ReasonCode.FOREIGN_DATA,
+            f"this pod holds data ({', '.join(own.schemas)}) that did not come from the primary: "
+            f"move it to the primary if it is needed, then {again}",
+        )
+        return
+    if own.blank and not follows:
+        yield from _against_starting_from_nothing(primary, source)
+    elif ahead := own.position.beyond(primary.position):
+        yield Reason(
+            ReasonCode.OWN_CHANGES,
+            f"this pod has transactions that the primary lacks ({ahead}): somebody wrote here; "
+            f"move what is needed to the primary, then {again}",
+        )
+    if own.status is not None:
+        yield from _against_status(own.status, again)
+
+
+def _against_starting_from_nothing(primary: ServerFacts, source: Source) -> Iterator[Reason]:
+    assert primary.cluster is not None
+    if not primary.cluster.from_blank:
+        why = "held data before it kept the log from which replicas read"
+    elif primary.purged is not None and not primary.purged.empty:
+        why = "has purged the beginning of its log"
+    else:
+        return
+    yield Reason(
+        ReasonCode.NEEDS_COPY, f"{source} {why}: this pod needs a copy before it can follow"
+    )
+
+
+def _against_status(status: ReplicaStatus, again: str) -> Iterator[Reason]:
+    if needs_copy(status.receiver_errno) and status.receiver is not Receiver.RUNNING:
+        yield Reason(
+            ReasonCode.NEEDS_COPY,
+            f"the primary can no longer send what this pod lacks (error {status.receiver_errno}: "
+            f"{status.receiver_error}); {again}",
+        )
+    elif status.receiver is Receiver.STOPPED and _stuck(status.receiver_errno):
+        yield Reason(
+            ReasonCode.REPLICATION_BROKEN,
+            f"the receiver has stopped (error {status.receiver_errno}: {status.receiver_error})",
+        )
+    errno = status.applier_errno
+    if not status.applier_running and _stuck(errno, applying=True):
+        yield Reason(
+            ReasonCode.REPLICATION_BROKEN,
+            f"a transaction of the primary cannot be applied here (error {errno}: "
+            f"{status.applier_error}): the data differ; {again}",
+        )
+
+
+def _stuck(errno: int, *, applying: bool = False) -> bool:
+    return errno != 0 and classify(errno, applying=applying) is Action.REFUSE
+
+
+def _verdict(code: ReasonCode, text: str) -> Verdict:
+    return Verdict.of([Reason(code, text)])
+
+
+def plan_replica(own: ServerFacts, source: Source, *, mend: bool = True) -> list[Step]:
+    """What it takes until this server, which may, replicates from there; nothing if it does.
+
+    Args:
+        own: What the server said of itself.
+        source: Whom to replicate from.
+        mend: Whether to set the source anew where only the password, which no server tells, can
+            be the reason that it is not let in.
+    """
+    words = Words(own.version)
+    status = own.status
+    if own.blank and status is None and not own.position.empty:
+        opening = words.open_to_some() if own.closed else ()
+        steps = [*opening, *words.forget_own_log(), words.close()]
+    else:
+        steps = plan_closing(own)
+    if status is None:
+        return [*steps, words.follow(source), words.start()]
+    told = (status.source_host, status.source_port, status.source_user, status.gtid)
+    wanted = (source.host, source.port, source.account.user, True)
+    refused = (
+        status.receiver is not Receiver.RUNNING
+        and status.receiver_errno != 0
+        and classify(status.receiver_errno) is Action.MEND
+    )
+    if told != wanted or (refused and mend):
+        return [*steps, words.stop(), words.follow(source), words.start()]
+    if status.receiver is Receiver.STOPPED or not status.applier_running:
+        steps.append(words.start())
+    return steps
+
+
+def plan_stopping(own: ServerFacts) -> list[Step]:
+    """What it takes until nothing more comes in from the source; nothing if nothing does."""
+    status = own.status
+    if status is None or (status.receiver is Receiver.STOPPED and not status.applier_running):
+        return []
+    return [Words(own.version).stop()]

@@ -1,0 +1,148 @@
+"""The statements in which the two families differ. Pure.
+
+MariaDB: https://mariadb.com/kb/en/change-master-to/. MySQL:
+https://dev.mysql.com/doc/refman/8.4/en/change-replication-source-to.html.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .literals import host_name, literal
+from .setup import HEARTBEAT, Account
+from .versions import Flavour, Version
+
+__all__ = ["Source", "Step", "Words"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Whom to replicate from.
+
+    Attributes:
+        host: A DNS name, so that a new address needs no new configuration.
+        port: Its port.
+        account: With which to log in there.
+
+    Raises:
+        ConfigurationError: The host is no DNS name.
+    """
+
+    host: str
+    port: int
+    account: Account
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "host", host_name(self.host))
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do on a server.
+
+    Attributes:
+        doing: What is done, in words.
+        sql: The statement; it may hold a password, and is never shown.
+    """
+
+    doing: str
+    sql: str
+
+    def __repr__(self) -> str:
+        return f"Step({self.doing!r})"
+
+
+_CONNECT_RETRY = 1
+"""Seconds between two tries to connect to the source."""
+
+_RETRIES = 86400
+"""So often MySQL tries to connect before its receiver gives up for good; its default is 10, which
+is over before a pod is back on another node. MariaDB tries as often unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The statements as a server of this version takes them."""
+
+    version: Version
+
+    @property
+    def _mariadb(self) -> bool:
+        return self.version.flavour is Flavour.MARIADB
+
+    def follow(self, source: Source) -> Step:
+        """Configure the source; replication must be stopped."""
+        account = source.account
+        if self._mariadb:
+            options = {
+                "MASTER_HOST": literal(source.host),
+                "MASTER_PORT": str(source.port),
+                "MASTER_USER": literal(account.user),
+                "MASTER_PASSWORD": literal(account.password),
+                "MASTER_CONNECT_RETRY": str(_CONNECT_RETRY),
+                "MASTER_HEARTBEAT_PERIOD": str(HEARTBEAT),
+                # Not current_pos: one local write would be taken for the primary's.
+                "MASTER_USE_GTID": "slave_pos",
+            }
+            verb = "CHANGE MASTER TO"
+        else:
+            options = {
+                "SOURCE_HOST": literal(source.host),
+                "SOURCE_PORT": str(source.port),
+                "SOURCE_USER": literal(account.user),
+                "SOURCE_PASSWORD": literal(account.password),
+                "SOURCE_CONNECT_RETRY": str(_CONNECT_RETRY),
+                "SOURCE_RETRY_COUNT": str(_RETRIES),
+                "SOURCE_HEARTBEAT_PERIOD": str(HEARTBEAT),
+                "SOURCE_AUTO_POSITION": "1",
+                # caching_sha2_password needs it where the connection is not encrypted.
+                "GET_SOURCE_PUBLIC_KEY": "1",
+            }
+            verb = "CHANGE REPLICATION SOURCE TO"
+        listed = ", ".join(f"{name} = {value}" for name, value in options.items())
+        return Step(f"setting the source to {source}", f"{verb} {listed}")
+
+    def start(self) -> Step:
+        return Step("starting replication", "START REPLICA")
+
+    def stop(self) -> Step:
+        return Step("stopping replication", "STOP REPLICA")
+
+    def stop_receiver(self) -> Step:
+        return Step("stopping the receiver", "STOP REPLICA IO_THREAD")
+
+    def start_receiver(self) -> Step:
+        return Step("starting the receiver", "START REPLICA IO_THREAD")
+
+    def forget_source(self) -> Step:
+        return Step("forgetting the source", "RESET REPLICA ALL")
+
+    def forget_own_log(self) -> tuple[Step, ...]:
+        """Forget what a blank server logged while it was initialised."""
+        doing = "clearing the binary log of a server that holds no data"
+        if self._mariadb:
+            return (
+                Step(doing, "RESET MASTER"),
+                Step("clearing its position", "SET GLOBAL gtid_slave_pos = ''"),
+            )
+        if self.version.number >= (8, 2, 0):
+            return (Step(doing, "RESET BINARY LOGS AND GTIDS"),)
+        return (Step(doing, "RESET MASTER"),)
+
+    def close(self) -> Step:
+        """Refuse writes; on MySQL those of administrators too."""
+        name = "read_only" if self._mariadb else "super_read_only"
+        return Step("making it read-only", f"SET GLOBAL {name} = ON")
+
+    def open_to_some(self) -> tuple[Step, ...]:
+        """Allow the writes of this package, and still none of applications."""
+        if self._mariadb:
+            return ()
+        return (Step("allowing its own writes", "SET GLOBAL super_read_only = OFF"),)
+
+    def open(self) -> Step:
+        """Allow writes."""
+        return Step("opening it for writes", "SET GLOBAL read_only = OFF")

@@ -1,0 +1,187 @@
+"""Making a server what it has to be: facts, a verdict, and the steps that are still to be done.
+
+Everything here can be done again: a second run finds nothing to do. Everything can be cut off at
+any moment: the next run goes on from what it finds.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ..model import Identity, Snapshot
+from ..verdicts import Verdict
+from .decisions import (
+    Unanswered,
+    judge_primary,
+    judge_replica,
+    plan_closing,
+    plan_primary,
+    plan_replica,
+    plan_stopping,
+)
+from .dialects import Source, Step, Words
+from .errors import DatabaseError
+from .facts import Executor, ServerFacts
+from .literals import SESSION
+from .setup import Account, replication_account_sql
+
+__all__ = [
+    "Ensured",
+    "ensure_account",
+    "ensure_closed",
+    "ensure_primary",
+    "ensure_replica",
+    "nudge",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Ensured:
+    """What came of it.
+
+    Attributes:
+        verdict: Whether the server may be what it was to become, and why.
+        done: What was done, in words and in order; nothing where nothing was to be done.
+    """
+
+    verdict: Verdict
+    done: tuple[str, ...] = ()
+
+
+async def ensure_primary(
+    server: Executor,
+    name: str,
+    own: ServerFacts,
+    peers: Mapping[str, ServerFacts | Unanswered],
+    snapshot: Snapshot,
+    identity: Identity,
+    *,
+    expected: int | None = None,
+    first_start: bool = False,
+) -> Ensured:
+    """Let this pod's server take writes, if it is the primary and has, or may begin, the data.
+
+    Where it may not, it is made read-only.
+
+    Args:
+        server: A connection to it.
+        name: What to call it in an error.
+        own: What it said of itself, after the peers did.
+        peers: What the other pods' servers said of themselves.
+        snapshot: The membership.
+        identity: Who this pod is.
+        expected: How many pods there should be; see `peerdisco.may_bootstrap`.
+        first_start: Whether the user said that this is the first start.
+
+    Raises:
+        DatabaseError: A statement was refused, or the server did not answer.
+    """
+    verdict = judge_primary(
+        own, peers, snapshot, identity, expected=expected, first_start=first_start
+    )
+    if verdict:
+        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        steps = plan_primary(own, str(uuid.uuid4()), now)
+    else:
+        steps = plan_closing(own)
+    return Ensured(verdict, await _do(server, name, steps))
+
+
+async def ensure_replica(
+    server: Executor,
+    name: str,
+    own: ServerFacts,
+    primary: ServerFacts | Unanswered | None,
+    source: Source | None,
+    *,
+    mend: bool = True,
+) -> Ensured:
+    """Let this pod's server replicate from the primary, if what it has is the primary's.
+
+    It is read-only in any case. Where it may not replicate because its data are others, it stops;
+    where the primary is away, replication is left as it is.
+
+    Args:
+        server: A connection to it.
+        name: What to call it in an error.
+        own: What it said of itself, before the primary did.
+        primary: What the primary said of itself; None while it is not listed.
+        source: How to reach the primary; None while it is not listed.
+        mend: Whether to set the source anew where the password may be the reason that it is not
+            let in.
+
+    Raises:
+        DatabaseError: A statement was refused, or the server did not answer.
+    """
+    verdict = judge_replica(own, primary, source)
+    if verdict:
+        assert source is not None
+        steps = plan_replica(own, source, mend=mend)
+    elif verdict.waits:
+        steps = plan_closing(own)
+    else:
+        steps = [*plan_closing(own), *plan_stopping(own)]
+    secrets = (source.account.password,) if source is not None else ()
+    return Ensured(verdict, await _do(server, name, steps, secrets))
+
+
+async def ensure_closed(server: Executor, name: str, own: ServerFacts) -> tuple[str, ...]:
+    """Make a server refuse writes; what was done.
+
+    Raises:
+        DatabaseError: The statement was refused, or the server did not answer.
+    """
+    return await _do(server, name, plan_closing(own))
+
+
+async def ensure_account(
+    server: Executor, name: str, own: ServerFacts, account: Account
+) -> tuple[str, ...]:
+    """Make the account with which replicas and probes log in, or give it this password.
+
+    Nothing of it is written to the binary log: every server has its own.
+
+    Raises:
+        DatabaseError: A statement was refused, or the server did not answer.
+    """
+    words = Words(own.version)
+    doing = f"making the account {account.user}"
+    steps = [*words.open_to_some()] if own.closed else []
+    steps += [Step(doing, sql) for sql in replication_account_sql(own.flavour, account)]
+    if own.closed and words.open_to_some():
+        steps.append(words.close())
+    return await _do(server, name, steps, (account.password,))
+
+
+async def nudge(server: Executor, name: str, own: ServerFacts) -> tuple[str, ...]:
+    """Have the receiver of a replica connect anew, at once; what was done.
+
+    A receiver whose source vanished without a word believes in its connection for as long as its
+    timeout lasts. DNS that shows another address for the source knows better.
+
+    Raises:
+        DatabaseError: A statement was refused, or the server did not answer.
+    """
+    if own.status is None:
+        return ()
+    words = Words(own.version)
+    return await _do(server, name, [words.stop_receiver(), words.start_receiver()])
+
+
+async def _do(
+    server: Executor, name: str, steps: Sequence[Step], secrets: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Do the steps in order; the first that fails ends it."""
+    if not steps:
+        return ()
+    for step in (Step("setting up the session", SESSION), *steps):
+        try:
+            await server.execute(step.sql)
+        except Exception as error:  # noqa: BLE001 - told as what it is
+            told = DatabaseError.of(error, name, step.doing, secrets)
+            # The driver's own error may hold the statement, and with it a password.
+            raise told from None
+    return tuple(dict.fromkeys(step.doing for step in steps))

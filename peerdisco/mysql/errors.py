@@ -1,0 +1,125 @@
+"""What goes wrong between databases, and what is to be done about it. Pure.
+
+The numbers are those of https://mariadb.com/kb/en/mariadb-error-code-reference/ and
+https://dev.mysql.com/doc/mysql-errors/8.4/en/; those from 2000 on are the client's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+
+from ..exceptions import DiscoveryError
+from .literals import literal
+
+__all__ = ["ACCESS_DENIED", "Action", "DatabaseError", "classify", "errno_of"]
+
+
+class Action(Enum):
+    """What an error asks for."""
+
+    WAIT = "wait"
+    """It goes away by itself: a server that starts, a network that comes back."""
+    MEND = "mend"
+    """It goes away if the same is set up or started once more."""
+    REFUSE = "refuse"
+    """It stays until somebody does something; going on would lose data or hide that it is lost."""
+
+
+ACCESS_DENIED = frozenset({1044, 1045, 1130, 1142, 1143, 1227, 1410, 1698, 1251, 2059})
+"""The account, its password or its privileges: 1044 database, 1045 user or password, 1130 host,
+1142 and 1143 table and column, 1227 privilege, 1410 GRANT, 1698 socket user, 1251 and 2059 a way of
+authenticating that the other side does not have."""
+
+_WAIT = frozenset({1040, 1053, 1080, 1129, 1158, 1159, 1160, 1161, 1203, 1226, 1927})
+"""1040 too many connections, 1053 and 1080 shutting down, 1129 host blocked after errors, 1158 to
+1161 the network, 1203 and 1226 an account's limits, 1927 connection killed."""
+
+_MEND = frozenset({1045, 1597, 13120, 2061, 1205, 1213, 1198, 3021, 3081, 3085})
+"""1045, 1597 and 13120 the password or a privilege may have changed, 2061 the public key was not
+asked for, 1205 and 1213 a lock that somebody else had, 1198, 3021, 3081 and 3085 changed while it
+ran."""
+
+_LOGS_DO_NOT_REACH_BACK = frozenset({1236, 13114})
+"""The source cannot send what the replica lacks; MariaDB and MySQL up to 8.0, and MySQL from then
+on (whose text still says 1236)."""
+
+
+def classify(errno: int, *, applying: bool = False) -> Action:
+    """What an error of a server, or of a connection to it, asks for.
+
+    Args:
+        errno: Its number.
+        applying: Whether it came from applying a transaction (``Last_SQL_Errno``). There all but
+            a lock that somebody else had means that the data differ.
+    """
+    if applying:
+        return Action.MEND if errno in (1205, 1213) else Action.REFUSE
+    if errno in _MEND:
+        return Action.MEND
+    if errno in _WAIT or 2000 <= errno < 3000:
+        return Action.WAIT
+    return Action.REFUSE
+
+
+def needs_copy(errno: int) -> bool:
+    """Whether the source no longer has what the replica lacks."""
+    return errno in _LOGS_DO_NOT_REACH_BACK
+
+
+class DatabaseError(DiscoveryError):
+    """A server refused a statement, or did not answer.
+
+    Attributes:
+        server: Which server, as an address or a host name.
+        doing: What was being done, in words; never the statement, which may hold a password.
+        errno: The error's number; None if the connection failed without one.
+        detail: The error in the server's words, without the passwords that were in the statement.
+    """
+
+    def __init__(self, server: str, doing: str, errno: int | None, detail: str) -> None:
+        super().__init__(server, doing, errno, detail)
+        self.server = server
+        self.doing = doing
+        self.errno = errno
+        self.detail = detail
+
+    @classmethod
+    def of(
+        cls, error: BaseException, server: str, doing: str, secrets: Iterable[str] = ()
+    ) -> DatabaseError:
+        """From what a driver raised."""
+        if isinstance(error, cls):
+            return error
+        errno = errno_of(error)
+        arguments = error.args
+        if errno is not None and len(arguments) > 1 and isinstance(arguments[1], str):
+            detail = arguments[1]
+        else:
+            detail = str(error) or type(error).__name__
+        for secret in filter(None, secrets):
+            for form in (literal(secret)[1:-1], secret):
+                detail = detail.replace(form, "***")
+        return cls(server, doing, errno, " ".join(detail.split()))
+
+    @property
+    def access_denied(self) -> bool:
+        """Whether the account, its password or its privileges are the reason."""
+        return self.errno in ACCESS_DENIED
+
+    def __str__(self) -> str:
+        number = f"error {self.errno}: " if self.errno is not None else ""
+        return f"{self.server}: {self.doing}: {number}{self.detail}"
+
+
+def errno_of(error: BaseException) -> int | None:
+    """The number in what a driver raised; None if it has none.
+
+    The drivers of PyMySQL's kind (aiomysql, asyncmy) have it as the first argument, MySQL's own
+    connector as an attribute.
+    """
+    number = getattr(error, "errno", None)
+    if number is None and error.args:
+        number = error.args[0]
+    plain = isinstance(number, int) and not isinstance(error, OSError)
+    return number if plain and isinstance(number, int) else None

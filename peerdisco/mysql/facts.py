@@ -1,0 +1,207 @@
+"""What one server says of itself: everything that a decision about it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .errors import DatabaseError
+from .positions import GtidSet, MariaDBPosition, Position
+from .status import ReplicaStatus
+from .versions import Flavour, Version
+
+__all__ = ["CLUSTER_SCHEMA", "ClusterRow", "Executor", "ServerFacts", "read_facts"]
+
+CLUSTER_SCHEMA = "peerdisco"
+"""The schema of the one row that tells clusters apart."""
+
+_SYSTEM_SCHEMAS = frozenset({"information_schema", "performance_schema", "mysql", "sys"})
+_NO_SCHEMAS = frozenset({"lost+found", "#mysql50#lost+found"})
+"""A directory that ext4 makes and the servers take for a schema."""
+
+
+class Executor(Protocol):
+    """A connection to a server: all that this package needs of a driver."""
+
+    async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
+        """Execute one statement; its rows by column name, none if it gives none.
+
+        Raises:
+            Exception: What the driver raises; the error's number is its ``errno``, or its first
+                argument.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRow:
+    """The row by which a cluster is known; it is replicated like any other.
+
+    Attributes:
+        id: Chosen at random when the cluster was made.
+        from_blank: Whether the server held no data at that moment, so that its logs hold
+            everything from the beginning. Where it did, a replica needs a copy.
+    """
+
+    id: str
+    from_blank: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What one server said of itself.
+
+    Attributes:
+        version: Its family and version.
+        server_id: Its number among those that replicate from each other.
+        read_only: Whether it refuses the writes of applications.
+        closed: Whether it refuses all writes that a server of its family can refuse: on MySQL
+            those of administrators, too (``super_read_only``).
+        log_bin: Whether it keeps a binary log.
+        gtid_mode: Whether transactions have GTIDs; always so on MariaDB.
+        schemas: The schemas that hold the user's data; None if the account may not see them.
+        cluster: The cluster that it belongs to; None if to none.
+        position: Everything that it has executed.
+        purged: What its own logs no longer hold; None where the server cannot tell (MariaDB).
+        status: Its state as a replica; None if it is none.
+    """
+
+    version: Version
+    server_id: int
+    read_only: bool
+    closed: bool
+    log_bin: bool
+    gtid_mode: bool
+    schemas: tuple[str, ...] | None
+    cluster: ClusterRow | None
+    position: Position
+    purged: Position | None
+    status: ReplicaStatus | None
+
+    @property
+    def flavour(self) -> Flavour:
+        return self.version.flavour
+
+    @property
+    def holds_data(self) -> bool | None:
+        """Whether it holds data of the user or belongs to a cluster; None if it cannot be seen."""
+        if self.cluster is not None or self.schemas:
+            return True
+        return None if self.schemas is None else False
+
+    @property
+    def blank(self) -> bool:
+        """Whether it is known to hold nothing."""
+        return self.holds_data is False
+
+
+_MARIADB = (
+    "SELECT @@global.server_id AS server_id, @@global.read_only AS read_only, "
+    "@@global.log_bin AS log_bin, @@global.gtid_binlog_state AS logged, "
+    "@@global.gtid_slave_pos AS applied"
+)
+_MYSQL = (
+    "SELECT @@global.server_id AS server_id, @@global.read_only AS read_only, "
+    "@@global.super_read_only AS super_read_only, @@global.log_bin AS log_bin, "
+    "@@global.gtid_mode AS gtid_mode, @@global.gtid_executed AS executed, "
+    "@@global.gtid_purged AS purged"
+)
+
+
+async def read_facts(server: Executor, name: str) -> ServerFacts:
+    """Ask a server for everything that decisions need; nothing is changed.
+
+    Args:
+        server: The connection. Its account needs SHOW DATABASES, SELECT on the schema
+            ``peerdisco``, and REPLICA MONITOR (MariaDB) or REPLICATION CLIENT (MySQL).
+        name: What to call the server in an error.
+
+    Raises:
+        DatabaseError: It refused a question, or did not answer.
+        ConfigurationError: It is too old.
+    """
+
+    async def ask(doing: str, sql: str) -> Sequence[Mapping[str, Any]]:
+        try:
+            return await server.execute(sql)
+        except Exception as error:
+            raise DatabaseError.of(error, name, doing) from error
+
+    (what,) = await ask(
+        "asking for its version", "SELECT VERSION() AS version, @@version_comment AS comment"
+    )
+    version = Version.parse(str(what["version"]), str(what["comment"]))
+    mariadb = version.flavour is Flavour.MARIADB
+    (row,) = await ask("asking for its variables", _MARIADB if mariadb else _MYSQL)
+    names = [_only_value(found) for found in await ask("listing its schemas", "SHOW DATABASES")]
+    cluster = None
+    if CLUSTER_SCHEMA in names:
+        cluster = await _read_cluster(server, name)
+    statuses = await ask("asking for its state as a replica", "SHOW REPLICA STATUS")
+    status = ReplicaStatus.of_row(statuses[0]) if statuses else None
+    position: Position
+    if mariadb:
+        position = MariaDBPosition.parse(_text(row["logged"]), _text(row["applied"]))
+    else:
+        position = GtidSet.parse(_text(row["executed"]))
+    read_only = _on(row["read_only"])
+    return ServerFacts(
+        version=version,
+        server_id=int(row["server_id"]),
+        read_only=read_only,
+        closed=read_only if mariadb else _on(row["super_read_only"]),
+        log_bin=_on(row["log_bin"]),
+        gtid_mode=mariadb or _text(row["gtid_mode"]).upper() == "ON",
+        schemas=_user_schemas(names),
+        cluster=cluster,
+        position=position,
+        purged=None if mariadb else GtidSet.parse(_text(row["purged"])),
+        # MySQL keeps an empty row after RESET REPLICA without ALL.
+        status=status if status is not None and status.source_host else None,
+    )
+
+
+async def _read_cluster(server: Executor, name: str) -> ClusterRow | None:
+    try:
+        rows = await server.execute(f"SELECT id, origin FROM {CLUSTER_SCHEMA}.cluster")  # noqa: S608
+    except Exception as error:
+        told = DatabaseError.of(error, name, "reading to which cluster it belongs")
+        if told.errno in _NOT_THERE:
+            return None  # whoever made the schema did not get to the table
+        raise told from error
+    if not rows:
+        return None
+    return ClusterRow(_text(rows[0]["id"]), _text(rows[0]["origin"]) == "blank")
+
+
+_NOT_THERE = (1146, 1049)
+"""No such table; no such schema, as MySQL says."""
+
+
+def _user_schemas(names: Sequence[str]) -> tuple[str, ...] | None:
+    """The schemas that are neither the server's nor this package's; None if not all are shown.
+
+    Without the privilege SHOW DATABASES a server shows an account its own schemas, and says
+    nothing of the others; ``mysql`` is always there.
+    """
+    if "mysql" not in names:
+        return None
+    ours = _SYSTEM_SCHEMAS | _NO_SCHEMAS | {CLUSTER_SCHEMA}
+    return tuple(name for name in names if name not in ours)
+
+
+def _only_value(row: Mapping[str, Any]) -> str:
+    (value,) = row.values()
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return "" if value is None else str(value)
+
+
+def _on(value: object) -> bool:
+    """Whether a variable is on: drivers give numbers, MariaDB 12 words (``NO_LOCK`` is on)."""
+    return _text(value).upper() not in ("0", "OFF", "")

@@ -1,0 +1,73 @@
+"""Values written into SQL: every name and every password goes through one function. Pure.
+
+The escapes are those of both families with backslash escapes on, which the statements of this
+package see to themselves (`SESSION`); the characters are those that
+https://dev.mysql.com/doc/refman/8.4/en/string-literals.html lists.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from ..exceptions import ConfigurationError
+from ..names import is_label
+
+__all__ = ["SESSION", "host_name", "literal"]
+
+SESSION = "SET SESSION sql_mode = 'STRICT_ALL_TABLES', lock_wait_timeout = 5"
+"""Has backslashes mean what `literal` takes them to mean, whatever the server's configuration, and
+read-only wait for seconds behind somebody's statement and not, as by default, for a day."""
+
+_ESCAPES = str.maketrans(
+    {
+        "\0": "\\0",
+        "\n": "\\n",
+        "\r": "\\r",
+        "\x1a": "\\Z",
+        "'": "\\'",
+        '"': '\\"',
+        "\\": "\\\\",
+    }
+)
+
+_LONGEST_HOST = 253
+
+
+def literal(text: str) -> str:
+    """A string literal in SQL, quotes included, for a connection that speaks utf8mb4.
+
+    Raises:
+        ConfigurationError: The text cannot be written in UTF-8.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # The value itself may be a password, and is not told.
+        raise ConfigurationError("a value for SQL", "a lone surrogate", "text") from None
+    return f"'{text.translate(_ESCAPES)}'"
+
+
+def host_name(text: str) -> str:
+    """A host to replicate from, checked: a DNS name and no address.
+
+    A pod's address changes with each restart, and another pod may get the old one.
+
+    Returns:
+        The name in lower case without a trailing dot.
+
+    Raises:
+        ConfigurationError: It is no DNS name.
+    """
+    name = text.lower().removesuffix(".")
+    expected = "a DNS name such as mysql-0.my-database.default.svc.cluster.local, and no address"
+    if len(name) > _LONGEST_HOST or not all(is_label(label) for label in name.split(".")):
+        raise ConfigurationError("source host", text, expected)
+    try:
+        ip_address(name)
+    except ValueError:
+        pass
+    else:
+        raise ConfigurationError("source host", text, expected)
+    if name.rpartition(".")[2].isdigit():
+        raise ConfigurationError("source host", text, expected)
+    return name

@@ -1,0 +1,150 @@
+"""What a server has executed, as GTIDs, and what one has that another lacks. Pure.
+
+MariaDB: https://mariadb.com/kb/en/gtid/. MySQL:
+https://dev.mysql.com/doc/refman/8.4/en/replication-gtids-concepts.html.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = ["GtidSet", "MariaDBPosition", "Position"]
+
+_MOST_TOLD = 5
+
+
+class Position(Protocol):
+    """Everything that a server has executed."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether it has executed nothing that counts."""
+        ...
+
+    def beyond(self, other: Position) -> str:
+        """What this one has and the other lacks, in words; empty if that is nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MariaDBPosition:
+    """A MariaDB server's position.
+
+    Attributes:
+        logged: ``gtid_binlog_state``: of each domain and server, the last number in its own log.
+        applied: ``gtid_slave_pos``: of each domain, the last transaction that was applied. What
+            was before that in the domain is there too, even where the own log does not have it,
+            as after a copy from another server.
+    """
+
+    logged: frozenset[tuple[int, int, int]]
+    applied: frozenset[tuple[int, int, int]]
+
+    @classmethod
+    def parse(cls, binlog_state: str, slave_pos: str) -> MariaDBPosition:
+        """From the two variables.
+
+        Raises:
+            ValueError: One of them is not a list of ``DOMAIN-SERVER-NUMBER``.
+        """
+        return cls(frozenset(_mariadb_gtids(binlog_state)), frozenset(_mariadb_gtids(slave_pos)))
+
+    @property
+    def empty(self) -> bool:
+        return not self.logged and not self.applied
+
+    def beyond(self, other: Position) -> str:
+        if not isinstance(other, MariaDBPosition):
+            return "transactions of another kind of server"
+        lacking = [gtid for gtid in sorted(self.logged | self.applied) if not other.has(gtid)]
+        return _few([f"{domain}-{server}-{number}" for domain, server, number in lacking])
+
+    def has(self, gtid: tuple[int, int, int]) -> bool:
+        """Whether it has executed this transaction: domain, server, number."""
+        domain, server, number = gtid
+        return any(d == domain and s == server and n >= number for d, s, n in self.logged) or any(
+            d == domain and n >= number for d, _, n in self.applied
+        )
+
+
+def _mariadb_gtids(text: str) -> Iterator[tuple[int, int, int]]:
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        domain, server, number = part.split("-")
+        yield int(domain), int(server), int(number)
+
+
+_INTERVAL = re.compile(r"(\d+)(?:-(\d+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class GtidSet:
+    """A MySQL server's ``gtid_executed``.
+
+    Attributes:
+        intervals: Source (its UUID, and a tag where there is one) to the first and the last number
+            of each gapless run, in order.
+    """
+
+    intervals: tuple[tuple[str, tuple[tuple[int, int], ...]], ...]
+
+    @classmethod
+    def parse(cls, text: str) -> GtidSet:
+        """From ``UUID[:TAG]:1-5:7,...``.
+
+        Raises:
+            ValueError: It is not of that form.
+        """
+        found: dict[str, list[tuple[int, int]]] = {}
+        for part in filter(None, (part.strip() for part in text.split(","))):
+            uuid, *rest = part.lower().split(":")
+            source = uuid
+            for piece in map(str.strip, rest):
+                run = _INTERVAL.fullmatch(piece)
+                if run is None:
+                    source = f"{uuid}:{piece}"  # a tag (MySQL 8.3)
+                    continue
+                found.setdefault(source, []).append((int(run[1]), int(run[2] or run[1])))
+            if not rest:
+                raise ValueError(f"no GTID set: {text!r}")
+        return cls(tuple((source, tuple(sorted(runs))) for source, runs in sorted(found.items())))
+
+    @property
+    def empty(self) -> bool:
+        return not self.intervals
+
+    def beyond(self, other: Position) -> str:
+        if not isinstance(other, GtidSet):
+            return "transactions of another kind of server"
+        theirs = dict(other.intervals)
+        lacking = []
+        for source, runs in self.intervals:
+            for first, last in _without(runs, theirs.get(source, ())):
+                lacking.append(f"{source}:{first}" + (f"-{last}" if last > first else ""))
+        return _few(lacking)
+
+
+def _without(
+    runs: tuple[tuple[int, int], ...], taken: tuple[tuple[int, int], ...]
+) -> Iterator[tuple[int, int]]:
+    """What is left of the runs without those that are taken away; both in order."""
+    for run_first, last in runs:
+        first = run_first
+        for taken_first, taken_last in taken:
+            if taken_last < first:
+                continue
+            if taken_first > last:
+                break
+            if taken_first > first:
+                yield first, taken_first - 1
+            first = taken_last + 1
+        if first <= last:
+            yield first, last
+
+
+def _few(lacking: list[str]) -> str:
+    told = ", ".join(lacking[:_MOST_TOLD])
+    more = len(lacking) - _MOST_TOLD
+    return f"{told} and {more} more" if more > 0 else told

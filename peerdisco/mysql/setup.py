@@ -1,0 +1,202 @@
+"""What a server is started with: its configuration, and the accounts that are made in it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..exceptions import ConfigurationError
+from .facts import CLUSTER_SCHEMA
+from .literals import SESSION, host_name, literal
+from .versions import Flavour
+
+__all__ = ["Account", "accounts_sql", "render_config", "server_id"]
+
+Role = Literal["primary", "replica"]
+
+SERVER_ID_BASE = 100
+_LARGEST_SERVER_ID = 2**32 - 1
+_LONGEST_USER = 32
+NET_TIMEOUT = 10
+"""Seconds without a word after which a replica takes its source for dead; the servers' own default
+is 60. Heartbeats come every `HEARTBEAT` seconds while nothing is written."""
+HEARTBEAT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user and a password; the password is never shown.
+
+    Attributes:
+        user: At most 32 characters, which is what MySQL takes.
+        password: Not empty.
+
+    Raises:
+        ConfigurationError: One of them is empty, or the user's name is too long.
+    """
+
+    user: str
+    password: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.user) <= _LONGEST_USER:
+            raise ConfigurationError("user", self.user, f"1 to {_LONGEST_USER} characters")
+        if not self.password:
+            raise ConfigurationError(f"the password of {self.user}", "", "one that is not empty")
+
+
+def server_id(ordinal: int, base: int = SERVER_ID_BASE) -> int:
+    """The ``server_id`` of the pod with this ordinal: different in each, the same after a restart.
+
+    Args:
+        ordinal: 0 or more.
+        base: What is added to it; give two clusters that replicate from each other different ones.
+
+    Raises:
+        ConfigurationError: The sum is not from 1 to 4294967295.
+    """
+    number = base + ordinal
+    if ordinal < 0 or not 0 < number <= _LARGEST_SERVER_ID:
+        raise ConfigurationError(
+            "server id", number, f"base and ordinal that add up to 1 to {_LARGEST_SERVER_ID}"
+        )
+    return number
+
+
+def render_config(
+    flavour: Flavour,
+    ordinal: int,
+    report_host: str,
+    *,
+    base: int = SERVER_ID_BASE,
+    role: Role | None = None,
+) -> str:
+    """The part of a server's configuration that replication depends on.
+
+    Every server starts read-only, the primary too, and none starts replication by itself: both
+    wait until somebody has looked who the primary is and whose data this is. A server that
+    restarts is as careful as one that starts for the first time.
+
+    Args:
+        flavour: The family.
+        ordinal: The pod's.
+        report_host: The name by which the other servers know this one.
+        base: As for `server_id`.
+        role: For ``"replica"`` MySQL refuses the writes of administrators, too, from its start
+            on. Not for one that is yet to be initialised, which is done by an administrator. None,
+            and ``"primary"``, for a server that may be either.
+
+    Raises:
+        ConfigurationError: The host is no DNS name, or the server id cannot be.
+    """
+    mariadb = flavour is Flavour.MARIADB
+    replica = "slave" if mariadb else "replica"
+    lines = {
+        "server_id": server_id(ordinal, base),
+        "report_host": host_name(report_host),
+        # Names that stay, wherever the pod runs.
+        "log_bin": "binlog",
+        "relay_log": "relay",
+        f"log_{replica}_updates": "ON",
+        **(
+            {"binlog_format": "ROW", "gtid_strict_mode": "ON", "ignore_db_dirs": "lost+found"}
+            if mariadb
+            else {"gtid_mode": "ON", "enforce_gtid_consistency": "ON"}
+        ),
+        "read_only": "ON",
+        **({"super_read_only": "ON"} if role == "replica" and not mariadb else {}),
+        f"skip_{replica}_start": "ON",
+        f"{replica}_net_timeout": NET_TIMEOUT,
+        "relay_log_recovery": "ON",
+        # A transaction that a replica has, the primary still has after its machine lost power.
+        "sync_binlog": 1,
+        "innodb_flush_log_at_trx_commit": 1,
+        # Who asks for names waits for DNS at each connection, also when it is away.
+        "skip_name_resolve": "ON",
+    }
+    group = "mariadbd" if mariadb else "mysqld"
+    return f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in lines.items())
+
+
+@dataclass(frozen=True, slots=True)
+class _Privileges:
+    """What an account may do: everywhere, and in the schema of the cluster's row."""
+
+    everywhere: str
+    on_cluster: str = ""
+
+
+_WRITES_ROW = "CREATE, INSERT, SELECT"
+_READS_ALL = "SELECT, SHOW VIEW, TRIGGER, EVENT"
+
+_PRIVILEGES: dict[Flavour, dict[str, _Privileges]] = {
+    Flavour.MARIADB: {
+        "local": _Privileges(
+            "RELOAD, BINLOG ADMIN, REPLICA MONITOR, REPLICATION SLAVE ADMIN, READ_ONLY ADMIN, "
+            "SHOW DATABASES",
+            _WRITES_ROW,
+        ),
+        "replication": _Privileges("REPLICATION SLAVE, REPLICA MONITOR, SHOW DATABASES", "SELECT"),
+        "backup": _Privileges(_READS_ALL),
+    },
+    Flavour.MYSQL: {
+        "local": _Privileges(
+            "RELOAD, REPLICATION CLIENT, REPLICATION_SLAVE_ADMIN, SYSTEM_VARIABLES_ADMIN, "
+            "CONNECTION_ADMIN, SHOW DATABASES",
+            _WRITES_ROW,
+        ),
+        "replication": _Privileges(
+            "REPLICATION SLAVE, REPLICATION CLIENT, SHOW DATABASES", "SELECT"
+        ),
+        "backup": _Privileges(f"{_READS_ALL}, RELOAD, PROCESS, REPLICATION CLIENT, BACKUP_ADMIN"),
+    },
+}
+"""What each account needs, and no more."""
+
+_LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+def accounts_sql(
+    flavour: Flavour,
+    *,
+    local: Account | None = None,
+    replication: Account | None = None,
+    backup: Account | None = None,
+) -> list[str]:
+    """The statements that make the accounts, for a server that is being initialised.
+
+    They are not written to the binary log: each server makes its own, and a replica that has
+    replayed those of the primary would have two.
+
+    Args:
+        flavour: The family.
+        local: The sidecar's own, which can log in from the pod alone.
+        replication: With which replicas, and probes, log in from anywhere.
+        backup: With which copies are made from anywhere.
+    """
+    privileges = _PRIVILEGES[flavour]
+    statements = [SESSION, "SET SESSION sql_log_bin = 0"]
+    for account, kind in ((local, "local"), (replication, "replication"), (backup, "backup")):
+        if account is not None:
+            hosts = _LOCAL_HOSTS if kind == "local" else ("%",)
+            for host in hosts:
+                statements += _account_sql(account, host, privileges[kind])
+    statements.append("SET SESSION sql_log_bin = 1")
+    return statements
+
+
+def replication_account_sql(flavour: Flavour, account: Account) -> list[str]:
+    """The statements that make the account for replication alone."""
+    return accounts_sql(flavour, replication=account)
+
+
+def _account_sql(account: Account, host: str, privileges: _Privileges) -> Iterator[str]:
+    """The statements that make an account, or give one that is there this password."""
+    who = f"{literal(account.user)}@{literal(host)}"
+    password = literal(account.password)
+    yield f"CREATE USER IF NOT EXISTS {who} IDENTIFIED BY {password}"
+    yield f"ALTER USER {who} IDENTIFIED BY {password}"
+    yield f"GRANT {privileges.everywhere} ON *.* TO {who}"
+    if privileges.on_cluster:
+        yield f"GRANT {privileges.on_cluster} ON {CLUSTER_SCHEMA}.* TO {who}"

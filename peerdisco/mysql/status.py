@@ -1,0 +1,102 @@
+"""A replica's state, in one form for both families. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = ["Receiver", "ReplicaStatus"]
+
+
+class Receiver(Enum):
+    """What the thread that receives from the source does (the IO thread)."""
+
+    RUNNING = "running"
+    CONNECTING = "connecting"
+    """It has no connection, and tries to get one."""
+    STOPPED = "stopped"
+
+
+_RECEIVERS = {"yes": Receiver.RUNNING, "no": Receiver.STOPPED}
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """What ``SHOW REPLICA STATUS`` says of the one, unnamed, channel.
+
+    Attributes:
+        source_host: From which host it replicates.
+        source_port: From which port.
+        source_user: As whom.
+        gtid: Whether it goes by GTIDs in the way that this package sets up: ``slave_pos`` or
+            auto-position.
+        receiver: What the receiving thread does. Running means that it believes in its connection,
+            which may have died without a word.
+        applier_running: Whether the applying thread (SQL thread) runs.
+        receiver_errno: The receiver's last error; 0 if it has none.
+        receiver_error: The same in the server's words.
+        applier_errno: The applier's last error; 0 if it has none.
+        applier_error: The same in the server's words.
+        lag: Seconds that it is behind the source, as it knows; None if it cannot tell, which is
+            so whenever one of its threads does not run (MySQL says 0 then).
+    """
+
+    source_host: str
+    source_port: int
+    source_user: str
+    gtid: bool
+    receiver: Receiver
+    applier_running: bool
+    receiver_errno: int = 0
+    receiver_error: str = ""
+    applier_errno: int = 0
+    applier_error: str = ""
+    lag: int | None = None
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, object]) -> ReplicaStatus:
+        """From a row as a server gives it, with the names of either family.
+
+        MariaDB's columns are ``Slave_*`` and ``Master_*``, those of MySQL from 8.0.22 on
+        ``Replica_*`` and ``Source_*``.
+
+        Raises:
+            KeyError: A column is missing.
+        """
+
+        def text(*names: str) -> str:
+            for name in names:
+                if name in row:
+                    value = row[name]
+                    return "" if value is None else str(value)
+            raise KeyError(names[0])
+
+        receiver = _RECEIVERS.get(
+            text("Replica_IO_Running", "Slave_IO_Running").lower(), Receiver.CONNECTING
+        )
+        applies = text("Replica_SQL_Running", "Slave_SQL_Running").lower() == "yes"
+        lag = text("Seconds_Behind_Source", "Seconds_Behind_Master")
+        gtid = (
+            text("Using_Gtid") == "Slave_Pos"
+            if "Using_Gtid" in row
+            else text("Auto_Position") == "1"
+        )
+        return cls(
+            source_host=text("Source_Host", "Master_Host"),
+            source_port=int(text("Source_Port", "Master_Port")),
+            source_user=text("Source_User", "Master_User"),
+            gtid=gtid,
+            receiver=receiver,
+            applier_running=applies,
+            receiver_errno=int(text("Last_IO_Errno") or 0),
+            receiver_error=text("Last_IO_Error"),
+            applier_errno=int(text("Last_SQL_Errno") or 0),
+            applier_error=text("Last_SQL_Error"),
+            lag=int(lag) if lag and applies and receiver is Receiver.RUNNING else None,
+        )
+
+    @property
+    def running(self) -> bool:
+        """Whether both threads run."""
+        return self.receiver is Receiver.RUNNING and self.applier_running

@@ -1,0 +1,47 @@
+"""Telling the two families apart, and what is too old."""
+
+from __future__ import annotations
+
+import pytest
+
+from peerdisco.exceptions import ConfigurationError
+from peerdisco.mysql.versions import Flavour, Version
+
+
+@pytest.mark.parametrize(
+    ("version", "comment", "flavour", "number"),
+    [
+        ("10.11.19-MariaDB-0+deb12u1-log", "Debian 12", Flavour.MARIADB, (10, 11, 19)),
+        ("11.4.2-MariaDB-ubu2404", "mariadb.org binary distribution", Flavour.MARIADB, (11, 4, 2)),
+        ("5.5.5-10.6.7-MariaDB", "", Flavour.MARIADB, (10, 6, 7)),
+        ("10.6.7", "MariaDB Server", Flavour.MARIADB, (10, 6, 7)),
+        ("8.4.3", "MySQL Community Server - GPL", Flavour.MYSQL, (8, 4, 3)),
+        ("9.7.4-2", "(Debian)", Flavour.MYSQL, (9, 7, 4)),
+        ("8.0.36-28", "Percona Server (GPL)", Flavour.MYSQL, (8, 0, 36)),
+        ("9.0", "", Flavour.MYSQL, (9, 0, 0)),
+    ],
+)
+def test_versions(
+    version: str, comment: str, flavour: Flavour, number: tuple[int, int, int]
+) -> None:
+    found = Version.parse(version, comment)
+    assert (found.flavour, found.number, found.text) == (flavour, number, version)
+    assert str(found) == f"{flavour.value} {version}"
+
+
+@pytest.mark.parametrize("version", ["5.7.44", "8.0.22", "10.4.33-MariaDB"])
+def test_what_is_too_old_is_refused(version: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"server version: got .* or later"):
+        Version.parse(version)
+
+
+@pytest.mark.parametrize("version", ["", "eight", "MariaDB"])
+def test_what_is_no_version_is_refused(version: str) -> None:
+    with pytest.raises(ConfigurationError, match="server version"):
+        Version.parse(version)
+
+
+def test_flavours_by_name() -> None:
+    assert Flavour.parse(" MariaDB ") is Flavour.MARIADB
+    with pytest.raises(ConfigurationError, match="flavour: got 'oracle', expected 'mariadb' or"):
+        Flavour.parse("oracle")
