@@ -155,7 +155,6 @@ class Sidecar:
                         return
                     change = asyncio.create_task(_next_of(watch))
                     if self._primary_moved(told):
-                        # What is under way waits for an address at which nobody answers.
                         await _ended(look)
                 if look.cancelled():
                     continue
@@ -169,10 +168,11 @@ class Sidecar:
             self._drop_own()
 
     def _primary_moved(self, change: Change) -> bool:
+        """Whether a look that is under way may wait for an address at which nobody answers."""
         primary = change.snapshot.primary
-        moved = [new.name for _, new in change.replaced]
-        moved += [peer.name for peer in change.joined]
-        return primary is not None and primary.name in moved
+        if self._followed is None or primary is None:
+            return False
+        return frozenset(primary.addresses) != self._followed
 
     def _publish(self, report: Report) -> bool:
         """Keep the report, and tell it if it is news; whether all is well."""

@@ -1,0 +1,166 @@
+"""A server that answers questions from a few values, and applies the statements it is sent to them.
+
+It stands where what is tested is which statements are sent and in what order; that real servers
+take them is shown in ``tests/mysql``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from peerdisco.mysql.facts import ClusterRow, ServerFacts
+from peerdisco.mysql.positions import GtidSet, MariaDBPosition
+from peerdisco.mysql.status import Receiver, ReplicaStatus
+from peerdisco.mysql.versions import Version
+
+MARIADB = "10.11.19-MariaDB"
+MYSQL = "8.4.3"
+UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+CLUSTER = ClusterRow("5f0c2a4e-0000-4000-8000-000000000001", from_blank=True)
+SOURCE_HOST = "db-0.db.shop.svc.cluster.local"
+
+
+def facts(version: str = MARIADB, **given: Any) -> ServerFacts:
+    """A blank, read-only server, but for what is given."""
+    parsed = Version.parse(version)
+    mariadb = parsed.flavour.value == "mariadb"
+    position = given.pop("position", "")
+    found: dict[str, Any] = {
+        "version": parsed,
+        "server_id": 101,
+        "read_only": True,
+        "closed": True,
+        "log_bin": True,
+        "gtid_mode": True,
+        "schemas": (),
+        "cluster": None,
+        "position": MariaDBPosition.parse(position, "") if mariadb else GtidSet.parse(position),
+        "purged": None if mariadb else GtidSet.parse(given.pop("purged", "")),
+        "status": None,
+    }
+    return ServerFacts(**{**found, **given})
+
+
+def status(**given: Any) -> ReplicaStatus:
+    """A replica that replicates from db-0, but for what is given."""
+    found: dict[str, Any] = {
+        "source_host": SOURCE_HOST,
+        "source_port": 3306,
+        "source_user": "repl",
+        "gtid": True,
+        "receiver": Receiver.RUNNING,
+        "applier_running": True,
+        "lag": 0,
+    }
+    return ReplicaStatus(**{**found, **given})
+
+
+class ServerError(Exception):
+    """As drivers of PyMySQL's kind raise it."""
+
+
+@dataclass
+class Server:
+    """A MariaDB server, or a MySQL one.
+
+    Attributes:
+        sent: The statements that it was sent, questions left out.
+        fails: What is raised for a statement that begins so.
+    """
+
+    version: str = MARIADB
+    server_id: int = 101
+    read_only: bool = True
+    super_read_only: bool = True
+    schemas: list[str] = field(default_factory=list)
+    cluster: tuple[str, str] | None = None
+    logged: str = ""
+    applied: str = ""
+    replica: dict[str, Any] | None = None
+    sent: list[str] = field(default_factory=list)
+    fails: dict[str, Exception] = field(default_factory=dict)
+
+    @property
+    def mariadb(self) -> bool:
+        return "MariaDB" in self.version
+
+    async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
+        for beginning, error in self.fails.items():
+            if sql.startswith(beginning):
+                raise error
+        if sql.startswith("SELECT VERSION()"):
+            return [{"version": self.version, "comment": ""}]
+        if sql.startswith("SELECT @@global"):
+            return [self._variables()]
+        if sql == "SHOW DATABASES":
+            ours = ["peerdisco"] if "peerdisco" in self.schemas or self.cluster else []
+            names = {"mysql", "information_schema", *self.schemas, *ours}
+            return [{"Database": name} for name in sorted(names)]
+        if sql.startswith("SELECT id, origin"):
+            return [dict(zip(("id", "origin"), self.cluster, strict=True))] if self.cluster else []
+        if sql == "SHOW REPLICA STATUS":
+            return [self.replica] if self.replica else []
+        self.sent.append(sql)
+        self._apply(sql)
+        return []
+
+    def _variables(self) -> dict[str, Any]:
+        common = {"server_id": self.server_id, "read_only": int(self.read_only), "log_bin": 1}
+        if self.mariadb:
+            return {**common, "logged": self.logged, "applied": self.applied}
+        closed = int(self.super_read_only)
+        gtids = {"gtid_mode": "ON", "executed": self.logged, "purged": ""}
+        return {**common, "super_read_only": closed, **gtids}
+
+    def _apply(self, sql: str) -> None:
+        if sql == "SET GLOBAL read_only = OFF":
+            self.read_only = self.super_read_only = False
+        elif sql in ("SET GLOBAL read_only = ON", "SET GLOBAL super_read_only = ON"):
+            self.read_only = self.super_read_only = True
+        elif sql == "SET GLOBAL super_read_only = OFF":
+            self.super_read_only = False
+        elif sql in ("RESET MASTER", "RESET BINARY LOGS AND GTIDS"):
+            self.logged = ""
+        elif found := re.match(r"INSERT INTO peerdisco.cluster .*\(1, '(.*?)', '(.*?)'", sql):
+            self.cluster = (found[1], found[2])
+        elif sql == "RESET REPLICA ALL":
+            self.replica = None
+        elif found := re.match(
+            r"CHANGE .* TO \w+_HOST = '(.*?)', \w+_PORT = (\d+), \w+_USER = '(.*?)'", sql
+        ):
+            self.replica = self._row(found[1], int(found[2]), found[3])
+        elif self.replica is not None and sql.startswith(("START REPLICA", "STOP REPLICA")):
+            runs = "Yes" if sql.startswith("START") else "No"
+            word = "Slave" if self.mariadb else "Replica"
+            if "SQL_THREAD" not in sql:
+                self.replica[f"{word}_IO_Running"] = runs
+            if "IO_THREAD" not in sql:
+                self.replica[f"{word}_SQL_Running"] = runs
+
+    def _row(self, host: str, port: int, user: str) -> dict[str, Any]:
+        mariadb = self.mariadb
+        source, replica = ("Master", "Slave") if mariadb else ("Source", "Replica")
+        gtid = {"Using_Gtid": "Slave_Pos"} if mariadb else {"Auto_Position": 1}
+        errors = {
+            f"Last_{thread}_{what}": 0 if what == "Errno" else ""
+            for thread in ("IO", "SQL")
+            for what in ("Errno", "Error")
+        }
+        return {
+            f"{source}_Host": host,
+            f"{source}_Port": port,
+            f"{source}_User": user,
+            f"{replica}_IO_Running": "No",
+            f"{replica}_SQL_Running": "No",
+            f"Seconds_Behind_{source}": 0,
+            **gtid,
+            **errors,
+        }
+
+
+def doings(sent: Sequence[str]) -> list[str]:
+    """What statements do, by their first words."""
+    return [re.sub(r"('.*|\(.*|[=,].*)", "", statement).strip() for statement in sent]

@@ -1,0 +1,413 @@
+"""What may be done to a server, and what has to be, over facts alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from peerdisco.model import Snapshot
+from peerdisco.mysql.decisions import (
+    Unanswered,
+    judge_primary,
+    judge_replica,
+    plan_closing,
+    plan_primary,
+    plan_replica,
+    plan_stopping,
+    probe_of,
+)
+from peerdisco.mysql.dialects import Source
+from peerdisco.mysql.facts import ClusterRow, ServerFacts
+from peerdisco.mysql.setup import Account
+from peerdisco.mysql.status import Receiver
+from peerdisco.verdicts import Decision, Verdict
+
+from ..test_verdicts import me, seen
+from .servers import CLUSTER, MARIADB, MYSQL, SOURCE_HOST, UUID, facts, status
+
+OTHER = ClusterRow("ffffffff-0000-4000-8000-000000000002", from_blank=True)
+SOURCE = Source(SOURCE_HOST, 3306, Account("repl", "it's"))
+GONE = Unanswered("nobody listens")
+
+
+def three(**given: Any) -> Snapshot:
+    return seen("db-0=10.0.0.1", "db-1=10.0.0.2", "db-2=10.0.0.3", **given)
+
+
+def primary(
+    own: ServerFacts,
+    db_1: ServerFacts | Unanswered,
+    db_2: ServerFacts | Unanswered,
+    *,
+    snapshot: Snapshot | None = None,
+    **said: Any,
+) -> Verdict:
+    looked = snapshot or three()
+    identity = replace(me(), hostname=SOURCE_HOST)
+    return judge_primary(own, {"db-1": db_1, "db-2": db_2}, looked, identity, **said)
+
+
+def codes(verdict: Verdict) -> list[str]:
+    return [reason.code.code for reason in verdict.reasons]
+
+
+BLANK = facts()
+MEMBER = facts(cluster=CLUSTER, schemas=("shop",), position="0-100-9", status=status())
+OWN = facts(cluster=CLUSTER, schemas=("shop",), position="0-100-9", server_id=100)
+
+
+# Probes.
+
+
+@pytest.mark.parametrize(
+    ("found", "holds_data", "claims"),
+    [
+        (BLANK, False, False),
+        (MEMBER, True, False),
+        (facts(schemas=("shop",)), True, False),
+        (facts(schemas=None), None, False),
+        (facts(schemas=None, cluster=CLUSTER), True, False),
+        (facts(cluster=CLUSTER, read_only=False), True, True),
+        # A fresh server without this package's configuration takes writes, and claims nothing.
+        (facts(read_only=False), False, False),
+        (replace(MEMBER, read_only=False), True, False),
+    ],
+)
+def test_what_a_server_claims(found: ServerFacts, holds_data: bool | None, claims: bool) -> None:
+    probe = probe_of("db-1", found)
+    assert (probe.answered, probe.holds_data, probe.claims_primary) == (True, holds_data, claims)
+    assert probe.detail
+
+
+def test_a_server_that_does_not_answer_claims_nothing() -> None:
+    probe = probe_of("db-1", GONE)
+    assert (probe.answered, probe.holds_data, probe.claims_primary) == (False, None, None)
+
+
+# The primary.
+
+
+def test_a_first_start() -> None:
+    assert codes(primary(BLANK, BLANK, BLANK, expected=3)) == ["all-empty"]
+
+
+def test_a_first_start_waits_for_those_that_do_not_answer() -> None:
+    verdict = primary(BLANK, BLANK, GONE, expected=3)
+    assert (verdict.decision, codes(verdict)) == (Decision.WAIT, ["not-probed"])
+    assert codes(primary(BLANK, BLANK, GONE, expected=3, first_start=True)) == ["first-start"]
+
+
+def test_a_first_start_waits_for_those_that_cannot_tell() -> None:
+    verdict = primary(BLANK, BLANK, facts(schemas=None), expected=3)
+    assert (verdict.decision, codes(verdict)) == (Decision.WAIT, ["not-probed"])
+    assert "GRANT SHOW DATABASES" in str(verdict)
+
+
+@pytest.mark.parametrize("first_start", [False, True])
+@pytest.mark.parametrize("peer", [MEMBER, facts(schemas=("shop",))])
+def test_a_wiped_ordinal_0_is_refused(peer: ServerFacts, first_start: bool) -> None:
+    verdict = primary(BLANK, peer, GONE, expected=3, first_start=first_start)
+    assert verdict.decision is Decision.REFUSED
+    assert codes(verdict)[0] == "peer-holds-data"
+
+
+def test_the_own_data_are_enough_for_a_restart() -> None:
+    assert codes(primary(OWN, GONE, GONE)) == ["holds-the-data"]
+    assert codes(primary(OWN, MEMBER, BLANK)) == ["holds-the-data"]
+
+
+def test_a_primary_with_other_data_than_a_peer_is_refused() -> None:
+    verdict = primary(OWN, replace(MEMBER, cluster=OTHER), MEMBER)
+    assert (verdict.decision, codes(verdict)) == (Decision.REFUSED, ["other-cluster"])
+    assert OTHER.id in str(verdict)
+
+
+def test_a_primary_with_older_data_than_a_peer_is_refused() -> None:
+    ahead = replace(MEMBER, position=facts(position="0-100-12").position)
+    verdict = primary(OWN, MEMBER, ahead)
+    assert (verdict.decision, codes(verdict)) == (Decision.REFUSED, ["peer-is-ahead"])
+    assert verdict.reasons[0].peer == "db-2"
+    assert "0-100-12" in str(verdict)
+
+
+def test_a_primary_is_refused_beside_another_one() -> None:
+    verdict = primary(OWN, replace(MEMBER, read_only=False, status=None), MEMBER)
+    assert codes(verdict) == ["another-claims"]
+
+
+def test_a_primary_whose_name_is_not_confirmed_is_not_opened() -> None:
+    moved = seen("db-0=10.0.0.9", "db-1=10.0.0.2", "db-2=10.0.0.3")
+    assert codes(primary(OWN, MEMBER, MEMBER, snapshot=moved)) == ["another-address"]
+    assert codes(primary(BLANK, BLANK, BLANK, snapshot=moved, expected=3)) == ["another-address"]
+
+
+@pytest.mark.parametrize("own", [facts(log_bin=False), facts(MYSQL, gtid_mode=False)])
+def test_a_server_that_cannot_be_followed_is_refused(own: ServerFacts) -> None:
+    verdict = primary(own, BLANK, BLANK, expected=3)
+    assert (verdict.decision, codes(verdict)) == (Decision.REFUSED, ["misconfigured"])
+    assert "mysql-setup config" in str(verdict)
+
+
+def test_a_primary_that_cannot_see_its_own_data_is_refused() -> None:
+    verdict = primary(facts(schemas=None), BLANK, BLANK, expected=3)
+    assert (verdict.decision, codes(verdict)) == (Decision.REFUSED, ["misconfigured"])
+
+
+def test_a_database_that_was_there_before_is_adopted() -> None:
+    own = facts(schemas=("shop",), position="0-100-9", server_id=100)
+    assert codes(primary(own, BLANK, BLANK, expected=3)) == ["all-empty"]
+    by_hand = facts(schemas=("shop",), position="0-100-8", status=status())
+    assert codes(primary(own, by_hand, BLANK, expected=3)) == ["all-empty"]
+
+
+@pytest.mark.parametrize(
+    "peer",
+    [
+        facts(schemas=("shop",), position="0-100-8"),
+        facts(schemas=("shop",), position="0-100-8", status=status(source_host="elsewhere.org")),
+        facts(schemas=("shop",), position="0-100-10", status=status()),
+        MEMBER,
+    ],
+)
+def test_a_database_that_was_there_before_is_not_adopted_beside_other_data(
+    peer: ServerFacts,
+) -> None:
+    own = facts(schemas=("shop",), position="0-100-9", server_id=100)
+    assert codes(primary(own, peer, BLANK, expected=3)) == ["peer-holds-data"]
+
+
+def steps(own: ServerFacts) -> list[str]:
+    return [step.sql for step in plan_primary(own, "an-id", "2026-01-01 12:00:00")]
+
+
+def test_a_primary_that_takes_writes_needs_nothing() -> None:
+    assert steps(replace(OWN, read_only=False, closed=False)) == []
+
+
+def test_a_primary_is_opened_last() -> None:
+    assert steps(OWN) == ["SET GLOBAL read_only = OFF"]
+    blank = steps(BLANK)
+    assert blank[:2] == ["RESET MASTER", "SET GLOBAL gtid_slave_pos = ''"]
+    assert "(1, 'an-id', 'blank', '2026-01-01 12:00:00')" in blank[-2]
+    assert blank[-1] == "SET GLOBAL read_only = OFF"
+
+
+def test_the_logs_of_a_server_with_data_are_never_cleared() -> None:
+    for own in (OWN, facts(schemas=("shop",)), facts(cluster=CLUSTER)):
+        assert not any("RESET" in statement for statement in steps(own))
+    assert "'adopted'" in steps(facts(schemas=("shop",)))[-2]
+
+
+def test_mysql_is_opened_for_the_row_first_and_for_everybody_last() -> None:
+    sent = steps(facts(MYSQL))
+    assert sent[:2] == ["SET GLOBAL super_read_only = OFF", "RESET BINARY LOGS AND GTIDS"]
+    assert sent[-1] == "SET GLOBAL read_only = OFF"
+    assert steps(facts("8.0.36"))[1] == "RESET MASTER"
+
+
+def test_a_primary_drops_what_is_left_of_its_time_as_a_replica() -> None:
+    sent = steps(replace(OWN, status=status()))
+    assert sent == ["STOP REPLICA", "RESET REPLICA ALL", "SET GLOBAL read_only = OFF"]
+
+
+# A replica.
+
+
+def replica(own: ServerFacts, of: ServerFacts | Unanswered | None = OWN) -> Verdict:
+    return judge_replica(own, of, SOURCE if of is not None else None)
+
+
+def test_a_blank_replica_follows_from_the_beginning() -> None:
+    assert codes(replica(BLANK)) == ["follows"]
+    # What its own initialisation logged counts for nothing.
+    assert codes(replica(facts(position="0-101-3"))) == ["follows"]
+
+
+def test_a_member_follows() -> None:
+    assert codes(replica(MEMBER)) == ["follows"]
+
+
+@pytest.mark.parametrize(
+    ("of", "code"),
+    [(None, "primary-absent"), (GONE, "primary-absent"), (BLANK, "primary-not-ready")],
+)
+def test_a_replica_waits_for_its_primary(of: ServerFacts | Unanswered | None, code: str) -> None:
+    for own in (BLANK, MEMBER):
+        of_id = replace(of, server_id=100) if isinstance(of, ServerFacts) else of
+        verdict = replica(own, of_id)
+        assert (verdict.decision, codes(verdict)) == (Decision.WAIT, [code])
+
+
+def test_a_replica_that_has_what_its_primary_lost_says_so() -> None:
+    assert "it has lost its volume" in str(replica(MEMBER, facts(server_id=100)))
+
+
+def test_a_replica_of_another_cluster_is_refused() -> None:
+    verdict = replica(replace(MEMBER, cluster=OTHER))
+    assert (verdict.decision, codes(verdict)) == (Decision.REFUSED, ["other-cluster"])
+
+
+def test_a_replica_with_data_of_its_own_is_refused() -> None:
+    verdict = replica(facts(schemas=("shop",)))
+    assert (verdict.decision, codes(verdict)) == (Decision.REFUSED, ["foreign-data"])
+    assert "shop" in str(verdict)
+
+
+def test_a_replica_that_was_written_to_is_refused() -> None:
+    written = replace(MEMBER, position=facts(position="0-100-9,0-101-10").position)
+    verdict = replica(written)
+    assert (verdict.decision, codes(verdict)) == (Decision.REFUSED, ["own-changes"])
+    assert "0-101-10" in str(verdict)
+    mysql = facts(MYSQL, cluster=CLUSTER, position=f"{UUID}:1-9", status=status())
+    of = facts(MYSQL, cluster=CLUSTER, position=f"{UUID}:1-8", server_id=100)
+    assert codes(replica(mysql, of)) == ["own-changes"]
+
+
+def test_a_replica_that_has_begun_and_has_not_got_the_row_yet_goes_on() -> None:
+    begun = facts(position="0-100-1", status=status(receiver=Receiver.STOPPED))
+    assert codes(replica(begun)) == ["follows"]
+
+
+def test_a_replica_set_up_by_hand_is_taken_over() -> None:
+    assert codes(replica(facts(schemas=("shop",), position="0-100-8", status=status()))) == [
+        "follows"
+    ]
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        replace(OWN, cluster=replace(CLUSTER, from_blank=False)),
+        facts(MYSQL, cluster=CLUSTER, server_id=100, purged=f"{UUID}:1-5"),
+    ],
+)
+def test_a_blank_replica_needs_a_copy_of_what_the_log_does_not_hold(of: ServerFacts) -> None:
+    verdict = replica(facts(of.version.text), of)
+    assert (verdict.decision, codes(verdict)) == (Decision.REFUSED, ["needs-copy"])
+
+
+@pytest.mark.parametrize(
+    ("broken", "code"),
+    [
+        ({"receiver": Receiver.STOPPED, "receiver_errno": 1236}, "needs-copy"),
+        ({"receiver": Receiver.STOPPED, "receiver_errno": 13114}, "needs-copy"),
+        ({"receiver": Receiver.STOPPED, "receiver_errno": 1593}, "replication-broken"),
+        ({"applier_running": False, "applier_errno": 1062}, "replication-broken"),
+        ({"applier_running": False, "applier_errno": 1950}, "replication-broken"),
+    ],
+)
+def test_a_replica_that_cannot_go_on_is_refused(broken: dict[str, Any], code: str) -> None:
+    verdict = replica(replace(MEMBER, status=status(**broken)))
+    assert (verdict.decision, codes(verdict)) == (Decision.REFUSED, [code])
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [
+        {"receiver": Receiver.CONNECTING, "receiver_errno": 2003},
+        {"receiver": Receiver.STOPPED, "receiver_errno": 2003},
+        {"receiver": Receiver.CONNECTING, "receiver_errno": 1045},
+        {"applier_running": False, "applier_errno": 1205},
+        {"receiver": Receiver.STOPPED, "applier_running": False},
+    ],
+)
+def test_a_replica_that_only_has_to_try_again_is_not(passing: dict[str, Any]) -> None:
+    assert codes(replica(replace(MEMBER, status=status(**passing)))) == ["follows"]
+
+
+def test_two_servers_with_one_id_are_refused() -> None:
+    assert codes(replica(replace(MEMBER, server_id=100))) == ["misconfigured"]
+
+
+def test_two_families_do_not_follow_each_other() -> None:
+    assert codes(replica(facts(MYSQL, cluster=CLUSTER))) == ["misconfigured"]
+
+
+def sql(own: ServerFacts, **more: Any) -> list[str]:
+    return [step.sql for step in plan_replica(own, SOURCE, **more)]
+
+
+def test_a_replica_that_replicates_needs_nothing() -> None:
+    assert sql(MEMBER) == []
+
+
+def test_a_blank_replica_forgets_its_initialisation_and_is_read_only_before_it_starts() -> None:
+    own = facts(position="0-101-3", read_only=False, closed=False)
+    sent = sql(own)
+    assert sent[:3] == [
+        "RESET MASTER",
+        "SET GLOBAL gtid_slave_pos = ''",
+        "SET GLOBAL read_only = ON",
+    ]
+    assert sent[3].startswith(f"CHANGE MASTER TO MASTER_HOST = '{SOURCE_HOST}', MASTER_PORT = 3306")
+    assert "MASTER_PASSWORD = 'it\\'s'" in sent[3]
+    assert "MASTER_USE_GTID = slave_pos" in sent[3]
+    assert sent[4:] == ["START REPLICA"]
+
+
+def test_mysqls_words() -> None:
+    sent = sql(facts(MYSQL))
+    assert sent[0].startswith("CHANGE REPLICATION SOURCE TO SOURCE_HOST = ")
+    for option in ("SOURCE_AUTO_POSITION = 1", "GET_SOURCE_PUBLIC_KEY = 1", "SOURCE_RETRY_COUNT"):
+        assert option in sent[0]
+
+
+@pytest.mark.parametrize("version", [MARIADB, MYSQL])
+def test_only_a_blank_server_that_follows_nobody_forgets_its_log(version: str) -> None:
+    position = "0-101-3" if version == MARIADB else f"{UUID}:1-3"
+    for own in (
+        facts(version, position=position, status=status(receiver=Receiver.STOPPED)),
+        facts(version, position=position, schemas=("shop",), status=status()),
+        facts(version, position=position, cluster=CLUSTER),
+    ):
+        assert not any("RESET" in statement for statement in sql(own))
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [
+        {"source_host": "10.0.0.1"},
+        {"source_port": 3307},
+        {"source_user": "root"},
+        {"gtid": False},
+        {"receiver": Receiver.CONNECTING, "receiver_errno": 1045},
+    ],
+)
+def test_a_source_that_differs_is_set_anew_after_a_stop(differs: dict[str, Any]) -> None:
+    sent = sql(replace(MEMBER, status=status(**differs)))
+    assert (sent[0], sent[-1]) == ("STOP REPLICA", "START REPLICA")
+    assert sent[1].startswith("CHANGE MASTER TO")
+
+
+def test_a_password_is_not_set_anew_all_the_time() -> None:
+    refused = replace(MEMBER, status=status(receiver=Receiver.CONNECTING, receiver_errno=1045))
+    assert sql(refused, mend=False) == []
+
+
+@pytest.mark.parametrize(
+    "stopped",
+    [{"receiver": Receiver.STOPPED}, {"applier_running": False}],
+)
+def test_a_replica_that_stands_is_started(stopped: dict[str, Any]) -> None:
+    assert sql(replace(MEMBER, status=status(**stopped))) == ["START REPLICA"]
+
+
+def test_a_replica_that_takes_writes_is_closed_before_all_else() -> None:
+    assert sql(replace(MEMBER, read_only=False, closed=False)) == ["SET GLOBAL read_only = ON"]
+    mysql = facts(MYSQL, cluster=CLUSTER, closed=False, status=status())
+    assert [step.sql for step in plan_closing(mysql)] == ["SET GLOBAL super_read_only = ON"]
+    assert plan_closing(facts(MYSQL)) == []
+
+
+def test_what_does_not_run_is_not_stopped() -> None:
+    assert plan_stopping(BLANK) == []
+    stopped = status(receiver=Receiver.STOPPED, applier_running=False)
+    assert plan_stopping(replace(MEMBER, status=stopped)) == []
+    assert [step.sql for step in plan_stopping(MEMBER)] == ["STOP REPLICA"]
+
+
+def test_a_step_does_not_show_its_statement() -> None:
+    assert "it's" not in repr(plan_replica(BLANK, SOURCE))
+    assert "it's" not in repr(SOURCE)
