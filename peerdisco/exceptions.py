@@ -13,7 +13,8 @@ DiscoveryError
 ├── IncompleteAnswer                            the list may lack pods
 ├── AmbiguousPrimary                            several pods have the ordinal
 ├── NotReady             (also a TimeoutError)  the required peers did not come in time
-└── HookFailed           (in peerdisco.hooks)   a command that was run on change failed
+├── HookFailed           (in peerdisco.hooks)   a command that was run on change failed
+└── DatabaseError        (in peerdisco.mysql)   a server refused a statement, or did not answer
 ```
 """
 

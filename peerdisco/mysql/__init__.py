@@ -12,7 +12,7 @@ what it may become, and `ensure_primary` and `ensure_replica` make it that. The 
 from __future__ import annotations
 
 from .decisions import Unanswered, judge_primary, judge_replica, probe_of
-from .dialects import Source
+from .dialects import ReplicationSource
 from .ensure import (
     Ensured,
     ensure_account,
@@ -24,6 +24,7 @@ from .ensure import (
 from .errors import Action, DatabaseError, classify
 from .facts import ClusterRow, Executor, ServerFacts, read_facts
 from .literals import literal
+from .positions import Position
 from .setup import Account, accounts_sql, render_config, server_id
 from .status import Receiver, ReplicaStatus
 from .versions import Flavour, Version
@@ -36,10 +37,11 @@ __all__ = [
     "Ensured",
     "Executor",
     "Flavour",
+    "Position",
     "Receiver",
     "ReplicaStatus",
+    "ReplicationSource",
     "ServerFacts",
-    "Source",
     "Unanswered",
     "Version",
     "accounts_sql",

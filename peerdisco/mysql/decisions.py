@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..model import Identity, Snapshot
 from ..verdicts import Probe, Reason, ReasonCode, Verdict, confirm_local_primary, may_bootstrap
-from .dialects import Source, Step, Words
+from .dialects import ReplicationSource, Step, Words
 from .errors import Action, classify, needs_copy
 from .facts import CLUSTER_SCHEMA, ServerFacts
 from .literals import literal
@@ -215,7 +215,7 @@ def plan_closing(own: ServerFacts) -> list[Step]:
 
 
 def judge_replica(
-    own: ServerFacts, primary: ServerFacts | Unanswered | None, source: Source | None
+    own: ServerFacts, primary: ServerFacts | Unanswered | None, source: ReplicationSource | None
 ) -> Verdict:
     """Whether this pod's server may replicate from the primary.
 
@@ -268,7 +268,9 @@ def _mismatch(own: ServerFacts, primary: ServerFacts) -> Iterator[Reason]:
         )
 
 
-def _against_following(own: ServerFacts, primary: ServerFacts, source: Source) -> Iterator[Reason]:
+def _against_following(
+    own: ServerFacts, primary: ServerFacts, source: ReplicationSource
+) -> Iterator[Reason]:
     assert primary.cluster is not None
     again = "empty this pod's volume and restart it to give it a new copy"
     follows = own.status is not None and own.status.source_host == source.host
@@ -298,7 +300,9 @@ def _against_following(own: ServerFacts, primary: ServerFacts, source: Source) -
         yield from _against_status(own.status, again)
 
 
-def _against_starting_from_nothing(primary: ServerFacts, source: Source) -> Iterator[Reason]:
+def _against_starting_from_nothing(
+    primary: ServerFacts, source: ReplicationSource
+) -> Iterator[Reason]:
     assert primary.cluster is not None
     if not primary.cluster.from_blank:
         why = "held data before it kept the log from which replicas read"
@@ -340,7 +344,7 @@ def _verdict(code: ReasonCode, text: str) -> Verdict:
     return Verdict.of([Reason(code, text)])
 
 
-def plan_replica(own: ServerFacts, source: Source, *, mend: bool = True) -> list[Step]:
+def plan_replica(own: ServerFacts, source: ReplicationSource, *, mend: bool = True) -> list[Step]:
     """What it takes until this server, which may, replicates from there; nothing if it does.
 
     Args:

@@ -12,11 +12,11 @@ from .literals import host_name, literal
 from .setup import HEARTBEAT, Account
 from .versions import Flavour, Version
 
-__all__ = ["Source", "Step", "Words"]
+__all__ = ["ReplicationSource", "Step", "Words"]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ReplicationSource:
     """Whom to replicate from.
 
     Attributes:
@@ -73,7 +73,7 @@ class Words:
     def _mariadb(self) -> bool:
         return self.version.flavour is Flavour.MARIADB
 
-    def follow(self, source: Source) -> Step:
+    def follow(self, source: ReplicationSource) -> Step:
         """Configure the source; replication must be stopped."""
         account = source.account
         if self._mariadb:

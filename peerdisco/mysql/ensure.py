@@ -22,7 +22,7 @@ from .decisions import (
     plan_replica,
     plan_stopping,
 )
-from .dialects import Source, Step, Words
+from .dialects import ReplicationSource, Step, Words
 from .errors import DatabaseError
 from .facts import Executor, ServerFacts
 from .literals import SESSION
@@ -95,7 +95,7 @@ async def ensure_replica(
     name: str,
     own: ServerFacts,
     primary: ServerFacts | Unanswered | None,
-    source: Source | None,
+    source: ReplicationSource | None,
     *,
     mend: bool = True,
 ) -> Ensured:

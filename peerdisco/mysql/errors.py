@@ -19,7 +19,7 @@ class Action(Enum):
     """What an error asks for."""
 
     WAIT = "wait"
-    """It goes away by itself: a server that starts, a network that comes back."""
+    """It goes away by itself, as a server does that is starting, or a network that is away."""
     MEND = "mend"
     """It goes away if the same is set up or started once more."""
     REFUSE = "refuse"

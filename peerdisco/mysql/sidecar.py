@@ -19,7 +19,7 @@ from ..model import Change, Identity, Peer, Snapshot
 from ..names import Endpoint
 from ..verdicts import ReasonCode, Verdict, lost_the_name
 from .decisions import Unanswered, judge_primary
-from .dialects import Source
+from .dialects import ReplicationSource
 from .ensure import (
     Ensured,
     ensure_account,
@@ -341,7 +341,9 @@ class Sidecar:
         source = None
         done: tuple[str, ...] = ()
         if primary is not None:
-            source = Source(primary.hostname, self._port(primary), self._options.replication())
+            source = ReplicationSource(
+                primary.hostname, self._port(primary), self._options.replication()
+            )
             done = await self._follow_address(server, own, primary)
         now = asyncio.get_running_loop().time()
         undisturbed = own.status is not None and own.status.running and own.closed and not done
@@ -390,7 +392,11 @@ class Sidecar:
         return done
 
     def _as_replica(
-        self, own: ServerFacts, snapshot: Snapshot, verdict: Verdict, source: Source | None
+        self,
+        own: ServerFacts,
+        snapshot: Snapshot,
+        verdict: Verdict,
+        source: ReplicationSource | None,
     ) -> Report:
         status = own.status
         reason = "; ".join(map(str, verdict.deciding))

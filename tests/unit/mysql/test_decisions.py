@@ -18,7 +18,7 @@ from peerdisco.mysql.decisions import (
     plan_stopping,
     probe_of,
 )
-from peerdisco.mysql.dialects import Source
+from peerdisco.mysql.dialects import ReplicationSource
 from peerdisco.mysql.facts import ClusterRow, ServerFacts
 from peerdisco.mysql.setup import Account
 from peerdisco.mysql.status import Receiver
@@ -28,7 +28,7 @@ from ..test_verdicts import me, seen
 from .servers import CLUSTER, MARIADB, MYSQL, SOURCE_HOST, UUID, facts, status
 
 OTHER = ClusterRow("ffffffff-0000-4000-8000-000000000002", from_blank=True)
-SOURCE = Source(SOURCE_HOST, 3306, Account("repl", "it's"))
+SOURCE = ReplicationSource(SOURCE_HOST, 3306, Account("repl", "it's"))
 GONE = Unanswered("nobody listens")
 
 

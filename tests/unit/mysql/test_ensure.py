@@ -12,7 +12,7 @@ from peerdisco.mysql import (
     Ensured,
     Flavour,
     Receiver,
-    Source,
+    ReplicationSource,
     Unanswered,
     ensure_account,
     ensure_closed,
@@ -27,7 +27,7 @@ from ..test_verdicts import me, seen
 from .servers import MARIADB, MYSQL, SOURCE_HOST, Server, ServerError, doings
 
 REPLICATION = Account("repl", "it's secret")
-SOURCE = Source(SOURCE_HOST, 3306, REPLICATION)
+SOURCE = ReplicationSource(SOURCE_HOST, 3306, REPLICATION)
 
 
 async def as_primary(server: Server, **said: object) -> Ensured:
