@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from . import database, mariadb, pods
+from .database import Database, Image
+from .pods import Bridge, Loopback, Network, network
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The data directory that servers begin with, one for all workers."""
+    if (reason := mariadb.missing()) is not None:
+        pytest.skip(reason)
+    base = tmp_path_factory.getbasetemp()
+    return mariadb.template((base if worker_id == "master" else base.parent) / "mariadb")
+
+
+@pytest.fixture(scope="session")
+def image(template: Path) -> Image:
+    """The same with the accounts in it."""
+    for kind in (Bridge, Loopback):
+        if (reason := pods.missing(kind)) is None:
+            with network(kind) as where:
+                return database.image(template.parent / "image", where, template)
+    pytest.skip(reason)
+
+
+def made(kind: type[Bridge | Loopback]) -> Iterator[Network]:
+    if (reason := pods.missing(kind)) is not None:
+        pytest.skip(reason)
+    with network(kind) as it:
+        yield it
+
+
+@pytest.fixture
+def bridge() -> Iterator[Network]:
+    """Pods with a network namespace each, and a bridge between them."""
+    yield from made(Bridge)
+
+
+@pytest.fixture
+def loopback() -> Iterator[Network]:
+    """Pods that share loopback, for which no root is needed."""
+    yield from made(Loopback)
+
+
+@pytest.fixture(params=["bridge", "loopback"])
+def either(request: pytest.FixtureRequest) -> Network:
+    """Each of the two networks."""
+    made_network: Network = request.getfixturevalue(request.param)
+    return made_network
+
+
+@pytest.fixture
+def make(bridge: Network, image: Image) -> Iterator[Callable[..., Database]]:
+    """Makes a database on a bridge; at the end nothing of it may have told a password."""
+    made: list[Database] = []
+
+    def database_of(replicas: int = 3, where: Network = bridge) -> Database:
+        made.append(Database(where, image, replicas))
+        return made[-1]
+
+    yield database_of
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def db(make: Callable[..., Database]) -> Database:
+    """Three pods, in which nothing runs yet."""
+    return make()

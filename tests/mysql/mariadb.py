@@ -1,0 +1,256 @@
+"""Real MariaDB servers, cheap enough to start for a test."""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pymysql
+from pymysql.constants import CLIENT
+from pymysql.cursors import DictCursor
+
+from .namespaces import Process
+from .pods import PORT, Pod
+
+READY = 30.0
+"""Seconds within which a server has to greet."""
+
+SMALL = (
+    "--innodb-buffer-pool-size=16M",
+    "--innodb-log-file-size=4M",
+    "--performance-schema=OFF",
+    "--skip-ssl",
+)
+"""What makes a server small; nothing of it changes what it does."""
+
+
+def missing() -> str | None:
+    """Why no server can be started here, to be the reason of a skip; None if one can."""
+    if shutil.which("mariadbd") is None or shutil.which("mariadb-install-db") is None:
+        return "mariadbd is not installed: apt-get install mariadb-server"
+    return None
+
+
+def template(directory: Path) -> Path:
+    """A data directory as a fresh server has it, made once for all processes that ask for it.
+
+    What it holds is the system schema alone, and root without a password on the Unix socket.
+    """
+    directory.mkdir(exist_ok=True)
+    data = directory / "data"
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not data.exists():
+            making, tmp = directory / "making", directory / "tmp"
+            shutil.rmtree(making, ignore_errors=True)
+            tmp.mkdir(exist_ok=True)
+            done = subprocess.run(
+                [
+                    "mariadb-install-db",
+                    "--no-defaults",
+                    f"--user={getpass.getuser()}",
+                    f"--datadir={making}",
+                    "--auth-root-authentication-method=normal",
+                    "--skip-test-db",
+                    "--innodb-log-file-size=4M",
+                ],
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=50,
+                env={**os.environ, "TMPDIR": str(tmp)},
+            )
+            if done.returncode:
+                raise RuntimeError(f"mariadb-install-db: {done.stdout}{done.stderr}")
+            making.rename(data)
+    return data
+
+
+@contextmanager
+def connected(path: Path, user: str = "root", **options: Any) -> Iterator[DictCursor]:
+    """A cursor on a connection to the server behind a Unix socket; each statement commits."""
+    connection = pymysql.Connection(
+        user=user,
+        cursorclass=DictCursor,
+        autocommit=True,
+        read_timeout=30,
+        ssl_disabled=True,  # or it reads all certificates of this machine, each time
+        defer_connect=True,
+        **options,
+    )
+    # PyMySQL does not close a socket of its own that nobody listens to.
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(30)
+        client.connect(str(path))
+        connection.connect(client)
+        with connection, connection.cursor() as cursor:
+            yield cursor
+
+
+class MariaDB:
+    """A server in a pod; what it was told is kept when it is started again.
+
+    Args:
+        pod: Where it runs; it may be given another one while it is down.
+        volume: Its directory, which outlives pods; a path of less than 80 bytes.
+        template: What its data directory is made of when there is none.
+        config: The text of its configuration file.
+        arguments: More on its command line.
+    """
+
+    def __init__(
+        self,
+        pod: Pod,
+        volume: Path,
+        template: Path,
+        config: str = "",
+        arguments: Sequence[str] = (),
+    ) -> None:
+        self.pod = pod
+        self.volume = volume
+        self.datadir = volume / "data"
+        self.socket = volume / "mysqld.sock"
+        self.error_log = volume / "error.log"
+        self.config = config
+        self.arguments = tuple(arguments)
+        self.process: Process | None = None
+        self.template = template
+        volume.mkdir(exist_ok=True)
+
+    # --- its life
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start it, and wait until it greets."""
+        assert not self.alive, "it runs already"
+        self.prepare()
+        # Of its own: a server that starts removes the temporary tables of all that share one.
+        tmp = self.volume / "tmp"
+        tmp.mkdir(exist_ok=True)
+        fragment = self.volume / "my.cnf"
+        fragment.write_text(self.config)
+        self.pod.network.own(self.volume)
+        self.process = self.pod.quietly(
+            "mariadbd",
+            f"--defaults-file={fragment}",
+            "--user=root",
+            f"--datadir={self.datadir}",
+            f"--tmpdir={tmp}",
+            f"--socket={self.socket}",
+            f"--pid-file={self.volume / 'mysqld.pid'}",
+            f"--bind-address={self.pod.bind}",
+            f"--port={PORT}",
+            *SMALL,
+            *self.arguments,
+            log=self.error_log,
+        )
+        if wait:
+            self.wait_ready()
+
+    def prepare(self) -> None:
+        """Make its data directory, if it has none."""
+        if not self.datadir.exists():
+            shutil.copytree(self.template, self.datadir)
+
+    def wait_ready(self, timeout: float = READY) -> None:
+        """Wait until it greets on its socket, as whoever connects sees it."""
+        deadline = time.monotonic() + timeout
+        while not self._greets():
+            if not self.alive or time.monotonic() > deadline:
+                what = "does not greet" if self.alive else "has ended"
+                raise RuntimeError(f"{self.pod.name}: {what}:\n{self.log()[-4000:]}")
+            time.sleep(0.005)
+
+    def _greets(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(5)
+            try:
+                client.connect(str(self.socket))
+                return len(client.recv(5)) > 0
+            except OSError:
+                return False
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.alive
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def stop(self) -> None:
+        """End it in good order."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it with kill -9."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: int) -> None:
+        if self.process is not None:
+            self.process.signal(number)
+            self.process.wait()
+        self.process = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def wipe(self) -> None:
+        """Empty its volume, while it is down."""
+        assert not self.alive, "it runs"
+        shutil.rmtree(self.datadir)
+
+    def log(self) -> str:
+        """All that it wrote into its error log."""
+        return self.error_log.read_text() if self.error_log.exists() else ""
+
+    # --- what it holds
+
+    def sql(self, *statements: str, user: str = "root", password: str = "") -> list[dict[str, Any]]:
+        """Run statements over its socket, as root by default; the rows of the last."""
+        with connected(self.socket, user=user, password=password) as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return list(cursor.fetchall())
+
+    def script(self, text: str) -> None:
+        """Run a script of several statements, as root."""
+        with connected(self.socket, client_flag=CLIENT.MULTI_STATEMENTS) as cursor:
+            cursor.execute(text)
+            while cursor.nextset():
+                pass
+
+    def value(self, query: str) -> Any:
+        """The only value that a query gives."""
+        ((value,),) = (row.values() for row in self.sql(query))
+        return value
+
+    def variable(self, name: str) -> Any:
+        return self.value(f"SELECT @@GLOBAL.{name}")
+
+    def replica_status(self) -> Mapping[str, Any]:
+        """``SHOW REPLICA STATUS``; empty if it replicates nothing."""
+        rows = self.sql("SHOW REPLICA STATUS")
+        return rows[0] if rows else {}
+
+    @property
+    def replicates(self) -> bool:
+        """Whether both threads of a replica run."""
+        status = self.replica_status()
+        return (status.get("Slave_IO_Running"), status.get("Slave_SQL_Running")) == ("Yes", "Yes")
+
+    def schemas(self) -> set[str]:
+        """The schemas that are not the server's own."""
+        own = {"information_schema", "performance_schema", "mysql", "sys"}
+        return {row["Database"] for row in self.sql("SHOW DATABASES")} - own
