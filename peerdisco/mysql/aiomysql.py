@@ -19,6 +19,9 @@ __all__ = ["Connection", "connect"]
 
 TIMEOUT = 5.0
 
+_NO_WARNINGS = "SET SESSION sql_notes = 0, max_error_count = 0"
+"""Else aiomysql makes a Python warning of each note that something is there already, or stopped."""
+
 
 class Connection:
     """One connection; not for several tasks at a time. Close it with `close`, or ``async with``.
@@ -106,6 +109,7 @@ async def connect(
                 charset="utf8mb4",
                 autocommit=True,
                 cursorclass=aiomysql.DictCursor,
+                init_command=_NO_WARNINGS,
                 connect_timeout=timeout,
             )
     except TimeoutError as error:
