@@ -176,9 +176,10 @@ def plan_primary(own: ServerFacts, cluster_id: str, now: str) -> list[Step]:
     if own.cluster is None:
         if own.closed:
             steps += words.open_to_some()
-        if own.blank:
+        if own.blank and not own.begun:
             # The cluster's history begins here: no replica needs to have seen what its image's
-            # initialisation logged, and each has done the same itself.
+            # initialisation logged, and each has done the same itself. What a run that was cut
+            # off has made is part of it: a log without its table stops every replica.
             steps += words.forget_own_log()
         origin = "blank" if own.blank else "adopted"
         steps += [

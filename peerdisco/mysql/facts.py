@@ -65,6 +65,8 @@ class ServerFacts:
         position: Everything that it has executed.
         purged: What its own logs no longer hold; None where the server cannot tell (MariaDB).
         status: Its state as a replica; None if it is none.
+        begun: Whether the schema of the cluster's row is there. Without the row, its making was
+            cut off, and the log holds what was done of it.
     """
 
     version: Version
@@ -78,6 +80,7 @@ class ServerFacts:
     position: Position
     purged: Position | None
     status: ReplicaStatus | None
+    begun: bool = False
 
     @property
     def flavour(self) -> Flavour:
@@ -159,6 +162,7 @@ async def read_facts(server: Executor, name: str) -> ServerFacts:
         purged=None if mariadb else GtidSet.parse(_text(row["purged"])),
         # MySQL keeps an empty row after RESET REPLICA without ALL.
         status=status if status is not None and status.source_host else None,
+        begun=CLUSTER_SCHEMA in names,
     )
 
 

@@ -194,6 +194,13 @@ def test_a_primary_is_opened_last() -> None:
     assert blank[-1] == "SET GLOBAL read_only = OFF"
 
 
+def test_the_log_of_a_cluster_whose_making_was_cut_off_is_kept() -> None:
+    done = steps(facts(begun=True))
+    assert not any("RESET" in statement or "gtid_slave_pos" in statement for statement in done)
+    assert done[0] == "CREATE DATABASE IF NOT EXISTS peerdisco"
+    assert "'blank'" in done[-2]
+
+
 def test_the_logs_of_a_server_with_data_are_never_cleared() -> None:
     for own in (OWN, facts(schemas=("shop",)), facts(cluster=CLUSTER)):
         assert not any("RESET" in statement for statement in steps(own))

@@ -1,0 +1,135 @@
+"""kill -9 of a sidecar and of its server after every statement of the bootstrap.
+
+The statements are listed, and a run without a fault shows that the list is whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from .database import Database, Member
+from .waiting import until
+from .writer import Writer
+
+PRIMARY = (
+    "nothing",
+    "RESET MASTER",
+    "SET GLOBAL gtid_slave_pos =",
+    "CREATE DATABASE IF NOT EXISTS peerdisco",
+    "CREATE TABLE IF NOT EXISTS peerdisco.cluster",
+    "INSERT INTO peerdisco.cluster",
+    "SET GLOBAL read_only = OFF",
+)
+REPLICA = (
+    "nothing",
+    "RESET MASTER",
+    "SET GLOBAL gtid_slave_pos =",
+    "SET GLOBAL read_only = ON",
+    "CHANGE MASTER TO MASTER_HOST =",
+    "START REPLICA",
+)
+"""What changes something on the server, in order; before that, nothing has been."""
+
+PLAIN = ("-m", "peerdisco", "mysql-sidecar")
+VICTIMS = ("sidecar", "server")
+
+
+class Stage:
+    """Two pods, of which the subject, or both, begin anew for each fault."""
+
+    def __init__(self, db: Database, subject: Member, *anew: Member) -> None:
+        self.db = db
+        self.subject = subject
+        self._anew = anew
+        self._record = db.network.directory / "record"
+
+    def start(self, *fault: str) -> None:
+        """Start with volumes as the image of a database leaves them: its own log is not empty."""
+        if self.subject.sidecar.alive:
+            self.subject.sidecar.kill()
+        for member in self._anew:
+            if member.server.alive:
+                member.server.kill()
+                member.server.wipe()
+            member.server.start()
+        self.subject.server.sql("CREATE USER 'image'@'localhost'")
+        self._record.write_text("")
+        self.db.network.own(self._record)
+        self.subject.sidecar.command = ("-m", "tests.mysql.faulty", str(self._record), *fault)
+        self.subject.sidecar.start()
+
+    def statements(self) -> list[str]:
+        """What a run without a fault executes."""
+        self.start()
+        self.db.wait()
+        return self._record.read_text().splitlines()
+
+    def strike(self, victim: str, at: int) -> None:
+        """Start, have the fault happen, and start again what it killed."""
+        server, sidecar = self.subject.server, self.subject.sidecar
+        self.start(victim, str(at), str(server.volume / "mysqld.pid"))
+        if victim == "sidecar":
+            assert sidecar.ended() == -9
+        else:
+            assert server.process is not None
+            assert server.process.wait() == -9
+            server.start()
+        if not server.variable("read_only"):
+            assert server.sql("SELECT id FROM peerdisco.cluster")
+        if victim == "sidecar":
+            sidecar.command = PLAIN
+            sidecar.start()
+
+
+@pytest.fixture
+def first(make: Callable[..., Database]) -> Stage:
+    """Both begin anew; the sidecar of the replica goes on all the time."""
+    db = make(2)
+    db[1].sidecar.start()
+    return Stage(db, db.primary, *db.members)
+
+
+@pytest.fixture
+def second(make: Callable[..., Database]) -> Stage:
+    """The replica begins anew, beside a primary that has begun when both were empty."""
+    db = make(2)
+    db.primary.start()
+    db[1].server.start()
+    db.primary.server.wait_ready()
+    until(lambda: not db.primary.server.variable("read_only"), what="the primary takes writes")
+    return Stage(db, db[1], db[1])
+
+
+def test_the_statements_of_the_primary(first: Stage) -> None:
+    assert first.statements() == [*PRIMARY[1:]]
+
+
+def test_the_statements_of_a_replica(second: Stage) -> None:
+    assert second.statements() == [*REPLICA[1:]]
+
+
+@pytest.mark.parametrize("at", range(len(PRIMARY)), ids=lambda at: PRIMARY[at])
+def test_of_the_primary_after(first: Stage, at: int) -> None:
+    db = first.db
+    for victim in VICTIMS:
+        first.strike(victim, at)
+        db.wait()
+        db.create_shop()
+        db.primary.server.sql("INSERT INTO shop.orders VALUES (1), (2)")
+        assert db.wait_equal() == [1, 2]
+        identity = "SELECT id FROM peerdisco.cluster"
+        assert db.primary.server.value(identity) == db[1].server.value(identity)
+
+
+@pytest.mark.parametrize("at", range(len(REPLICA)), ids=lambda at: REPLICA[at])
+def test_of_a_replica_after(second: Stage, at: int) -> None:
+    db = second.db
+    db.create_shop()
+    with Writer(db.primary.server) as writer:
+        for victim in VICTIMS:
+            second.strike(victim, at)
+            writer.wait()
+            db.wait()
+    assert set(writer.acknowledged) <= set(db.wait_equal())
