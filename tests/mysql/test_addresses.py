@@ -1,0 +1,109 @@
+"""Pods that come back with another address, and two that bear one name."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from .database import Database, Member
+from .waiting import until
+
+
+@pytest.fixture
+def running(db: Database) -> Database:
+    db.start()
+    db.wait()
+    db.create_shop()
+    db.primary.server.sql("INSERT INTO shop.orders VALUES (1)")
+    db.wait_equal()
+    return db
+
+
+def receiver(member: Member) -> str:
+    return str(member.server.replica_status()["Slave_IO_Running"])
+
+
+def test_the_primary_is_gone_without_a_packet_and_back_elsewhere(running: Database) -> None:
+    """A server left alone goes on believing in the dead address; with a sidecar it follows DNS."""
+    primary, attended, alone = running.members
+    alone.sidecar.stop()
+    primary.move(publish=False)
+    primary.start()
+    primary.server.wait_ready()
+    assert receiver(attended) == receiver(alone) == "Yes"
+    running.network.dns.publish(primary.name, primary.pod.address)
+    primary.sidecar.wait_for("primary")
+    primary.server.sql("INSERT INTO shop.orders VALUES (2)")
+    until(lambda: running.rows(attended) == [1, 2], what="the replica follows")
+    assert running.rows(alone) == [1]
+    assert receiver(alone) == "Yes"
+    alone.sidecar.start()
+    alone.sidecar.wait_for("replica")
+    assert running.wait_equal() == [1, 2]
+
+
+def test_every_pod_moves_at_once(running: Database) -> None:
+    for member in running.members:
+        member.move()
+    running.start()
+    running.wait()
+    running.primary.server.sql("INSERT INTO shop.orders VALUES (2)")
+    assert running.wait_equal() == [1, 2]
+
+
+def test_a_dns_outage_changes_nothing(running: Database) -> None:
+    running.network.dns.fail("servfail")
+    for member in running.members:
+        until(lambda member=member: member.sidecar.ready()[0] in (200, 503))
+    running.primary.server.sql("INSERT INTO shop.orders VALUES (2)")
+    assert running.wait_equal() == [1, 2]
+    assert not running.primary.server.variable("read_only")
+    running.network.dns.fail(None)
+    running.wait()
+
+
+# Two pods claim ordinal 0: the old one's node is cut off, and Kubernetes was told to forget it.
+
+
+def successor(db: Database) -> Member:
+    """Another pod with the primary's name, not in DNS yet, with a copy of its volume."""
+    db.primary.server.stop()
+    new = db.add(0, "mysql-0-again", publish=False)
+    shutil.copytree(db.primary.server.datadir, new.server.datadir)
+    db.primary.server.start()
+    db.wait()
+    return new
+
+
+def test_the_old_primary_still_sees_dns(running: Database) -> None:
+    old, new = running.primary, successor(running)
+    new.start()
+    new.sidecar.wait_for("fenced", "waiting")
+    assert new.server.variable("read_only")
+    running.network.dns.publish("mysql-0", new.pod.address)
+    why = old.sidecar.wait_for("fenced")
+    assert new.pod.address in why
+    assert old.server.variable("read_only")
+    until(lambda: new.sidecar.state == "primary", what="the new one is the primary")
+    running.members[0] = new
+    new.server.sql("INSERT INTO shop.orders VALUES (2)")
+    assert running.wait_equal() == [1, 2]
+    status, told = old.sidecar.ready()
+    assert (status, told["role"], told["state"]) == (503, "primary", "fenced")
+
+
+def test_the_old_primary_was_cut_off_and_sees_dns_again(running: Database) -> None:
+    """While it is cut off it cannot know, and stays open; that is what only a fence can prevent."""
+    old, new = running.primary, successor(running)
+    old.pod.cut()
+    running.network.dns.publish("mysql-0", new.pod.address)
+    new.start()
+    new.sidecar.wait_for("primary")
+    assert not old.server.variable("read_only")
+    old.pod.restore()
+    old.sidecar.wait_for("fenced")
+    assert old.server.variable("read_only")
+    running.members[0] = new
+    new.server.sql("INSERT INTO shop.orders VALUES (2)")
+    assert running.wait_equal() == [1, 2]

@@ -1,0 +1,82 @@
+"""kill -9 of whatever there is, while a client writes."""
+
+from __future__ import annotations
+
+import pytest
+
+from .database import Database
+from .writer import Writer
+
+
+@pytest.fixture
+def running(db: Database) -> Database:
+    db.start()
+    db.wait()
+    db.create_shop()
+    return db
+
+
+def all_there(db: Database, writer: Writer) -> None:
+    """Each acknowledged row is on the primary and on every replica, and all have the same."""
+    rows = db.wait_equal()
+    assert set(writer.acknowledged) <= set(rows)
+
+
+def test_of_the_primary_server(running: Database) -> None:
+    primary = running.primary
+    with Writer(primary.server) as writer:
+        for _ in range(3):
+            writer.wait()
+            primary.server.kill()
+            primary.server.start(wait=False)
+            writer.wait()
+    running.wait()
+    all_there(running, writer)
+
+
+def test_of_a_replica(running: Database) -> None:
+    replica = running[1]
+    with Writer(running.primary.server) as writer:
+        for _ in range(3):
+            writer.wait()
+            replica.server.kill()
+            replica.server.start(wait=False)
+            writer.wait()
+    running.wait()
+    all_there(running, writer)
+
+
+def test_of_every_sidecar(running: Database) -> None:
+    """The servers go on without them."""
+    with Writer(running.primary.server) as writer:
+        for member in running.members:
+            writer.wait()
+            member.sidecar.kill()
+        writer.wait(50)
+        assert not [text for text in writer.refusals if "read-only" in text]
+        for member in running.members:
+            member.sidecar.start()
+        running.wait()
+        writer.wait()
+    all_there(running, writer)
+
+
+def test_of_whole_pods(running: Database) -> None:
+    with Writer(running.primary.server) as writer:
+        for member in running.members:
+            writer.wait()
+            member.kill()
+            member.start()
+            running.wait()
+    all_there(running, writer)
+
+
+def test_of_everything_at_once(running: Database) -> None:
+    with Writer(running.primary.server) as writer:
+        writer.wait(50)
+        for member in running.members:
+            member.kill()
+        running.start(2, 1, 0)
+        running.wait()
+        writer.wait(50)
+    all_there(running, writer)
