@@ -1,0 +1,239 @@
+"""Pods that watch each other over DNS, as one pure function of a seed.
+
+What decides when a watcher looks and what it tells is peerdisco's own: `Membership`, which holds
+`Caching`, and `Schedule`, driven as `peerdisco.Discovery` drives them. A look takes no time here,
+and none fails: what is counted is how many there are, and what they see is as old as the caches
+on the way make it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Literal
+
+from peerdisco.membership import Membership, Told
+from peerdisco.model import Answered
+from peerdisco.rules import Rules
+from peerdisco.schedule import Schedule
+from tests.simulation.world import Addresses, Event, Truth
+
+from .sizes import LookSize
+
+MIN_INTERVAL = 0.5
+IDLE = 10.0
+"""CoreDNS closes a TCP connection that was silent for so many seconds (core/dnsserver)."""
+
+LEAST_TTL = 5
+"""The ``cache`` plugin keeps nothing for less (plugin/cache, ``minttl``)."""
+
+Part = Literal["srv", "addresses", "nothing"]
+"""The questions of a look, by what becomes of their answers; see `LookSize`."""
+
+
+@dataclass(frozen=True)
+class Caches:
+    """What keeps answers on the way from the API to a watcher.
+
+    Attributes:
+        ttl: Of the answers of the cluster DNS.
+        kept_by: ``servers`` are the replicas of the cluster DNS, each for itself; ``nodes`` is a
+            cache on each node, as NodeLocal DNSCache, before a cluster DNS that keeps nothing.
+        replicas: Of the cluster DNS; two are what kubeadm sets up.
+        pods_a_node: How many of the watchers share a node.
+        nothing_ttl: How long a node keeps an answer without data (nodelocaldns.yaml).
+    """
+
+    ttl: int = 30
+    kept_by: Literal["nobody", "servers", "nodes"] = "nobody"
+    replicas: int = 2
+    pods_a_node: int = 10
+    nothing_ttl: int = 5
+
+    def ttl_of(self, part: Part, *, truncated: bool) -> int | None:
+        """For how long a cache keeps the answers; None if it does not."""
+        if self.kept_by == "nobody":
+            return None
+        if self.kept_by == "nodes":
+            if part == "srv" and truncated:
+                return None  # it comes cut from the cluster DNS, and what is cut is not kept
+            if part == "nothing":
+                return self.nothing_ttl
+        return max(LEAST_TTL, self.ttl)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that a run depends on.
+
+    Attributes:
+        caches: On the way.
+        watchers: How many look.
+        size: What a look asks for.
+        events: What happens to the pods; those before 0 are how it begins.
+        seconds: How long the run is.
+        lag: Seconds until the cluster DNS knows what the API knows.
+        interval: Of each watcher.
+        together: Whether all watchers begin at 0, and not at any time in the first interval.
+        seed: Of the jitter, the beginnings and the choice of replicas.
+    """
+
+    caches: Caches
+    watchers: int
+    size: LookSize
+    events: tuple[Event, ...]
+    seconds: float
+    lag: float = 0.0
+    interval: float = 2.0
+    together: bool = False
+    seed: int = 0
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return ("srv", "addresses", "nothing") if self.size.truncated else ("srv",)
+
+
+@dataclass
+class Run:
+    """What came of it.
+
+    Attributes:
+        looks: When each look was, in order.
+        reached: For each part of a look, when it was asked of the cluster DNS, in order.
+        told: For each watcher, what it told and when.
+    """
+
+    setup: Setup
+    looks: list[float] = field(default_factory=list)
+    reached: dict[Part, list[float]] = field(default_factory=dict)
+    told: list[list[tuple[float, Told]]] = field(default_factory=list)
+
+
+def chance_of(seed: int, watcher: int) -> Random:
+    """Where a watcher's jitter comes from."""
+    return Random(f"{seed} watcher {watcher}")
+
+
+@dataclass
+class _Watcher:
+    number: int
+    membership: Membership
+    schedule: Schedule
+    jitter: Random
+    server: int = -1
+    asked_at: float = float("-inf")
+
+
+class _Cache:
+    """What one cache holds: for each part when it was filled."""
+
+    def __init__(self) -> None:
+        self.filled: dict[Part, float] = {}
+
+
+class _Dns:
+    """The cluster DNS, and the caches before it."""
+
+    def __init__(self, setup: Setup, truth: Truth, run: Run) -> None:
+        self._setup = setup
+        self._truth = truth
+        self._run = run
+        self._chance = Random(f"{setup.seed} servers")
+        self._caches: dict[int, _Cache] = {}
+
+    def look(self, watcher: _Watcher, now: float) -> Answered:
+        setup, caches = self._setup, self._setup.caches
+        cache = self._caches.setdefault(self._way(watcher, now), _Cache())
+        ttl = caches.ttl
+        seen_at = now
+        for part in setup.parts:
+            kept = caches.ttl_of(part, truncated=setup.size.truncated)
+            filled = cache.filled.get(part, float("-inf"))
+            fresh = kept is None or now - filled >= kept
+            if fresh:
+                filled = cache.filled[part] = now
+            if fresh or caches.kept_by == "servers":
+                self._run.reached[part].append(now)
+            if kept is not None and part != "nothing":
+                ttl = min(ttl, kept - int(now - filled))
+                seen_at = filled  # the addresses', where they are asked for one by one
+        return Answered(self._truth.at(seen_at - setup.lag), ttl)
+
+    def _way(self, watcher: _Watcher, now: float) -> int:
+        """Which cache a question goes through.
+
+        kube-proxy picks a server for each UDP socket and each TCP connection.
+        """
+        caches = self._setup.caches
+        if caches.kept_by == "nodes":
+            return watcher.number // caches.pods_a_node
+        if (
+            watcher.server < 0
+            or self._setup.size.transport == "udp"
+            or now - watcher.asked_at >= IDLE
+        ):
+            watcher.server = self._chance.randrange(caches.replicas)
+        watcher.asked_at = now
+        return watcher.server
+
+
+def simulate(setup: Setup) -> Run:
+    """The lives of all watchers."""
+    truth = Truth(setup.events, setup.seconds)
+    run = Run(setup, reached={part: [] for part in setup.parts})
+    dns = _Dns(setup, truth, run)
+    beginnings = Random(f"{setup.seed} beginnings")
+    due: list[tuple[float, int, _Watcher]] = []
+    order = itertools.count()
+    for number in range(setup.watchers):
+        watcher = _Watcher(
+            number,
+            Membership(Rules(interval=setup.interval)),
+            Schedule(setup.interval, min(MIN_INTERVAL, setup.interval)),
+            chance_of(setup.seed, number),
+        )
+        run.told.append([])
+        begins = 0.0 if setup.together else setup.interval * beginnings.random()
+        due.append((begins, next(order), watcher))
+    heapq.heapify(due)
+    while due[0][0] < setup.seconds:
+        now, _, watcher = due[0]
+        run.looks.append(now)
+        for told in (
+            watcher.membership.observe(dns.look(watcher, now), now),
+            watcher.membership.tick(now),
+        ):
+            if told:
+                run.told[watcher.number].append((now, told))
+        wait = watcher.schedule.wait(watcher.membership, now, watcher.jitter.random())
+        heapq.heapreplace(due, (now + wait, next(order), watcher))
+    return run
+
+
+def first_told(
+    told: Sequence[tuple[float, Told]], name: str, addresses: Addresses, since: float
+) -> float | None:
+    """When this was told of a pod, since a moment: what it has, or that it left; None if never."""
+    for time, each in told:
+        if time < since:
+            continue
+        if not addresses and any(peer.name == name for peer in each.left):
+            return time
+        arrived = (*each.joined, *(new for _, new in each.replaced))
+        if any(peer.name == name and peer.addresses == addresses for peer in arrived):
+            return time
+    return None
+
+
+def busiest(times: Sequence[float], start: float, end: float, seconds: float = 1.0) -> int:
+    """How many of these times, in order, lie in the fullest second between start and end."""
+    most = first = 0
+    within = [time for time in times if start <= time < end]
+    for last, time in enumerate(within):
+        while within[first] <= time - seconds:
+            first += 1
+        most = max(most, last - first + 1)
+    return most

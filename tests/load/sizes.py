@@ -1,0 +1,171 @@
+"""How large the messages of a look are, rendered as CoreDNS renders them. Pure.
+
+Sizes are those of the messages: over TCP with the two bytes that say how long one is, and without
+the headers of IP, UDP and TCP.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Literal
+
+import dns.message
+
+from peerdisco.dns import wire
+from peerdisco.testing.answers import Zone
+from peerdisco.testing.cluster import Cluster
+from peerdisco.testing.rendering import render, udp_limits
+
+Transport = Literal["udp", "tcp"]
+
+FRAME = 2
+"""Over TCP each message follows its length (RFC 1035, 4.2.2)."""
+
+
+@dataclass(frozen=True)
+class Messages:
+    """Some messages and their answers.
+
+    Attributes:
+        count: How many questions.
+        asked: Their bytes.
+        answered: The bytes of the answers.
+    """
+
+    count: int = 0
+    asked: int = 0
+    answered: int = 0
+
+    @property
+    def size(self) -> int:
+        return self.asked + self.answered
+
+    def __add__(self, other: Messages) -> Messages:
+        return Messages(
+            self.count + other.count, self.asked + other.asked, self.answered + other.answered
+        )
+
+    def __mul__(self, times: int) -> Messages:
+        return Messages(self.count * times, self.asked * times, self.answered * times)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A headless service and the StatefulSet behind it."""
+
+    name: str = "my-database"
+    statefulset: str = "mysql"
+    namespace: str = "default"
+    families: tuple[str, ...] = ("ipv4",)
+
+    @property
+    def fqdn(self) -> str:
+        return f"{self.name}.{self.namespace}.svc.cluster.local"
+
+
+@dataclass(frozen=True)
+class LookSize:
+    """What one look at a service costs in the steady state.
+
+    Attributes:
+        transport: Of its questions.
+        srv: The SRV question and its answer.
+        srv_over_tcp: The same as a cache on the node asks it, always over TCP.
+        truncated: Whether that answer is cut even over TCP.
+        addresses: The questions for addresses that it lacked, and which were answered with some.
+        nothing: The same, answered with no data: the other address family.
+    """
+
+    transport: Transport
+    srv: Messages
+    srv_over_tcp: Messages
+    truncated: bool
+    addresses: Messages = field(default=Messages())
+    nothing: Messages = field(default=Messages())
+
+    @property
+    def whole(self) -> Messages:
+        return self.srv + self.addresses + self.nothing
+
+
+class Answers:
+    """The answers about a service of so many pods."""
+
+    def __init__(self, pods: int, service: Service) -> None:
+        self.service = service
+        cluster = Cluster(ttl=30)
+        cluster.statefulset(
+            service.statefulset,
+            service.name,
+            pods,
+            service.namespace,
+            families=service.families,
+        )
+        self._zone = Zone(cluster.state())
+
+    def exchange(self, name: str, rtype: int, transport: Transport) -> tuple[Messages, bytes]:
+        """A question and its answer: their sizes, and the answer."""
+        question = wire.query(0, wire.name_from_text(name), rtype)
+        message = dns.message.from_wire(question)
+        limits = udp_limits(message) if transport == "udp" else ()
+        answer = render(self._zone.answer(message), *limits)
+        frame = FRAME if transport == "tcp" else 0
+        return Messages(1, len(question) + frame, len(answer) + frame), answer
+
+
+@cache
+def look_size(pods: int, service: Service = Service()) -> LookSize:
+    """One look at a service of so many pods, after the first, as `HeadlessDNS` looks.
+
+    Over UDP what fits into a datagram; else over TCP at once, since the first look has seen that
+    it does not. What addresses the answer lacks, because it is larger than 64 KiB, is asked for,
+    pod by pod.
+    """
+    answers = Answers(pods, service)
+    datagrams, answer = answers.exchange(service.fqdn, wire.SRV, "udp")
+    srv, over_tcp = answers.exchange(service.fqdn, wire.SRV, "tcp")
+    if not wire.read(answer).truncated:
+        return LookSize("udp", datagrams, srv, truncated=False)
+    message = wire.read(over_tcp)
+    if not message.truncated:
+        return LookSize("tcp", srv, srv, truncated=False)
+    known = {record.owner for record in message.additional if type(record) is wire.Address}
+    missing = [
+        name
+        for name in (f"{service.statefulset}-{number}.{service.fqdn}" for number in range(pods))
+        if wire.name_from_text(name) not in known
+    ]
+    found = {rtype: Messages() for rtype in (wire.A, wire.AAAA)}
+    # Names of one length have questions and answers of one length.
+    for length in sorted({len(name) for name in missing}):
+        alike = [name for name in missing if len(name) == length]
+        for rtype in found:
+            one, _ = answers.exchange(alike[0], rtype, "tcp")
+            found[rtype] += one * len(alike)
+    has = {wire.A: "ipv4" in service.families, wire.AAAA: "ipv6" in service.families}
+    return LookSize(
+        "tcp",
+        srv,
+        srv,
+        truncated=True,
+        addresses=sum((found[rtype] for rtype in found if has[rtype]), Messages()),
+        nothing=sum((found[rtype] for rtype in found if not has[rtype]), Messages()),
+    )
+
+
+@cache
+def most_pods(service: Service, transport: Transport) -> int:
+    """Of how many pods an answer holds everything."""
+
+    def fits(pods: int) -> bool:
+        _, answer = Answers(pods, service).exchange(service.fqdn, wire.SRV, transport)
+        return not wire.read(answer).truncated
+
+    least, most = 1, 2
+    while fits(most):
+        least, most = most, 2 * most
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (middle, most) if fits(middle) else (least, middle)
+    return least
