@@ -20,9 +20,9 @@ from .watch import add_watching, open_discovery
 
 if TYPE_CHECKING:
     from ..model import Identity
+    from ..mysql.peers import Connect
     from ..mysql.report import Report
     from ..mysql.setup import Account
-    from ..mysql.sidecar import Connect
     from ..names import Endpoint
 
 SUMMARY = "keep the MySQL or MariaDB server in this pod what its ordinal says"

@@ -83,6 +83,15 @@ class ServerFacts:
     begun: bool = False
 
     @property
+    def received(self) -> Position | None:
+        """Everything that it has executed or received, as a replica; None if it is none."""
+        if self.status is None:
+            return None
+        if isinstance(self.position, GtidSet):
+            return self.position.with_more(self.status.received)
+        return MariaDBPosition.parse("", self.status.received)
+
+    @property
     def flavour(self) -> Flavour:
         return self.version.flavour
 

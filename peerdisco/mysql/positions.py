@@ -111,6 +111,13 @@ class GtidSet:
                 raise ValueError(f"no GTID set: {text!r}")
         return cls(tuple((source, tuple(sorted(runs))) for source, runs in sorted(found.items())))
 
+    def with_more(self, text: str) -> GtidSet:
+        """This set and another one, as text."""
+        runs = [
+            f"{source}:{first}-{last}" for source, found in self.intervals for first, last in found
+        ]
+        return GtidSet.parse(",".join([*runs, text]))
+
     @property
     def empty(self) -> bool:
         return not self.intervals

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from ..model import Snapshot
 from ..verdicts import Verdict
 from .facts import ServerFacts
 
@@ -28,7 +29,8 @@ class State(Enum):
     ACCESS_DENIED = "access-denied"
     """The server in this pod does not let the sidecar in, or not do what it has to."""
     FAILED = "failed"
-    """The server in this pod refused a statement for another reason."""
+    """The server in this pod refused a statement for another reason, or is too old, or a password
+    cannot be read."""
     NO_DNS = "no-dns"
     """DNS has not answered yet, so nothing is known of the peers."""
     WAITING = "waiting"
@@ -67,6 +69,12 @@ class Report:
     facts: ServerFacts | None = None
     source: str | None = None
     done: tuple[str, ...] = ()
+
+    @classmethod
+    def without_dns(cls, snapshot: Snapshot, role: Role, facts: ServerFacts) -> Report:
+        """That DNS has not answered yet, and why."""
+        why = f": {snapshot.last_error}" if snapshot.last_error is not None else ""
+        return cls(State.NO_DNS, f"DNS has not answered yet{why}", role, facts=facts)
 
     @property
     def lag(self) -> int | None:

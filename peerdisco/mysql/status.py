@@ -38,6 +38,7 @@ class ReplicaStatus:
         receiver_error: The same in the server's words.
         applier_errno: The applier's last error; 0 if it has none.
         applier_error: The same in the server's words.
+        received: The GTIDs up to which it has received, as the server writes them.
         lag: Seconds that it is behind the source, as it knows; None if it cannot tell, which is
             so whenever one of its threads does not run (MySQL says 0 then).
     """
@@ -53,6 +54,7 @@ class ReplicaStatus:
     applier_errno: int = 0
     applier_error: str = ""
     lag: int | None = None
+    received: str = ""
 
     @classmethod
     def of_row(cls, row: Mapping[str, object]) -> ReplicaStatus:
@@ -94,7 +96,19 @@ class ReplicaStatus:
             applier_errno=int(text("Last_SQL_Errno") or 0),
             applier_error=text("Last_SQL_Error"),
             lag=int(lag) if lag and applies and receiver is Receiver.RUNNING else None,
+            received=text("Gtid_IO_Pos", "Retrieved_Gtid_Set"),
         )
+
+    @property
+    def trouble(self) -> str:
+        """The error that keeps it from replicating, in brackets; empty if it has none."""
+        for errno, error in (
+            (self.receiver_errno, self.receiver_error),
+            (self.applier_errno, self.applier_error),
+        ):
+            if errno:
+                return f" (error {errno}: {error})"
+        return ""
 
     @property
     def running(self) -> bool:

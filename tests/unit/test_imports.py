@@ -63,7 +63,16 @@ LAYERS = {
         "mysql.status",
         "mysql.versions",
     ],
-    "mysql": ["mysql", "mysql.aiomysql", "mysql.ensure", "mysql.health", "mysql.sidecar"],
+    "mysql": [
+        "mysql",
+        "mysql.aiomysql",
+        "mysql.as_primary",
+        "mysql.as_replica",
+        "mysql.ensure",
+        "mysql.health",
+        "mysql.peers",
+        "mysql.sidecar",
+    ],
     "command": ["cli.*", "__main__"],
 }
 ORDER = list(LAYERS)

@@ -156,6 +156,7 @@ class Server:
             f"{replica}_IO_Running": "No",
             f"{replica}_SQL_Running": "No",
             f"Seconds_Behind_{source}": 0,
+            "Gtid_IO_Pos" if mariadb else "Retrieved_Gtid_Set": "",
             **gtid,
             **errors,
         }

@@ -9,11 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 from peerdisco import Discovery
+from peerdisco.exceptions import ConfigurationError
 from peerdisco.model import Answered, Identity
 from peerdisco.mysql.errors import DatabaseError
+from peerdisco.mysql.peers import Link
 from peerdisco.mysql.report import Report, Role, State
 from peerdisco.mysql.setup import Account
-from peerdisco.mysql.sidecar import Link, Sidecar, SidecarOptions
+from peerdisco.mysql.sidecar import Sidecar, SidecarOptions
 from peerdisco.names import Endpoint
 from peerdisco.testing import ManualClock, ScriptedSource, failure, peers
 from peerdisco.testing.scripted import Entry
@@ -81,7 +83,14 @@ class Pods:
 
     @asynccontextmanager
     async def running(self, **options: object) -> AsyncIterator[Sidecar]:
-        given: dict[str, object] = {"expected": 3, "interval": 0.005, "hasty": 0.002, **options}
+        given: dict[str, object] = {
+            "local": lambda: Account("local", "secret"),
+            "replication": lambda: Account("repl", "secret"),
+            "expected": 3,
+            "interval": 0.005,
+            "hasty": 0.002,
+            **options,
+        }
         async with Discovery(
             source=self.source, clock=self.clock, identity=self.identity, statefulset="mysql"
         ) as disco:
@@ -89,11 +98,7 @@ class Pods:
                 disco,
                 self.identity,
                 self.connect,
-                SidecarOptions(
-                    local=lambda: Account("local", "secret"),
-                    replication=lambda: Account("repl", "secret"),
-                    **given,  # type: ignore[arg-type]
-                ),
+                SidecarOptions(**given),  # type: ignore[arg-type]
                 tell=self._tell,
             )
             running = asyncio.create_task(sidecar.run())
@@ -405,6 +410,38 @@ async def test_a_password_that_is_refused_is_set_anew_now_and_then() -> None:
         await ended(lambda: sidecar.looks > looks + 5)
         changes = [sql for sql in pods.server(1).sent if sql.startswith("CHANGE MASTER")]
         assert len(changes) == 1, "it was set a moment ago"
+
+
+async def test_a_password_file_that_is_gone_is_told_and_waited_for() -> None:
+    pods = Pods(0)
+    given = [ConfigurationError("--password-file", "x", "a file that can be read")]
+
+    def account() -> Account:
+        if given:
+            raise given[0]
+        return Account("local", "secret")
+
+    async with pods.running(local=account):
+        report = await pods.until(State.FAILED)
+        assert "a file that can be read" in report.reason
+        given.clear()
+        await pods.until(State.PRIMARY)
+
+
+async def test_what_stays_missing_is_asked_for_less_and_less_often() -> None:
+    pods = Pods(1)
+    async with pods.running(interval=0.2, hasty=0.001) as sidecar:
+        pauses = []
+        publish = sidecar._publish
+
+        def noted(report: Report) -> float:
+            pauses.append(publish(report))
+            return pauses[-1]
+
+        sidecar._publish = noted  # type: ignore[method-assign]
+        await ended(lambda: len(pauses) > 8)
+    assert pauses == sorted(pauses)
+    assert pauses[0] < pauses[-1] <= 0.2
 
 
 # Telling.
