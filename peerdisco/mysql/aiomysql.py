@@ -19,9 +19,6 @@ __all__ = ["Connection", "connect"]
 
 TIMEOUT = 5.0
 
-_NO_WARNINGS = "SET SESSION sql_notes = 0, max_error_count = 0"
-"""Else aiomysql makes a Python warning of each note that something is there already, or stopped."""
-
 
 class Connection:
     """One connection; not for several tasks at a time. Close it with `close`, or ``async with``.
@@ -108,8 +105,9 @@ async def connect(
                 password=account.password,
                 charset="utf8mb4",
                 autocommit=True,
-                cursorclass=aiomysql.DictCursor,
-                init_command=_NO_WARNINGS,
+                cursorclass=type(
+                    "_Cursor", (aiomysql.DictCursor,), {"_show_warnings": _no_warnings}
+                ),
                 connect_timeout=timeout,
             )
     except TimeoutError as error:
@@ -120,3 +118,11 @@ async def connect(
             error = type(error)(*error.args[:1], cause.strerror or str(cause))
         raise DatabaseError.of(error, name, "connecting", [account.password]) from None
     return Connection(connection, timeout)
+
+
+async def _no_warnings(_cursor: object, _connection: object) -> None:
+    """Instead of asking for the server's notes, and making a Python warning of each.
+
+    That something is there already, or has stopped, is no news. The session variables that would
+    keep the server from noting it are not for every account on MySQL.
+    """

@@ -14,7 +14,7 @@ from ..names import is_label
 
 __all__ = ["SESSION", "host_name", "literal"]
 
-SESSION = "SET SESSION sql_mode = 'STRICT_ALL_TABLES', lock_wait_timeout = 5"
+SESSION = "SET SESSION sql_mode = 'TRADITIONAL', lock_wait_timeout = 5"
 """Has backslashes mean what `literal` takes them to mean, whatever the server's configuration, and
 read-only wait for seconds behind somebody's statement and not, as by default, for a day."""
 
