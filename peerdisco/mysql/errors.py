@@ -1,7 +1,7 @@
 """What goes wrong between databases, and what is to be done about it. Pure.
 
 The numbers are those of https://mariadb.com/kb/en/mariadb-error-code-reference/ and
-https://dev.mysql.com/doc/mysql-errors/8.4/en/; those from 2000 on are the client's.
+https://dev.mysql.com/doc/mysql-errors/8.4/en/; from 2000 to 2999 they are the client's.
 """
 
 from __future__ import annotations
@@ -57,9 +57,14 @@ def classify(errno: int, *, applying: bool = False) -> Action:
         return Action.MEND if errno in (1205, 1213) else Action.REFUSE
     if errno in _MEND:
         return Action.MEND
-    if errno in _WAIT or 2000 <= errno < 3000:
+    if errno in _WAIT or _is_clients(errno):
         return Action.WAIT
     return Action.REFUSE
+
+
+def _is_clients(errno: int) -> bool:
+    """Whether a number is one of the connection, and not what the server answered."""
+    return 2000 <= errno < 3000
 
 
 def needs_copy(errno: int) -> bool:
@@ -106,6 +111,11 @@ class DatabaseError(DiscoveryError):
     def access_denied(self) -> bool:
         """Whether the account, its password or its privileges are the reason."""
         return self.errno in ACCESS_DENIED
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether the connection is the reason, and the server has not answered."""
+        return self.errno is None or _is_clients(self.errno)
 
     def __str__(self) -> str:
         number = f"error {self.errno}: " if self.errno is not None else ""

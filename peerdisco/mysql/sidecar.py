@@ -195,16 +195,12 @@ _OWN = "this pod's server"
 _SLOWER = 1.5
 """What is missing is asked for with so many times the pause, from look to look."""
 
-_CLIENTS_ERRORS = 2000
-"""From here on an error's number is one of the connection."""
-
-
 def _state_of(error: DiscoveryError) -> State:
     if not isinstance(error, DatabaseError):
         return State.FAILED
     if error.access_denied:
         return State.ACCESS_DENIED
-    return State.NO_SERVER if (error.errno or _CLIENTS_ERRORS) >= _CLIENTS_ERRORS else State.FAILED
+    return State.NO_SERVER if error.unanswered else State.FAILED
 
 
 _SECONDS = re.compile(r"\d+(\.\d+)? s\b")

@@ -89,3 +89,13 @@ def test_no_password_is_told(password: str) -> None:
     assert shown not in str(error)
     assert "***" in str(error)
     assert "MASTER_USER" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("errno", "unanswered"),
+    [(None, True), (2003, True), (2013, True), (1064, False), (3056, False), (13114, False)],
+)
+def test_what_a_server_answered_is_told_from_a_connection_that_failed(
+    errno: int | None, unanswered: bool
+) -> None:
+    assert DatabaseError("db:3306", "asking", errno, "why").unanswered is unanswered
