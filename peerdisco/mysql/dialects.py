@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .literals import host_name, literal
-from .setup import HEARTBEAT, Account
+from .setup import HEARTBEAT, Account, replication_password
 from .versions import Flavour, Version
 
 __all__ = ["ReplicationSource", "Step", "Words"]
@@ -74,14 +74,19 @@ class Words:
         return self.version.flavour is Flavour.MARIADB
 
     def follow(self, source: ReplicationSource) -> Step:
-        """Configure the source; replication must be stopped."""
+        """Configure the source; replication must be stopped.
+
+        Raises:
+            ConfigurationError: The password is longer than a replica can log in with.
+        """
         account = source.account
+        password = literal(replication_password(self.version.flavour, account))
         if self._mariadb:
             options = {
                 "MASTER_HOST": literal(source.host),
                 "MASTER_PORT": str(source.port),
                 "MASTER_USER": literal(account.user),
-                "MASTER_PASSWORD": literal(account.password),
+                "MASTER_PASSWORD": password,
                 "MASTER_CONNECT_RETRY": str(_CONNECT_RETRY),
                 "MASTER_HEARTBEAT_PERIOD": str(HEARTBEAT),
                 # Not current_pos: one local write would be taken for the primary's.
@@ -93,7 +98,7 @@ class Words:
                 "SOURCE_HOST": literal(source.host),
                 "SOURCE_PORT": str(source.port),
                 "SOURCE_USER": literal(account.user),
-                "SOURCE_PASSWORD": literal(account.password),
+                "SOURCE_PASSWORD": password,
                 "SOURCE_CONNECT_RETRY": str(_CONNECT_RETRY),
                 "SOURCE_RETRY_COUNT": str(_RETRIES),
                 "SOURCE_HEARTBEAT_PERIOD": str(HEARTBEAT),

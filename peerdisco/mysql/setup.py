@@ -18,6 +18,8 @@ Role = Literal["primary", "replica"]
 SERVER_ID_BASE = 100
 _LARGEST_SERVER_ID = 2**32 - 1
 _LONGEST_USER = 32
+_LONGEST_PASSWORD = {Flavour.MARIADB: 96, Flavour.MYSQL: 32}
+"""Bytes of a password that a replica can log in with; accounts may have longer ones."""
 NET_TIMEOUT = 10
 """Seconds without a word after which a replica takes its source for dead; the servers' own default
 is 60. Heartbeats come every `HEARTBEAT` seconds while nothing is written."""
@@ -44,6 +46,24 @@ class Account:
             raise ConfigurationError("user", self.user, f"1 to {_LONGEST_USER} characters")
         if not self.password:
             raise ConfigurationError(f"the password of {self.user}", "", "one that is not empty")
+
+
+def replication_password(flavour: Flavour, account: Account) -> str:
+    """The account's password, if a replica of this family can log in with it.
+
+    Raises:
+        ConfigurationError: It is too long. A server would find that out when it is set up as a
+            replica, and MariaDB would then show most of it.
+    """
+    longest = _LONGEST_PASSWORD[flavour]
+    length = len(account.password.encode())
+    if length > longest:
+        raise ConfigurationError(
+            f"the password of {account.user}",
+            f"{length} bytes",
+            f"at most {longest}, with which a replica of {flavour.value} can log in",
+        )
+    return account.password
 
 
 def server_id(ordinal: int, base: int = SERVER_ID_BASE) -> int:
@@ -174,7 +194,13 @@ def accounts_sql(
         local: The sidecar's own, which can log in from the pod alone.
         replication: With which replicas, and probes, log in from anywhere.
         backup: With which copies are made from anywhere.
+
+    Raises:
+        ConfigurationError: The password for replication is longer than a replica can log in with:
+            32 bytes on MySQL, 96 on MariaDB.
     """
+    if replication is not None:
+        replication_password(flavour, replication)
     privileges = _PRIVILEGES[flavour]
     statements = [SESSION, "SET SESSION sql_log_bin = 0"]
     for account, kind in ((local, "local"), (replication, "replication"), (backup, "backup")):

@@ -96,3 +96,17 @@ def test_an_account_does_not_show_its_password() -> None:
 def test_an_account_that_no_server_takes_is_refused(user: str, password: str) -> None:
     with pytest.raises(ConfigurationError):
         Account(user, password)
+
+
+@pytest.mark.parametrize(("flavour", "longest"), [(Flavour.MARIADB, 96), (Flavour.MYSQL, 32)])
+@pytest.mark.parametrize("letter", ["x", "é"])
+def test_a_password_that_no_replica_can_log_in_with_is_refused(
+    flavour: Flavour, longest: int, letter: str
+) -> None:
+    """What counts are bytes; an account itself may have a longer one."""
+    fits = letter * (longest // len(letter.encode()))
+    local = Account("local", fits + letter)
+    assert accounts_sql(flavour, local=local, replication=Account("copier", fits))
+    with pytest.raises(ConfigurationError, match=f"at most {longest}") as refused:
+        accounts_sql(flavour, local=local, replication=Account("copier", fits + letter))
+    assert letter * 2 not in str(refused.value)
