@@ -31,8 +31,6 @@ PASSWORDS = {
 }
 """Variable to file."""
 
-MARIADB = ("--flavour", "mariadb")
-
 QUICK = {"PEERDISCO_INTERVAL": "0.1"}
 """Looks follow each other at once, so that nothing takes long."""
 
@@ -43,8 +41,8 @@ CREATE USER 'shop'@'localhost';
 GRANT SELECT, INSERT ON shop.* TO 'shop'@'localhost';
 """
 
-_CONFIGS: dict[str, str] = {}
-"""By the pod's name; nothing else is in it."""
+_CONFIGS: dict[tuple[str, str], str] = {}
+"""By the family and the pod's name; nothing else is in it."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +53,13 @@ class Image:
         data: A data directory that holds the accounts.
         bare: One without them.
         passwords: A directory with a file for each account's password.
+        server: What is started on it.
     """
 
     data: Path
     bare: Path
     passwords: Path
+    server: type[MariaDB] = MariaDB
 
     @property
     def secrets(self) -> list[str]:
@@ -74,25 +74,31 @@ def password_files(directory: Path) -> dict[str, str]:
     return {f"{name}_FILE": str(directory / file) for name, file in PASSWORDS.items()}
 
 
-def image(directory: Path, network: Network, bare: Path) -> Image:
+def flavour(kind: type[MariaDB]) -> tuple[str, str]:
+    """The option that tells the command of which family the servers are."""
+    return ("--flavour", kind.flavour)
+
+
+def image(directory: Path, network: Network, bare: Path, kind: type[MariaDB] = MariaDB) -> Image:
     """Make the accounts in a copy of a fresh data directory; once, whoever asks."""
     directory.mkdir(exist_ok=True)
-    made = Image(directory / "data", bare, directory / "passwords")
+    made = Image(directory / "data", bare, directory / "passwords", kind)
     with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.data.exists():
             made.passwords.mkdir(exist_ok=True)
             for file in PASSWORDS.values():
-                (made.passwords / file).write_text(AWKWARD + secrets.token_hex(12))
+                # Not more than 32 bytes, which is all that MySQL replicates with.
+                (made.passwords / file).write_text(AWKWARD + secrets.token_hex(6))
             accounts = subprocess.run(
-                [sys.executable, "-m", "peerdisco", "mysql-setup", "accounts", *MARIADB],
+                [sys.executable, "-m", "peerdisco", "mysql-setup", "accounts", *flavour(kind)],
                 env=bare_environment(password_files(made.passwords)),
                 check=True,
                 stdout=subprocess.PIPE,
                 text=True,
                 timeout=20,
             ).stdout
-            server = MariaDB(network.pod("image-0"), network.directory / "image", bare)
+            server = kind(network.pod("image-0"), network.directory / "image", bare)
             server.start()
             server.script(accounts)
             server.stop()
@@ -114,7 +120,7 @@ class Member:
         self._database = database
         self.name = name
         self.pod = pod
-        self.server = MariaDB(pod, volume, database.image.data, database.config(pod))
+        self.server = database.image.server(pod, volume, database.image.data, database.config(pod))
         self.sidecar = Sidecar(pod, database.environment, database.evidence)
 
     def start(self) -> None:
@@ -149,7 +155,7 @@ class Member:
 
 
 class Database:
-    """A StatefulSet ``mysql`` of MariaDB pods behind the headless service ``mysql``.
+    """A StatefulSet ``mysql`` of database pods behind the headless service ``mysql``.
 
     Args:
         network: Where.
@@ -175,10 +181,12 @@ class Database:
 
     def config(self, pod: Pod) -> str:
         """The configuration of this pod's server."""
-        if pod.name not in _CONFIGS:
-            command = ("-m", "peerdisco", "mysql-setup", "config", *MARIADB)
-            _CONFIGS[pod.name] = pod.run(sys.executable, *command)
-        return _CONFIGS[pod.name]
+        kind = self.image.server
+        key = (kind.flavour, pod.name)
+        if key not in _CONFIGS:
+            command = ("-m", "peerdisco", "mysql-setup", "config", *flavour(kind))
+            _CONFIGS[key] = pod.run(sys.executable, *command)
+        return _CONFIGS[key]
 
     def add(self, ordinal: int, volume: str = "", *, publish: bool = True) -> Member:
         """One more pod; another one may have the same name."""
@@ -229,7 +237,7 @@ class Database:
         """The orders that a server has; none if it has not got the table yet."""
         try:
             return [row["n"] for row in member.server.sql("SELECT n FROM shop.orders ORDER BY n")]
-        except pymysql.err.ProgrammingError as error:
+        except pymysql.err.MySQLError as error:
             if error.args[0] not in (ER.BAD_DB_ERROR, ER.NO_SUCH_TABLE):
                 raise
             return []

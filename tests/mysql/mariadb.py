@@ -108,6 +108,10 @@ class MariaDB:
         arguments: More on its command line.
     """
 
+    flavour = "mariadb"
+    program = "mariadbd"
+    small: tuple[str, ...] = SMALL
+
     def __init__(
         self,
         pod: Pod,
@@ -140,7 +144,7 @@ class MariaDB:
         fragment.write_text(self.config)
         self.pod.network.own(self.volume)
         self.process = self.pod.quietly(
-            "mariadbd",
+            self.program,
             f"--defaults-file={fragment}",
             "--user=root",
             f"--datadir={self.datadir}",
@@ -149,7 +153,7 @@ class MariaDB:
             f"--pid-file={self.volume / 'mysqld.pid'}",
             f"--bind-address={self.pod.bind}",
             f"--port={PORT}",
-            *SMALL,
+            *self.small,
             *self.arguments,
             log=self.error_log,
         )

@@ -1,0 +1,112 @@
+"""The same on real MySQL servers, where one can be had; elsewhere recordings have to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from . import database, mysqld, pods
+from .database import Database, Image
+from .pods import Bridge, Network, network
+from .waiting import until
+
+RECONNECTED = "(done: stopping the receiver, starting the receiver)"
+
+pytestmark = pytest.mark.timeout(180)  # these servers take seconds to start
+
+
+@pytest.fixture(scope="session")
+def mysql_image(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Image:
+    """A data directory with the accounts in it, one for all workers."""
+    if (reason := mysqld.missing() or pods.missing(Bridge)) is not None:
+        pytest.skip(reason)
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    template = mysqld.template(shared / "mysqld")
+    with network(Bridge) as where:
+        return database.image(shared / "mysqld" / "image", where, template, mysqld.MySQL)
+
+
+@pytest.fixture
+def db(bridge: Network, mysql_image: Image) -> Iterator[Database]:
+    """Three pods that replicate, with a table of orders."""
+    made = Database(bridge, mysql_image)
+    made.start()
+    made.wait()
+    made.create_shop()
+    made.primary.server.sql("INSERT INTO shop.orders VALUES (1)")
+    made.wait_equal()
+    yield made
+    made.close()
+
+
+def executed(db: Database) -> list[str]:
+    """What each server has executed, in transactions of all servers."""
+    return [str(member.server.variable("gtid_executed")) for member in db.members]
+
+
+def test_three_servers_replicate_and_a_second_run_does_nothing(db: Database) -> None:
+    """The passwords hold quotes and backslashes."""
+    before = executed(db)
+    assert len(set(before)) == 1, before
+    for replica in db.replicas:
+        assert replica.server.variable("super_read_only")
+    for member in db.members:
+        assert member.sidecar.stop() == 0
+        member.sidecar.start()
+    db.wait()
+    assert executed(db) == before
+    for member in db.members:
+        said = [why for _, why in member.sidecar.states if "(done:" in why]
+        # To which address a receiver is connected, no server tells.
+        assert [why for why in said if RECONNECTED not in why] == []
+    db.primary.server.sql("INSERT INTO shop.orders VALUES (2)")
+    assert db.wait_equal() == [1, 2]
+
+
+def test_a_replica_that_was_stopped_goes_on(db: Database) -> None:
+    replica = db[1]
+    replica.server.sql("STOP REPLICA")
+    db.primary.server.sql("INSERT INTO shop.orders VALUES (2)")
+    assert db.wait_equal() == [1, 2]
+    replica.sidecar.wait_for("replica")
+
+
+def test_the_primary_comes_back_with_another_address(db: Database) -> None:
+    """Its old address says nothing any more: only the sidecars can tell."""
+    db.primary.move(publish=False)
+    db.primary.start()
+    db.primary.server.wait_ready()
+    for replica in db.replicas:
+        assert replica.server.replicates
+    db.network.dns.publish(db.primary.name, db.primary.pod.address)
+    db.primary.sidecar.wait_for("primary")
+    db.primary.server.sql("INSERT INTO shop.orders VALUES (2)")
+    assert db.wait_equal() == [1, 2]
+
+
+def test_ordinal_0_returns_with_an_empty_volume(db: Database) -> None:
+    """MySQL itself would not notice: to it, the transactions of a new server are just others."""
+    before = executed(db)[1:]
+    db.primary.kill()
+    db.primary.server.wipe()
+    db.primary.start()
+    db.primary.server.wait_ready()
+    why = db.primary.sidecar.wait_for("refused")
+    assert "mysql-1 holds data" in why
+    assert db.primary.server.variable("read_only")
+    assert db.primary.server.schemas() == set()
+    for replica in db.replicas:
+        assert db.rows(replica) == [1]
+    assert executed(db)[1:] == before
+
+
+def test_a_transaction_on_a_replica_is_found(db: Database) -> None:
+    """MySQL would go on replicating."""
+    replica = db[2]
+    replica.server.sql("SET GLOBAL super_read_only=OFF", "CREATE DATABASE stray")
+    replica.sidecar.wait_for("refused")
+    until(lambda: not replica.server.replicates, what="it has stopped")
+    assert replica.server.variable("super_read_only")
+    db[1].sidecar.wait_for("replica")
