@@ -195,6 +195,7 @@ _OWN = "this pod's server"
 _SLOWER = 1.5
 """What is missing is asked for with so many times the pause, from look to look."""
 
+
 def _state_of(error: DiscoveryError) -> State:
     if not isinstance(error, DatabaseError):
         return State.FAILED

@@ -134,7 +134,8 @@ def test_the_primary_vanishes(benchmark: BenchmarkFixture, servers: Image) -> No
                 "STOP REPLICA", "CHANGE MASTER TO MASTER_HEARTBEAT_PERIOD=30", "START REPLICA"
             )
             until(lambda: alone.server.replica_status()["Slave_IO_Running"] == "Yes")
-            primary.move(publish=False)
+            primary.vanish()
+            primary.arrive(publish=False)
             primary.start()
             primary.server.wait_ready()
             db.network.dns.publish(primary.name, primary.pod.address)

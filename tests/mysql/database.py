@@ -138,19 +138,18 @@ class Member:
         self.sidecar.kill()
         self.server.kill()
 
-    def move(self, *, publish: bool = True) -> None:
-        """Let the node die, and a pod of the same name begin elsewhere with the same volume.
-
-        Nothing runs in it yet.
-        """
-        network = self._database.network
-        if isinstance(network, Bridge):
+    def vanish(self) -> None:
+        """Let its node die: no packet tells anybody."""
+        if isinstance(self._database.network, Bridge):
             self.pod.cut()
         self.server.kill()
         if self.sidecar.alive:
             self.sidecar.kill()
         self.pod.close()
-        self.pod = network.pod(self.name, publish=publish)
+
+    def arrive(self, *, publish: bool = True) -> None:
+        """Let a pod of the same name begin elsewhere, with the same volume; nothing runs in it."""
+        self.pod = self._database.network.pod(self.name, publish=publish)
         self.server.pod = self.sidecar.pod = self.pod
 
 

@@ -21,6 +21,7 @@ from pymysql.cursors import DictCursor
 
 from .namespaces import Process
 from .pods import PORT, Pod
+from .waiting import until
 
 READY = 30.0
 """Seconds within which a server has to greet."""
@@ -125,6 +126,7 @@ class MariaDB:
         self.datadir = volume / "data"
         self.socket = volume / "mysqld.sock"
         self.error_log = volume / "error.log"
+        self.defaults_file = volume / "my.cnf"
         self.config = config
         self.arguments = tuple(arguments)
         self.process: Process | None = None
@@ -140,12 +142,11 @@ class MariaDB:
         # Of its own: a server that starts removes the temporary tables of all that share one.
         tmp = self.volume / "tmp"
         tmp.mkdir(exist_ok=True)
-        fragment = self.volume / "my.cnf"
-        fragment.write_text(self.config)
+        self.defaults_file.write_text(self.config)
         self.pod.network.own(self.volume)
         self.process = self.pod.quietly(
             self.program,
-            f"--defaults-file={fragment}",
+            f"--defaults-file={self.defaults_file}",
             "--user=root",
             f"--datadir={self.datadir}",
             f"--tmpdir={tmp}",
@@ -253,6 +254,17 @@ class MariaDB:
         """Whether both threads of a replica run."""
         status = self.replica_status()
         return (status.get("Slave_IO_Running"), status.get("Slave_SQL_Running")) == ("Yes", "Yes")
+
+    def purge_logs(self) -> None:
+        """Begin a new binary log, and remove those before; a replica reads the new one first."""
+        self.sql("FLUSH BINARY LOGS")
+        until(lambda: self._purged() == 1, what="nothing is left but the last log")
+
+    def _purged(self) -> int:
+        # A log that a replica still reads is kept.
+        last = self.sql("SHOW BINARY LOGS")[-1]["Log_name"]
+        self.sql(f"PURGE BINARY LOGS TO '{last}'")
+        return len(self.sql("SHOW BINARY LOGS"))
 
     def schemas(self) -> set[str]:
         """The schemas that are not the server's own."""

@@ -28,7 +28,8 @@ def test_the_primary_is_gone_without_a_packet_and_back_elsewhere(running: Databa
     """A server left alone goes on believing in the dead address; with a sidecar it follows DNS."""
     primary, attended, alone = running.members
     alone.sidecar.stop()
-    primary.move(publish=False)
+    primary.vanish()
+    primary.arrive(publish=False)
     primary.start()
     primary.server.wait_ready()
     assert receiver(attended) == receiver(alone) == "Yes"
@@ -45,7 +46,8 @@ def test_the_primary_is_gone_without_a_packet_and_back_elsewhere(running: Databa
 
 def test_every_pod_moves_at_once(running: Database) -> None:
     for member in running.members:
-        member.move()
+        member.vanish()
+        member.arrive()
     running.start()
     running.wait()
     running.primary.server.sql("INSERT INTO shop.orders VALUES (2)")

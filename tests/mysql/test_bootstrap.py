@@ -116,7 +116,7 @@ def test_ready_says_who_is_what(db: Database) -> None:
         until(lambda replica=replica: replica.sidecar.ready()[0] == 200, what="it is ready")
         status, told = replica.sidecar.ready()
         assert (told["role"], told["state"], told["lag"]) == ("replica", "replica", 0)
-        assert told["source"] == f"{PRIMARY}:3306"
+        assert told["source"] == PRIMARY
         assert told["identity"] == identity
     assert db.primary.sidecar.get("/healthz")[0] == 200
     status, metrics = db.primary.sidecar.get("/metrics")

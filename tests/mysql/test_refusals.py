@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from .database import Database, Member
-from .mariadb import MariaDB
 from .waiting import until
 
 
@@ -109,22 +108,12 @@ def test_a_replica_returns_with_an_empty_volume(running: Database) -> None:
 
 
 def test_a_replica_returns_empty_and_the_logs_are_gone(running: Database) -> None:
-    primary = running.primary.server
-    primary.sql("FLUSH BINARY LOGS")
-    # A log from which a replica still reads is kept.
-    until(lambda: purged(primary) == 1, what="the primary has nothing but its last log")
+    running.primary.server.purge_logs()
     wipe(running[1])
     why = running[1].sidecar.wait_for("refused")
     assert "copy" in why or "clone" in why
     assert running[1].server.schemas() == set()
     assert running[1].server.variable("read_only")
-
-
-def purged(server: MariaDB) -> int:
-    """Purge all logs but the last one; how many are left."""
-    last = server.sql("SHOW BINARY LOGS")[-1]["Log_name"]
-    server.sql(f"PURGE BINARY LOGS TO '{last}'")
-    return len(server.sql("SHOW BINARY LOGS"))
 
 
 # A replica that has what the primary has not.
