@@ -61,9 +61,12 @@ class Connection:
             async with asyncio.timeout(self._timeout), self._connection.cursor() as cursor:
                 await cursor.execute(sql)
                 return list(await cursor.fetchall() or ())
-        except (asyncio.CancelledError, TimeoutError):
+        except asyncio.CancelledError:
             self.close()
             raise
+        except TimeoutError:
+            self.close()
+            raise TimeoutError(f"no answer in {self._timeout:g} s") from None
 
 
 async def connect(

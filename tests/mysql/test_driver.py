@@ -69,6 +69,14 @@ async def test_a_statement_that_is_cut_off_closes_the_connection(server: MariaDB
         assert own.closed
 
 
+async def test_a_statement_that_takes_too_long_closes_the_connection(server: MariaDB) -> None:
+    account = Account("somebody", "something")
+    async with await connect(account, socket=str(server.socket), timeout=1) as own:
+        with pytest.raises(TimeoutError, match="no answer in 1 s"):
+            await own.execute("SELECT SLEEP(30) AS n")
+        assert own.closed
+
+
 async def test_a_server_that_is_not_there(server: MariaDB) -> None:
     server.kill()
     with pytest.raises(DatabaseError) as error:
