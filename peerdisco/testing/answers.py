@@ -35,7 +35,7 @@ from dns.rdtypes.IN.AAAA import AAAA
 from dns.rdtypes.IN.SRV import SRV
 from dns.rrset import RRset
 
-from .state import ClusterState, Endpoint, IPAddress, ServicePort
+from .state import ClusterState, Endpoint, IPAddress, ServiceKey, ServicePort
 
 __all__ = ["Shuffle", "Zone", "reply_to", "shuffled"]
 
@@ -52,7 +52,7 @@ _ADDRESS_TYPES = {4: RdataType.A, 6: RdataType.AAAA}
 _ECHOED_OPTIONS = frozenset({3, 9, 10, 11, 12})
 """NSID, EXPIRE, COOKIE, TCP-KEEPALIVE, PADDING: CoreDNS sends them back as they came."""
 _LONGEST_NEGATIVE_TTL = 300
-_MOST_KEPT = 512
+_MOST_KEPT = 8192
 
 
 class _Records(NamedTuple):
@@ -85,6 +85,8 @@ class Zone:
         self._namespaces = _ALWAYS_NAMESPACES | {namespace for namespace, _ in state.services}
         self._kept: dict[tuple[tuple[bytes, ...], RdataType], _Records] = {}
         self._addresses: dict[IPAddress, A | AAAA] = {}
+        self._hosts: dict[ServiceKey, dict[str, list[Endpoint]]] = {}
+        self._owners: dict[IPAddress, list[tuple[str, ServiceKey]]] = {}
 
     def answer(self, query: Message) -> Message:
         """The whole answer to a question, however large, in the order of the slices."""
@@ -178,7 +180,7 @@ class Zone:
         if len(rest) > 2:
             return []
         if len(rest) == 1:
-            endpoints = (endpoint for endpoint in endpoints if endpoint.label == rest[0])
+            endpoints = self._hosts_of((namespace, service)).get(rest[0], ())
         listing: _Listing = [
             (endpoint, port) for endpoint in endpoints for port in endpoint.ports or (None,)
         ]
@@ -193,6 +195,15 @@ class Zone:
                 and protocol in ("", port.protocol.lower())
             ]
         return listing
+
+    def _hosts_of(self, service: ServiceKey) -> dict[str, list[Endpoint]]:
+        """A service's endpoints by what DNS calls them."""
+        hosts = self._hosts.get(service)
+        if hosts is None:
+            hosts = self._hosts[service] = {}
+            for endpoint in self._state.services.get(service, ()):
+                hosts.setdefault(endpoint.label, []).append(endpoint)
+        return hosts
 
     def _services(self, name: Name, namespace: str, service: str, listing: _Listing) -> _Records:
         """SRV records with glue.
@@ -234,11 +245,13 @@ class Zone:
             address = ip_address(dns.reversename.to_address(name))
         except (dns.exception.DNSException, ValueError):
             return _SERVFAIL
+        if not self._owners:
+            for key, endpoints in self._state.services.items():
+                for endpoint in endpoints:
+                    self._owners.setdefault(endpoint.address, []).append((endpoint.label, key))
         targets = dict.fromkeys(
-            f"{endpoint.label}.{service}.{namespace}.svc.{self._state.cluster_domain}."
-            for (namespace, service), endpoints in self._state.services.items()
-            for endpoint in endpoints
-            if endpoint.address == address
+            f"{label}.{service}.{namespace}.svc.{self._state.cluster_domain}."
+            for label, (namespace, service) in self._owners.get(address, ())
         )
         pointers = [
             PTR(_IN, RdataType.PTR, dns.name.from_text(target))  # type: ignore[no-untyped-call]
