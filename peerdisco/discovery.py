@@ -39,6 +39,9 @@ __all__ = ["Discovery", "Watch", "discover"]
 TIMEOUT = 5.0
 """Seconds a look may take: several rounds of questions to three name servers."""
 
+_MANY = 1000
+"""So many peers at once are work that others should not have to wait for."""
+
 INTERVAL = 2.0
 MIN_INTERVAL = 0.5
 
@@ -414,7 +417,7 @@ class Discovery:
                 self._wake.clear()
                 observation = await self._source.observe(timeout=self._timeout)
                 now = self._clock.now()
-                self._take_in(observation, now)
+                await self._take_in(observation, now)
                 pause = self._schedule.wait(self._membership, now, self._chance())
                 if await self._clock.wait(self._wake, pause):
                     early = now + self._schedule.min_interval - self._clock.now()
@@ -425,7 +428,7 @@ class Discovery:
             self._tell()
             raise
 
-    def _take_in(self, observation: Observation, now: float) -> None:
+    async def _take_in(self, observation: Observation, now: float) -> None:
         membership = self._membership
         told = membership.observe(observation, now)
         settled = membership.tick(now)
@@ -434,6 +437,8 @@ class Discovery:
         health = (membership.last_error is not None, membership.incomplete_reason is None)
         before = (self._snapshot.stale, self._snapshot.complete)
         if told or settled or health != before or not self.looks:
+            if len(told.joined) > _MANY:
+                await asyncio.sleep(0)  # others have their turn between two pieces of work
             self._snapshot = self._take_snapshot()
         self.looks += 1
         self._tell()

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import NamedTuple
 
 from .caching import TTL_TOLERANCE, Caching
 from .exceptions import DiscoveryError
@@ -88,8 +89,7 @@ TRANSITIONS: dict[tuple[State, Said], tuple[State, Action]] = {
 """Every state, everything a look can say in it, the state that follows, and what is told."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(NamedTuple):
     """A peer that was told, and what has been seen of it since.
 
     Attributes:
@@ -166,24 +166,44 @@ class Membership:
         self.last_error: DiscoveryError | None = None
         self.failures = 0
         self.stable_since: float | None = None
-        self._known: dict[str, _Known] = {}
+        self._peers: dict[str, Peer] = {}
+        self._doubts: dict[str, _Known] = {}
+        """What has been seen of those peers of whom there is more to say than that they are there;
+        of thousands it is a few."""
+        self._quiet: tuple[Peer, ...] | None = None
+        """The peers of an answer that, if it comes again, says nothing new about anybody."""
         self._failing_since = 0.0
         self._negative_ttl = 0.0
 
     @property
     def peers(self) -> tuple[Peer, ...]:
         """The peers as they were told."""
-        return tuple(known.peer for known in self._known.values())
+        return tuple(self._peers.values())
 
     def state(self, name: str) -> State:
         """What a peer is now."""
-        known = self._known.get(name)
-        return State.GONE if known is None else known.state
+        return self._known(name).state if name in self._peers else State.GONE
+
+    def _known(self, name: str) -> _Known:
+        """What is known of a peer that is not gone."""
+        return self._doubts.get(name) or _Known(self._peers[name])
+
+    def _keep(self, name: str, known: _Known) -> None:
+        """Know this of a peer from now on."""
+        self._peers[name] = known.peer
+        if known.state is State.PRESENT:
+            known = known._replace(seen_at=0.0)  # of no use but while something may settle
+        if known == _Known(known.peer):
+            self._doubts.pop(name, None)
+        else:
+            self._doubts[name] = known
 
     @property
     def unconfirmed(self) -> bool:
         """Whether something was seen that is not told yet."""
-        return any(known.state is not State.PRESENT for known in self._known.values())
+        if self._quiet is not None:
+            return False
+        return any(known.state is not State.PRESENT for known in self._doubts.values())
 
     def observe(self, observation: Observation, now: float) -> Told:
         """Take in a look; what it told, now that it is believed."""
@@ -200,6 +220,8 @@ class Membership:
                 self._negative_ttl = 0.0
                 if reason is None:
                     self.caching = self.caching.saw(ttl, now)
+                    if peers is self._quiet:
+                        return Told()
                 return self._settle(peers, now, absence_counts=reason is None, least=0.0)
 
     def fail(self, error: DiscoveryError, now: float) -> None:
@@ -217,9 +239,9 @@ class Membership:
         Absences wait for one more answer.
         """
         told = _Telling()
-        if self.last_error is not None:
+        if self.last_error is not None or self._quiet is not None:
             return Told()
-        for name, known in list(self._known.items()):
+        for name, known in list(self._doubts.items()):
             if (
                 known.state is State.SETTLING
                 and known.seen_at == self.observed_at
@@ -254,40 +276,42 @@ class Membership:
     def _recover(self, now: float) -> None:
         """The time without answers is no time in which anybody was seen to be absent."""
         gap = now - self._failing_since
-        for name, known in self._known.items():
+        for name, known in self._doubts.items():
             if known.state is not State.PRESENT:
                 # A DNS that fails, and misses most of the pods when it answers, may be restarting.
                 shaken = known.state is State.DOUBTED and known.mass
-                self._known[name] = replace(known, since=known.since + gap, shaken=shaken)
+                self._doubts[name] = known._replace(since=known.since + gap, shaken=shaken)
 
     def _settle(
         self, seen: Iterable[Peer], now: float, *, absence_counts: bool, least: float
     ) -> Told:
+        self._quiet = None
         told = _Telling()
         by_name = {peer.name: peer for peer in seen}
+        peers, doubts = self._peers, self._doubts
         for name, peer in by_name.items():
-            known = self._known.get(name)
-            if known is not None and known.state is State.PRESENT and known.peer is peer:
-                continue  # the same object as in the look before: nothing changed
-            self._see(name, peer, now, whole=absence_counts, told=told)
+            known = peers.get(name)
+            if known is None:
+                self._join(name, peer, told)
+            elif known is not peer or (name in doubts and doubts[name].state is not State.PRESENT):
+                # Else it is the same object as in the look before: nothing changed.
+                self._see(name, peer, now, whole=absence_counts, told=told)
         if absence_counts:
-            absent = [name for name in self._known if name not in by_name]
-            mass = len(absent) * 2 >= len(self._known)
+            absent = [name for name in peers if name not in by_name]
+            mass = len(absent) * 2 >= len(peers)
             for name in absent:
                 self._miss(name, now, max(self.hold, least), mass, told)
+            if not absent and isinstance(seen, tuple) and not self.unconfirmed:
+                self._quiet = seen
         return self._finish(told, now)
 
     def _see(self, name: str, peer: Peer, now: float, *, whole: bool, told: _Telling) -> None:
-        """An answer lists a peer."""
-        known = self._known.get(name)
-        if known is None:
-            self._step(name, Said.MOVED, peer, now, told)
-            return
+        """An answer lists a peer that is known."""
+        known = self._known(name)
         if not peer.addresses or (not whole and set(peer.addresses) <= set(known.peer.addresses)):
             # Addresses that were not told, or cut off, are none that went away.
             peer = replace(peer, addresses=known.peer.addresses)
-        known = self._known[name] = replace(
-            known,
+        known = self._doubts[name] = known._replace(
             seen_at=now,
             before=tuple(
                 # As long as somebody says the old thing, it is not news.
@@ -317,16 +341,16 @@ class Membership:
 
     def _miss(self, name: str, now: float, hold: float, mass: bool, told: _Telling) -> None:
         """A complete answer does not list a peer."""
-        known = self._known[name]
+        known = self._known(name)
         if known.state is not State.DOUBTED:
             self._step(name, Said.ABSENT, None, now, told)
             quiet = now - known.since > _QUIET * self.rules.interval
             refuted = 0 if quiet else known.refuted
-            self._known[name] = replace(
-                self._known[name], since=now, looks=1, mass=mass, refuted=refuted
-            )
+            doubted = self._known(name)
+            self._keep(name, doubted._replace(since=now, looks=1, mass=mass, refuted=refuted))
             return
-        known = self._known[name] = replace(known, looks=known.looks + 1, mass=known.mass or mass)
+        known = known._replace(looks=known.looks + 1, mass=known.mass or mass)
+        self._keep(name, known)
         looks = self.rules.leave_looks + (self.rules.mass_looks if known.mass else 0)
         hold *= self._caution(known)
         if known.shaken:
@@ -344,40 +368,41 @@ class Membership:
             return 1.0
         return 2.0 ** min(_MOST_CAUTION, known.refuted // _FREE_DOUBTS)
 
+    def _join(self, name: str, peer: Peer, told: _Telling) -> None:
+        """The one transition of a peer that is not known: from gone, by having moved in."""
+        told.joined.append(peer)
+        self._peers[name] = peer
+
     def _step(self, name: str, said: Said, peer: Peer | None, now: float, told: _Telling) -> None:
-        """One transition of one peer."""
-        known = self._known.get(name)
-        state = State.GONE if known is None else known.state
+        """One transition of a peer that is known."""
+        known = self._known(name)
+        state = known.state
         following, action = TRANSITIONS[state, said]
-        if known is None:
-            assert peer is not None
-            told.joined.append(peer)
-            self._known[name] = _Known(peer)
-            return
         if action is Action.LEFT:
             told.left.append(known.peer)
-            del self._known[name]
+            del self._peers[name]
+            self._doubts.pop(name, None)
             return
         if action is Action.REPLACED:
             assert peer is not None
             told.replaced.append((known.peer, peer))
             old = (*known.before, (known.peer, now + self.hold))
             before = tuple(item for item in old if now < item[1] and item[0] != peer)
-            self._known[name] = _Known(peer, before=before)
+            self._keep(name, _Known(peer, before=before))
             return
         if following is State.SETTLING:
             assert peer is not None
             if known.state is not State.SETTLING or known.candidate != peer:
-                known = replace(known, since=now, candidate=peer)
+                known = known._replace(since=now, candidate=peer)
         else:
-            known = replace(known, candidate=None)
+            known = known._replace(candidate=None)
         if following is State.PRESENT:
             if peer is not None and _place(peer) == _place(known.peer):
-                known = replace(known, peer=peer)  # its readiness may have changed
+                known = known._replace(peer=peer)  # its readiness may have changed
             if state is State.DOUBTED:
-                known = replace(known, refuted=known.refuted + 1)
-            known = replace(known, looks=0, mass=False, shaken=False)
-        self._known[name] = replace(known, state=following)
+                known = known._replace(refuted=known.refuted + 1)
+            known = known._replace(looks=0, mass=False, shaken=False)
+        self._keep(name, known._replace(state=following))
 
     def _finish(self, telling: _Telling, now: float) -> Told:
         told = Told(tuple(telling.joined), tuple(telling.left), tuple(telling.replaced))

@@ -65,6 +65,26 @@ def left_at(machine: Membership, observation: Observation, times: Iterable[float
     return None
 
 
+def test_the_same_answer_again_costs_no_look_at_each_peer() -> None:
+    """The same tuple says nothing new, however much time goes by; a doubt ends that."""
+    machine = settled()
+    peers = three()
+    for now in (6.0, 8.0, 1000.0):
+        assert not machine.observe(saw(*peers), now)
+        assert not machine.observe(Answered(peers, 5.0), now + 1)
+        assert not machine.tick(now + 1)
+        assert (machine.observed_at, machine.unconfirmed) == (now + 1, False)
+    assert not machine.observe(saw(*three(without="db-1")), 1002.0)
+    assert machine.unconfirmed
+    assert not machine.observe(Answered(peers, 5.0), 1003.0)
+    assert not machine.unconfirmed
+    assert not machine.observe(failure(), 1004.0)
+    assert not machine.observe(Answered(peers, 5.0), 1005.0)
+    assert machine.stable_since == 1005.0
+    machine.observe(nxdomain(), 1006.0)
+    assert machine.unconfirmed
+
+
 # The table.
 
 
@@ -146,13 +166,18 @@ def test_each_transition(
 def steps_of(machine: Membership, monkeypatch: pytest.MonkeyPatch) -> list[tuple[State, Said]]:
     """The transitions that the machine takes from now on."""
     taken: list[tuple[State, Said]] = []
-    step = machine._step
+    step, join = machine._step, machine._join
 
     def record(name: str, said: Said, *rest: Any) -> None:
         taken.append((machine.state(name), said))
         step(name, said, *rest)
 
+    def record_join(name: str, *rest: Any) -> None:
+        taken.append((machine.state(name), Said.MOVED))
+        join(name, *rest)
+
     monkeypatch.setattr(machine, "_step", record)
+    monkeypatch.setattr(machine, "_join", record_join)
     return taken
 
 
