@@ -6,16 +6,18 @@ No cache, no search list, no ``/etc/hosts``: what is returned is what a server s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Coroutine, Sequence
+from functools import lru_cache
+from typing import Any, Self
 
 from ..model import Attempt, Outcome
 from ..names import Endpoint
 from . import wire
-from .transport import TcpConnection, exchange_udp
+from .quick import Listing
+from .reply import Asks, ReadListing, Reply
+from .transport import Batch, TcpConnection, exchange_udp
 
-__all__ = ["Reply", "Resolver"]
+__all__ = ["Asks", "ReadListing", "Reply", "Resolver"]
 
 FIRST_PATIENCE = 1.0
 """Seconds to wait for a server the first time round; doubled with each round.
@@ -23,6 +25,12 @@ FIRST_PATIENCE = 1.0
 A lost datagram costs this much, a slow server is asked twice: a name server inside a cluster
 answers in milliseconds, and a forwarding one gives up on its upstream after two seconds.
 """
+
+_MOST_CONNECTIONS = 4
+"""So many connections to one server are used up by one batch: a server that hangs up after each
+few questions is asked over UDP instead."""
+
+_Answer = wire.Message | Listing
 
 _USABLE = frozenset({Outcome.ANSWER, Outcome.NO_DATA, Outcome.NXDOMAIN})
 
@@ -34,30 +42,6 @@ _RCODES = {
 _RCODE_NAMES = {wire.FORMERR: "FORMERR", wire.NOTIMP: "NOTIMP", wire.BADVERS: "BADVERS"}
 _NO_EDNS = frozenset(_RCODE_NAMES)
 """What servers that do not know EDNS may answer to it (RFC 6891, 7)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What came of one question, put to as many servers as it took.
-
-    Attributes:
-        attempts: Every exchange, in order.
-        attempt: The one that gave the outcome.
-        message: The answer; None if no server gave one that can be used.
-    """
-
-    attempts: tuple[Attempt, ...]
-    attempt: Attempt
-    message: wire.Message | None
-
-    @property
-    def outcome(self) -> Outcome:
-        return self.attempt.outcome
-
-    @property
-    def truncated(self) -> bool:
-        """Whether the answer was cut, and no transport gave a whole one."""
-        return self.message is not None and self.message.truncated
 
 
 class Resolver:
@@ -74,9 +58,12 @@ class Resolver:
         if not nameservers:
             raise ValueError("a resolver needs a name server")
         self.nameservers = tuple(nameservers)
+        self.texts = {server: str(server) for server in nameservers}
+        """How to write each of them."""
         self._first = 0
         self._connections: dict[Endpoint, TcpConnection] = {}
         self._connecting: dict[Endpoint, asyncio.Lock] = {}
+        self._one_batch = asyncio.Lock()
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -99,11 +86,20 @@ class Resolver:
         """Ask these from now on, if they are others than before."""
         if nameservers and tuple(nameservers) != self.nameservers:
             self.nameservers = tuple(nameservers)
+            self.texts.update((server, str(server)) for server in nameservers)
             self._first = 0
             for server in set(self._connections) - set(nameservers):
                 self._connections.pop(server).abort()
 
-    async def ask(self, name: bytes, rtype: int, *, deadline: float, tcp: bool = False) -> Reply:
+    async def ask(
+        self,
+        name: bytes,
+        rtype: int,
+        *,
+        deadline: float,
+        tcp: bool = False,
+        read: ReadListing | None = None,
+    ) -> Reply:
         """Ask until a server answers, all have failed, or the deadline is reached.
 
         NXDOMAIN and no data are answers. A server that fails in any way is followed by the next
@@ -115,8 +111,10 @@ class Resolver:
             rtype: The record type's number.
             deadline: In the event loop's time.
             tcp: Ask over TCP at once; UDP then serves only where TCP fails.
+            read: Reads the answer about a service where it can, instead of the message; it checks
+                the question too.
         """
-        ask = _Ask(self, name, rtype, deadline, tcp)
+        ask = _Ask(self, name, rtype, deadline, tcp, read)
         return await ask.run()
 
     async def ask_many(
@@ -140,7 +138,7 @@ class Resolver:
 
     def prefer(self, server: Endpoint) -> None:
         """Ask this server first from now on."""
-        if server in self.nameservers:
+        if server is not self.nameservers[self._first] and server in self.nameservers:
             self._first = self.nameservers.index(server)
 
     def order(self) -> tuple[Endpoint, ...]:
@@ -169,33 +167,81 @@ class Resolver:
         if self._closed:
             raise ConnectionAbortedError("the resolver is closed")
 
-    async def exchange_tcp(self, server: Endpoint, question: bytes, judge: _Judge) -> wire.Message:
-        connection = await self._connection(server)
-        reused = connection.used
-        try:
-            return await connection.exchange(question, judge)
-        except ConnectionError:
-            if not reused:
-                raise
-        # A server closes idle connections when it likes (RFC 7766, 6.2.3): once more, on a new one.
-        if self._connections.get(server) is connection:
-            del self._connections[server]
-        return await (await self._connection(server)).exchange(question, judge)
+    async def run(self, batch: Batch, *, deadline: float) -> None:
+        """Ask the questions of a batch over TCP, until each has its reply or nothing helps.
+
+        A connection that is lost costs what it had not answered: that is asked on a new one, as
+        long as replies come, and then of the next server. What the batch still lacks in the end
+        no server answered over TCP.
+        """
+        now = asyncio.get_running_loop().time
+        async with self._one_batch:
+            for server in self.order():
+                for _ in range(_MOST_CONNECTIONS):
+                    if batch.over or now() >= deadline:
+                        return
+                    taken = batch.taken
+                    kept = False
+                    try:
+                        async with asyncio.timeout_at(min(deadline, now() + FIRST_PATIENCE)):
+                            connection = await self._connection(server)
+                        kept = connection.used
+                        if await connection.run(batch, FIRST_PATIENCE, deadline):
+                            self.prefer(server)
+                            return
+                        kept = False
+                    except ConnectionError:
+                        self._forget(server)
+                    except (OSError, TimeoutError, wire.MalformedMessage):
+                        kept = False
+                    if batch.taken == taken and not kept:
+                        break
+
+    def _forget(self, server: Endpoint) -> None:
+        """Connect anew next time: the connection is closed, or about to be."""
+        connection = self._connections.pop(server, None)
+        if connection is not None:
+            connection.abort()
+
+    async def exchange_tcp(
+        self, server: Endpoint, question: bytes, judge: _Judge, when: float
+    ) -> _Answer:
+        """One exchange on the kept connection, or on a new one; TimeoutError at that time."""
+        connection = self._connections.get(server)
+        if connection is not None and connection.usable:
+            try:
+                return await connection.exchange(question, judge, when)
+            except ConnectionError:
+                if not connection.used:
+                    raise
+            # A server closes idle connections when it likes (RFC 7766, 6.2.3): on a new one.
+            if self._connections.get(server) is connection:
+                del self._connections[server]
+        async with asyncio.timeout_at(when):
+            connection = await self._connection(server)
+        return await connection.exchange(question, judge, when)
 
 
 class _Ask:
     """One question on its way round the servers."""
 
     def __init__(
-        self, resolver: Resolver, name: bytes, rtype: int, deadline: float, tcp: bool
+        self,
+        resolver: Resolver,
+        name: bytes,
+        rtype: int,
+        deadline: float,
+        tcp: bool,
+        read: ReadListing | None,
     ) -> None:
         self.resolver = resolver
         self.name = name
         self.rtype = rtype
         self.deadline = deadline
         self.tcp = tcp
+        self.read = read
         self.attempts: list[Attempt] = []
-        self.cut: tuple[Attempt, wire.Message] | None = None
+        self.cut: tuple[Attempt, _Answer] | None = None
         """The best there is if no server gives the whole answer."""
 
     async def run(self) -> Reply:
@@ -205,10 +251,10 @@ class _Ask:
         while True:
             silent = False
             for server in resolver.order():
-                message = await self._ask_server(server, patience)
-                if message is not None:
+                answer = await self._ask_server(server, patience)
+                if answer is not None:
                     resolver.prefer(server)
-                    return Reply(tuple(self.attempts), self.attempts[-1], message)
+                    return self._reply(self.attempts[-1], answer)
                 silent = silent or self.attempts[-1].outcome is Outcome.TIMEOUT
                 if now() >= self.deadline:
                     return self._give_up()
@@ -217,10 +263,14 @@ class _Ask:
             patience *= 2
 
     def _give_up(self) -> Reply:
-        attempt, message = self.cut or (self.attempts[-1], None)
-        return Reply(tuple(self.attempts), attempt, message)
+        return self._reply(*(self.cut or (self.attempts[-1], None)))
 
-    async def _ask_server(self, server: Endpoint, patience: float) -> wire.Message | None:
+    def _reply(self, attempt: Attempt, answer: _Answer | None) -> Reply:
+        if isinstance(answer, Listing):
+            return Reply(tuple(self.attempts), attempt, None, answer)
+        return Reply(tuple(self.attempts), attempt, answer)
+
+    async def _ask_server(self, server: Endpoint, patience: float) -> _Answer | None:
         """The server's whole answer over either transport; None if it gives none."""
         if self.tcp or self.cut is not None:
             message = await self._attempt(server, "tcp", patience)
@@ -235,18 +285,18 @@ class _Ask:
             return None
         return await self._attempt(server, "tcp", patience)
 
-    async def _attempt(
-        self, server: Endpoint, transport: str, patience: float
-    ) -> wire.Message | None:
+    async def _attempt(self, server: Endpoint, transport: str, patience: float) -> _Answer | None:
         """One exchange, noted among the attempts; None if it gave no usable answer."""
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        message: wire.Message | None = None
-        judge = _Judge(self.name, self.rtype)
+        now = asyncio.get_running_loop().time
+        start = now()
+        when = min(self.deadline, start + patience)
+        message: _Answer | None = None
+        judge = _Judge(self.name, self.rtype, self.read)
         try:
-            async with asyncio.timeout_at(min(self.deadline, start + patience)):
-                message = await self._exchange(server, transport, judge)
-                outcome, detail = _outcome(message, self.rtype)
+            message = await self._exchange(server, transport, judge, when)
+            if not isinstance(message, Listing) and message.rcode in _NO_EDNS:
+                message = await self._exchange(server, transport, judge, when, payload=None)
+            outcome, detail = _outcome(message, self.rtype)
         except TimeoutError:
             outcome, detail = Outcome.TIMEOUT, ""
             if judge.strays:
@@ -258,43 +308,61 @@ class _Ask:
             outcome, detail = Outcome.UNREACHABLE, (error.strerror or str(error)).lower()
         self.attempts.append(
             Attempt(
-                server=str(server),
+                server=self.resolver.texts[server],
                 transport=transport,
-                name=wire.name_to_text(self.name) + ".",
+                name=_fqdn(self.name),
                 type=wire.TYPE_NAMES.get(self.rtype, f"TYPE{self.rtype}"),
                 outcome=outcome,
-                seconds=loop.time() - start,
+                seconds=now() - start,
                 detail=detail,
             )
         )
         return message if outcome in _USABLE else None
 
-    async def _exchange(self, server: Endpoint, transport: str, judge: _Judge) -> wire.Message:
-        message = await self._send(server, transport, wire.query(0, self.name, self.rtype), judge)
-        if message.rcode in _NO_EDNS:
-            plain = wire.query(0, self.name, self.rtype, payload=None)
-            message = await self._send(server, transport, plain, judge)
-        return message
-
-    async def _send(
-        self, server: Endpoint, transport: str, question: bytes, judge: _Judge
-    ) -> wire.Message:
+    def _exchange(
+        self,
+        server: Endpoint,
+        transport: str,
+        judge: _Judge,
+        when: float,
+        *,
+        payload: int | None = wire.EDNS_PAYLOAD,
+    ) -> Coroutine[Any, Any, _Answer]:
+        question = _question(self.name, self.rtype, payload)
         if transport == "tcp":
-            return await self.resolver.exchange_tcp(server, question, judge)
+            return self.resolver.exchange_tcp(server, question, judge, when)
+        return _exchange_udp(server, question, judge, when)
+
+
+async def _exchange_udp(server: Endpoint, question: bytes, judge: _Judge, when: float) -> _Answer:
+    async with asyncio.timeout_at(when):
         return await exchange_udp(server, question, judge)
+
+
+@lru_cache(maxsize=64)
+def _question(name: bytes, rtype: int, payload: int | None) -> bytes:
+    return wire.query(0, name, rtype, payload=payload)
+
+
+@lru_cache(maxsize=64)
+def _fqdn(name: bytes) -> str:
+    return wire.name_to_text(name) + "."
 
 
 class _Judge:
     """Reads the replies to one question, and counts what is none."""
 
-    def __init__(self, name: bytes, rtype: int) -> None:
+    def __init__(self, name: bytes, rtype: int, read: ReadListing | None) -> None:
         self.question = (wire.Question(name, rtype, wire.IN),)
+        self.read = read
         self.strays = 0
 
-    def __call__(self, question: bytes, reply: bytes) -> wire.Message | None:
+    def __call__(self, question: bytes, reply: bytes) -> _Answer | None:
         if not wire.answers_to(reply, question):
             self.strays += 1
             return None
+        if self.read is not None and (listing := self.read(reply)) is not None:
+            return listing
         message = wire.read(reply)
         # A server that cannot read EDNS, or will not, may leave the question out.
         unread = not message.questions and message.rcode in _NO_EDNS
@@ -304,7 +372,9 @@ class _Judge:
         return message
 
 
-def _outcome(message: wire.Message, rtype: int) -> tuple[Outcome, str]:
+def _outcome(message: _Answer, rtype: int) -> tuple[Outcome, str]:
+    if isinstance(message, Listing):
+        return Outcome.ANSWER, ""
     if message.rcode != wire.NOERROR:
         outcome = _RCODES.get(message.rcode, Outcome.ERROR)
         if outcome is not Outcome.ERROR:

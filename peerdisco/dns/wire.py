@@ -29,6 +29,7 @@ __all__ = [
     "name_to_text",
     "query",
     "read",
+    "reverse_name",
 ]
 
 A, PTR, SOA, AAAA, SRV, OPT, TSIG = 1, 12, 6, 28, 33, 41, 250
@@ -54,7 +55,7 @@ _LONGEST_LABEL = 63
 _POINTER = 0xC0
 _MOST_POINTERS = 16
 """A chain of compression pointers longer than this is refused, as dnspython does."""
-_LARGEST_TTL = 0x7FFFFFFF
+LARGEST_TTL = 0x7FFFFFFF
 
 
 class MalformedMessage(ValueError):
@@ -274,7 +275,7 @@ class _Reader:
                 continue
             if rtype == TSIG:
                 raise MalformedMessage("a signature that was not asked for", position)
-            if ttl > _LARGEST_TTL:
+            if ttl > LARGEST_TTL:
                 ttl = 0  # RFC 2181, 8
             if rclass != IN:
                 records.append(Opaque(owner, ttl, rtype, rclass, message[position:end]))
@@ -409,6 +410,19 @@ def name_from_text(name: str) -> bytes:
     if len(wire) > _LONGEST_NAME:
         raise ValueError(f"a name has at most 255 bytes, not {len(wire)}: {name!r}")
     return wire
+
+
+_NUMBER_LABELS = tuple(name_from_text(str(number))[:-1] for number in range(256))
+_IN_ADDR_ARPA = name_from_text("in-addr.arpa")
+_IP6_ARPA = name_from_text("ip6.arpa")
+
+
+def reverse_name(packed: bytes) -> bytes:
+    """The name whose PTR record names an address (RFC 1035, 3.5; RFC 3596, 2.5), in wire form."""
+    if len(packed) == 4:
+        return b"".join([_NUMBER_LABELS[byte] for byte in reversed(packed)]) + _IN_ADDR_ARPA
+    nibbles = packed.hex().encode("ascii")
+    return b"".join([b"\1%c" % nibble for nibble in reversed(nibbles)]) + _IP6_ARPA
 
 
 def name_to_text(name: bytes) -> str:

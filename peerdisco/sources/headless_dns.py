@@ -3,6 +3,8 @@
 One SRV question for the service's name brings every pod's name and port, and in the additional
 section its addresses. What that answer lacks is asked for: addresses that were left out, and, for
 a service without ports (which has no SRV records), A and AAAA and then the PTR of each address.
+A service that does not fit into one answer is enumerated piece by piece
+(`peerdisco.sources.enumeration`).
 
 That the bare name answers SRV is what CoreDNS and kube-dns do, beyond the Kubernetes DNS
 specification, which promises it for ``_port._proto`` names; ``port_name=`` asks for those.
@@ -11,19 +13,22 @@ specification, which promises it for ``_port._proto`` names; ``port_name=`` asks
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from ..dns import wire
-from ..dns.resolver import Reply, Resolver
+from ..dns.bulk import FEW
+from ..dns.quick import Listing, listing_of, read_listing
+from ..dns.resolver import Asks, Reply, Resolver
 from ..exceptions import ConfigurationError, ResolverUnavailable, ResolveTimeout
 from ..model import Answered, Empty, Failed, Observation, Outcome, Peer
-from ..names import Endpoint, ServiceName, parse_port_name, reverse_name
-from .roster import Roster, unpack
+from ..names import Endpoint, ServiceName, parse_port_name
+from .questions import Memory, ask_addresses, ask_names
+from .roster import Roster
 
 __all__ = ["HeadlessDNS"]
 
-_FEW = 4
-"""Up to so many further questions go out over UDP; more share one TCP connection."""
+_Addresses = Mapping[bytes, tuple[bytes, ...]]
 
 
 class HeadlessDNS:
@@ -37,6 +42,7 @@ class HeadlessDNS:
         nameservers: Asked in turn until one answers; or what tells them before each look.
         port_name: Ask for this named port alone; None for every port, without their names.
         protocol: The named port's protocol: ``tcp``, ``udp`` or ``sctp``.
+        resolver: Makes what asks the name servers.
 
     Raises:
         ConfigurationError: The port name or the protocol is none.
@@ -49,6 +55,7 @@ class HeadlessDNS:
         *,
         port_name: str | None = None,
         protocol: str = "tcp",
+        resolver: Callable[[Sequence[Endpoint]], Asks] = Resolver,
     ) -> None:
         if protocol not in ("tcp", "udp", "sctp"):
             raise ConfigurationError("protocol", protocol, "'tcp', 'udp' or 'sctp'")
@@ -59,7 +66,16 @@ class HeadlessDNS:
         )
         self._roster = Roster(service.fqdn, self._port_name)
         self._nameservers = nameservers if callable(nameservers) else None
-        self._resolver = Resolver(nameservers() if callable(nameservers) else nameservers)
+        self._resolver = resolver(nameservers() if callable(nameservers) else nameservers)
+        self._subject = _Subject(
+            service.fqdn,
+            self._srv_name,
+            self._port_name is None,
+            self._roster,
+            self._resolver,
+            _UsualAnswer(self._srv_name, self._roster.suffix),
+            Memory(),
+        )
         self._large = False
 
     @property
@@ -70,150 +86,258 @@ class HeadlessDNS:
         """Close the kept connections."""
         await self._resolver.aclose()
 
+    def forget(self) -> None:
+        """Forget what earlier looks saw, so that the next one reads and makes everything anew.
+
+        What a look says does not depend on it, only what the look costs; connections are kept.
+        """
+        self._roster.forget()
+        self._subject = self._subject._replace(
+            usual=_UsualAnswer(self._srv_name, self._roster.suffix), memory=Memory()
+        )
+
     async def observe(self, *, timeout: float) -> Observation:
         """Look once; see `peerdisco.sources.Source`."""
         if self._nameservers is not None:
             self._resolver.use(self._nameservers())
-        look = _Look(
-            self._service.fqdn, self._srv_name, self._roster, self._resolver, timeout, self._large
-        )
+        look = _Look(self._subject, timeout, self._large)
         try:
-            return await look.run(any_port=self._port_name is None)
+            return await look.run()
         finally:
             self._large = look.large
 
 
-class _Look:
-    """One look: the questions it takes, and what is known so far."""
+class _UsualAnswer:
+    """Reads a service's usual answer; what did not change since the last one is the same object."""
 
-    def __init__(
-        self,
-        service: str,
-        srv_name: bytes,
-        roster: Roster,
-        resolver: Resolver,
-        timeout: float,
-        large: bool,
-    ) -> None:
-        self.service = service
-        self.srv_name = srv_name
-        self.roster = roster
-        self.resolver = resolver
-        self.timeout = timeout
-        self.deadline = asyncio.get_running_loop().time() + timeout
+    def __init__(self, name: bytes, suffix: bytes) -> None:
+        self._name = name
+        self._suffix = suffix
+        self._reply = b""
+        self._listing: Listing | None = None
+
+    def __call__(self, reply: bytes) -> Listing | None:
+        """See `peerdisco.dns.resolver.ReadListing`."""
+        before = self._listing
+        again = len(reply) == len(self._reply) + 2 and reply.startswith(self._reply, 2)
+        if before is not None and again:
+            return before
+        listing = read_listing(reply, self._name, self._suffix)
+        if listing is None:
+            return None
+        if before is not None and listing[:2] == before[:2]:
+            # The records came in another order, or with another TTL.
+            listing = before._replace(ttl=listing.ttl, truncated=listing.truncated)
+        self._reply, self._listing = reply[2:], listing
+        return listing
+
+
+class _Subject(NamedTuple):
+    """What is looked at, and what looks share.
+
+    Attributes:
+        service: The service's fully qualified name.
+        srv_name: The name to ask for, in wire form.
+        any_port: Whether that is for every port.
+        roster: Makes the peers.
+        resolver: Whom to ask.
+        usual: Reads the usual answer.
+        memory: What looks at a service that is too large for one answer learned.
+    """
+
+    service: str
+    srv_name: bytes
+    any_port: bool
+    roster: Roster
+    resolver: Asks
+    usual: _UsualAnswer
+    memory: Memory
+
+
+class _Look:
+    """One look: the questions it takes, and what is known so far.
+
+    Attributes:
+        large: Whether the answer is known not to fit into a datagram.
+        ttl: The smallest TTL of what was read.
+        reasons: Why there may be more peers or addresses.
+    """
+
+    def __init__(self, subject: _Subject, timeout: float, large: bool) -> None:
+        self._subject = subject
+        self._timeout = timeout
+        self._deadline = asyncio.get_running_loop().time() + timeout
         self.large = large
-        """Whether the answer is known not to fit into a datagram."""
         self.ttl = float("inf")
         self.reasons: list[str] = []
 
-    async def run(self, *, any_port: bool) -> Observation:
-        reply = await self.resolver.ask(
-            self.srv_name, wire.SRV, deadline=self.deadline, tcp=self.large
-        )
-        self.large = self.large or any(a.transport == "tcp" for a in reply.attempts)
+    async def run(self) -> Observation:
+        reply = await self._ask_service(self.large)
         if reply.outcome is Outcome.ANSWER:
-            return await self._from_srv(reply)
-        if reply.outcome is Outcome.NO_DATA and any_port:
+            listing = self._listing(reply)
+            missing = len(listing.ports) - len(listing.addresses)
+            if missing > FEW and not self.large and not reply.truncated:
+                # Addresses were left out so that it fits: once more, with room for them.
+                self.large = True
+                again = await self._ask_service(True)
+                if again.outcome is Outcome.ANSWER:
+                    reply, listing = again, self._listing(again)
+            return await self._from_listing(reply, listing)
+        if reply.outcome is Outcome.NO_DATA and self._subject.any_port:
             return await self._from_addresses()
         return self._without_peers(reply)
 
-    async def _ask_many(self, questions: Sequence[tuple[bytes, int]]) -> list[Reply]:
-        return await self.resolver.ask_many(
-            questions, deadline=self.deadline, tcp=len(questions) > _FEW
-        )
+    async def _ask_service(self, tcp: bool) -> Reply:
+        resolver, name = self._subject.resolver, self._subject.srv_name
+        if isinstance(resolver, Resolver):
+            reply = await resolver.ask(
+                name, wire.SRV, deadline=self._deadline, tcp=tcp, read=self._subject.usual
+            )
+        else:
+            reply = await resolver.ask(name, wire.SRV, deadline=self._deadline, tcp=tcp)
+        if not self.large:
+            self.large = any(attempt.transport == "tcp" for attempt in reply.attempts)
+        return reply
+
+    def _listing(self, reply: Reply) -> Listing:
+        if reply.listing is not None:
+            return reply.listing
+        assert reply.message is not None
+        return listing_of(reply.message, self._subject.srv_name, self._subject.roster.suffix)
 
     def _without_peers(self, reply: Reply) -> Observation:
         if reply.message is not None:
             return Empty(reply.outcome, reply.message.negative_ttl, reply.attempt)
+        service = self._subject.service
         if reply.outcome is Outcome.TIMEOUT:
-            return Failed(ResolveTimeout(self.service, reply.attempts, self.timeout))
-        return Failed(ResolverUnavailable(self.service, reply.attempts))
+            return Failed(ResolveTimeout(service, reply.attempts, self._timeout))
+        return Failed(ResolverUnavailable(service, reply.attempts))
 
-    def _answered(self, peers: tuple[Peer, ...], reply: Reply) -> Observation:
+    async def _answered(
+        self, ports: Mapping[bytes, tuple[int, ...]], addresses: _Addresses, reply: Reply
+    ) -> Observation:
+        peers = self._subject.roster.made_of(ports, addresses)
+        if peers is None:
+            peers = await self._make_peers(ports, addresses)
         if not peers and not self.reasons:
             return Empty(Outcome.NO_DATA, None, reply.attempt)
         ttl = self.ttl if peers else 0.0
         return Answered(peers, ttl, "; ".join(self.reasons) or None, reply.attempt)
 
-    def _note_truncation(self, reply: Reply, count: int, what: str) -> None:
+    async def _make_peers(
+        self, ports: Mapping[bytes, tuple[int, ...]], addresses: _Addresses
+    ) -> tuple[Peer, ...]:
+        """The peers; between some hundreds of them others have their turn."""
+        making = self._subject.roster.peers_in_slices(ports, addresses)
+        while True:
+            try:
+                next(making)
+            except StopIteration as end:
+                peers: tuple[Peer, ...] = end.value
+                return peers
+            await asyncio.sleep(0)
+
+    async def _from_listing(self, reply: Reply, listing: Listing) -> Observation:
+        self.ttl = listing.ttl
+        if reply.truncated and reply.attempt.transport == "tcp":
+            return await self._enumerate(reply, listing)
         if reply.truncated:
-            transports = {attempt.transport for attempt in reply.attempts}
-            why = "it is too large for one DNS message"
-            if reply.attempt.transport == "udp" and "tcp" in transports:
-                why = "the server does not answer over TCP"
-            self.reasons.append(f"the answer was cut ({what} that came: {count}): {why}")
+            over_tcp = any(attempt.transport == "tcp" for attempt in reply.attempts)
+            why = "the server does not answer over TCP" if over_tcp else "it is too large"
+            self.reasons.append(
+                f"the answer was cut (names that came: {len(listing.ports)}): {why}"
+            )
+        addresses = listing.addresses
+        if len(addresses) < len(listing.ports):
+            addresses = await self._complete_addresses(listing)
+        return await self._answered(listing.ports, addresses, reply)
 
-    async def _from_srv(self, reply: Reply) -> Observation:
-        assert reply.message is not None
-        targets: dict[bytes, list[int]] = {}
-        foreign: set[bytes] = set()
-        for record in reply.message.answers:
-            if type(record) is not wire.Srv or record.owner != self.srv_name:
-                continue
-            target = record.target
-            if target in targets:
-                targets[target].append(record.port)
-            elif target not in foreign:
-                if self.roster.label(target) is None:
-                    foreign.add(target)
-                    continue
-                targets[target] = [record.port]
-            self.ttl = min(self.ttl, record.ttl)
-        self._note_truncation(reply, len(targets), "names")
-        addresses: dict[bytes, list[bytes]] = {}
-        self._collect(reply.message.additional, targets, addresses)
-        without = [target for target in targets if target not in addresses]
-        if without:
-            await self._find_addresses(without, targets, addresses)
-        return self._answered(self.roster.peers(targets, addresses), reply)
+    async def _enumerate(self, reply: Reply, listing: Listing) -> Observation:
+        # Few services are so large: the others need not load what it takes.
+        from .enumeration import Enumeration  # noqa: PLC0415
 
-    def _collect(
-        self,
-        records: Iterable[wire.Record],
-        targets: Mapping[bytes, object],
-        addresses: dict[bytes, list[bytes]],
-    ) -> None:
-        """Add the addresses of the targets, and of nobody else."""
-        for record in records:
-            if type(record) is wire.Address and record.owner in targets:
-                if record.owner in addresses:
-                    addresses[record.owner].append(record.packed)
-                else:
-                    addresses[record.owner] = [record.packed]
-                self.ttl = min(self.ttl, record.ttl)
+        subject = self._subject
+        enumeration = Enumeration(
+            subject.resolver,
+            subject.roster,
+            subject.memory,
+            subject.srv_name,
+            self._deadline,
+            any_port=subject.any_port,
+        )
+        await enumeration.run(listing)
+        self.ttl = min(self.ttl, enumeration.ttl)
+        self.reasons += enumeration.reasons
+        return await self._answered(enumeration.ports, enumeration.addresses, reply)
 
-    async def _find_addresses(
-        self,
-        without: Sequence[bytes],
-        targets: Mapping[bytes, object],
-        addresses: dict[bytes, list[bytes]],
-    ) -> None:
-        """Ask for the addresses that the answer left out.
+    async def _complete_addresses(self, listing: Listing) -> _Addresses:
+        """The addresses that came along, and those that were left out.
 
         A name that by now does not exist keeps its place: the next look tells whether it left.
         """
-        replies = await self._ask_many(
-            [(target, rtype) for target in without for rtype in (wire.A, wire.AAAA)]
+        label, came = self._subject.roster.label, listing.addresses
+        without = [name for name in listing.ports if name not in came and label(name) is not None]
+        if not without:
+            return came
+        families = {len(packed) for many in came.values() for packed in many}
+        if len(families) > 1:
+            # Where addresses were left out, one family of a pod may have been.
+            without += [n for n, many in came.items() if len({len(p) for p in many}) < 2]
+        return await self._ask_addresses(listing, without)
+
+    async def _ask_addresses(self, listing: Listing, names: Sequence[bytes]) -> _Addresses:
+        subject = self._subject
+        rtypes = await self._families() if len(names) > FEW else (wire.A, wire.AAAA)
+        questions = [(name, rtype) for name in names for rtype in rtypes]
+        results = await ask_addresses(
+            subject.resolver, questions, subject.memory, self._deadline, tcp=len(names) > FEW
         )
+        asked = set(names)
+        subject.memory.keep_answers(asked)
+        addresses = {name: many for name, many in listing.addresses.items() if name not in asked}
         unknown: dict[bytes, Reply] = {}
-        for reply, target in zip(replies, [t for t in without for _ in range(2)], strict=True):
-            if reply.message is None:
-                unknown[target] = reply
-            else:
-                self._collect(reply.message.answers, targets, addresses)
+        for (name, _), found in zip(questions, results, strict=True):
+            if isinstance(found, Reply):
+                unknown[name] = found
+            elif found.packed:
+                addresses[name] = (*addresses.get(name, ()), *found.packed)
+                self.ttl = min(self.ttl, found.ttl)
+        for name in asked & listing.addresses.keys():
+            addresses[name] = tuple(
+                dict.fromkeys((*listing.addresses[name], *addresses.get(name, ())))
+            )
         if unknown:
             example = next(iter(unknown.values())).attempt
             self.reasons.append(
-                f"the addresses of {len(unknown)} of {len(targets)} peers are not known ({example})"
+                f"the addresses of {len(unknown)} of {len(listing.ports)} peers are not known "
+                f"({example})"
             )
+        return addresses
+
+    async def _families(self) -> tuple[int, ...]:
+        """The record types of the addresses that the service has; both if that is not told."""
+        name, both = self._subject.srv_name, (wire.A, wire.AAAA)
+        results = await ask_addresses(
+            self._subject.resolver,
+            [(name, rtype) for rtype in both],
+            self._subject.memory,
+            self._deadline,
+            tcp=True,
+        )
+        there = tuple(
+            rtype
+            for rtype, found in zip(both, results, strict=True)
+            if isinstance(found, Reply) or found.packed or found.truncated
+        )
+        return there or both
 
     async def _from_addresses(self) -> Observation:
         """A service without ports: its addresses, then the name of each."""
-        replies = await self.resolver.ask_many(
-            [(self.srv_name, wire.A), (self.srv_name, wire.AAAA)],
-            deadline=self.deadline,
-            tcp=self.large,
+        name = self._subject.srv_name
+        replies = await self._subject.resolver.ask_many(
+            [(name, wire.A), (name, wire.AAAA)], deadline=self._deadline, tcp=self.large
         )
+        self.large = self.large or any(a.transport == "tcp" for r in replies for a in r.attempts)
         answered = [reply for reply in replies if reply.outcome is Outcome.ANSWER]
         failed = [reply for reply in replies if reply.message is None]
         if not answered:
@@ -223,16 +347,21 @@ class _Look:
         packed: dict[bytes, None] = {}
         for reply in answered:
             assert reply.message is not None
-            found: dict[bytes, list[bytes]] = {}
-            self._collect(reply.message.answers, {self.srv_name: None}, found)
-            packed.update(dict.fromkeys(found.get(self.srv_name, ())))
-            self._note_truncation(reply, len(packed), "addresses")
+            for record in reply.message.answers:
+                if type(record) is wire.Address and record.owner == name:
+                    packed[record.packed] = None
+                    self.ttl = min(self.ttl, record.ttl)
+            if reply.truncated and reply.attempt.transport == "tcp":
+                return await self._enumerate(reply, Listing({}, {}, self.ttl, False))
+            if reply.truncated:
+                self.reasons.append(
+                    f"the answer was cut (addresses that came: {len(packed)}): "
+                    "the server does not answer over TCP"
+                )
         addresses = await self._find_names(list(packed))
-        return self._answered(
-            self.roster.peers(dict.fromkeys(addresses, ()), addresses), answered[0]
-        )
+        return await self._answered(dict.fromkeys(addresses, ()), addresses, answered[0])
 
-    async def _find_names(self, packed: Sequence[bytes]) -> dict[bytes, list[bytes]]:
+    async def _find_names(self, packed: Sequence[bytes]) -> _Addresses:
         """The names within this service of each address.
 
         CoreDNS has one PTR for every service that selects the pod, also for a pod without a host
@@ -240,24 +369,21 @@ class _Look:
         reverse zone is not served; either way the pod is left out, and the list incomplete: under
         a name made up for it, it would join now and leave when its name is known.
         """
-        replies = await self._ask_many(
-            [(wire.name_from_text(reverse_name(unpack(address))), wire.PTR) for address in packed]
-        )
-        names: dict[bytes, list[bytes]] = {}
-        nameless: list[Reply] = []
-        for address, reply in zip(packed, replies, strict=True):
-            found = [
-                record.target
-                for record in (reply.message.answers if reply.message is not None else ())
-                if type(record) is wire.Pointer and self.roster.label(record.target) is not None
-            ]
+        subject = self._subject
+        results = await ask_names(subject.resolver, packed, subject.roster, self._deadline)
+        names: dict[bytes, tuple[bytes, ...]] = {}
+        nameless: list[Reply | None] = []
+        for address, found in zip(packed, results, strict=True):
+            if isinstance(found, Reply):
+                nameless.append(found)
+                continue
             if not found:
-                nameless.append(reply)
+                nameless.append(None)
             for name in found:
-                names.setdefault(name, []).append(address)
+                names[name] = (*names.get(name, ()), address)
         if nameless:
+            example = next((f" ({reply.attempt})" for reply in nameless if reply is not None), "")
             self.reasons.append(
-                f"the names of {len(nameless)} of {len(packed)} addresses are not known "
-                f"({nameless[0].attempt})"
+                f"the names of {len(nameless)} of {len(packed)} addresses are not known{example}"
             )
         return names

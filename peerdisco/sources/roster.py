@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping
 from ipaddress import IPv4Address, IPv6Address
+from operator import is_
 
 from ..dns.wire import name_from_text
-from ..model import Peer, Ports
+from ..model import Peer, Ports, new_peer
 from ..names import is_label, ordinal_of
 
 __all__ = ["Roster", "unpack"]
 
-_Key = tuple[bytes, tuple[bytes, ...], tuple[int, ...]]
-"""A peer as it stands in an answer: target, packed addresses in order, port numbers in order."""
+_SLICE = 500
+"""So many peers are made in one go: a millisecond or two."""
+
+_MOST_PREFIXES = 1000
+_HEXADECIMAL = frozenset("0123456789abcdef-")
 
 
 class Roster:
@@ -25,60 +29,150 @@ class Roster:
 
     def __init__(self, service: str, port_name: str | None = None) -> None:
         self.service = service
-        self._suffix = name_from_text(service)
+        self.suffix = name_from_text(service)
+        """The service's name in wire form."""
         self._port_name = port_name or ""
         self._ports: dict[tuple[int, ...], Ports] = {}
-        self._peers: dict[_Key, Peer] = {}
+        self._peers: dict[bytes, tuple[tuple[bytes, ...], tuple[int, ...], Peer]] = {}
+        self._made_of: tuple[object, object] = (None, None)
+        self._tuple: tuple[Peer, ...] = ()
+        self._prefixes: dict[str, str] = {}
+
+    def forget(self) -> None:
+        """Make every peer anew the next time."""
+        self._peers = {}
+        self._made_of = (None, None)
+        self._tuple = ()
 
     def label(self, target: bytes) -> str | None:
         """The pod's label in a name; None if the name is not one label within the service.
 
         What is no host name for Kubernetes is no peer either, whatever DNS says.
         """
-        length = target[0]
-        if not length or target[1 + length :] != self._suffix:
+        after = 1 + target[0]
+        if len(target) != after + len(self.suffix) or not target.endswith(self.suffix):
             return None
-        label = target[1 : 1 + length].decode("latin-1")
+        label = target[1:after].decode("latin-1")
         return label if is_label(label) else None
+
+    def name_of(self, label: str) -> bytes:
+        """A pod's name in wire form."""
+        return bytes((len(label),)) + label.encode("ascii") + self.suffix
+
+    def pod(self, target: bytes) -> tuple[str, int] | None:
+        """The StatefulSet and the ordinal in a name that `label` accepts; None without one."""
+        known = self._peers.get(target)
+        if known is None:
+            return self.ordinal(target[1 : 1 + target[0]].decode("ascii"))
+        peer = known[2]
+        if peer.statefulset is None or peer.ordinal is None:
+            return None
+        return peer.statefulset, peer.ordinal
+
+    def ordinal(self, label: str) -> tuple[str, int] | None:
+        """The StatefulSet and the ordinal of a pod, by its label; None without one."""
+        prefix, _, digits = label.rpartition("-")
+        statefulset = self._prefixes.get(prefix)
+        if statefulset is not None and len(digits) < 10 and digits.isdecimal():
+            return None if digits[0] == "0" and digits != "0" else (statefulset, int(digits))
+        pod = ordinal_of(label)
+        # Nothing that begins like this can be an address with dashes.
+        if pod is not None and ("-" not in prefix or not _HEXADECIMAL.issuperset(prefix)):
+            if len(self._prefixes) >= _MOST_PREFIXES:
+                self._prefixes.clear()
+            self._prefixes[prefix] = prefix
+        return pod
 
     def peers(
         self,
-        targets: Mapping[bytes, Sequence[int]],
-        addresses: Mapping[bytes, Sequence[bytes]],
+        ports: Mapping[bytes, tuple[int, ...]],
+        addresses: Mapping[bytes, tuple[bytes, ...]],
     ) -> tuple[Peer, ...]:
-        """The peers of an answer.
+        """The peers of an answer; the same tuple as before if none of them changed.
 
         Args:
-            targets: Each pod's name, accepted by `label`, with its port numbers.
-            addresses: Each pod's packed addresses.
+            ports: The pods' names within the service, with their port numbers; those that
+                `label` refuses are no peers.
+            addresses: The pods' packed addresses.
         """
-        before = self._peers
-        peers: dict[_Key, Peer] = {}
-        for target, numbers in targets.items():
-            packed = addresses.get(target, ())
-            key = (
-                target,
-                tuple(packed) if len(packed) < 2 else tuple(sorted(set(packed), key=_by_family)),
-                tuple(numbers) if len(numbers) < 2 else tuple(sorted(set(numbers))),
-            )
-            peers[key] = before.get(key) or self._peer(key)
-        self._peers = peers
-        return tuple(peers.values())
+        making = self.peers_in_slices(ports, addresses)
+        while True:
+            try:
+                next(making)
+            except StopIteration as end:
+                peers: tuple[Peer, ...] = end.value
+                return peers
 
-    def _peer(self, key: _Key) -> Peer:
-        target, packed, numbers = key
-        label = target[1 : 1 + target[0]].decode("ascii")
-        statefulset, ordinal = ordinal_of(label) or (None, None)
+    def made_of(self, ports: object, addresses: object) -> tuple[Peer, ...] | None:
+        """The peers that were made last, if they were made of these very objects."""
+        if self._peers and self._made_of[0] is ports and self._made_of[1] is addresses:
+            return self._tuple
+        return None
+
+    def peers_in_slices(
+        self,
+        ports: Mapping[bytes, tuple[int, ...]],
+        addresses: Mapping[bytes, tuple[bytes, ...]],
+    ) -> Generator[None, None, tuple[Peer, ...]]:
+        """The same, made some hundreds at a time."""
+        if (same := self.made_of(ports, addresses)) is not None:
+            return same
+        before = self._peers
+        made: dict[bytes, tuple[tuple[bytes, ...], tuple[int, ...], Peer]] = {}
+        peers: list[Peer] = []
+        new = 0
+        for target, numbers in ports.items():
+            packed = addresses.get(target, ())
+            if len(packed) > 1:
+                packed = tuple(sorted(set(packed), key=_by_family))
+            if len(numbers) > 1:
+                numbers = tuple(sorted(set(numbers)))  # noqa: PLW2901 - the same, in order
+            known = before.get(target)
+            if known is None or known[0] != packed or known[1] != numbers:
+                peer = self._peer(target, packed, numbers)
+                if peer is None:
+                    continue
+                known = (packed, numbers, peer)
+                new += 1
+                if new % _SLICE == 0:
+                    yield
+            made[target] = known
+            peers.append(known[2])
+        unchanged = len(peers) == len(self._tuple) and all(map(is_, peers, self._tuple))
+        if not unchanged:
+            self._tuple = tuple(peers)
+        self._peers = made
+        self._made_of = (ports, addresses)
+        return self._tuple
+
+    def _peer(
+        self, target: bytes, packed: tuple[bytes, ...], numbers: tuple[int, ...]
+    ) -> Peer | None:
+        """A new peer; None if `label` refuses the name."""
+        label = target[1 : 1 + target[0]].decode("latin-1")
+        prefix, _, digits = label.rpartition("-")
+        statefulset = self._prefixes.get(prefix)
+        ordinal: int | None = None
+        if statefulset is not None and len(digits) < 10 and digits.isdecimal() and digits[0] != "0":
+            # The pod of a StatefulSet that is known, as nearly all are: it has a right label.
+            ordinal = int(digits)
+        elif self.label(target) is None:
+            return None
+        else:
+            statefulset, ordinal = self.ordinal(label) or (None, None)
         ports = self._ports.get(numbers)
         if ports is None:
             ports = self._ports[numbers] = Ports.of_numbers(numbers, self._port_name)
-        return Peer(
-            name=label,
-            ordinal=ordinal,
-            statefulset=statefulset,
-            hostname=f"{label}.{self.service}",
-            addresses=tuple(map(unpack, packed)),
-            ports=ports,
+        return new_peer(
+            label,
+            ordinal,
+            statefulset,
+            f"{label}.{self.service}",
+            # All but a few pods have one address, and that is of IPv4.
+            (IPv4Address(packed[0]),)
+            if len(packed) == 1 and len(packed[0]) == 4
+            else tuple(map(unpack, packed)),
+            ports,
         )
 
 

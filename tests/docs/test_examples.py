@@ -264,7 +264,7 @@ def test_role_keeps_what_it_knew_of_a_list_that_is_cut(
 ) -> None:
     role(environment, "my-database")
     mysql.stop(0)
-    cluster.fail("truncate", rtype="SRV")  # status 4: the rest may hold ordinal 0
+    cluster.fail("truncate")  # status 4: the rest may hold ordinal 0
     done = role(environment, "my-database")
     assert done.returncode == 1
     assert "may lack pods" in done.stderr

@@ -73,7 +73,7 @@ class LookSize:
         srv: The SRV question and its answer.
         srv_over_tcp: The same as a cache on the node asks it, always over TCP.
         truncated: Whether that answer is cut even over TCP.
-        addresses: The questions for addresses that it lacked, and which were answered with some.
+        addresses: The questions for addresses that this takes, of the service and of each pod.
         nothing: The same, answered with no data: the other address family.
     """
 
@@ -104,9 +104,15 @@ class Answers:
         )
         self._zone = Zone(cluster.state())
 
-    def exchange(self, name: str, rtype: int, transport: Transport) -> tuple[Messages, bytes]:
+    def exchange(
+        self,
+        name: str,
+        rtype: int,
+        transport: Transport,
+        payload: int | None = wire.EDNS_PAYLOAD,
+    ) -> tuple[Messages, bytes]:
         """A question and its answer: their sizes, and the answer."""
-        question = wire.query(0, wire.name_from_text(name), rtype)
+        question = wire.query(0, wire.name_from_text(name), rtype, payload=payload)
         message = dns.message.from_wire(question)
         limits = udp_limits(message) if transport == "udp" else ()
         answer = render(self._zone.answer(message), *limits)
@@ -119,8 +125,7 @@ def look_size(pods: int, service: Service = Service()) -> LookSize:
     """One look at a service of so many pods, after the first, as `HeadlessDNS` looks.
 
     Over UDP what fits into a datagram; else over TCP at once, since the first look has seen that
-    it does not. What addresses the answer lacks, because it is larger than 64 KiB, is asked for,
-    pod by pod.
+    it does not. If the answer is cut, because it is larger than 64 KiB, every pod is asked for.
     """
     answers = Answers(pods, service)
     datagrams, answer = answers.exchange(service.fqdn, wire.SRV, "udp")
@@ -130,28 +135,25 @@ def look_size(pods: int, service: Service = Service()) -> LookSize:
     message = wire.read(over_tcp)
     if not message.truncated:
         return LookSize("tcp", srv, srv, truncated=False)
-    known = {record.owner for record in message.additional if type(record) is wire.Address}
-    missing = [
-        name
-        for name in (f"{service.statefulset}-{number}.{service.fqdn}" for number in range(pods))
-        if wire.name_from_text(name) not in known
-    ]
-    found = {rtype: Messages() for rtype in (wire.A, wire.AAAA)}
+    # The service's own addresses, and once more those that are cut.
+    found, nothing = Messages(), Messages()
+    rtypes = []
+    for rtype in (wire.A, wire.AAAA):
+        one, answer = answers.exchange(service.fqdn, rtype, "tcp", payload=None)
+        told = wire.read(answer)
+        if told.answers:
+            rtypes.append(rtype)
+            found += one * (2 if told.truncated else 1)
+        else:
+            nothing += one
+    names = [f"{service.statefulset}-{number}.{service.fqdn}" for number in range(pods)]
     # Names of one length have questions and answers of one length.
-    for length in sorted({len(name) for name in missing}):
-        alike = [name for name in missing if len(name) == length]
-        for rtype in found:
-            one, _ = answers.exchange(alike[0], rtype, "tcp")
-            found[rtype] += one * len(alike)
-    has = {wire.A: "ipv4" in service.families, wire.AAAA: "ipv6" in service.families}
-    return LookSize(
-        "tcp",
-        srv,
-        srv,
-        truncated=True,
-        addresses=sum((found[rtype] for rtype in found if has[rtype]), Messages()),
-        nothing=sum((found[rtype] for rtype in found if not has[rtype]), Messages()),
-    )
+    for length in sorted({len(name) for name in names}):
+        alike = [name for name in names if len(name) == length]
+        for rtype in rtypes:
+            one, _ = answers.exchange(alike[0], rtype, "tcp", payload=None)
+            found += one * len(alike)
+    return LookSize("tcp", srv, srv, truncated=True, addresses=found, nothing=nothing)
 
 
 @cache

@@ -26,6 +26,7 @@ from peerdisco.model import (
     Peer,
     Ports,
     Snapshot,
+    new_peer,
 )
 from peerdisco.names import ordinal_of
 from peerdisco.primary import lowest_ordinal, ordinal
@@ -497,3 +498,23 @@ def test_without_an_identity_there_is_no_clone_source() -> None:
 def test_backups_and_clones_do_not_guess_between_statefulsets(asked: str) -> None:
     with pytest.raises(AmbiguousPrimary):
         getattr(snapshot("blue-0 green-0", identity=Identity("tool", "shop")), asked)
+
+
+def test_a_snapshot_of_the_same_peers_is_not_sorted_again() -> None:
+    known = snapshot("db-2 db-0 db-1")
+    later = dataclasses.replace(known, age=3.0)
+    assert later.peers is known.peers
+    assert names(later) == "db-0 db-1 db-2"
+    assert known.peers == (peer("db-0"), peer("db-1"), peer("db-2"))
+    assert repr(known.peers) == repr(tuple(known.peers))
+    others = dataclasses.replace(known, peers=known.peers[::-1])
+    assert others == known
+
+
+def test_a_peer_that_is_made_quickly_is_a_peer() -> None:
+    facts = ("db-0", 0, "db", "db-0.db", (ip_address("10.0.0.1"),), Ports({"": 3306}))
+    quick = new_peer(*facts)
+    assert quick == Peer(*facts)
+    assert (hash(quick), repr(quick)) == (hash(Peer(*facts)), repr(Peer(*facts)))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        quick.name = "db-1"  # type: ignore[misc]

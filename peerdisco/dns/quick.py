@@ -1,0 +1,309 @@
+r"""The two shapes of answer that come by the thousand, read with the least that this takes. Pure.
+
+`read_addresses` reads an answer that holds the addresses of one pod, `read_listing` the SRV answer
+of a service with its glue. Each of them knows the shapes in which CoreDNS and BIND write such an
+answer, checks every byte of it, and declines whatever is unusual: then `peerdisco.dns.wire.read`
+reads it. What they do not decline they read as that does; the tests hold them against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from . import wire
+
+__all__ = ["Found", "Listing", "listing_of", "question_after_id", "read_addresses", "read_listing"]
+
+_HEADER = 12
+_OPT_SIZE = 11
+_ODD_FLAGS = 0x80 | 0x78
+"""Of the third byte: a usual answer has QR set and opcode 0."""
+_TC = 0x02
+_ASKING = wire.query(0, b"", wire.A, payload=None)[2:_HEADER]
+_SRV_IN = b"\0\x21\0\1"
+_A_IN = b"\0\1\0\1"
+_A_SHAPE, _AAAA_SHAPE = b"\0\1\0\1\0\4", b"\0\x1c\0\1\0\x10"
+_POINTER = 0xC0
+_FURTHEST_POINTER = 0x4000
+_LONGEST_NAME, _LONGEST_LABEL = 255, 63
+_TO_QUESTION = b"\xc0\x0c"
+"""A compression pointer to the name in the question."""
+
+
+class Found(NamedTuple):
+    """What one name's answer says of its addresses.
+
+    Attributes:
+        packed: The addresses as they came; none if there is no such name, or no such address.
+        ttl: The smallest TTL among them; 0 without any.
+        truncated: Whether the answer was cut.
+        reply: The answer without its id, by which the same one is known again; empty if it is not
+            to be known again.
+    """
+
+    packed: tuple[bytes, ...]
+    ttl: int = 0
+    truncated: bool = False
+    reply: bytes = b""
+
+    def is_again(self, reply: bytes) -> bool:
+        """Whether a reply is this one, but for its id."""
+        return reply.startswith(self.reply, 2) and len(reply) == len(self.reply) + 2
+
+
+class Listing(NamedTuple):
+    """What one SRV answer says of a service.
+
+    Attributes:
+        ports: The targets within the service in wire form, in the order in which they came, each
+            with its port numbers.
+        addresses: The addresses that came along, by target.
+        ttl: The smallest TTL among these records; infinite without any.
+        truncated: Whether the answer was cut.
+    """
+
+    ports: Mapping[bytes, tuple[int, ...]]
+    addresses: Mapping[bytes, tuple[bytes, ...]]
+    ttl: float
+    truncated: bool
+
+
+def question_after_id(name: bytes, rtype: int) -> bytes:
+    """A question without EDNS, as it stands in a message after the id."""
+    return _ASKING + name + rtype.to_bytes(2, "big") + b"\0\1"
+
+
+def read_addresses(reply: bytes, question: bytes) -> Found | None:
+    """The addresses in the answer to a question of `question_after_id`; None to decline.
+
+    Args:
+        reply: A whole message, of at least the size of a header. Its id is not looked at.
+        question: As it was asked.
+    """
+    asked = question[10:]
+    if (
+        reply[2] & _ODD_FLAGS != 0x80
+        or reply[3] & 0x0F
+        or reply[4:6] != b"\0\1"
+        or reply[8:11] != b"\0\0\0"
+        or not reply.startswith(asked, _HEADER)
+    ):
+        return None
+    end = len(reply)
+    if reply[11]:
+        if reply[11] != 1 or not _ends_with_plain_opt(reply):
+            return None
+        end -= _OPT_SIZE
+    start = _HEADER + len(asked)
+    count = reply[6] << 8 | reply[7]
+    compressed = count > 0 and reply.startswith(_TO_QUESTION, start)
+    owner = _TO_QUESTION if compressed else asked[:-4]
+    size = 4 if asked[-4:] == _A_IN else 16
+    if not count or end - start != count * (len(owner) + 10 + size):
+        return None
+    if count == 1:  # as for nearly every pod
+        at = start + len(owner)
+        shape = reply[start : at + 4] + reply[at + 8 : at + 10]
+        ttl = int.from_bytes(reply[at + 4 : at + 8], "big")
+        if shape != owner + asked[-4:] + bytes((0, size)) or ttl > wire.LARGEST_TTL:
+            return None
+        return Found((reply[at + 10 : end],), ttl, bool(reply[2] & _TC), reply[2:])
+    # Column by column: what all of them share costs no object for each.
+    width, records = len(owner) + 10 + size, reply[start:end]
+    for at, byte in (
+        *enumerate(owner + asked[-4:]),
+        (width - size - 2, 0),
+        (width - size - 1, size),
+    ):
+        if records[at::width].count(byte) != count:
+            return None
+    before_ttl = len(owner) + 4
+    ttls = set(zip(*(records[before_ttl + n :: width] for n in range(4)), strict=True))
+    held = [int.from_bytes(bytes(ttl), "big") for ttl in ttls]
+    if max(held) > wire.LARGEST_TTL:
+        return None
+    packed = tuple([records[at : at + size] for at in range(width - size, end - start, width)])
+    return Found(packed, min(held), bool(reply[2] & _TC), reply[2:])
+
+
+def read_listing(reply: bytes, name: bytes, suffix: bytes) -> Listing | None:
+    """What the answer to an SRV question says of a service; None to decline.
+
+    Args:
+        reply: A whole message, of at least the size of a header. Its id is not looked at.
+        name: The name that was asked for, in wire form.
+        suffix: The service's own name, at the end of every target.
+    """
+    if (
+        reply[2] & _ODD_FLAGS != 0x80
+        or reply[3] & 0x0F
+        or reply[4:6] != b"\0\1"
+        or reply[8:10] != b"\0\0"
+        or not reply.startswith(name + _SRV_IN, _HEADER)
+    ):
+        return None
+    end = len(reply)
+    glue = reply[10] << 8 | reply[11]
+    if glue and _ends_with_plain_opt(reply):
+        end -= _OPT_SIZE
+        glue -= 1
+    ports: dict[bytes, tuple[int, ...]] = {}
+    addresses: dict[bytes, tuple[bytes, ...]] = {}
+    pointers: dict[bytes, bytes] = {}
+    ttls: set[bytes] = set()
+    position = _HEADER + len(name) + 4
+    try:
+        position = _read_services(reply, position, name, suffix, ports, pointers, ttls)
+        if not position:
+            return None
+        pointers[_TO_QUESTION] = name
+        pointers[(0xC000 | _HEADER + len(name) - len(suffix)).to_bytes(2, "big")] = suffix
+        if _read_glue(reply, position, glue, suffix, pointers, ports, addresses, ttls) != end:
+            return None
+    except IndexError:
+        return None
+    names = b"".join(ports)
+    longest = max(map(len, ports))
+    held = [int.from_bytes(ttl, "big") for ttl in ttls]
+    if (
+        names != names.lower()
+        or longest > _LONGEST_NAME
+        or longest - len(suffix) > 1 + _LONGEST_LABEL
+        or max(held) > wire.LARGEST_TTL
+    ):
+        return None
+    return Listing(ports, addresses, float(min(held)), bool(reply[2] & _TC))
+
+
+def _read_services(
+    reply: bytes,
+    position: int,
+    name: bytes,
+    suffix: bytes,
+    ports: dict[bytes, tuple[int, ...]],
+    pointers: dict[bytes, bytes],
+    ttls: set[bytes],
+) -> int:
+    """Read the SRV records of the answer; where they end, or 0 to decline.
+
+    Args:
+        reply: The message.
+        position: Where they begin.
+        name: Their owner.
+        suffix: The end of every target.
+        ports: The port numbers by target, to be filled.
+        pointers: The targets by the compression pointer that leads to each, to be filled.
+        ttls: To be filled.
+    """
+    after_label = len(suffix) + 1
+    head = (_TO_QUESTION if reply[position] >= _POINTER else name) + _SRV_IN
+    skip = len(head)
+    numbers: dict[bytes, tuple[int, ...]] = {}
+    count = reply[6] << 8 | reply[7]
+    for _ in range(count):
+        if not reply.startswith(head, position):
+            return 0
+        position += skip
+        start = position + 12
+        stop = position + 6 + (reply[position + 4] << 8 | reply[position + 5])
+        target = reply[start:stop]
+        if not target.endswith(suffix) or target[0] != len(target) - after_label:
+            return 0
+        port = reply[position + 10 : start]
+        number = numbers.get(port)
+        if number is None:
+            number = numbers[port] = (int.from_bytes(port, "big"),)
+        ttls.add(reply[position : position + 4])
+        if target in ports:
+            ports[target] += number
+        else:
+            ports[target] = number
+            if start < _FURTHEST_POINTER:
+                pointers[(0xC000 | start).to_bytes(2, "big")] = target
+        position = stop
+    return position if count else 0
+
+
+def _read_glue(
+    reply: bytes,
+    position: int,
+    count: int,
+    suffix: bytes,
+    pointers: dict[bytes, bytes],
+    ports: dict[bytes, tuple[int, ...]],
+    addresses: dict[bytes, tuple[bytes, ...]],
+    ttls: set[bytes],
+) -> int:
+    """Read the address records that came along; where they end, or 0 to decline.
+
+    Args:
+        reply: The message.
+        position: Where they begin.
+        count: How many.
+        suffix: The end of every owner.
+        pointers: The names by the compression pointer that leads to each.
+        ports: The targets, the only owners there may be.
+        addresses: To be filled.
+        ttls: To be filled.
+    """
+    skip = len(suffix)
+    for _ in range(count):
+        owner = pointers.get(reply[position : position + 2])
+        if owner is not None:
+            position += 2
+        else:
+            start = position
+            position += 1 + reply[position]
+            rest = pointers.get(reply[position : position + 2])
+            if rest is not None:
+                owner = reply[start:position] + rest
+                position += 2
+            else:
+                position += skip
+                owner = reply[start:position]
+        if owner not in ports:
+            return 0
+        start = position + 10
+        # Type, class and the length of the data, around the TTL.
+        shape = reply[position : position + 4] + reply[position + 8 : start]
+        if shape == _A_SHAPE:
+            stop = start + 4
+        elif shape == _AAAA_SHAPE:
+            stop = start + 16
+        else:
+            return 0
+        ttls.add(reply[position + 4 : position + 8])
+        packed = reply[start:stop]
+        if owner in addresses:
+            addresses[owner] += (packed,)
+        else:
+            addresses[owner] = (packed,)
+        position = stop
+    return position
+
+
+def _ends_with_plain_opt(reply: bytes) -> bool:
+    """Whether the last bytes are an OPT record without a code and without options."""
+    start = len(reply) - _OPT_SIZE
+    return reply.startswith(b"\0\0\x29", start) and not reply[-6] and reply.endswith(b"\0\0")
+
+
+def listing_of(message: wire.Message, name: bytes, suffix: bytes) -> Listing:
+    """The same out of a message that was read in full: the records of others left out."""
+    ports: dict[bytes, tuple[int, ...]] = {}
+    addresses: dict[bytes, tuple[bytes, ...]] = {}
+    ttl = float("inf")
+    for record in message.answers:
+        if type(record) is not wire.Srv or record.owner != name:
+            continue
+        target = record.target
+        if not target[0] or target[1 + target[0] :] != suffix:
+            continue
+        ports[target] = (*ports.get(target, ()), record.port)
+        ttl = min(ttl, record.ttl)
+    for extra in message.additional:
+        if type(extra) is wire.Address and extra.owner in ports:
+            addresses[extra.owner] = (*addresses.get(extra.owner, ()), extra.packed)
+            ttl = min(ttl, extra.ttl)
+    return Listing(ports, addresses, ttl, message.truncated)

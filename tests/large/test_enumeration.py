@@ -1,0 +1,421 @@
+"""Services that do not fit into one answer: every pod is found, or the list is incomplete."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+
+import pytest
+
+from peerdisco.dns import wire
+from peerdisco.model import Answered, Observation
+from peerdisco.sources.ordinals import MARGIN
+
+from .looking import TIMEOUT, look_often, looking, quiet_looks
+from .service import LargeService, Pod, address, statefulset
+
+LARGEST_A_ANSWER = 4092
+"""So many addresses fit into 64 KiB."""
+
+
+def names(observation: Observation) -> list[str]:
+    assert isinstance(observation, Answered), observation
+    return sorted(peer.name for peer in observation.peers)
+
+
+def check(observation: Observation, service: LargeService, *, port: int | None = 3306) -> None:
+    """Every pod of the service, with its address and its port, and that this is all."""
+    assert isinstance(observation, Answered)
+    assert observation.incomplete_reason is None
+    assert names(observation) == sorted(service.pods)
+    for peer in observation.peers:
+        pod = service.pods[peer.name]
+        expected = sorted(pod.packed, key=lambda packed: (len(packed), packed))
+        assert [a.packed for a in peer.addresses] == expected
+        assert dict(peer.ports) == ({} if port is None else {"": pod.port})
+    assert observation.ttl == 5
+
+
+async def two_looks(service: LargeService, *, port: int | None = 3306) -> dict[str, int]:
+    """Look twice; every pod is there both times. How many questions the second look asked."""
+    async with looking(service) as (source, _):
+        first = await source.observe(timeout=TIMEOUT)
+        check(first, service, port=port)
+        service.asked.clear()
+        service.absent.clear()
+        second = await source.observe(timeout=TIMEOUT)
+        check(second, service, port=port)
+        assert isinstance(first, Answered)
+        assert isinstance(second, Answered)
+        assert second.peers is first.peers, "what did not change is the same object"
+    return {wire.TYPE_NAMES[rtype]: count for rtype, count in service.asked.items()}
+
+
+# Sizes.
+
+
+@pytest.mark.parametrize("pods", [3, 100, 850])
+async def test_what_fits_takes_one_question(pods: int) -> None:
+    service = LargeService(statefulset("db", range(pods)))
+    assert await two_looks(service) == {"SRV": 1}
+
+
+@pytest.mark.parametrize("pods", [900, 1000, 2000, LARGEST_A_ANSWER - 2])
+async def test_beyond_one_answer_each_pod_is_asked_for(pods: int) -> None:
+    """And nothing else but the service's own name: neither absent pods nor PTR records."""
+    service = LargeService(statefulset("db", range(pods)))
+    assert await two_looks(service) == {"SRV": 1, "A": pods + 1, "AAAA": 1}
+    assert service.absent == []
+
+
+@pytest.mark.parametrize("pods", [LARGEST_A_ANSWER + 10, 5000])
+async def test_beyond_one_answer_of_addresses(pods: int) -> None:
+    """The service's addresses are asked for twice, to see that they are drawn by chance."""
+    service = LargeService(statefulset("db", range(pods)))
+    assert await two_looks(service) == {"SRV": 1, "A": pods + 2, "AAAA": 1}
+    assert service.absent == []
+
+
+async def test_absent_pods_are_hardly_asked_for() -> None:
+    """By the first look too; later looks ask for none of them."""
+    service = LargeService(statefulset("db", range(5000)))
+    async with looking(service) as (source, _):
+        check(await source.observe(timeout=TIMEOUT), service)
+        assert len(service.absent) <= 2 * 256
+        assert len(set(service.absent)) == len(service.absent)
+        service.absent.clear()
+        for _ in range(3):
+            check(await source.observe(timeout=TIMEOUT), service)
+        assert service.absent == []
+
+
+# Shapes.
+
+SHAPES: dict[str, list[Pod]] = {
+    "ordinals from 1000 on": statefulset("db", range(1000, 3000)),
+    "holes": [p for p in statefulset("db", range(2500)) if int(p.label[3:]) % 7],
+    "a wide hole": statefulset("db", [*range(200), *range(1700, 3000)]),
+    "several StatefulSets": [
+        *statefulset("db", range(1500)),
+        *statefulset("db-replica", range(700), 10_000),
+        *statefulset("arbiter", range(1), 20_000),
+    ],
+    "other pods": [
+        *statefulset("db", range(1200)),
+        *[Pod(f"10-9-0-{n}", (address(30_000 + n),)) for n in range(200)],
+        *[Pod(f"extra-{n:x}-pod", (address(40_000 + n),)) for n in range(50)],
+    ],
+    "more than one answer of addresses, holes": [
+        p for p in statefulset("db", range(5400)) if int(p.label[3:]) % 17
+    ],
+    "more than one answer of addresses, several StatefulSets": [
+        *statefulset("db", range(3000)),
+        *statefulset("web", range(5, 2005), 10_000),
+    ],
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_every_pod_is_found(shape: str) -> None:
+    service = LargeService(SHAPES[shape], seed=5)
+    await two_looks(service)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_every_pod_is_found_in_any_order(seed: int) -> None:
+    await two_looks(LargeService(statefulset("db", range(2000)), seed=seed))
+
+
+def dual(pods: int) -> list[Pod]:
+    return [Pod(f"db-{n}", (address(n + 1), six(n + 1))) for n in range(pods)]
+
+
+def six(number: int) -> bytes:
+    return socket.inet_pton(socket.AF_INET6, "fd00::")[:12] + number.to_bytes(4, "big")
+
+
+@pytest.mark.parametrize("pods", [700, 1500])
+async def test_dual_stack_pods_have_both_addresses(pods: int) -> None:
+    """At 700 pods the names fit, and of their addresses one family of some."""
+    await two_looks(LargeService(dual(pods)))
+
+
+async def test_ipv6_pods_are_asked_for_with_aaaa_alone() -> None:
+    service = LargeService([Pod(f"db-{n}", (six(n),)) for n in range(1500)])
+    asked = await two_looks(service)
+    assert asked == {"SRV": 1, "A": 1, "AAAA": 1501}
+
+
+async def test_pods_without_host_names() -> None:
+    """Dashed names have no ordinal: the PTR of each address names it, in the first look alone."""
+    service = LargeService([Pod(f"10-0-{n // 250}-{n % 250}", (address(n),)) for n in range(2000)])
+    asked = await two_looks(service)
+    assert asked == {"SRV": 1, "A": 2001, "AAAA": 1}
+
+
+@pytest.mark.parametrize("pods", [1500, 4500])
+async def test_a_service_without_ports(pods: int) -> None:
+    """It has no SRV records at all."""
+    labels = statefulset("db", range(pods))
+    service = LargeService([Pod(pod.label, pod.packed, None) for pod in labels])
+    async with looking(service) as (source, _):
+        for _ in range(2):
+            check(await source.observe(timeout=TIMEOUT), service, port=None)
+
+
+async def test_ports_that_differ_are_asked_for() -> None:
+    """A named ``targetPort`` may be another number in each pod; what is not listed is asked."""
+    pods = [Pod(f"db-{n}", (address(n + 1),), 3306 + n % 2) for n in range(2000)]
+    service = LargeService(pods)
+    async with looking(service) as (source, _):
+        check(await source.observe(timeout=TIMEOUT), service)
+        service.asked.clear()
+        check(await source.observe(timeout=TIMEOUT), service)
+        assert service.asked[wire.SRV] == 1, "they are known, as long as the address is the same"
+        for pod in pods:
+            service.pods[pod.label] = Pod(pod.label, pod.packed, 5000)
+        check(await source.observe(timeout=TIMEOUT), service)
+
+
+async def test_pods_that_share_an_address() -> None:
+    """With ``hostNetwork`` the addresses do not tell how many pods there are."""
+    pods = [Pod(f"db-{n}", (address(n // 2 + 1),)) for n in range(1800)]
+    service = LargeService(pods)
+    async with looking(service) as (source, _):
+        for _ in range(2):
+            check(await source.observe(timeout=TIMEOUT), service)
+
+
+async def test_names_that_are_as_long_as_names_can_be() -> None:
+    """No ordinal is asked for that does not fit into a label."""
+    pods = statefulset("d" * 59, range(900))
+    async with looking(LargeService(pods)) as (source, _):
+        observation = await source.observe(timeout=TIMEOUT)
+        assert len(names(observation)) == 900
+    many = statefulset("d" * 58, range(4500))
+    service = LargeService(many)
+    async with looking(service) as (source, _):
+        check(await source.observe(timeout=TIMEOUT), service)
+
+
+async def test_a_named_port_lists_the_pods_that_have_it() -> None:
+    """Whose answer is cut too, and whose addresses are those of these pods alone."""
+
+    class Named(LargeService):
+        def _find(self, name: bytes, rtype: int) -> tuple[int, list[bytes], list[bytes]]:
+            prefix = wire.name_from_text("_mysql._tcp")[:-1]
+            if not name.startswith(prefix):
+                return super()._find(name, rtype)
+            everybody = self.pods
+            self.pods = {n: pod for n, pod in everybody.items() if pod.port == 3306}
+            try:
+                answers = super()._find(name[len(prefix) :], rtype)
+            finally:
+                self.pods = everybody
+            return answers
+
+    pods = [Pod(f"db-{n}", (address(n + 1),), 3306 if n < 1500 else 9104) for n in range(1600)]
+    async with looking(Named(pods), port_name="mysql") as (source, _):
+        for _ in range(2):
+            observation = await source.observe(timeout=TIMEOUT)
+            assert isinstance(observation, Answered)
+            assert observation.incomplete_reason is None
+            assert names(observation) == sorted(f"db-{n}" for n in range(1500))
+            assert {str(dict(peer.ports)) for peer in observation.peers} == {"{'mysql': 3306}"}
+
+
+# Changes.
+
+
+async def test_changes_show_at_once() -> None:
+    service = LargeService(statefulset("db", range(2000)))
+    async with looking(service) as (source, _):
+        check(await source.observe(timeout=TIMEOUT), service)
+        service.pods["db-7"] = Pod("db-7", (address(9_000),))
+        check(await source.observe(timeout=TIMEOUT), service)
+        del service.pods["db-1234"]
+        check(await source.observe(timeout=TIMEOUT), service)
+        for pod in statefulset("db", range(2000, 2100), 50_000):
+            service.pods[pod.label] = pod
+        check(await source.observe(timeout=TIMEOUT), service)
+        service.pods["db-1234"] = Pod("db-1234", (address(9_001),))
+        check(await source.observe(timeout=TIMEOUT), service)
+        for pod in statefulset("other", range(30), 60_000):
+            service.pods[pod.label] = pod
+        check(await source.observe(timeout=TIMEOUT), service)
+        # Two pods that swapped their addresses.
+        one, two = service.pods["db-1"], service.pods["db-2"]
+        service.pods["db-1"] = Pod("db-1", two.packed)
+        service.pods["db-2"] = Pod("db-2", one.packed)
+        check(await source.observe(timeout=TIMEOUT), service)
+
+
+async def test_without_reverse_zones_new_pods_are_found_by_their_ordinals() -> None:
+    service = LargeService(statefulset("db", range(1500)))
+    service.refuses = {wire.PTR}
+    async with looking(service) as (source, _):
+        check(await source.observe(timeout=TIMEOUT), service)
+        for pod in statefulset("db", range(1500, 1503), 50_000):
+            service.pods[pod.label] = pod
+        check(await source.observe(timeout=TIMEOUT), service)
+
+
+async def test_an_old_address_of_a_pod_that_has_left_is_no_riddle() -> None:
+    """An answer about the service may be older than that about a pod: caches hold each alone."""
+
+    class Cached(LargeService):
+        held: dict[str, Pod]
+
+        def _in_slices(self) -> list[Pod]:
+            return list(self.held.values())
+
+    service = Cached(statefulset("db", range(1500)))
+    service.held = dict(service.pods)
+    async with looking(service) as (source, _):
+        check(await source.observe(timeout=TIMEOUT), service)
+        del service.pods["db-7"]
+        service.pods["db-9"] = Pod("db-9", (address(60_000),))
+        listed = {}
+        for _ in range(2):
+            observation = await source.observe(timeout=TIMEOUT)
+            assert isinstance(observation, Answered)
+            listed = {peer.name: peer for peer in observation.peers}
+            if "db-7" not in listed:
+                break
+        assert [a.packed for a in listed["db-9"].addresses] == [address(60_000)]
+        service.held = dict(service.pods)
+        check(await source.observe(timeout=TIMEOUT), service)
+
+
+async def test_it_grows_beyond_one_answer_and_shrinks_again() -> None:
+    service = LargeService(statefulset("db", range(10)))
+    async with looking(service) as (source, _):
+        for pods in (10, 800, 1500, 5000, 1000, 3):
+            service.pods = {pod.label: pod for pod in statefulset("db", range(pods))}
+            check(await source.observe(timeout=TIMEOUT), service)
+
+
+async def test_a_connection_that_is_lost_again_and_again_costs_no_pod() -> None:
+    service = LargeService(statefulset("db", range(2000)))
+    async with looking(service) as (source, server):
+        server.hangs_up_after = 900
+        for _ in range(3):
+            check(await source.observe(timeout=TIMEOUT), service)
+        assert server.accepted > 3
+
+
+# What cannot be closed.
+
+
+def reason(observation: Observation) -> str:
+    assert isinstance(observation, Answered)
+    assert observation.incomplete_reason is not None
+    return observation.incomplete_reason
+
+
+async def test_addresses_that_come_in_the_same_order_each_time_prove_nothing() -> None:
+    service = LargeService(statefulset("db", range(5000)))
+    service.shuffles = False
+    async with looking(service) as (source, _):
+        for _ in range(2):
+            observation = await source.observe(timeout=TIMEOUT)
+            assert "the same part of its addresses comes each time" in reason(observation)
+            # Its one StatefulSet is found all the same.
+            assert names(observation) == sorted(service.pods)
+
+
+async def test_too_many_pods_without_ordinals() -> None:
+    pods = [Pod(f"10-0-{n // 250}-{n % 250}", (address(n),)) for n in range(4500)]
+    async with looking(LargeService(pods)) as (source, _):
+        assert "have no ordinal" in reason(await source.observe(timeout=TIMEOUT))
+
+
+async def test_addresses_whose_names_nobody_tells() -> None:
+    """Pods whose ordinals are out of reach, and a server without reverse zones."""
+    pods = [*statefulset("db", range(1200)), *statefulset("far", range(500), 10_000)]
+    service = LargeService(pods)
+    service.shuffles = False  # so that the answer that is cut holds no pod of the second one
+    service.refuses = {wire.PTR}
+    async with looking(service) as (source, _):
+        why = reason(await source.observe(timeout=TIMEOUT))
+    assert "the names of 500 of 1700 addresses are not known (SERVFAIL" in why
+
+
+@pytest.mark.parametrize("refused", [wire.A, wire.AAAA])
+async def test_a_family_that_is_not_known(refused: int) -> None:
+    service = LargeService(statefulset("db", range(1500)))
+    service.refuses = {refused}
+    async with looking(service) as (source, _):
+        observation = await source.observe(timeout=TIMEOUT)
+    assert "one address family is not known (SERVFAIL" in reason(observation)
+
+
+async def test_some_pods_that_no_server_tells_of() -> None:
+    class Partly(LargeService):
+        def reply(self, query: bytes, transport: str = "tcp") -> bytes:
+            raw = super().reply(query, transport)
+            if query[12:18] == b"\x05db-77":
+                return raw[:3] + bytes((wire.SERVFAIL,)) + raw[4:]
+            return raw
+
+    service = Partly(statefulset("db", range(1500)))
+    async with looking(service) as (source, _):
+        observation = await source.observe(timeout=TIMEOUT)
+        assert "the addresses of 1 of" in reason(observation)
+        assert "SERVFAIL from" in reason(observation)
+        assert set(service.pods) - set(names(observation)) <= {"db-77"}
+
+
+async def test_a_deadline_that_is_too_short() -> None:
+    service = LargeService(statefulset("db", range(3000)))
+    async with looking(service) as (source, _):
+        observation = await source.observe(timeout=0.02)
+        assert not isinstance(observation, Answered) or observation.incomplete_reason
+        # What it learned serves the next look.
+        check(await source.observe(timeout=TIMEOUT), service)
+
+
+async def test_a_name_with_a_huge_ordinal_costs_no_flood() -> None:
+    pods = [*statefulset("db", range(4500)), Pod("db-2000000000", (address(100_000),))]
+    service = LargeService(pods)
+    async with looking(service) as (source, _):
+        observation = await source.observe(timeout=TIMEOUT)
+        assert isinstance(observation, Answered)
+        assert set(names(observation)) >= {f"db-{n}" for n in range(4500)}
+        assert len(service.absent) < 12_000
+
+
+# Over many looks.
+
+
+@pytest.mark.parametrize(("pods", "looks"), [(2000, 40), (5000, 15)])
+async def test_nobody_joins_or_leaves_in_vain(pods: int, looks: int) -> None:
+    told = await quiet_looks(pods, looks)
+    assert (told.looks, told.incomplete) == (looks, {})
+    assert (told.joined, told.left, told.replaced) == ([], [], [])
+
+
+async def test_what_changes_is_told_and_nothing_else() -> None:
+    service = LargeService(statefulset("db", range(4500)))
+    steps: dict[int, Iterable[Pod] | str] = {
+        3: statefulset("db", range(4500, 4503), 50_000),
+        6: "db-100",
+        14: [Pod("db-200", (address(70_000),))],
+    }
+
+    def change(look: int) -> None:
+        step = steps.get(look, ())
+        if isinstance(step, str):
+            del service.pods[step]
+            return
+        service.pods |= {pod.label: pod for pod in step}
+
+    async with looking(service) as (source, _):
+        told = await look_often(lambda: source.observe(timeout=TIMEOUT), 20, between=change)
+    assert sorted(told.joined) == ["db-4500", "db-4501", "db-4502"]
+    assert told.left == ["db-100"]
+    assert told.replaced == ["db-200"]
+
+
+def test_the_margin_is_what_the_documentation_says() -> None:
+    assert MARGIN == 16
