@@ -56,6 +56,7 @@ async def discover(
     primary: PrimaryPolicy | None = None,
     identity: Identity | None = None,
     nameservers: Sequence[str] = (),
+    resolver: str | None = None,
     source: Source | str | None = None,
     timeout: float = TIMEOUT,
 ) -> Snapshot:
@@ -78,6 +79,8 @@ async def discover(
         identity: Who this pod is; None to detect it. Without one `Snapshot.local` is None.
         nameservers: ``ip``, ``ip:port`` or ``[ip6]:port``, asked in turn. Empty for
             ``PEERDISCO_NAMESERVERS``, else those of ``/etc/resolv.conf``.
+        resolver: What asks them: ``builtin``, or ``aiodns`` for c-ares, which needs the extra
+            ``peerdisco[aiodns]``. None for ``PEERDISCO_RESOLVER``, else ``builtin``.
         source: Where to look: ``dns``, ``static:NAME=IP[:PORT],...`` or a `Source`, which stays
             open. None for ``PEERDISCO_SOURCE``, else ``dns``.
         timeout: Seconds the look may take.
@@ -103,6 +106,7 @@ async def discover(
             cluster_domain=cluster_domain,
             port_name=port_name,
             nameservers=nameservers,
+            resolver=resolver,
         )
         return one_look(await source.observe(timeout=timeout), source.service, view)
     opened = Target.choose(
@@ -111,6 +115,7 @@ async def discover(
         cluster_domain=cluster_domain,
         port_name=port_name,
         nameservers=nameservers,
+        resolver=resolver,
         source=source,
         surroundings=around,
     ).open()
@@ -163,6 +168,7 @@ class Discovery:
         identity: As for `discover`.
         nameservers: As for `discover`. Those of ``/etc/resolv.conf`` are read again whenever that
             file changes.
+        resolver: As for `discover`.
         source: As for `discover`. A `Source` that is given is used by this watcher alone, and
             closed with it.
         interval: Seconds between two looks when nothing happens; None for
@@ -189,6 +195,7 @@ class Discovery:
         primary: PrimaryPolicy | None = None,
         identity: Identity | None = None,
         nameservers: Sequence[str] = (),
+        resolver: str | None = None,
         source: Source | str | None = None,
         interval: float | None = None,
         min_interval: float = MIN_INTERVAL,
@@ -216,6 +223,7 @@ class Discovery:
                 cluster_domain=cluster_domain,
                 port_name=port_name,
                 nameservers=nameservers,
+                resolver=resolver,
             )
             self._given = source
         else:
@@ -225,6 +233,7 @@ class Discovery:
                 cluster_domain=cluster_domain,
                 port_name=port_name,
                 nameservers=nameservers,
+                resolver=resolver,
                 source=source,
                 surroundings=around,
             )

@@ -5,9 +5,10 @@ An explicit argument wins over a variable, a variable over what is detected.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from .dns.resolver import Asks, Resolver
 from .exceptions import ConfigurationError, IdentityError
 from .local import (
     ResolvConfFile,
@@ -36,12 +37,14 @@ class Target:
         static: The peers, where they are given and not looked up; None for DNS.
         nameservers: Whom to ask; empty for those of resolv.conf, whatever it says at the time.
         port_name: The named port to ask for; None for all.
+        resolver: What asks the name servers: ``builtin`` or ``aiodns``.
     """
 
     service: ServiceName
     static: str | None = None
     nameservers: tuple[Endpoint, ...] = ()
     port_name: str | None = None
+    resolver: str = "builtin"
 
     @classmethod
     def choose(
@@ -53,6 +56,7 @@ class Target:
         port_name: str | None = None,
         nameservers: Sequence[str] = (),
         source: str | None = None,
+        resolver: str | None = None,
         surroundings: Surroundings,
     ) -> Target:
         """The target; arguments and errors are those of `peerdisco.discover`."""
@@ -60,7 +64,12 @@ class Target:
         text = source or surroundings.variable("PEERDISCO_SOURCE") or "dns"
         kind, _, rest = text.partition(":")
         if kind == "static" and rest:
-            refuse_beside("a static source", port_name=port_name, nameservers=nameservers)
+            refuse_beside(
+                "a static source",
+                port_name=port_name,
+                nameservers=nameservers,
+                resolver=resolver,
+            )
             parse_static(rest, name)
             return cls(name, static=rest)
         if text != "dns":
@@ -71,7 +80,8 @@ class Target:
         else:
             variable = surroundings.variable("PEERDISCO_PORT_NAME")
             port = parse_port_name(variable, "PEERDISCO_PORT_NAME") if variable else None
-        return cls(name, None, find_nameservers(nameservers, surroundings), port)
+        servers = find_nameservers(nameservers, surroundings)
+        return cls(name, None, servers, port, find_resolver(resolver, surroundings))
 
     def open(self) -> Source:
         """A source that looks at it; the caller closes it."""
@@ -81,7 +91,37 @@ class Target:
             self.service,
             self.nameservers or ResolvConfFile().nameservers,
             port_name=self.port_name,
+            resolver=_resolver_of(self.resolver),
         )
+
+
+def find_resolver(given: str | None, surroundings: Surroundings) -> str:
+    """What is to ask the name servers, which is installed.
+
+    Raises:
+        ConfigurationError: There is no such resolver, or it is not installed.
+    """
+    what = "resolver" if given else "PEERDISCO_RESOLVER"
+    name = given or surroundings.variable("PEERDISCO_RESOLVER") or "builtin"
+    if name not in ("builtin", "aiodns"):
+        raise ConfigurationError(what, name, "'builtin' or 'aiodns'")
+    try:
+        _resolver_of(name)
+    except ImportError as error:
+        raise ConfigurationError(
+            what,
+            name,
+            f"'builtin', or the package installed: pip install 'peerdisco[aiodns]' ({error})",
+        ) from None
+    return name
+
+
+def _resolver_of(name: str) -> Callable[[Sequence[Endpoint]], Asks]:
+    if name == "aiodns":
+        from .dns.aiodns_resolver import AiodnsResolver  # noqa: PLC0415 - only where it is chosen
+
+        return AiodnsResolver
+    return Resolver
 
 
 def refuse_beside(source: str, **arguments: object) -> None:

@@ -80,6 +80,7 @@ environment (an option wins over a variable, a variable over what is detected):
   PEERDISCO_STATEFULSET     as --statefulset
   PEERDISCO_CLUSTER_DOMAIN  as --cluster-domain
   PEERDISCO_NAMESERVERS     as --nameserver, several with commas between them
+  PEERDISCO_RESOLVER        as --resolver
   PEERDISCO_SOURCE          as --source
   PEERDISCO_PORT_NAME       as --port-name
   PEERDISCO_INTERVAL        seconds between two looks of a command that waits

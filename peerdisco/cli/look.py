@@ -35,6 +35,11 @@ def add_look(parser: argparse.ArgumentParser) -> None:
         help="ask this name server; repeat it for several (default: those of /etc/resolv.conf)",
     )
     group.add_argument(
+        "--resolver",
+        metavar="NAME",
+        help="what asks the name servers: builtin, or aiodns if it is installed (default: builtin)",
+    )
+    group.add_argument(
         "--statefulset", metavar="NAME", help="list the pods of this StatefulSet alone"
     )
     group.add_argument(
@@ -120,6 +125,7 @@ async def look(args: argparse.Namespace, *, timeout: float, identity: Identity |
         cluster_domain=args.cluster_domain,
         port_name=args.port_name,
         nameservers=args.nameserver,
+        resolver=args.resolver,
         source=args.source,
         surroundings=surroundings,
     ).open()

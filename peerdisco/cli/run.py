@@ -150,6 +150,7 @@ def _environment(args: argparse.Namespace) -> dict[str, str]:
         "PEERDISCO_STATEFULSET": args.statefulset,
         "PEERDISCO_CLUSTER_DOMAIN": args.cluster_domain,
         "PEERDISCO_NAMESERVERS": ",".join(args.nameserver),
+        "PEERDISCO_RESOLVER": args.resolver,
         "PEERDISCO_SOURCE": args.source,
         "PEERDISCO_PORT_NAME": args.port_name,
     }

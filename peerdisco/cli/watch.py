@@ -108,6 +108,7 @@ def open_discovery(
         primary=ordinal(args.ordinal),
         identity=identity,
         nameservers=args.nameserver,
+        resolver=args.resolver,
         source=args.source,
         interval=args.interval,
         leave_after=args.leave_after,

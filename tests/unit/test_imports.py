@@ -51,6 +51,7 @@ LAYERS = {
         "dns.resolver",
         "sources.enumeration",
         "sources.questions",
+        "dns.aiodns_resolver",
         "sources.headless_dns",
         "sources.shared",
         "sources.static",

@@ -1,0 +1,98 @@
+"""The resolvers that are held to one contract, and what each of them cannot do, as data."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+
+from peerdisco.dns import wire
+from peerdisco.dns.aiodns_resolver import AiodnsResolver
+from peerdisco.dns.resolver import Asks, Reply, Resolver
+from peerdisco.model import Outcome
+from peerdisco.names import Endpoint
+from tests.unit.scripted import NameServer
+
+NAME = wire.name_from_text("db.shop.svc.cluster.local")
+
+
+class Limit(Enum):
+    """What a resolver may be unable to do; a test says what it does instead."""
+
+    TELL_EACH_SERVER = auto()
+    """One attempt for each server and transport; else one for all of them."""
+    TELL_NEGATIVE_TTL = auto()
+    """The SOA of a negative answer."""
+    SEE_TC = auto()
+    """That an answer over TCP was cut; else it is concluded from its size."""
+    KEEP_A_CUT_ANSWER = auto()
+    """What came over UDP, where TCP does not work."""
+    TELL_EVERY_CODE = auto()
+    """Response codes beyond those that c-ares has an error for."""
+    ASK_THE_NEXT_AFTER_ANY_CODE = auto()
+    """Another server, where one answers with a code that it should not."""
+    STICK_TO_THE_SERVER = auto()
+    """Ask the server that answered last first."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A resolver, by what opens it."""
+
+    name: str
+    open_for: Callable[[Sequence[Endpoint]], Asks]
+    limits: frozenset[Limit] = frozenset()
+
+    def open(self, *servers: NameServer | Endpoint) -> Asks:
+        return self.open_for([s.endpoint if isinstance(s, NameServer) else s for s in servers])
+
+    def can(self, what: Limit) -> bool:
+        return what not in self.limits
+
+    def told(self, *attempts: tuple[str, Outcome]) -> list[tuple[str, Outcome]]:
+        """The attempts that it tells of these; where it tells one for all, the last outcome."""
+        if self.can(Limit.TELL_EACH_SERVER):
+            return list(attempts)
+        return [(attempts[0][0], attempts[-1][1])]
+
+
+KINDS = [
+    Kind("builtin", Resolver),
+    Kind(
+        "aiodns",
+        # The shortest patience of c-ares, so that no test waits for its default of two seconds.
+        lambda servers: AiodnsResolver(servers, patience=0.25),
+        frozenset(Limit),
+    ),
+]
+
+
+def soon(seconds: float = 5.0) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+def addresses(reply: Reply) -> list[str]:
+    assert reply.message is not None
+    # dnspython writes the records of a set in any order.
+    return sorted(
+        socket.inet_ntoa(record.packed)
+        for record in reply.message.answers
+        if isinstance(record, wire.Address)
+    )
+
+
+def outcomes(reply: Reply) -> list[tuple[str, Outcome]]:
+    return [(attempt.transport, attempt.outcome) for attempt in reply.attempts]
+
+
+def open_files() -> int:
+    """How many files of any kind the process has open: sockets, pipes, and what c-ares waits on."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def threads() -> int:
+    """How many threads the process has, those of C libraries too."""
+    return len(list(Path("/proc/self/task").iterdir()))
