@@ -154,12 +154,13 @@ def test_every_recording_is_expected() -> None:
     assert sorted(EXPECTED) == SCENARIOS
 
 
+@pytest.mark.parametrize("resolver", ["builtin", "aiodns"])
 @pytest.mark.parametrize(("scenario", "server"), SERVERS)
-async def test_peers_come_out_as_recorded(scenario: str, server: str) -> None:
+async def test_peers_come_out_as_recorded(scenario: str, server: str, resolver: str) -> None:
     """Over UDP first, and over TCP where that was cut."""
     with replay(scenario, server) as dns_:
         looking = peerdisco.discover(
-            service_of(scenario), nameservers=[dns_.nameserver], timeout=20
+            service_of(scenario), nameservers=[dns_.nameserver], resolver=resolver, timeout=20
         )
         if scenario in NOBODY:
             with pytest.raises(peerdisco.ServiceNotFound) as caught:
