@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
+from peerdisco.dns import wire
+from peerdisco.dns.aiodns_resolver import AiodnsResolver
 from tests.unit.scripted import Serve, dead_endpoint, serving, settle
 
-from .resolvers import KINDS, NAME, Kind, open_files, soon, threads
+from .resolvers import KINDS, NAME, Kind, open_files, threads
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
@@ -25,27 +28,22 @@ async def serve() -> AsyncIterator[Serve]:
         yield start
 
 
+@pytest.fixture(scope="session", autouse=True)
+def pycares_has_started() -> None:
+    """pycares starts a thread that lives on with the first channel."""
+    before = threads()
+    asyncio.run(AiodnsResolver([dead_endpoint()]).ask(NAME, wire.A, deadline=0))
+    deadline = time.monotonic() + 10
+    while threads() > before + 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
 @pytest.fixture(autouse=True)
-async def nothing_is_left(kind: Kind) -> AsyncIterator[None]:
+async def nothing_is_left(pycares_has_started: None) -> AsyncIterator[None]:
     """Every test ends without a task, a thread or a file of its own."""
-    # pycares starts a thread that lives on with the first channel.
-    first = kind.open(dead_endpoint())
-    await first.ask(NAME, 1, deadline=soon())
-    await first.aclose()
-    await _settled()
     before = open_files(), threads()
     yield
     gc.collect()  # what was not closed says so now
     await settle(lambda: (open_files(), threads()) == before)
     assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
-async def _settled() -> None:
-    """Wait until c-ares has ended the threads of the channels that were closed."""
-    seen = (open_files(), threads())
-    steady = 0
-    while steady < 20:
-        await asyncio.sleep(0.002)
-        now = (open_files(), threads())
-        steady = steady + 1 if now == seen else 0
-        seen = now

@@ -572,7 +572,7 @@ async def test_questions_that_are_cancelled_are_not_asked_again(
     assert asyncio.all_tasks() == {asyncio.current_task()}
     await asking.aclose()
     await settle(lambda: not server.open)
-    await settle(lambda: open_files() <= before[0] and threads() <= before[1])
+    await settle(lambda: (open_files(), threads()) == before)
     asked = len(server.asked)
     await asyncio.sleep(0.6)  # two rounds of the shortest patience
     assert len(server.asked) == asked
