@@ -7,9 +7,8 @@ record's TTL, or refuse SRV targets that are compressed. Importing this module s
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import aiodns
 import pycares
@@ -85,8 +84,8 @@ class AiodnsResolver:
     - Which server answered: an attempt names all of them.
     - The transport: an attempt's is the one that the question went out over first, or ``tcp``
       where the answer is larger than any over UDP.
-    - Whether the answer was cut (TC). Over TCP an answer is cut at 65,535 bytes, and the glue goes
-      first (RFC 2181, 9). So an answer with glue is whole, and so is one with room for another
+    - Whether the answer was cut (TC). Over TCP an answer is cut at 65,535 bytes, and glue is left
+      out first (RFC 2181, 9). So an answer with glue is whole, and so is one with room for another
       record if every owner's name but the question's, and every target, is counted in full:
       CoreDNS and BIND write no less. Anything else is said to be cut, even if it was not. A server
       that cuts below 64 KiB over TCP is not noticed, and one that then sends no record at all, as
@@ -257,13 +256,9 @@ class _Channel:
         if not result.answer:
             return Outcome.ERROR, _EMPTY_SUCCESS, None
         records = _Records()
-        message = _message(
-            name,
-            rtype,
-            wire.NOERROR,
-            records.read(result.answer),
-            records.read(result.additional),
-        )
+        answers = await records.read(result.answer)
+        additional = await records.read(result.additional)
+        message = _message(name, rtype, wire.NOERROR, answers, additional)
         kind = _KINDS[rtype]
         found = any(type(record) is kind for record in message.answers)
         return (Outcome.ANSWER if found else Outcome.NO_DATA), "", message
@@ -295,7 +290,8 @@ def _message(
         additional=list(additional),
         edns_payload=None,
     )
-    glue = any(type(record) is wire.Address for record in additional)
+    targets = {record.target for record in answers if type(record) is wire.Srv}
+    glue = any(record.owner in targets for record in additional)
     if not glue and _largest_size(message) > _FULL:
         message = message._replace(flags=_QR | _TC)
     return message
@@ -305,36 +301,57 @@ class _Records:
     """From the records of one answer to those of `wire`; each name is read once."""
 
     def __init__(self) -> None:
-        self._names: dict[str, bytes] = {}
+        self._names: dict[str, bytes] = {"": b"\0"}
 
-    def read(self, records: Iterable[pycares.DNSRecord]) -> list[wire.Record]:
-        """Those of the types that are asked for; a name that is no host's is no peer's either."""
+    async def read(self, records: Sequence[pycares.DNSRecord]) -> list[wire.Record]:
+        """Those of the types that are asked for; a name that is no host's is no peer's either.
+
+        It lets others have the event loop in between.
+        """
         read: list[wire.Record] = []
-        for record in records:
-            if record.record_class == wire.IN:
-                with contextlib.suppress(ValueError):
-                    read.extend(self._read(record))
+        for start in range(0, len(records), _SLICE):
+            if start:
+                await asyncio.sleep(0)
+            for record in records[start : start + _SLICE]:
+                try:
+                    known = self._read(record)
+                except ValueError:
+                    continue
+                if known is not None:
+                    read.append(known)
         return read
 
-    def _read(self, record: pycares.DNSRecord) -> Iterator[wire.Record]:
-        owner, data = self._name(record.name), record.data
+    def _read(self, record: pycares.DNSRecord) -> wire.Record | None:
+        if record.record_class != wire.IN:
+            return None
+        owner, ttl, data = self._name(record.name), record.ttl, record.data
         if isinstance(data, pycares.ARecordData):
-            yield wire.Address(owner, record.ttl, socket.inet_pton(socket.AF_INET, data.addr))
-        elif isinstance(data, pycares.AAAARecordData):
-            yield wire.Address(owner, record.ttl, socket.inet_pton(socket.AF_INET6, data.addr))
-        elif isinstance(data, pycares.SRVRecordData):
+            return wire.Address(owner, ttl, socket.inet_pton(socket.AF_INET, data.addr))
+        if isinstance(data, pycares.SRVRecordData):
             target = self._name(data.target)
-            yield wire.Srv(owner, record.ttl, data.priority, data.weight, data.port, target)
-        elif isinstance(data, pycares.PTRRecordData):
-            yield wire.Pointer(owner, record.ttl, self._name(data.dname))
+            return wire.Srv(owner, ttl, data.priority, data.weight, data.port, target)
+        if isinstance(data, pycares.AAAARecordData):
+            return wire.Address(owner, ttl, socket.inet_pton(socket.AF_INET6, data.addr))
+        if isinstance(data, pycares.PTRRecordData):
+            return wire.Pointer(owner, ttl, self._name(data.dname))
+        return None
 
     def _name(self, text: str) -> bytes:
         name = self._names.get(text)
         if name is None:
-            name = self._names[text] = wire.name_from_text(text)
+            # The names of an answer share all but their first label.
+            label, _, rest = text.partition(".")
+            first = wire.name_from_text(label)[:-1]
+            name = first + self._name(rest)
+            if len(name) > _LONGEST_NAME:
+                raise ValueError(f"a name has at most {_LONGEST_NAME} bytes: {text!r}")
+            self._names[text] = name
         return name
 
 
+_SLICE = 250
+"""So many records are read in well under a millisecond."""
+_LONGEST_NAME = 255
 _FIXED = 10
 """The bytes of a record after its owner's name and before its data (RFC 1035, 4.1.3)."""
 _POINTER = 2

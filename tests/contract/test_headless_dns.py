@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from peerdisco.dns import wire
 from peerdisco.exceptions import ResolverUnavailable, ResolveTimeout
 from peerdisco.model import Answered, Empty, Failed, Outcome, Peer
 from peerdisco.names import parse_nameserver, parse_service
@@ -17,7 +18,7 @@ from tests import bind
 from tests.unit.scripted import dead_endpoint
 
 from .clusters import CLUSTERS, SERVICE, TTL, Cluster, Wanted
-from .resolvers import Kind, Limit
+from .resolvers import Kind, Limit, soon
 
 Start = Callable[[Wanted], AbstractAsyncContextManager[Cluster]]
 
@@ -157,6 +158,31 @@ async def test_a_service_too_large_for_a_message_never_claims_to_be_whole(
         seen = await look(source)
         assert set(names(seen.peers)) <= set(pods(1200))
         assert (seen.incomplete_reason is None) is (len(seen.peers) == 1200)
+
+
+@pytest.mark.parametrize(
+    ("rtype", "statefulset"),
+    [(wire.A, "db"), (wire.SRV, "db"), (wire.SRV, "a-statefulset-with-a-rather-long-name")],
+)
+async def test_a_cut_answer_is_never_taken_for_the_whole(
+    kind: Kind, rtype: int, statefulset: str
+) -> None:
+    """Around the number of records at which a message is full."""
+    name = wire.name_from_text(SERVICE)
+    largest = 4092 if rtype == wire.A else 65_450 // (18 + len(f".{statefulset}-999.{SERVICE}"))
+    async with ClusterDNS() as dns:
+        pods = dns.statefulset(statefulset, service="my-database", replicas=0)
+        asking = kind.open(parse_nameserver(dns.nameserver))
+        was_cut = []
+        for count in range(largest - 20, largest + 21, 10):
+            pods.scale(count)
+            reply = await asking.ask(name, rtype, deadline=soon(30), tcp=True)
+            assert reply.message is not None
+            came = len(reply.message.answers)
+            assert reply.truncated or came == count
+            was_cut.append(came < count)
+        await asking.aclose()
+    assert (was_cut[0], was_cut[-1]) == (False, True)
 
 
 # What goes wrong.
