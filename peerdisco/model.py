@@ -61,7 +61,8 @@ class Attempt:
     """One question put to one name server: what a failure is explained with.
 
     Attributes:
-        server: ``address:port``.
+        server: ``address:port``; several with commas between them where the resolver does not
+            tell which of them it was.
         transport: ``udp`` or ``tcp``.
         name: The name that was asked for, fully qualified, with its trailing dot.
         type: The record type (``SRV``, ``A``, ``AAAA``, ``PTR``).

@@ -71,6 +71,7 @@ async def looking() -> None:
             primary=ordinal(5),
             identity=local_identity(),
             nameservers=["10.96.0.10", "[fd00::a]:53"],
+            resolver="aiodns",
             source="dns",
             timeout=0.5,
         ),
@@ -97,7 +98,7 @@ async def watching() -> None:
         disco.refresh()
         disco.leaving()
     await Discovery(source=Fixed(), interval=0.5, min_interval=0.1, leave_after=30).run()
-    closed = Discovery("db.shop", primary=lowest_ordinal, nameservers=("10.96.0.10",))
+    closed = Discovery("db.shop", nameservers=("10.96.0.10",), resolver="builtin")
     await closed.aclose()
 
 
