@@ -64,6 +64,7 @@ _CODES = {
 """What c-ares says, as an outcome and its detail; anything else is `Outcome.ERROR`."""
 
 _EMPTY_SUCCESS = "a response code that c-ares does not tell, or no record that it can read"
+_CUT_TO_NOTHING = "no data for a name of SRV records alone: the answer was cut, which c-ares hides"
 _NO_TRANSPORT = frozenset({Outcome.UNREACHABLE, Outcome.TIMEOUT})
 
 
@@ -88,8 +89,9 @@ class AiodnsResolver:
       out first (RFC 2181, 9). So an answer with glue is whole, and so is one with room for another
       record if every owner's name but the question's, and every target, is counted in full:
       CoreDNS and BIND write no less. Anything else is said to be cut, even if it was not. A server
-      that cuts below 64 KiB over TCP is not noticed, and one that then sends no record at all, as
-      BIND does, has no data.
+      that cuts below 64 KiB over TCP is not noticed. One that sends no record of what does not
+      fit, as BIND does, has no data; that is an error for ``_port._proto`` names, which exist
+      only with their records.
     - How long an absence holds (RFC 2308): there is no SOA.
     - Response codes but the common ones: an empty success is `Outcome.ERROR`. With records in it,
       which no server sends, it is an answer.
@@ -251,6 +253,8 @@ class _Channel:
             result = await self._cares.query_dns(wire.name_to_text(name), wire.TYPE_NAMES[rtype])
         except aiodns.error.DNSError as error:
             outcome, detail = _CODES.get(error.args[0], (Outcome.ERROR, str(error.args[-1])))
+            if outcome is Outcome.NO_DATA and rtype == wire.SRV and name[1:2] == b"_":
+                return Outcome.ERROR, _CUT_TO_NOTHING, None
             rcode = _ABSENCES.get(outcome)
             return outcome, detail, None if rcode is None else _message(name, rtype, rcode)
         if not result.answer:

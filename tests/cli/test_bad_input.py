@@ -53,6 +53,7 @@ def test_a_wrong_call(args: list[str], said: list[str]) -> None:
     ("variable", "value"),
     [
         ("PEERDISCO_NAMESERVERS", "127.0.0.1:5300,dns.example"),
+        ("PEERDISCO_RESOLVER", "unbound"),
         ("PEERDISCO_SOURCE", "consul"),
         ("PEERDISCO_STATEFULSET", "-"),
         ("PEERDISCO_PORT_NAME", "my sql"),

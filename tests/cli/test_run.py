@@ -110,8 +110,12 @@ def test_a_shell_that_is_asked_for(env: dict[str, str]) -> None:
 def test_the_command_in_a_hook_looks_as_it_does(env: dict[str, str], dns: ClusterDNS) -> None:
     dns.statefulset("green", service="my-database", replicas=1)
     hook = f"{sys.executable} -m peerdisco primary -o hostnames"
-    told = {"PEERDISCO_STATEFULSET": "mysql", "PEERDISCO_NAMESERVERS": "127.0.0.1:1"}
-    options = ("--statefulset", "green", "--nameserver", dns.nameserver)
+    told = {
+        "PEERDISCO_STATEFULSET": "mysql",
+        "PEERDISCO_NAMESERVERS": "127.0.0.1:1",
+        "PEERDISCO_RESOLVER": "no such resolver",
+    }
+    options = ("--statefulset", "green", "--nameserver", dns.nameserver, "--resolver", "aiodns")
     with running(
         "run",
         "my-database",

@@ -160,6 +160,18 @@ async def test_a_service_too_large_for_a_message_never_claims_to_be_whole(
         assert (seen.incomplete_reason is None) is (len(seen.peers) == 1200)
 
 
+async def test_a_named_port_of_too_many_pods_is_not_empty(kind: Kind, start: Start) -> None:
+    """BIND sends nothing at all of what does not fit."""
+    async with (
+        start(Wanted(pods=1200)) as cluster,
+        looking(kind, cluster, port_name="mysql") as source,
+    ):
+        seen = await source.observe(timeout=20)
+        assert not isinstance(seen, Empty)
+        if isinstance(seen, Answered):
+            assert (seen.incomplete_reason is None) is (len(seen.peers) == 1200)
+
+
 @pytest.mark.parametrize(
     ("rtype", "statefulset"),
     [(wire.A, "db"), (wire.SRV, "db"), (wire.SRV, "a-statefulset-with-a-rather-long-name")],
