@@ -11,7 +11,7 @@ from pathlib import Path
 
 from peerdisco.dns import wire
 from peerdisco.dns.aiodns_resolver import AiodnsResolver
-from peerdisco.dns.resolver import Asks, Reply, Resolver
+from peerdisco.dns.resolver import FIRST_PATIENCE, Asks, Reply, Resolver
 from peerdisco.model import Outcome
 from peerdisco.names import Endpoint
 from tests.unit.scripted import NameServer
@@ -63,8 +63,7 @@ KINDS = [
     Kind("builtin", Resolver),
     Kind(
         "aiodns",
-        # The shortest patience of c-ares, so that no test waits for its default of two seconds.
-        lambda servers: AiodnsResolver(servers, patience=0.25),
+        lambda servers: AiodnsResolver(servers, patience=FIRST_PATIENCE),
         frozenset(Limit),
     ),
 ]
