@@ -13,7 +13,7 @@ from peerdisco.dns import wire
 from peerdisco.dns.aiodns_resolver import AiodnsResolver
 from tests.unit.scripted import Serve, dead_endpoint, serving, settle
 
-from .resolvers import KINDS, NAME, Kind, open_files, threads
+from .resolvers import KINDS, NAME, Held, Kind
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
@@ -31,10 +31,10 @@ async def serve() -> AsyncIterator[Serve]:
 @pytest.fixture(scope="session", autouse=True)
 def pycares_has_started() -> None:
     """pycares starts a thread that lives on with the first channel."""
-    before = threads()
+    before = Held.now().threads
     asyncio.run(AiodnsResolver([dead_endpoint()]).ask(NAME, wire.A, deadline=0))
     deadline = time.monotonic() + 10
-    while threads() > before + 1:
+    while Held.now().threads > before + 1:
         assert time.monotonic() < deadline
         time.sleep(0.002)
 
@@ -42,8 +42,9 @@ def pycares_has_started() -> None:
 @pytest.fixture(autouse=True)
 async def nothing_is_left(pycares_has_started: None) -> AsyncIterator[None]:
     """Every test ends without a task, a thread or a file of its own."""
-    before = open_files(), threads()
+    gc.collect()  # what earlier tests left
+    before = Held.now()
     yield
     gc.collect()  # what was not closed says so now
-    await settle(lambda: (open_files(), threads()) == before)
+    await settle(before.is_not_exceeded)
     assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -87,11 +87,23 @@ def outcomes(reply: Reply) -> list[tuple[str, Outcome]]:
     return [(attempt.transport, attempt.outcome) for attempt in reply.attempts]
 
 
-def open_files() -> int:
-    """How many files of any kind the process has open: sockets, pipes, and what c-ares waits on."""
-    return len(list(Path("/proc/self/fd").iterdir()))
+@dataclass(frozen=True)
+class Held:
+    """What the process holds: of either kind, those of C libraries too.
 
+    Attributes:
+        files: Sockets, pipes, and what c-ares waits on.
+        threads: All of them.
+    """
 
-def threads() -> int:
-    """How many threads the process has, those of C libraries too."""
-    return len(list(Path("/proc/self/task").iterdir()))
+    files: int
+    threads: int
+
+    @classmethod
+    def now(cls) -> Held:
+        process = Path("/proc/self")
+        return cls(len(list((process / "fd").iterdir())), len(list((process / "task").iterdir())))
+
+    def is_not_exceeded(self) -> bool:
+        now = Held.now()
+        return now.files <= self.files and now.threads <= self.threads

@@ -24,7 +24,7 @@ from tests.unit.scripted import (
     silent,
 )
 
-from .resolvers import NAME, Kind, Limit, addresses, open_files, outcomes, soon, threads
+from .resolvers import NAME, Held, Kind, Limit, addresses, outcomes, soon
 
 # Outcomes.
 
@@ -540,7 +540,7 @@ async def test_asking_that_is_cancelled_at_any_moment_leaves_nothing(
 ) -> None:
     script, tcp = WAYS[way]
     server = await serve(script())
-    before = open_files(), threads()
+    before = Held.now()
     asking = kind.open(server)
     for turns in range(20):
         task = asyncio.create_task(asking.ask(NAME, wire.A, deadline=soon(30), tcp=tcp))
@@ -554,7 +554,7 @@ async def test_asking_that_is_cancelled_at_any_moment_leaves_nothing(
     assert addresses(await asking.ask(NAME, wire.A, deadline=soon(30), tcp=tcp))
     await asking.aclose()
     await settle(lambda: not server.open)
-    await settle(lambda: (open_files(), threads()) == before)
+    await settle(before.is_not_exceeded)
 
 
 @pytest.mark.parametrize("tcp", [False, True])
@@ -563,7 +563,7 @@ async def test_questions_that_are_cancelled_are_not_asked_again(
 ) -> None:
     """Nothing goes on behind the back of whoever gave up: no datagram, no connection."""
     server = await serve(silent)
-    before = open_files(), threads()
+    before = Held.now()
     asking = kind.open(server)
     task = asyncio.create_task(asking.ask_many([(NAME, wire.A)] * 20, deadline=soon(30), tcp=tcp))
     await settle(lambda: len(server.asked) == 20)
@@ -573,7 +573,7 @@ async def test_questions_that_are_cancelled_are_not_asked_again(
     assert asyncio.all_tasks() == {asyncio.current_task()}
     await asking.aclose()
     await settle(lambda: not server.open)
-    await settle(lambda: (open_files(), threads()) == before)
+    await settle(before.is_not_exceeded)
     asked = len(server.asked)
     await asyncio.sleep(FIRST_PATIENCE * 1.2)  # by then they would be asked again
     assert len(server.asked) == asked
