@@ -515,18 +515,6 @@ async def test_servers_over_ipv6(kind: Kind, serve: Serve) -> None:
 # Cancellation and closing.
 
 
-def first_silent() -> Script:
-    """The first question is lost."""
-    asked_before = False
-
-    def script(asked: Asked) -> None:
-        nonlocal asked_before
-        (says("10.0.0.1") if asked_before else silent)(asked)
-        asked_before = True
-
-    return script
-
-
 WAYS: dict[str, tuple[Callable[[], Script], bool]] = {
     "udp": (lambda: says("10.0.0.1"), False),
     "udp, then tcp": (lambda: cut_over_udp("10.0.0.1", "10.0.0.2"), False),
