@@ -1,6 +1,6 @@
 """A service that does not fit into one answer, enumerated all the same.
 
-A DNS message has at most 64 KiB. Beyond some 900 pods an SRV answer is cut, over TCP too: it holds
+A DNS message has at most 64 KiB. Beyond some 700 pods an SRV answer is cut, over TCP too: it holds
 a part of the names, and hardly an address. What it holds, and what earlier looks learned, is where
 this begins:
 
