@@ -179,8 +179,10 @@ class Bridge(Network):
         ]
 
     def setup(self) -> list[str]:
+        # Without an address of its own a bridge has the lowest of its ports', another one when pods
+        # come and go, and for most of a minute the others go on sending to the one that was.
         return [
-            "ip link add br0 type bridge",
+            "ip link add br0 address 02:00:00:00:00:01 type bridge",
             f"ip address add {self.first}.1/24 dev br0",
             "ip link set br0 up",
             "ip link set lo up",

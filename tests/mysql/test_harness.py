@@ -105,6 +105,15 @@ def test_a_cut_pod_is_silent(bridge: Network, template: Path) -> None:
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 3306), 1)"
 
 
+def test_pods_that_come_and_go_change_nothing_for_the_others(bridge: Network) -> None:
+    """A bridge that takes another hardware address is out of reach until everybody has noticed."""
+    link = ("ip", "-brief", "link", "show", "br0")
+    address = bridge.hub.run(*link).split()[2]
+    for ordinal in range(8):
+        bridge.pod(f"mysql-{ordinal}").close()
+        assert bridge.hub.run(*link).split()[2] == address
+
+
 def test_a_pod_that_is_gone_takes_its_processes_along(either: Network, template: Path) -> None:
     (server,) = servers(either, 1, template)
     pid = server.pid
