@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 
 import dns.edns
 import dns.flags
@@ -300,10 +299,11 @@ def test_addresses_are_shuffled_and_srv_records_are_not(cluster: Cluster) -> Non
     assert flat.answer == answer(cluster, SERVICE, "A").answer[::-1]
 
 
-def test_five_thousand_pods_are_answered_in_time() -> None:
+def test_five_thousand_pods_are_answered_as_far_as_they_fit() -> None:
     cluster = Cluster()
     cluster.statefulset("mysql", "my-database", 5000)
-    begun = time.perf_counter()
     wire = render(shuffled(answer(cluster), random.Random(0).shuffle))
-    assert time.perf_counter() - begun < 5  # 0.3 s on a slow machine
-    assert dns.message.from_wire(wire).flags & dns.flags.TC
+    assert len(wire) <= 65535
+    read = dns.message.from_wire(wire)
+    assert read.flags & dns.flags.TC
+    assert 900 < len(read.answer[0]) < 5000
