@@ -1,0 +1,169 @@
+# Read by the other scripts here; POSIX sh. What they share: settings, words, and the questions
+# whether there is data already and which of two GTID positions holds more.
+# shellcheck shell=sh
+
+# The volume; the data directory is a directory in it, so that a copy gets its place by a rename.
+CLONE_VOLUME=${CLONE_VOLUME:-/volume}
+CLONE_DIRECTORY=${CLONE_DIRECTORY:-mysql}
+# Small files that must not reach a disk: the list of sources, and the password for the clients.
+CLONE_RUN=${CLONE_RUN:-/run/clone}
+CLONE_USER=${CLONE_USER:-peerdisco_backup}
+CLONE_PASSWORD_FILE=${CLONE_PASSWORD_FILE:-/etc/peerdisco/backup}
+CLONE_PORT=${CLONE_PORT:-3306}
+# Seconds to wait for a source that can be asked and has made up its mind.
+CLONE_TIMEOUT=${CLONE_TIMEOUT:-300}
+
+data=$CLONE_VOLUME/$CLONE_DIRECTORY
+unfinished=$CLONE_VOLUME/$CLONE_DIRECTORY.unfinished
+# On the volume too: what the load of a large dump sorts would fill /tmp, if that can be written.
+scratch=$CLONE_VOLUME/$CLONE_DIRECTORY.scratch
+server=''         # the process ID of the local server, while it runs
+found='' why=''   # what 'look' says of a source
+
+say() {
+    printf 'clone: %s\n' "$*" >&2
+}
+
+fail() {
+    say "failed: $*"
+    exit 1
+}
+
+# Whatever lies in the data directory is somebody's, whole or not: none of it is touched.
+data_there() {
+    [ -d "$data" ] && [ -n "$(ls -A "$data")" ]
+}
+
+# A name from DNS or from a user goes into an option file and into SQL.
+host_name() {
+    case $1 in
+        '' | -* | *[!A-Za-z0-9.-]*) fail "'$1' is no host name" ;;
+    esac
+}
+
+check_settings() {
+    # A relative path would be another one for the server, which changes its directory.
+    case $CLONE_VOLUME:$CLONE_RUN in
+        /*:/*) ;;
+        *) fail "CLONE_VOLUME and CLONE_RUN have to be absolute paths, got '$CLONE_VOLUME' and '$CLONE_RUN'" ;;
+    esac
+    case $CLONE_PORT:$CLONE_TIMEOUT in
+        :* | *: | *[!0-9:]*) fail "CLONE_PORT and CLONE_TIMEOUT have to be numbers, got '$CLONE_PORT' and '$CLONE_TIMEOUT'" ;;
+    esac
+    for directory in "$CLONE_VOLUME" "$CLONE_RUN"; do
+        [ -d "$directory" ] || fail "$directory is no directory"
+    done
+}
+
+# The password goes from one file into another that only this user can read, and never onto a
+# command line, which every process of the pod could read.
+write_credentials() {
+    [ -r "$CLONE_PASSWORD_FILE" ] || fail "$CLONE_PASSWORD_FILE cannot be read (set CLONE_PASSWORD_FILE)"
+    [ -s "$CLONE_PASSWORD_FILE" ] || fail "$CLONE_PASSWORD_FILE is empty"
+    [ "$(wc -l <"$CLONE_PASSWORD_FILE")" -le 1 ] || fail "$CLONE_PASSWORD_FILE has several lines, and a password has one"
+    (
+        umask 077
+        {
+            printf '[client]\nuser="%s"\npassword="' "$CLONE_USER"
+            # In quotes a backslash escapes, and a quote in front of a # would begin a comment.
+            sed 's/[\\"]/\\&/g' "$CLONE_PASSWORD_FILE" | tr -d '\n'
+            printf '"\n'
+        } >"$CLONE_RUN/source.cnf"
+    )
+}
+
+# Kills the local server: what it has written so far is thrown away by the next attempt.
+leave() {
+    [ -z "$server" ] || kill -9 "$server" 2>/dev/null || :
+    rm -f "$CLONE_RUN/source.cnf"
+}
+
+# Throws away what an attempt before this one has left.
+begin_anew() {
+    rm -rf "$unfinished" "$scratch"
+    mkdir "$scratch"
+    : >"$CLONE_RUN/server.log"
+}
+
+# Ends the local server in good order.
+stop_server() {
+    kill "$server"
+    wait "$server" || fail "the local server did not end in good order: $(complaint)"
+    server=''
+}
+
+# Waits until the local server can be asked: $@ is a command that asks it.
+wait_for_server() {
+    waited=0
+    until "$@" >/dev/null 2>&1; do
+        kill -0 "$server" 2>/dev/null || fail "the local server ended: $(complaint)"
+        [ "$waited" -lt 120 ] || fail "the local server was not ready within 120 s: $(complaint)"
+        sleep 1
+        waited=$((waited + 1))
+    done
+}
+
+# The server's own complaint: the first, which is the reason of those that follow.
+complaint() {
+    grep -m 1 'ERROR' "$CLONE_RUN/server.log" || tail -n 1 "$CLONE_RUN/server.log"
+}
+
+# Asks each source in turn, the nearest first, until one of them settles the matter, and leaves its
+# name in $source, or nothing there if the server is to start with an empty volume.
+#
+# A source that holds data is copied. Whether there is nothing to copy is for the primary alone to
+# say, which is the last of the list: another pod may be as new as this one.
+#
+# 'look HOST' is the family's own: it sets $found to data, blank or unsettled, and $why.
+choose_source() {
+    begun=$(date +%s)
+    while :; do
+        reasons=''
+        for source in $1; do
+            look "$source"
+            [ "$found" != data ] || return 0
+            reasons="${reasons:+$reasons; }$source: $why"
+        done
+        if [ "$found" = blank ]; then
+            [ ! -e "$CLONE_RUN/named" ] || fail "CLONE_FROM names $source, and $why"
+            source=''
+            return 0
+        fi
+        [ $(($(date +%s) - begun)) -lt "$CLONE_TIMEOUT" ] ||
+            fail "no source within $CLONE_TIMEOUT s: $reasons"
+        sleep 1
+    done
+}
+
+# What is common to all copies: nothing to do, nobody to ask, or a list of sources in $sources.
+begin() {
+    umask 027
+    check_settings
+    if data_there; then
+        say "skipped: $data holds data already"
+        exit 0
+    fi
+    [ -f "$CLONE_RUN/sources" ] || fail "$CLONE_RUN/sources is missing: find-source.sh has to run first"
+    sources=$(cat "$CLONE_RUN/sources")
+    if [ -z "$sources" ]; then
+        say "skipped: there is nobody to copy from, the server starts with an empty volume"
+        exit 0
+    fi
+    for source in $sources; do
+        host_name "$source"
+    done
+    trap leave EXIT
+    trap 'exit 143' TERM INT
+    write_credentials
+}
+
+# The data directory appears as a whole or not at all.
+finish() {
+    say "finish: $data"
+    rm -rf "$scratch"
+    sync # a rename that reaches the disk before the files would be a copy with holes
+    # A mount of that directory may have created it, empty.
+    [ ! -d "$data" ] || rmdir "$data"
+    mv "$unfinished" "$data"
+    say "done: copied from $source"
+}

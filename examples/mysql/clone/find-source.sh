@@ -1,0 +1,75 @@
+#!/bin/sh
+# Finds out from whom this pod may get its first copy of the data, for the script that copies.
+#
+#   find-source.sh [SERVICE]
+#
+# Writes host names into CLONE_RUN/sources, one a line, in the order in which they are to be asked:
+# what 'peerdisco clone-source' prints, and the primary. The file is empty if there is data already,
+# or if this pod is the primary's, which has nobody to copy from. CLONE_FROM (a pod's name) is taken
+# instead of all this, also for the primary's pod: that is how a lost ordinal 0 is restored. Then
+# CLONE_RUN/named exists, and CLONE_RUN/others holds the pods that must not have more than that one.
+#
+# It needs the peerdisco command, and POD_NAME; the script that copies needs the server's programs.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/common.sh"
+
+PRIMARY_ORDINAL=${PRIMARY_ORDINAL:-0} # spec.ordinals.start, which DNS does not tell
+
+# $1 to the file of this name, whole or not at all.
+keep() {
+    printf '%s' "$1" >"$CLONE_RUN/.$2"
+    mv "$CLONE_RUN/.$2" "$CLONE_RUN/$2"
+}
+
+# The listed pods, one host name a line.
+everybody() {
+    peerdisco peers "$@" --output hostnames || fail "it could not be found out who is there"
+}
+
+check_settings
+ordinal=${POD_NAME:-}
+ordinal=${ordinal##*-}
+case $ordinal in
+    '' | *[!0-9]*) fail "POD_NAME has to be the pod's name, such as mysql-1, got '${POD_NAME:-}'" ;;
+esac
+
+keep '' others
+rm -f "$CLONE_RUN/named"
+if data_there; then
+    say "skipped: $data holds data already"
+    keep '' sources
+elif [ -n "${CLONE_FROM:-}" ]; then
+    host_name "$CLONE_FROM"
+    [ "$CLONE_FROM" != "$POD_NAME" ] ||
+        fail "CLONE_FROM names this pod, which has no data; name another one, or take it away"
+    peers=$(everybody "$@")
+    source=$(printf '%s\n' "$peers" | grep "^$CLONE_FROM\\.") ||
+        fail "CLONE_FROM: got '$CLONE_FROM', expected a pod that is listed: $(printf '%s' "$peers" | tr '\n' ' ')"
+    if [ "$ordinal" = "$PRIMARY_ORDINAL" ]; then
+        keep "$(printf '%s\n' "$peers" | grep -v -e "^$CLONE_FROM\\." -e "^$POD_NAME\\." || :)" others
+    fi
+    keep '' named # it has to hold data
+    keep "$source
+" sources
+    say "source: $source, named by CLONE_FROM"
+elif [ "$ordinal" = "$PRIMARY_ORDINAL" ]; then
+    say "skipped: this is the primary's pod, which has nobody to copy from unless CLONE_FROM names a pod"
+    keep '' sources
+else
+    # Until the primary is listed, clone-source may name another pod, or nobody.
+    primary=$(peerdisco primary "$@" --ordinal "$PRIMARY_ORDINAL" --wait --timeout "$CLONE_TIMEOUT" --output hostnames) ||
+        fail "the primary was not found"
+    nearest=$(peerdisco clone-source "$@" --ordinal "$PRIMARY_ORDINAL" --output hostnames) ||
+        fail "no pod to copy from was found"
+    if [ "$nearest" = "$primary" ]; then
+        found=$primary
+    else
+        found="$nearest
+$primary"
+    fi
+    keep "$found
+" sources
+    say "source: $(printf '%s' "$found" | tr '\n' ' ')"
+fi

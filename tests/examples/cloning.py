@@ -1,0 +1,151 @@
+"""The scripts that give an empty volume its first copy, run in pods."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.cli.command import bare_environment
+from tests.docs.markdown import ROOT
+from tests.mysql.mariadb import MariaDB
+from tests.mysql.namespaces import Process
+from tests.mysql.pods import Network, Pod
+from tests.mysql.waiting import until
+
+CLONE = ROOT / "examples" / "mysql" / "clone"
+
+
+class Script:
+    """A script that runs in a pod; what it says is kept."""
+
+    def __init__(self, pod: Pod, *command: str | Path, env: Mapping[str, str]) -> None:
+        self.lines: list[str] = []
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"])
+        # A session of its own, as a container is: what kills it kills all that it started.
+        self.process: Process = pod.popen(
+            *("setsid", "sh", *map(str, command)),
+            env=bare_environment({"PATH": path, "POD_NAME": pod.name, **env}),
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.popen.stderr is not None
+        for line in self.process.popen.stderr:
+            self.lines.append(line.rstrip("\n"))
+
+    def wait_for(self, text: str) -> None:
+        """Wait until it has said a line that begins so."""
+        until(
+            lambda: any(line.startswith(text) for line in self.lines) or not self._reader.is_alive()
+        )
+        assert any(line.startswith(text) for line in self.lines), self.lines
+
+    def terminate(self) -> None:
+        """What the kubelet does first."""
+        self.process.signal(signal.SIGTERM)
+
+    def ended(self, timeout: float = 40) -> int:
+        status = self.process.wait(timeout)
+        self._reader.join(timeout)
+        return status
+
+
+class Volume:
+    """A volume for a pod, and the server that will be started on it.
+
+    Attributes:
+        server: Down; its data directory is there when the copy is.
+    """
+
+    def __init__(
+        self, network: Network, pod: Pod, template: Path, passwords: Path, config: str
+    ) -> None:
+        self.network = network
+        self.pod = pod
+        self.path = network.directory / f"volume-{pod.name}"
+        self.run = network.directory / f"run-{pod.name}"
+        self.run.mkdir()
+        self.server = MariaDB(pod, self.path, template, config)
+        self.said: list[str] = []
+        (self.path / "my.cnf").write_text(config)
+        self.environment = {
+            "CLONE_VOLUME": str(self.path),
+            "CLONE_DIRECTORY": self.server.datadir.name,
+            "CLONE_RUN": str(self.run),
+            "CLONE_PASSWORD_FILE": str(passwords),
+            "CLONE_DEFAULTS_FILE": str(self.path / "my.cnf"),
+            "CLONE_TIMEOUT": "20",
+            "PEERDISCO_INTERVAL": "0.1",
+        }
+        network.own(self.path)
+        network.own(self.run)
+
+    def script(self, name: str, **environment: str) -> Script:
+        return Script(self.pod, CLONE / name, env={**self.environment, **environment})
+
+    def find(self, **environment: str) -> int:
+        """Run find-source.sh to its end; its status."""
+        return self._run("find-source.sh", environment)
+
+    def clone(self, **environment: str) -> int:
+        """Run clone-mariadb.sh to its end; its status."""
+        return self._run("clone-mariadb.sh", environment)
+
+    def _run(self, name: str, environment: Mapping[str, str]) -> int:
+        script = self.script(name, **environment)
+        status = script.ended()
+        self.said += script.lines
+        return status
+
+    @property
+    def last(self) -> str:
+        """What was said last."""
+        return self.said[-1]
+
+    def kill(self, script: Script) -> None:
+        """What the end of a container does: nothing of the script is left."""
+        session = script.process.pid
+        while members := _members(session):  # some may have been born meanwhile
+            for pid in members:
+                _kill(pid)
+        script.ended()
+        self.said += script.lines
+
+    @property
+    def story(self) -> str:
+        """All that was said, and by the local server too."""
+        log = self.run / "server.log"
+        return "\n".join([*self.said, log.read_text() if log.exists() else ""])
+
+    @property
+    def files(self) -> set[str]:
+        """What there is in the volume beside what the test itself put there."""
+        return {file.name for file in self.path.iterdir()} - {"my.cnf", "error.log"}
+
+
+def _members(session: int) -> list[int]:
+    """The living processes of a session, its leader first."""
+    return sorted(
+        int(stat.parent.name)
+        for stat in Path("/proc").glob("[0-9]*/stat")
+        if _belongs(stat, session)
+    )
+
+
+def _belongs(stat: Path, session: int) -> bool:
+    try:
+        state, _, _, its_session, *_ = stat.read_text().rpartition(")")[2].split()
+    except OSError:
+        return False  # it has ended meanwhile
+    return int(its_session) == session and state not in "ZX"
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

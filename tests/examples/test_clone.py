@@ -1,0 +1,455 @@
+"""Copies of real servers by the scripts, as an init container runs them, killed at each stage."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pymysql
+import pytest
+
+from peerdisco.mysql import literal
+from tests.mysql.database import Image
+from tests.mysql.evidence import Evidence
+from tests.mysql.mariadb import MariaDB
+from tests.mysql.pods import Network, Pod
+from tests.mysql.waiting import until
+
+from .cloning import Volume
+
+pytestmark = pytest.mark.timeout(120)
+
+ROWS = 20_000
+IDENTITY = "0b5d9b70-9c2e-4c39-8a83-4a3c1b8f8f0e"
+CONFIG = """\
+[mariadbd]
+server_id = {server_id}
+log_bin = binlog
+log_slave_updates = ON
+gtid_strict_mode = ON
+read_only = ON
+skip_slave_start = ON
+skip_name_resolve = ON
+performance_schema = OFF
+innodb_buffer_pool_size = 16M
+innodb_log_file_size = 4M
+tmpdir = {tmpdir}
+"""
+ROW = f"""
+CREATE SCHEMA peerdisco;
+CREATE TABLE peerdisco.cluster (
+    only_one TINYINT PRIMARY KEY, id CHAR(36), origin VARCHAR(10), created_at DATETIME);
+INSERT INTO peerdisco.cluster VALUES (1, '{IDENTITY}', 'adopted', NOW());
+COMMIT;
+"""
+SHOP = f"""
+CREATE SCHEMA shop;
+USE shop;
+CREATE TABLE orders (n INT PRIMARY KEY, note VARCHAR(100));
+INSERT INTO orders SELECT seq, CONCAT('order ', seq) FROM seq_1_to_{ROWS};
+CREATE PROCEDURE count_them() SELECT COUNT(*) FROM orders;
+CREATE TRIGGER shout BEFORE UPDATE ON orders FOR EACH ROW SET NEW.note = UPPER(NEW.note);
+CREATE VIEW first AS SELECT MIN(n) AS n FROM orders;
+"""
+"""What a dump could leave behind, or come to grief over."""
+
+REPLICATED = "SET @position = @@GLOBAL.gtid_binlog_pos; SET GLOBAL gtid_slave_pos = @position"
+"""As if all that a server has written had come from its source."""
+
+COUNT = "SELECT COUNT(*) FROM shop.orders"
+STAGES = ("source", "prepare", "start", "copy", "check", "stop", "finish")
+BEGINNING = "mysql-0.mysql.default.svc.cluster.local"
+
+
+class Pods:
+    """The pods of a StatefulSet, of which each has a server, or a volume without data."""
+
+    def __init__(self, network: Network, image: Image) -> None:
+        self.network = network
+        self.image = image
+        self.password = network.directory / "backup"
+        self.password.write_text((image.passwords / "backup").read_text())
+        network.own(self.password)
+        self.evidence = Evidence(image.secrets)
+        self.volumes: list[Volume] = []
+
+    def _pod(self, ordinal: int) -> tuple[Pod, str]:
+        pod = self.network.pod(f"mysql-{ordinal}")
+        # Pods share /tmp here, and names of temporary tables hold a process ID of the pod's own.
+        tmpdir = self.network.directory / f"tmp-{ordinal}"
+        tmpdir.mkdir()
+        self.network.own(tmpdir)
+        return pod, CONFIG.format(server_id=100 + ordinal, tmpdir=tmpdir)
+
+    def server(self, ordinal: int, *scripts: str) -> MariaDB:
+        """A pod whose server runs, and has run these scripts."""
+        pod, config = self._pod(ordinal)
+        server = MariaDB(pod, self.network.directory / pod.name, self.image.data, config)
+        server.start()
+        for script in scripts:
+            server.script(script)
+        return server
+
+    def volume(self, ordinal: int) -> Volume:
+        """A pod with an empty volume."""
+        pod, config = self._pod(ordinal)
+        volume = Volume(self.network, pod, self.image.data, self.password, config)
+        self.volumes.append(volume)
+        return volume
+
+    def replicate(self, replica: MariaDB, source: MariaDB) -> None:
+        """Let a server take up where its data ends."""
+        password = (self.image.passwords / "replication").read_text()
+        replica.sql(
+            f"CHANGE MASTER TO MASTER_HOST = '{source.pod.name}.mysql', MASTER_CONNECT_RETRY = 1, "
+            "MASTER_USER = 'peerdisco_replication', MASTER_USE_GTID = slave_pos, "
+            f"MASTER_PASSWORD = {literal(password)}",
+            "START REPLICA",
+        )
+
+    def assert_replicates(self, copy: MariaDB, source: MariaDB) -> None:
+        """The copy has all that was copied, and all that is written from now on."""
+        copy.start()
+        assert copy.schemas() == source.schemas()
+        assert copy.value(COUNT) == source.value(COUNT)
+        assert copy.value("SELECT id FROM peerdisco.cluster") == IDENTITY
+        assert copy.replica_status() == {}, "the dump's CHANGE MASTER is no source"
+        assert copy.variable("read_only") == 1
+        self.replicate(copy, source)
+        source.sql("INSERT INTO shop.orders SELECT 1 + MAX(n), 'since' FROM shop.orders")
+        until(
+            lambda: copy.value(COUNT) == source.value(COUNT),
+            what=f"{copy.pod.name} replicates: {copy.replica_status()}",
+        )
+
+    def close(self) -> None:
+        for volume in self.volumes:
+            self.evidence.add(volume.pod.name, "\n".join(volume.said))
+            self.evidence.add(volume.pod.name, volume.server.log())
+            for file in volume.run.glob("*"):
+                if file.is_file() and file.name != "source.cnf":
+                    self.evidence.add(str(file), file.read_text())
+        found = self.evidence.convict()
+        assert not found, f"a password was seen: {found}"
+
+
+@pytest.fixture
+def pods(loopback: Network, image: Image) -> Iterator[Pods]:
+    made = Pods(loopback, image)
+    yield made
+    made.close()
+
+
+@contextlib.contextmanager
+def locked(server: MariaDB) -> Iterator[None]:
+    """Hold every dump at a table that comes last, when the rows have been dumped."""
+    server.script("CREATE SCHEMA zoo; CREATE TABLE zoo.animals (n INT)")
+    connection = pymysql.connect(unix_socket=str(server.socket), user="root")
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("LOCK TABLES zoo.animals WRITE")
+        yield
+    finally:
+        connection.close()
+
+
+def wait_until_held(server: MariaDB) -> None:
+    until(
+        lambda: any(
+            row["User"] == "peerdisco_backup" and "lock" in (row["State"] or "")
+            for row in server.sql("SHOW PROCESSLIST")
+        ),
+        what="the dump comes to the table that is locked",
+    )
+
+
+def test_copy_takes_up_where_it_ended(pods: Pods) -> None:
+    primary, volume = pods.server(0, ROW, SHOP), pods.volume(1)
+    assert volume.find() == 0
+    assert volume.last == f"clone: source: {BEGINNING}"
+    assert volume.clone() == 0, volume.story
+    assert [line.split(":")[1].strip() for line in volume.said[1:]] == [*STAGES, "done"]
+    assert volume.files == {"data"}, "nothing is left beside the data directory"
+    assert not (volume.run / "source.cnf").exists()
+
+    copy = volume.server
+    pods.assert_replicates(copy, primary)
+    assert copy.value("SELECT n FROM shop.first") == 1
+    assert copy.sql("CALL shop.count_them()") == [{"COUNT(*)": ROWS + 1}]
+    copy.stop()
+    # What a restart reads of the position is not a row that the dump brought.
+    copy.start()
+    assert copy.variable("gtid_slave_pos") == primary.variable("gtid_binlog_pos")
+
+
+def test_nothing_is_done_where_there_is_data(pods: Pods) -> None:
+    pods.server(0, ROW, SHOP)
+    volume = pods.volume(1)
+    own = volume.server.datadir
+    own.mkdir()
+    (own / "ibdata1").write_text("somebody's")
+    pods.network.own(own)
+    assert volume.find() == 0
+    assert volume.last == f"clone: skipped: {own} holds data already"
+    assert (volume.run / "sources").read_text() == ""
+    assert volume.clone() == 0
+    assert volume.last == f"clone: skipped: {own} holds data already"
+    assert [file.name for file in own.iterdir()] == ["ibdata1"]
+
+
+def test_directory_that_a_mount_has_created_is_no_data(pods: Pods) -> None:
+    primary, volume = pods.server(0, ROW, SHOP), pods.volume(1)
+    volume.server.datadir.mkdir()
+    pods.network.own(volume.path)
+    assert (volume.find(), volume.clone()) == (0, 0), volume.story
+    pods.assert_replicates(volume.server, primary)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_copy_that_is_killed_begins_again(pods: Pods, stage: str) -> None:
+    primary, volume = pods.server(0, ROW, SHOP), pods.volume(1)
+    volume.find()
+    if stage == "copy":
+        with locked(primary):
+            script = volume.script("clone-mariadb.sh")
+            script.wait_for("clone: copy:")
+            wait_until_held(primary)
+            volume.kill(script)
+    else:
+        script = volume.script("clone-mariadb.sh")
+        script.wait_for(f"clone: {stage}:")
+        volume.kill(script)
+    assert stage == "finish" or volume.files <= {"data.unfinished", "data.scratch"}, (
+        "half a copy has no name"
+    )
+
+    assert (volume.find(), volume.clone()) == (0, 0), volume.story
+    assert volume.files == {"data"}
+    pods.assert_replicates(volume.server, primary)
+
+
+def test_copy_that_is_told_to_stop_stops_at_once(pods: Pods) -> None:
+    primary, volume = pods.server(0, ROW, SHOP), pods.volume(1)
+    volume.find()
+    with locked(primary):
+        script = volume.script("clone-mariadb.sh")
+        script.wait_for("clone: copy:")
+        wait_until_held(primary)
+        script.terminate()
+        assert script.ended() == 143
+    assert not (volume.run / "source.cnf").exists()
+    assert volume.files == {"data.unfinished", "data.scratch"}
+
+
+def test_source_that_goes_away_leaves_no_copy(pods: Pods) -> None:
+    primary, volume = pods.server(0, ROW, SHOP), pods.volume(1)
+    volume.find()
+    with locked(primary):
+        script = volume.script("clone-mariadb.sh")
+        script.wait_for("clone: copy:")
+        wait_until_held(primary)
+        primary.kill()
+        assert script.ended() == 1
+    assert script.lines[-1].startswith(f"clone: failed: mariadb-dump from {BEGINNING}:")
+    assert volume.files == {"data.unfinished", "data.scratch"}
+    primary.start()
+    assert volume.clone() == 0, volume.story
+    pods.assert_replicates(volume.server, primary)
+
+
+def test_wrong_password_is_one_clear_line(pods: Pods) -> None:
+    pods.server(0, ROW, SHOP)
+    volume = pods.volume(1)
+    pods.password.write_text("quite another one")
+    pods.evidence.secrets.append("quite another one")
+    volume.find()
+    script = volume.script("clone-mariadb.sh")
+    assert script.ended() == 1
+    _, failed = script.lines
+    assert failed.startswith(
+        f"clone: failed: {BEGINNING} does not take the password in {pods.password} "
+        "for peerdisco_backup: ERROR 1045 (28000): Access denied"
+    )
+    assert volume.files == set()
+    volume.said += script.lines
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [("", "is empty"), ("two\nlines\n", "has several lines"), (None, "cannot be read")],
+)
+def test_password_file_that_cannot_be_used(pods: Pods, content: str | None, complaint: str) -> None:
+    pods.server(0, ROW)
+    volume = pods.volume(1)
+    volume.find()
+    if content is None:
+        pods.password.unlink()
+    else:
+        pods.password.write_text(content)
+    assert volume.clone() == 1
+    assert volume.last.startswith(f"clone: failed: {pods.password} {complaint}")
+
+
+def test_source_that_cannot_be_reached_is_waited_for_a_while(pods: Pods) -> None:
+    primary, volume = pods.server(0, ROW, SHOP), pods.volume(1)
+    primary.stop()
+    volume.find()
+    assert volume.clone(CLONE_TIMEOUT="1") == 1
+    assert volume.last.startswith(f"clone: failed: no source within 1 s: {BEGINNING}: ERROR 2002")
+    assert volume.files == set()
+
+    script = volume.script("clone-mariadb.sh")
+    script.wait_for("clone: source:")
+    primary.start()
+    assert script.ended() == 0, volume.story
+    pods.assert_replicates(volume.server, primary)
+
+
+def test_first_start_has_nothing_to_copy(pods: Pods) -> None:
+    pods.server(0)
+    volumes = [pods.volume(1), pods.volume(2)]
+    pods.network.dns.publish("mysql-1")  # it is not listed yet
+    for volume in volumes:
+        assert (volume.find(), volume.clone()) == (0, 0)
+        assert volume.last == (
+            f"clone: skipped: {BEGINNING}: it holds no data, "
+            "so the server starts with an empty volume"
+        )
+        assert volume.files == set()
+
+
+def test_nearest_pod_is_asked_first_and_the_primary_decides(pods: Pods) -> None:
+    primary = pods.server(0, ROW, SHOP)
+    nearest = pods.server(1)
+    volume = pods.volume(2)
+    assert volume.find() == 0
+    assert volume.last == f"clone: source: mysql-1.mysql.default.svc.cluster.local {BEGINNING}"
+    # Another new pod has no data, which is no reason to begin without.
+    assert volume.clone() == 0
+    assert volume.last == f"clone: done: copied from {BEGINNING}"
+    nearest.stop()
+    pods.assert_replicates(volume.server, primary)
+
+
+def test_copy_of_a_copy_takes_up_where_the_first_ended(pods: Pods) -> None:
+    primary, first = pods.server(0, ROW, SHOP), pods.volume(1)
+    assert (first.find(), first.clone()) == (0, 0), first.story
+    first.server.start()  # nothing has been written since, so its own binary log is empty
+    second = pods.volume(2)
+    assert (second.find(), second.clone()) == (0, 0), second.story
+    assert second.last == "clone: done: copied from mysql-1.mysql.default.svc.cluster.local"
+    pods.assert_replicates(second.server, primary)
+
+
+def test_dump_that_knows_too_little_is_refused(pods: Pods) -> None:
+    pods.server(0, ROW, SHOP)
+    # A replica that was restored by other means: the position is set, the binary log is not told.
+    nearest = pods.server(1)
+    nearest.script(
+        f"SET SESSION sql_log_bin = 0; {ROW} {SHOP} SET GLOBAL gtid_slave_pos = '0-100-500,7-100-3'"
+    )
+    volume = pods.volume(2)
+    volume.find()
+    assert volume.clone() == 1
+    assert volume.last.startswith("clone: failed: the dump told no position")
+    nearest.sql("CREATE SCHEMA other")
+    assert volume.clone() == 1
+    assert "holds 0-101-501, and mysql-1" in volume.last
+    assert "held 0-100-500,7-100-3 before" in volume.last
+
+
+def test_source_that_is_not_set_up_yet_is_waited_for(pods: Pods) -> None:
+    primary, volume = pods.server(0, SHOP), pods.volume(1)
+    volume.find()
+    assert volume.clone(CLONE_TIMEOUT="1") == 1
+    assert "no row in peerdisco.cluster says of which cluster" in volume.last
+    primary.script(ROW)
+    assert volume.clone() == 0
+
+
+def test_primary_has_nobody_to_copy_from(pods: Pods) -> None:
+    pods.server(1, ROW, SHOP)
+    volume = pods.volume(0)
+    assert (volume.find(), volume.clone()) == (0, 0)
+    assert volume.said[0].startswith("clone: skipped: this is the primary's pod")
+    assert volume.last == (
+        "clone: skipped: there is nobody to copy from, the server starts with an empty volume"
+    )
+    assert volume.files == set()
+
+
+def test_lost_primary_is_restored_from_the_pod_that_is_named(pods: Pods) -> None:
+    replica = pods.server(1, ROW, SHOP, REPLICATED)
+    volume = pods.volume(0)
+    assert volume.find(CLONE_FROM="mysql-1") == 0
+    assert volume.clone(CLONE_FROM="mysql-1") == 0, volume.story
+    primary = volume.server
+    primary.start()
+    primary.sql("SET GLOBAL read_only = OFF")
+    before = replica.variable("gtid_binlog_pos")
+    pods.replicate(replica, primary)
+    primary.sql("INSERT INTO shop.orders VALUES (0, 'since')")
+    until(lambda: replica.value(COUNT) == ROWS + 1, what=str(replica.replica_status()))
+    # The numbers go on, so no replica takes two transactions for one.
+    sequence = int(before.rpartition("-")[2])
+    assert primary.variable("gtid_binlog_pos") == f"0-100-{sequence + 1}"
+
+
+def test_primary_is_not_restored_from_a_pod_that_has_less(pods: Pods) -> None:
+    behind, ahead = pods.server(1, ROW, SHOP), pods.server(2, ROW, SHOP)
+    for server, position in ((behind, "0-100-40"), (ahead, "0-100-41")):
+        server.script(f"RESET MASTER; SET GLOBAL gtid_slave_pos = '{position}'")
+        server.script(f"SET GLOBAL gtid_binlog_state = '{position}'")
+    volume = pods.volume(0)
+    assert volume.find(CLONE_FROM="mysql-1") == 0
+    assert volume.clone() == 1
+    assert "mysql-2.mysql.default.svc.cluster.local has more (0-100-41) than mysql-1" in volume.last
+    ahead.stop()
+    assert volume.clone() == 1
+    assert "could not be asked whether it has more" in volume.last
+    ahead.start()
+    assert volume.find(CLONE_FROM="mysql-2") == 0
+    assert volume.clone() == 0, volume.story
+    assert volume.server.datadir.is_dir()
+
+
+def test_named_source_has_to_hold_data(pods: Pods) -> None:
+    pods.server(1)
+    volume = pods.volume(0)
+    volume.find(CLONE_FROM="mysql-1")
+    assert volume.clone() == 1
+    assert volume.last == (
+        "clone: failed: CLONE_FROM names mysql-1.mysql.default.svc.cluster.local, "
+        "and it holds no data"
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [
+        ({"CLONE_FROM": "mysql-7"}, "CLONE_FROM: got 'mysql-7', expected a pod that is listed:"),
+        ({"CLONE_FROM": "mysql-0"}, "CLONE_FROM names this pod"),
+        ({"CLONE_FROM": "mysql-1'; DROP"}, "'mysql-1'; DROP' is no host name"),
+        ({"POD_NAME": "mysql"}, "POD_NAME has to be the pod's name, such as mysql-1, got 'mysql'"),
+        ({"CLONE_VOLUME": "here"}, "CLONE_VOLUME and CLONE_RUN have to be absolute paths"),
+        ({"CLONE_PORT": "mysql"}, "CLONE_PORT and CLONE_TIMEOUT have to be numbers"),
+        ({"CLONE_RUN": "/nowhere/at/all"}, "/nowhere/at/all is no directory"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_wrong_settings_are_one_clear_line(
+    pods: Pods, environment: dict[str, str], complaint: str
+) -> None:
+    volume = pods.volume(0)
+    script = volume.script("find-source.sh", **environment)
+    assert script.ended() == 1
+    (line,) = script.lines
+    assert line.startswith(f"clone: failed: {complaint}")
+
+
+def test_dns_that_is_away_is_said_so(pods: Pods) -> None:
+    volume = pods.volume(1)
+    pods.network.dns.fail("servfail")
+    assert volume.find(CLONE_TIMEOUT="1") == 1
+    assert volume.last == "clone: failed: the primary was not found"
+    assert "SERVFAIL" in volume.said[-2]
