@@ -50,6 +50,14 @@ class Script:
         """What the kubelet does first."""
         self.process.signal(signal.SIGTERM)
 
+    def kill(self) -> None:
+        """What the end of a container does: nothing that it started is left."""
+        session = self.process.pid
+        while members := _members(session):  # some may have been born meanwhile
+            for pid in members:
+                _kill(pid)
+        self.ended()
+
     def ended(self, timeout: float = 40) -> int:
         status = self.process.wait(timeout)
         self._reader.join(timeout)
@@ -109,12 +117,8 @@ class Volume:
         return self.said[-1]
 
     def kill(self, script: Script) -> None:
-        """What the end of a container does: nothing of the script is left."""
-        session = script.process.pid
-        while members := _members(session):  # some may have been born meanwhile
-            for pid in members:
-                _kill(pid)
-        script.ended()
+        """Kill a script of this pod, and keep what it said."""
+        script.kill()
         self.said += script.lines
 
     @property

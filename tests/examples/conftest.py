@@ -1,7 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
 from tests.docs.conftest import cluster, environ_restored, environment, mysql
 from tests.mysql.conftest import bridge, image, loopback, template
+from tests.mysql.database import Image
+from tests.mysql.pods import Network
+
+from .databases import Pods
 
 __all__ = [
     "bridge",
@@ -13,3 +21,11 @@ __all__ = [
     "mysql",
     "template",
 ]
+
+
+@pytest.fixture
+def pods(loopback: Network, image: Image) -> Iterator[Pods]:
+    """Pods on loopback; at the end nothing of them may have told a password."""
+    made = Pods(loopback, image)
+    yield made
+    made.close()
