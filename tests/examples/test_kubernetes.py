@@ -1,0 +1,121 @@
+"""The manifests of examples/kubernetes are what Kubernetes takes, and belong together."""
+
+from __future__ import annotations
+
+import subprocess
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from .processes import EXAMPLES
+
+KUBERNETES = EXAMPLES / "kubernetes"
+
+
+def manifests() -> dict[str, dict]:
+    documents = yaml.safe_load_all((KUBERNETES / "my-database.yaml").read_text())
+    return {document["kind"]: document for document in documents}
+
+
+def init_containers() -> tuple[dict, dict]:
+    """The sidecar, and the one that waits."""
+    sidecar, waiting = manifests()["StatefulSet"]["spec"]["template"]["spec"]["initContainers"]
+    return sidecar, waiting
+
+
+@pytest.mark.parametrize("version", ["1.29", "1.31", "1.33", "1.35"])
+@pytest.mark.parametrize("kind", ["Service", "Secret", "StatefulSet"])
+def test_manifests_are_valid(kind: str, version: str) -> None:
+    kubernetes_validate.validate(manifests()[kind], version, strict=True)
+
+
+def test_manifests_belong_together() -> None:
+    service, statefulset = manifests()["Service"], manifests()["StatefulSet"]
+    spec, template = statefulset["spec"], statefulset["spec"]["template"]
+    assert service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["publishNotReadyAddresses"] is True
+    assert spec["serviceName"] == service["metadata"]["name"] == "my-database"
+    for selector in (service["spec"]["selector"], spec["selector"]["matchLabels"]):
+        assert selector.items() <= template["metadata"]["labels"].items()
+
+    pod = template["spec"]
+    (mysql,) = pod["containers"]
+    (port,) = service["spec"]["ports"]
+    assert port["port"] == mysql["ports"][0]["containerPort"] == 3306
+    secret = manifests()["Secret"]
+    for variable in mysql["env"]:
+        reference = variable["valueFrom"]["secretKeyRef"]
+        assert reference["name"] == secret["metadata"]["name"]
+        assert reference["key"] in secret["stringData"]
+
+    volumes = {volume["name"] for volume in pod["volumes"]}
+    volumes |= {claim["metadata"]["name"] for claim in spec["volumeClaimTemplates"]}
+    for container in (mysql, *pod["initContainers"]):
+        assert {mount["name"] for mount in container.get("volumeMounts", ())} <= volumes
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+
+
+def test_sidecar_is_one_and_knows_who_it_is() -> None:
+    statefulset = manifests()["StatefulSet"]
+    sidecar, _ = init_containers()
+    assert sidecar["restartPolicy"] == "Always"
+    fields = {
+        variable["name"]: variable["valueFrom"]["fieldRef"]["fieldPath"]
+        for variable in sidecar["env"]
+        if "valueFrom" in variable
+    }
+    assert fields == {
+        "POD_NAME": "metadata.name",
+        "POD_NAMESPACE": "metadata.namespace",
+        "POD_IP": "status.podIP",
+    }
+    values = {v["name"]: v["value"] for v in sidecar["env"] if "value" in v}
+    assert values["PEERDISCO_SERVICE"] == statefulset["spec"]["serviceName"]
+    mounts = {mount["mountPath"] for mount in sidecar["volumeMounts"]}
+    assert values["STATE_DIR"] in mounts
+
+
+@pytest.mark.usefixtures("mysql")
+def test_init_container_waits_for_what_can_come(environment: dict[str, str]) -> None:
+    spec = manifests()["StatefulSet"]["spec"]
+    _, waiting = init_containers()
+    assert spec["podManagementPolicy"] == "Parallel", "it would wait for ever"
+    assert manifests()["Service"]["spec"]["publishNotReadyAddresses"] is True
+    command = waiting["command"]
+    assert command[:4] == ["peerdisco", "wait", "--quorum", str(spec["replicas"])]
+    values = {v["name"]: v["value"] for v in waiting["env"] if "value" in v}
+    stable = command.index("--stable-for") + 1
+    quick = [*command[:stable], "0.2", *command[stable + 1 :]]
+    done = subprocess.run(
+        quick, env=environment | values, capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.split() == ["mysql-0", "mysql-1", "mysql-2"]
+
+
+def test_image_holds_what_the_sidecar_runs() -> None:
+    lines = (KUBERNETES / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    instructions = [line.split() for line in lines if line and not line.startswith("#")]
+    copied = {
+        word
+        for instruction, *words in instructions
+        if instruction == "COPY"
+        for word in words[:-1]
+        if not word.startswith("--")
+    }
+    assert copied == {"shell/role.sh", "shell/follow.sh"}
+    assert all((EXAMPLES / file).is_file() for file in copied)
+    users = [words[0] for instruction, *words in instructions if instruction == "USER"]
+    assert users, "the image runs as root"
+    assert users[-1].partition(":")[0].isdigit(), "runAsNonRoot needs a number"
+    assert users[-1].partition(":")[0] != "0"
+    assert instructions[-1] == ["ENTRYPOINT", '["/opt/peerdisco/follow.sh"]']
+
+
+def test_kustomization_names_what_there_is() -> None:
+    kustomization = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
+    assert all((KUBERNETES / file).is_file() for file in kustomization["resources"])
+    (image,) = kustomization["images"]
+    for container in init_containers():
+        assert container["image"].rpartition(":")[0] == image["name"]
