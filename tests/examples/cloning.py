@@ -21,11 +21,21 @@ CLONE = ROOT / "examples" / "mysql" / "clone"
 
 
 class Script:
-    """A script that runs in a pod; what it says is kept."""
+    """A script that runs in a pod; what it says is kept.
 
-    def __init__(self, pod: Pod, *command: str | Path, env: Mapping[str, str]) -> None:
+    Args:
+        pod: Where.
+        command: What ``sh`` is given.
+        env: Its environment.
+        path: A directory where programs are looked for first.
+    """
+
+    def __init__(
+        self, pod: Pod, *command: str | Path, env: Mapping[str, str], path: str = ""
+    ) -> None:
         self.lines: list[str] = []
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"])
+        own = str(Path(sys.executable).parent)
+        path = os.pathsep.join([*filter(None, [path]), own, os.environ["PATH"], "/usr/sbin"])
         # A session of its own, as a container is: what kills it kills all that it started.
         self.process: Process = pod.popen(
             *("setsid", "sh", *map(str, command)),
