@@ -383,8 +383,7 @@ class PodOf:
 def secrets() -> Iterator[dict[str, str]]:
     """The Secret; afterwards none of it may have been on a command line."""
     made = {
-        key: f"{AWKWARD}{os.urandom(6).hex()}"
-        for key in ("root", "local", "replication", "backup")
+        key: f"{AWKWARD}{os.urandom(6).hex()}" for key in ("root", "local", "replication", "backup")
     }
     evidence = Evidence([value.removeprefix(AWKWARD) for value in made.values()])
     yield made
