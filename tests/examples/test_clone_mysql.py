@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from peerdisco.mysql import Account, Flavour, accounts_sql
+from tests.mysql import mysqld
+from tests.mysql.mysqld import PROGRAM
 from tests.mysql.namespaces import Process
 from tests.mysql.pods import Network
 from tests.mysql.waiting import until
 
-from .cloning import Script
+from .cloning import CLONE, Script
 from .databases import IDENTITY, Pods
 
-PROGRAM = os.environ.get("PEERDISCO_TEST_MYSQLD") or shutil.which("mysqld") or ""
-"""``mysqld`` on PATH may be MariaDB's under another name."""
+CLIENT = Path(PROGRAM).parent / "mysql"
+"""Of the same kind as the server: MariaDB's knows other options."""
 
 
 def missing() -> str | None:
-    version = ""
-    if PROGRAM:
-        command = [PROGRAM, "--no-defaults", "--version"]
-        version = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    if not version or "MariaDB" in version:
-        return "this machine has no MySQL server; PEERDISCO_TEST_MYSQLD=PATH tells of a mysqld"
-    if not (Path(PROGRAM).parent / "mysql").exists():
-        return f"this machine has no mysql beside {PROGRAM}"
-    return None
+    """Why no copy can be made here, to be the reason of a skip; None if one can."""
+    if (reason := mysqld.missing()) is None and not CLIENT.exists():
+        return f"this machine has no {CLIENT}"
+    return reason
 
 
 pytestmark = [
@@ -113,14 +107,14 @@ class MySQL:
         return True
 
     def sql(self, *statements: str, account: str = "root") -> str:
-        command = [str(Path(PROGRAM).parent / "mysql"), "--no-defaults", f"--user={account}"]
+        command = [str(CLIENT), "--no-defaults", f"--user={account}"]
         options = [f"--socket={self.volume}/s", "--batch", "--skip-column-names"]
         return self.pod.run(*command, *options, "--execute", "; ".join(statements)).strip()
 
     def script(self, name: str) -> Script:
         return Script(
             self.pod,
-            Path(__file__).parents[2] / "examples" / "mysql" / "clone" / name,
+            CLONE / name,
             env={
                 "CLONE_VOLUME": str(self.volume),
                 "CLONE_RUN": str(self.run),
@@ -128,7 +122,7 @@ class MySQL:
                 "CLONE_DEFAULTS_FILE": str(self.volume / "my.cnf"),
                 "CLONE_TIMEOUT": "20",
             },
-            path=str(Path(PROGRAM).parent),
+            path=str(CLIENT.parent),
         )
 
     def clone(self) -> int:
@@ -150,7 +144,7 @@ def primary(loopback: Network, pods: Pods) -> MySQL:
     # On standard input, since the password is looked for on command lines.
     file = made.run / "accounts.sql"
     file.write_text(";\n".join([*accounts, *SETUP]))
-    client = f"{Path(PROGRAM).parent}/mysql --no-defaults --user=root --socket={made.volume}/s"
+    client = f"{CLIENT} --no-defaults --user=root --socket={made.volume}/s"
     made.pod.run("sh", "-c", f"{client} <{file}")
     return made
 

@@ -31,6 +31,15 @@ class Server:
 
     def start(self) -> None:
         """Start it on a port that is free, and list it."""
+        deadline = time.monotonic() + 40
+        while not self._answers():
+            assert time.monotonic() < deadline, f"{self.name} does not answer"
+            if self.process is None or self.process.poll() is not None:
+                self._launch()  # again, if somebody else has taken the port meanwhile
+            time.sleep(0.02)
+        self.list()
+
+    def _launch(self) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -46,16 +55,16 @@ class Server:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 30
-        while True:
+
+    def _answers(self) -> bool:
+        """Whether it greets; it listens here after it does on the port."""
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(5)
             try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                break
+                client.connect(f"{self._directory}/socket")
+                return len(client.recv(5)) > 0
             except OSError:
-                assert time.monotonic() < deadline
-                assert self.process.poll() is None, "mariadbd has ended"
-                time.sleep(0.02)
-        self.list()
+                return False
 
     def list(self) -> None:
         self.endpoint = self._dns.endpoint("my-database", self.name, ["127.0.0.1"], ports=self.port)

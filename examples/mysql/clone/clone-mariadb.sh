@@ -152,15 +152,15 @@ rm -f "$CLONE_RUN/dump.failed" "$CLONE_RUN/load.failed"
 user=
 [ "$(id -u)" != 0 ] || user=--user=root
 # shellcheck disable=SC2086 # an option that is not given is no argument
-mariadb-install-db $defaults $user --datadir="$unfinished" --tmpdir="$scratch" --skip-test-db \
-    --auth-root-authentication-method=normal >"$CLONE_RUN/server.log" 2>&1 ||
+mariadb-install-db $defaults $user --datadir="$unfinished" --tmpdir="$scratch" --skip-log-error \
+    --skip-test-db --auth-root-authentication-method=normal >"$CLONE_RUN/server.log" 2>&1 ||
     fail "mariadb-install-db: $(complaint)"
 
 say "start: a local server that nobody can reach"
 # shellcheck disable=SC2086
 mariadbd $defaults $user --datadir="$unfinished" --tmpdir="$scratch" --socket="$socket" \
     --pid-file="$CLONE_RUN/mysqld.pid" --skip-networking --skip-slave-start --read-only=OFF \
-    --event-scheduler=OFF --max-allowed-packet=1G >>"$CLONE_RUN/server.log" 2>&1 &
+    --event-scheduler=OFF --skip-log-error --max-allowed-packet=1G >>"$CLONE_RUN/server.log" 2>&1 &
 server=$!
 wait_for_server ask_local 'SELECT 1'
 [ "$(ask_local 'SELECT @@log_bin')" = 1 ] ||

@@ -118,7 +118,7 @@ start_server() {
     # shellcheck disable=SC2086 # an option that is not given is no argument
     mysqld $defaults $user --datadir="$unfinished" --tmpdir="$scratch" --socket="$socket" \
         --pid-file="$CLONE_RUN/mysqld.pid" --skip-networking --mysqlx=OFF --skip-replica-start \
-        --read-only=OFF --super-read-only=OFF --event-scheduler=OFF --log-error= \
+        --read-only=OFF --super-read-only=OFF --event-scheduler=OFF --log-error=stderr \
         "$@" >>"$CLONE_RUN/server.log" 2>&1 &
     server=$!
 }
@@ -145,7 +145,7 @@ user=
 [ "$(id -u)" != 0 ] || user=--user=root
 # shellcheck disable=SC2086
 mysqld $defaults $user --initialize-insecure --datadir="$unfinished" --tmpdir="$scratch" \
-    --log-error= >"$CLONE_RUN/server.log" 2>&1 || fail "mysqld --initialize-insecure: $(complaint)"
+    --log-error=stderr >"$CLONE_RUN/server.log" 2>&1 || fail "mysqld --initialize-insecure: $(complaint)"
 
 say "start: a local server that nobody can reach"
 start_server --plugin-load-add=mysql_clone.so

@@ -82,6 +82,8 @@ leave() {
 begin_anew() {
     rm -rf "$unfinished" "$scratch"
     mkdir "$scratch"
+    # The lock of a socket names a process, and the number may be another one's after a restart.
+    rm -f "$CLONE_RUN"/mysqld.sock* "$CLONE_RUN/mysqld.pid"
     : >"$CLONE_RUN/server.log"
 }
 
