@@ -183,7 +183,11 @@ _KEYRING = {_KEY.name: _KEY}
 
 @contextmanager
 def serving(
-    zones: Mapping[str, str], directory: Path, *, broken: Iterable[str] = ()
+    zones: Mapping[str, str],
+    directory: Path,
+    *,
+    broken: Iterable[str] = (),
+    port: int | None = None,
 ) -> Iterator[Bind]:
     """Run a server with these zones, and end it.
 
@@ -191,14 +195,15 @@ def serving(
         zones: Zone files by the zones' names.
         directory: Where it keeps its files; empty.
         broken: Zones that it cannot load, and answers with SERVFAIL.
+        port: Where it listens; None for one that is free.
     """
     assert NAMED is not None, "see require_named"
     for number, text in enumerate(zones.values()):
         (directory / f"{number}.zone").write_text(text)
     log = directory / "named.log"
     for _ in range(5):
-        port = _free_port()
-        (directory / "named.conf").write_text(_configuration(port, zones, directory, broken))
+        taken = _free_port() if port is None else port
+        (directory / "named.conf").write_text(_configuration(taken, zones, directory, broken))
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [NAMED, "-g", "-n", "1", "-c", str(directory / "named.conf")],
@@ -208,7 +213,7 @@ def serving(
             )
         try:
             if _started(process, log, len(zones)):
-                yield Bind(process, port, list(zones))
+                yield Bind(process, taken, list(zones))
                 return
         finally:
             process.terminate()
