@@ -42,8 +42,8 @@ fix: $(VENV)/develop.stamp ## format, and mend what can be mended by itself
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-bench: $(VENV)/develop.stamp ## measure, side by side, and print ratios
-	$(BIN)/python -m pytest --override-ini addopts= --override-ini timeout=180 --import-mode=importlib --benchmark-disable-gc tests/benchmarks
+bench: $(VENV)/develop.stamp ## measure, side by side, print ratios and write them into the docs
+	$(BIN)/python -m tests.benchmarks
 
 docs: $(VENV)/develop.stamp ## build the documentation into docs/_build/html, warnings as errors
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs docs/_build/html

@@ -1,78 +1,83 @@
-"""What the benchmarks share, and the table of ratios at the end of the run."""
+"""The servers that all benchmarks share."""
 
 from __future__ import annotations
 
-import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from peerdisco.names import Endpoint
+from tests import bind
 
-@pytest.fixture
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    with asyncio.Runner() as runner:
-        yield runner.get_loop()
+from . import network
+from .services import SIZES, Service, zones
+
+ROOT = Path(__file__).parents[2]
+
+_OWN = "127.0.0.2"
+"""BIND has port 53 of 127.0.0.1."""
 
 
-def serving(scenario: str) -> AbstractContextManager[int]:
-    """The port of a process that answers as recorded."""
-    return running("tests.benchmarks.server", scenario)
+def pytest_configure() -> None:
+    files = network.directory()
+    if files is not None:
+        network.set_up(files)
+
+
+@dataclass(frozen=True)
+class Replaying:
+    """The server of `tests.benchmarks.server`, and what it was asked."""
+
+    endpoint: Endpoint
+    process: subprocess.Popen[str]
+
+    def counts(self) -> dict[str, int]:
+        """Questions and bytes since the call before."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+
+@pytest.fixture(scope="session")
+def coredns() -> Iterator[Replaying]:
+    """Answers as CoreDNS does."""
+    where = (_OWN, "53") if network.directory() else ("127.0.0.1", "0")
+    with running("tests.benchmarks.server", *where) as (port, process):
+        yield Replaying(Endpoint(where[0], port), process)
+
+
+@pytest.fixture(scope="session")
+def bind9(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bind.Bind]:
+    """BIND 9 with the same services."""
+    bind.require_named()
+    port = 53 if network.directory() else None
+    files: Path = tmp_path_factory.mktemp("bind")
+    with bind.serving(zones(map(Service, SIZES)), files, port=port) as server:
+        yield server
 
 
 def figures(benchmark: BenchmarkFixture, what: str, values: dict[str, str]) -> None:
-    """Print these at the end of the run."""
+    """Tell these, which compare with each other and with nothing else."""
     benchmark.group = what
-    benchmark.extra_info["figures"] = values
+    benchmark.extra_info.update(table="figures", what=what, figures=values)
 
 
 @contextmanager
-def running(module: str, *args: str) -> Iterator[int]:
-    """The port that a server prints, in a process of its own that ends with the block."""
+def running(module: str, *args: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """The port that a server prints, and its process, which ends with the block."""
     command = [sys.executable, "-m", module, *args]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    pipe: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, **pipe) as process:
         assert process.stdout is not None
-        yield int(process.stdout.readline())
+        yield int(process.stdout.readline()), process
         process.communicate()
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """One table: each median, and its ratio to what it is measured against."""
-    session = getattr(config, "_benchmarksession", None)
-    measured = [bench for bench in getattr(session, "benchmarks", []) if bench]
-    medians = {(bench.group, bench.extra_info.get("who")): bench.stats.median for bench in measured}
-    rows = []
-    for bench in measured:
-        for against, limit in bench.extra_info.get("against", {}).items():
-            base = medians.get((bench.group, against))
-            if base is None:
-                continue
-            mine = bench.stats.median
-            rows.append(
-                (
-                    bench.group,
-                    bench.extra_info["who"],
-                    f"{mine * 1e3:.2f} ms",
-                    against,
-                    f"{base * 1e3:.2f} ms",
-                    f"{mine / base:.2f}",
-                    "-" if limit == float("inf") else f"{limit:g}",
-                )
-            )
-    for bench in measured:
-        if found := bench.extra_info.get("figures"):
-            terminalreporter.section(bench.group)
-            for name, value in found.items():
-                terminalreporter.write_line(f"{name:45} {value}")
-    if not rows:
-        return
-    header = ("what", "who", "median", "against", "median", "ratio", "at most")
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    terminalreporter.section("ratios of medians")
-    for row in (header, *rows):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        terminalreporter.write_line("  ".join(cells).rstrip())

@@ -1,7 +1,7 @@
-"""The floor: a bare exchange through asyncio, and the least reading that gives names and addresses.
+"""The floor: bare exchanges through asyncio, and the least reading that gives names and addresses.
 
-It checks nothing, fails over to nothing, waits without a deadline and knows one shape of answer.
-It is what the cost of everything else is measured against.
+It checks nothing, fails over to nothing, waits without a deadline, knows one shape of answer, and
+is told how many pods there are. It is what the cost of everything else is measured against.
 """
 
 from __future__ import annotations
@@ -11,40 +11,105 @@ import socket
 import struct
 
 from peerdisco.dns import wire
+from peerdisco.names import Endpoint
+
+from .services import Service
+
+WINDOW = 128
+"""Questions in flight; with more of them neither server is faster."""
+
+_TC = 0x02
+_END_OF_HEADER = 12
+_OPT = 11
+"""Bytes of the OPT record, which ends every answer; before it, one pod's ends with its address."""
 
 
 class Bare(asyncio.Protocol):
-    """One kept TCP connection, one question at a time."""
+    """One kept TCP connection."""
+
+    def __init__(self) -> None:
+        self.buffer = b""
+
+    @classmethod
+    async def connect(cls, server: Endpoint) -> Bare:
+        loop = asyncio.get_running_loop()
+        _, bare = await loop.create_connection(cls, server.address, server.port)
+        return bare
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
-        self.buffer = b""
+        self.socket = transport.get_extra_info("socket")
+        self.acknowledge()
+
+    def acknowledge(self) -> None:
+        """At once: until then BIND holds small replies back, up to 40 ms at a time."""
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        if len(self.buffer) >= 2 and len(self.buffer) - 2 >= int.from_bytes(self.buffer[:2], "big"):
-            message, self.buffer = self.buffer[2:], b""
-            self.reply.set_result(message)
+        self.acknowledge()
+        buffer = self.buffer + data if self.buffer else data
+        start, size = 0, len(buffer)
+        while size - start >= 2:
+            end = start + 2 + (buffer[start] << 8 | buffer[start + 1])
+            if end > size:
+                break
+            self.replies.append(buffer[start + 2 : end])
+            start = end
+        self.buffer = buffer[start:]
+        left = self.questions[self.sent : len(self.replies) + WINDOW]
+        if left:
+            self.sent += len(left)
+            self.transport.write(b"".join(left))
+        if len(self.replies) == len(self.questions):
+            self.done.set_result(None)
 
-    async def exchange(self, question: bytes) -> bytes:
-        self.reply = asyncio.get_running_loop().create_future()
-        self.transport.write(len(question).to_bytes(2, "big") + question)
-        return await self.reply
+    async def exchange(self, *questions: bytes) -> list[bytes]:
+        """The replies in the order in which they come; the questions carry their lengths."""
+        self.questions = questions
+        self.replies: list[bytes] = []
+        self.done = asyncio.get_running_loop().create_future()
+        self.sent = min(len(questions), WINDOW)
+        self.transport.write(b"".join(questions[:WINDOW]))
+        await self.done
+        return self.replies
 
 
-async def connect(port: int) -> Bare:
-    _, bare = await asyncio.get_running_loop().create_connection(Bare, "127.0.0.1", port)
-    return bare
+def question(name: str, rtype: int, number: int = 0) -> bytes:
+    """A question as it goes over TCP."""
+    message = wire.query(number, wire.name_from_text(name), rtype)
+    return len(message).to_bytes(2, "big") + message
 
 
-def question(service: str) -> bytes:
-    return wire.query(4711, wire.name_from_text(service), wire.SRV)
+class Floor:
+    """The names and addresses of a service: one exchange, and one for each address it lacks."""
+
+    def __init__(self, bare: Bare, service: Service) -> None:
+        self.bare = bare
+        self.service = question(service.fqdn, wire.SRV)
+        self.names = [service.hostname(ordinal) for ordinal in range(service.pods)]
+        self.pods = [question(name, wire.A, n) for n, name in enumerate(self.names)]
+
+    async def look(self) -> dict[str, list[str]]:
+        (message,) = await self.bare.exchange(self.service)
+        if message[2] & _TC:
+            return await self.each()
+        found = read(message)
+        return await self.each() if [] in found.values() else found
+
+    async def each(self) -> dict[str, list[str]]:
+        """Ask for every pod by its name."""
+        names = self.names
+        found: dict[str, list[str]] = {}
+        for message in await self.bare.exchange(*self.pods):
+            name = names[message[0] << 8 | message[1]]
+            found[name] = [socket.inet_ntoa(message[-_OPT - 4 : -_OPT])]
+        return found
 
 
-def minimal_reading(message: bytes) -> dict[str, list[str]]:
+def read(message: bytes) -> dict[str, list[str]]:
     """Names and addresses as text, with the few lines of `struct` that this takes."""
-    _, _, _, answers, _, additional = struct.unpack_from("!6H", message)
-    _, position = read_name(message, 12)
+    _, _, _, answers, authority, additional = struct.unpack_from("!6H", message)
+    _, position = read_name(message, _END_OF_HEADER)
     position += 4
     found: dict[str, list[str]] = {}
     for _ in range(answers):
@@ -55,11 +120,11 @@ def minimal_reading(message: bytes) -> dict[str, list[str]]:
             target, _ = read_name(message, position + 6)
             found[target] = []
         position += length
-    for _ in range(additional):
+    for _ in range(authority + additional):
         owner, position = read_name(message, position)
         rtype, _, _, length = struct.unpack_from("!HHIH", message, position)
         position += 10
-        if rtype == wire.A:
+        if rtype == wire.A and owner in found:
             found[owner].append(socket.inet_ntoa(message[position : position + length]))
         position += length
     return found

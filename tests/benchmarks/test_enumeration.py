@@ -1,119 +1,98 @@
-"""Names, ordinals and addresses of recorded services, warm: over a connection that is kept."""
+"""Names and addresses of all pods, warm: with whatever each contender keeps from look to look."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import statistics
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import cache
 
-import dns.asyncresolver
-import dns.nameserver
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from peerdisco.discovery import one_look
-from peerdisco.model import Answered
-from peerdisco.names import Endpoint, parse_service
-from peerdisco.sources.headless_dns import HeadlessDNS
-from peerdisco.view import View
+from peerdisco.names import Endpoint
 
-from . import floor
-from .conftest import serving
+from . import network
+from .contenders import CONTENDERS, peerdisco
+from .services import FITS, SIZES, Service, moving
+from .turns import CLOCK, Result, hand_over, measure
 
-INF = float("inf")
-"""Measured, and not limited."""
+SECONDS = 2.0
+"""For each size at each server; with slow contenders it is more."""
 
-ROUNDS = {10: 300, 100: 200, 700: 50}
-FLOOR = "bare exchange, minimal reading"
-DNSPYTHON = "dnspython asyncresolver, SRV alone"
+NEW = "peerdisco, every address new"
+"""Looks at a service whose pods all have other addresses each time: nothing is kept for long."""
 
+SERVERS = {"CoreDNS": "coredns", "BIND": "bind9"}
 
-@pytest.fixture(scope="module", params=list(ROUNDS))
-def pods(request: pytest.FixtureRequest) -> int:
-    return request.param
+DETAILED = (3, 100, 700, 1000, 5000)
+"""Of so many pods, as CoreDNS answers, it is measured what else a look takes."""
+
+CASES = [
+    (server, pods, who)
+    for server in SERVERS
+    for pods in SIZES
+    if (server, pods) != ("BIND", FITS)
+    for who in (*CONTENDERS, NEW)
+    if who != NEW or (server == "CoreDNS" and pods <= FITS)
+]
+
+Results = dict[str, Result]
 
 
 @pytest.fixture(scope="module")
-def port(pods: int) -> Iterator[int]:
-    with serving(f"scale-{pods}-pods") as port:
-        yield port
+def measured(request: pytest.FixtureRequest) -> Callable[[str, int], Results]:
+    """The results of all contenders at one server for so many pods, measured when first wanted."""
+
+    @cache
+    def results(server: str, pods: int) -> Results:
+        endpoint = request.getfixturevalue(SERVERS[server]).endpoint
+        return asyncio.run(in_turns(server, endpoint, pods))
+
+    return results
 
 
-def service(pods: int) -> str:
-    return f"scale{pods}.default.svc.cluster.local"
+async def in_turns(server: str, endpoint: Endpoint, pods: int) -> Results:
+    service = Service(pods)
+    async with AsyncExitStack() as stack:
+        looks = {}
+        for who, contender in CONTENDERS.items():
+            if who == "getaddrinfo":
+                if network.directory() is None:
+                    continue
+                network.ask(endpoint.address)
+            looks[who] = await stack.enter_async_context(contender(service, endpoint))
+        if (server, pods, NEW) in CASES:
+            looks[NEW] = await stack.enter_async_context(peerdisco(moving(pods), endpoint))
+        detailed = server == "CoreDNS" and pods in DETAILED
+        return await measure(looks, SECONDS, instruments=detailed)
 
 
-def measure(benchmark: BenchmarkFixture, pods: int, who: str, look, **against: float) -> None:
-    benchmark.group = f"{pods} pods"
-    benchmark.extra_info["who"] = who
-    benchmark.extra_info["against"] = against
-    assert benchmark.pedantic(look, rounds=ROUNDS[pods], warmup_rounds=10) == pods
-
-
-def test_floor(
-    benchmark: BenchmarkFixture, loop: asyncio.AbstractEventLoop, pods: int, port: int
+@pytest.mark.benchmark(timer=CLOCK.now)
+@pytest.mark.parametrize(("server", "pods", "who"), CASES)
+def test_enumeration(
+    benchmark: BenchmarkFixture,
+    measured: Callable[[str, int], Results],
+    server: str,
+    pods: int,
+    who: str,
 ) -> None:
-    bare = loop.run_until_complete(floor.connect(port))
-    question = floor.question(service(pods))
-
-    async def look() -> int:
-        return len(floor.minimal_reading(await bare.exchange(question)))
-
-    measure(benchmark, pods, FLOOR, lambda: loop.run_until_complete(look()))
-    bare.transport.abort()
-
-
-def test_peerdisco(
-    benchmark: BenchmarkFixture, loop: asyncio.AbstractEventLoop, pods: int, port: int
-) -> None:
-    source = HeadlessDNS(parse_service(service(pods)), [Endpoint("127.0.0.1", port)])
-    source._large = True  # over TCP for the ten pods too, as the floor
-    view = View()
-
-    async def look() -> int:
-        observation = await source.observe(timeout=5)
-        assert isinstance(observation, Answered)
-        source._roster._peers.clear()  # every peer made anew: no gain from the look before
-        snapshot = one_look(observation, source.service, view)
-        assert snapshot.primary is not None
-        return len(snapshot)
-
-    measure(
-        benchmark,
-        pods,
-        "peerdisco",
-        lambda: loop.run_until_complete(look()),
-        **({FLOOR: 2.0, DNSPYTHON: 0.15} if pods == 100 else {FLOOR: INF, DNSPYTHON: INF}),
+    results = measured(server, pods)
+    if who not in results:
+        pytest.skip(network.WITHOUT)
+    result = results[who]
+    hand_over(benchmark, result.wall)
+    benchmark.group = f"{pods} pods from {server}"
+    benchmark.extra_info.update(
+        table="enumeration",
+        server=server,
+        pods=pods,
+        who=who,
+        cpu=statistics.median(result.cpu),
+        stall=result.stall,
+        memory=result.memory,
+        names=result.found.names,
+        addresses=result.found.addresses,
+        complete=result.found.complete,
     )
-    loop.run_until_complete(source.aclose())
-
-
-def test_peerdisco_unchanged(
-    benchmark: BenchmarkFixture, loop: asyncio.AbstractEventLoop, pods: int, port: int
-) -> None:
-    source = HeadlessDNS(parse_service(service(pods)), [Endpoint("127.0.0.1", port)])
-    source._large = True
-    view = View()
-
-    async def look() -> int:
-        return len(one_look(await source.observe(timeout=5), source.service, view))
-
-    measure(
-        benchmark,
-        pods,
-        "peerdisco, nothing changed",
-        lambda: loop.run_until_complete(look()),
-        **{FLOOR: 2.0 if pods == 100 else INF},
-    )
-    loop.run_until_complete(source.aclose())
-
-
-def test_dnspython(
-    benchmark: BenchmarkFixture, loop: asyncio.AbstractEventLoop, pods: int, port: int
-) -> None:
-    resolver = dns.asyncresolver.Resolver(configure=False)
-    resolver.nameservers = [dns.nameserver.Do53Nameserver("127.0.0.1", port)]
-
-    async def look() -> int:
-        return len(await resolver.resolve(service(pods) + ".", "SRV", tcp=True))
-
-    measure(benchmark, pods, DNSPYTHON, lambda: loop.run_until_complete(look()))

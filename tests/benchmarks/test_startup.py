@@ -2,45 +2,57 @@
 
 from __future__ import annotations
 
+import asyncio
+import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from .conftest import serving
+from .conftest import Replaying
+from .contenders import NOTHING, Found, Look
+from .services import Service
+from .turns import CLOCK, Result, hand_over, measure, processes_too
 
-ASYNCIO = "import asyncio"
-SEED = "my-database.default.svc.cluster.local"
-PEERDISCO = str(Path(sys.executable).with_name("peerdisco"))
-ROUNDS = 40
-
-
-def run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True)
-
-
-@pytest.mark.parametrize(
-    ("code", "against"),
-    [
-        ("pass", {}),
-        (ASYNCIO, {}),
-        ("import peerdisco", {ASYNCIO: 1.6}),
-        ("from peerdisco import discover", {ASYNCIO: 2.0}),
-    ],
+SECONDS = 15.0
+COMMAND = "peerdisco primary"
+WHO = (
+    "pass",
+    "import asyncio",
+    "import peerdisco",
+    "from peerdisco import discover",
+    "import dns.asyncresolver",
+    "import aiodns",
+    COMMAND,
 )
-def test_import(benchmark: BenchmarkFixture, code: str, against: dict[str, float]) -> None:
-    benchmark.group = "a process"
-    benchmark.extra_info["who"] = code
-    benchmark.extra_info["against"] = against
-    benchmark.pedantic(run, (sys.executable, "-c", code), rounds=ROUNDS, warmup_rounds=3)
 
 
-def test_command(benchmark: BenchmarkFixture) -> None:
+def process(*command: str) -> Look:
+    async def look() -> Found:
+        subprocess.run(command, check=True, capture_output=True)  # noqa: ASYNC221 - nothing waits
+        return NOTHING
+
+    return look
+
+
+def probe(server: str) -> Sequence[str]:
+    peerdisco = str(Path(sys.executable).with_name("peerdisco"))
+    return (peerdisco, "primary", Service(3).fqdn, "--nameserver", server)
+
+
+@pytest.fixture(scope="module")
+def measured(coredns: Replaying) -> dict[str, Result]:
+    looks = {who: process(sys.executable, "-c", who) for who in WHO if who != COMMAND}
+    looks[COMMAND] = process(*probe(str(coredns.endpoint)))
+    return asyncio.run(measure(looks, SECONDS, instruments=False, cpu=processes_too))
+
+
+@pytest.mark.benchmark(timer=CLOCK.now)
+@pytest.mark.parametrize("who", WHO)
+def test_startup(benchmark: BenchmarkFixture, measured: dict[str, Result], who: str) -> None:
+    hand_over(benchmark, measured[who].wall)
     benchmark.group = "a process"
-    benchmark.extra_info["who"] = "peerdisco primary"
-    benchmark.extra_info["against"] = {ASYNCIO: 3.0}
-    with serving("seed-three-pods") as port:
-        command = (PEERDISCO, "primary", SEED, "--nameserver", f"127.0.0.1:{port}")
-        benchmark.pedantic(run, command, rounds=ROUNDS, warmup_rounds=3)
+    benchmark.extra_info.update(table="startup", who=who, cpu=statistics.median(measured[who].cpu))

@@ -1,0 +1,324 @@
+"""From what pytest-benchmark measured to the results that are kept, and from those to tables.
+
+The results are a JSON object: ``versions``, and for each table a list of rows with what a benchmark
+put into its ``extra_info`` and its median, ``wall``, in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tests.bind import NAMED
+from tests.simulation.compare import written
+
+EXPLANATION = Path(__file__).parents[2] / "docs" / "explanation"
+RESULTS = EXPLANATION / "benchmarks.json"
+PAGE = EXPLANATION / "benchmarks.md"
+PICTURE = Path(__file__).parents[2] / "docs" / "_tools" / "benchmark_picture.py"
+
+Results = dict[str, Any]
+Row = dict[str, Any]
+
+FLOOR, OURS, NEW = "floor", "peerdisco", "peerdisco, every address new"
+DNSPYTHON, SRV_ALONE = "dnspython", "dnspython, SRV alone"
+AIODNS, C_LIBRARY = "aiodns", "getaddrinfo"
+ON_AIODNS = "peerdisco on aiodns"
+COLUMNS = (OURS, ON_AIODNS, AIODNS, DNSPYTHON, SRV_ALONE, C_LIBRARY)
+
+
+def distill(measured: dict[str, Any]) -> Results:
+    """What is kept of pytest-benchmark's report: nothing of the machine it ran on."""
+    results: Results = {"versions": versions()}
+    for bench in measured["benchmarks"]:
+        row = dict(bench["extra_info"])
+        row["wall"] = bench["stats"]["median"]
+        rows = results.setdefault(row.pop("table"), [])
+        figures: dict[str, str] = row.pop("figures", {})
+        rows += [{"what": row["what"], "name": name, "value": figures[name]} for name in figures]
+        if not figures:
+            rows.append(row)
+    return results
+
+
+def versions() -> dict[str, str]:
+    found = {"Python": platform.python_version()}
+    found |= {name: version(name) for name in ("dnspython", "aiodns", "pycares")}
+    if NAMED is not None:
+        said = subprocess.run([NAMED, "-v"], capture_output=True, text=True, check=True).stdout
+        number = re.search(r"\d+(\.\d+)+", said)
+        found["BIND"] = number[0] if number else said.strip()
+    return found
+
+
+def tables(results: Results) -> dict[str, str]:
+    """Each table, by the name of its markers in the page, as Markdown; those that were measured."""
+    made = {
+        "limits": limits(results),
+        "coredns": enumeration(results, "CoreDNS"),
+        "bind": enumeration(results, "BIND"),
+        "detail": detail(results),
+        "steady": steady(results),
+        "stability": stability(results),
+        "detection": detection(results),
+        "hour": hour(results),
+        "processes": processes(results),
+        "database": database(results),
+    }
+    return {name: _table(rows) for name, rows in made.items() if len(rows) > 1}
+
+
+def printed(results: Results) -> str:
+    return "".join(f"\n{name}\n\n{table}" for name, table in tables(results).items())
+
+
+def page(text: str, results: Results) -> str:
+    """The page with these results in it."""
+    names = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    for name, table in {"versions": f"{names}.\n", **tables(results)}.items():
+        text = written(text, name, table)
+    return text
+
+
+def write(results: Results) -> None:
+    """Keep the results, and renew the page and the picture."""
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
+    subprocess.run([sys.executable, PICTURE], check=True)
+
+
+# What it must reach.
+
+
+def limits(results: Results) -> list[Sequence[str]]:
+    """Each ratio for which there is a limit, and the limit."""
+    rows: list[Sequence[str]] = [
+        ("what", "peerdisco", "against", "median", "ratio", "ratio of CPU", "at most"),
+    ]
+
+    def add(what: str, ours: Row | None, against: Row | None, name: str, limit: str) -> None:
+        if ours is None or against is None:
+            return
+        ratios = [f"{ours[of] / against[of]:.2f}" for of in ("wall", "cpu")]
+        if "names" in ours and ours["names"] < ours["pods"]:
+            ratios = ["-", "-"]
+        cells = (_ms(ours) + _lost(ours), name, _ms(against) + _lost(against), *ratios, limit)
+        rows.append((what, *cells))
+
+    def found(who: str, pods: int, server: str = "CoreDNS") -> Row | None:
+        return _one(results, "enumeration", server=server, pods=pods, who=who)
+
+    for who, words in ((OURS, ""), (NEW, ", every address new")):
+        for pods in (3, 10, 100, 500, 700):
+            what = f"names and addresses, {_n(pods)} pods{words}"
+            add(
+                what,
+                found(who, pods),
+                found(FLOOR, pods),
+                "the floor",
+                "2.0" if pods == 3 else "1.5",
+            )
+    for pods in (100, 500, 700, 1000, 2000, 5000):
+        what = f"names and addresses, {_n(pods)} pods"
+        add(what, found(OURS, pods), found(SRV_ALONE, pods), SRV_ALONE, "0.10")
+        add(what, found(OURS, pods), found(AIODNS, pods), AIODNS, "0.6")
+    for server in ("CoreDNS", "BIND"):
+        what = f"5,000 pods from {server}"
+        against = "5,000 bare exchanges"
+        add(what, found(OURS, 5000, server), found(FLOOR, 5000, server), against, "1.5")
+    for server in ("CoreDNS", "BIND"):
+        for against in _values(results, "steady", "who"):
+            if against != OURS:
+                where = {"pods": 1000, "server": server}
+                ours = _one(results, "steady", who=OURS, **where)
+                theirs = _one(results, "steady", who=against, **where)
+                add(f"1,000 pods from {server}, nothing changed", ours, theirs, against, "2.0")
+    for who, limit in (("import peerdisco", "1.3"), ("peerdisco primary", "2.0")):
+        base = "import asyncio"
+        ours, theirs = (_one(results, "startup", who=one) for one in (who, base))
+        add(f"a process: `{who}`", ours, theirs, f"`{base}`", limit)
+    held = found(OURS, 5000)
+    if held:
+        stall = f"{held['stall'] * 1e3:.1f} ms"
+        rows.append(("the event loop held, 5,000 pods", stall, "", "", "", "", "5 ms"))
+    few, many = (_one(results, "memory", pods=pods) for pods in (3, 5000))
+    if few and many:
+        more = f"{(many['resident'] - few['resident']) / 2**20:.1f} MiB"
+        known = "" if many["found"] == 5000 else f" ({_n(many['found'])} of 5,000)"
+        what = "memory of a watcher of 5,000 pods above one of 3"
+        rows.append((what, more + known, "", "", "", "", "8 MiB"))
+    for row in results.get("stability", []):
+        if row["who"] == OURS:
+            what = f"false joins and departures, {_n(row['looks'])} looks, {_n(row['pods'])} pods"
+            rows.append((what, _n(row["joined"] + row["left"]), "", "", "", "", "0"))
+    return rows
+
+
+# Names and addresses.
+
+
+def enumeration(results: Results, server: str) -> list[Sequence[str]]:
+    """Medians as multiples of the floor's, and who lost pods."""
+    rows: list[Sequence[str]] = [("pods", "the floor", *COLUMNS)]
+    for pods in _values(results, "enumeration", "pods"):
+        base = _one(results, "enumeration", server=server, pods=pods, who=FLOOR)
+        if base is None:
+            continue
+        cells = []
+        for who in COLUMNS:
+            row = _one(results, "enumeration", server=server, pods=pods, who=who)
+            cells.append("-" if row is None else _multiple(row, base) + _lost(row))
+        rows.append((_n(pods), _ms(base), *cells))
+    return rows
+
+
+def detail(results: Results) -> list[Sequence[str]]:
+    """What else a look takes."""
+    rows: list[Sequence[str]] = [
+        ("pods", "who", "CPU", "CPU, in floors", "loop held for", "memory at once")
+    ]
+    for pods in _values(results, "enumeration", "pods"):
+        base = _one(results, "enumeration", server="CoreDNS", pods=pods, who=FLOOR)
+        for who in (FLOOR, *COLUMNS):
+            row = _one(results, "enumeration", server="CoreDNS", pods=pods, who=who)
+            if row is None or base is None or not row["memory"]:
+                continue
+            cpu = f"{row['cpu'] * 1e3:.2f} ms"
+            share = f"{row['cpu'] / base['cpu']:.1f}"
+            stall, memory = f"{row['stall'] * 1e3:.1f} ms", f"{row['memory'] / 1024:,.0f} KiB"
+            rows.append((_n(pods), who, cpu, share, stall, memory))
+    return rows
+
+
+# Watching.
+
+
+def steady(results: Results) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = [
+        ("DNS", "pods", "who", "questions", "median", "against the SRV exchange", "loop held for")
+    ]
+    for row in results.get("steady", []):
+        base = _one(
+            results,
+            "steady",
+            server=row["server"],
+            pods=row["pods"],
+            who="the SRV exchange alone",
+        )
+        ratio = "-" if base is None else f"{row['wall'] / base['wall']:.2f}"
+        questions, stall = _n(row["questions"]), f"{row['stall'] * 1e3:.1f} ms"
+        rows.append((row["server"], _n(row["pods"]), row["who"], questions, _ms(row), ratio, stall))
+    return rows
+
+
+def stability(results: Results) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = [
+        ("pods", "who", "looks", "first known", "at the end", "joined", "left", "said to be unsure")
+    ]
+    for row in results.get("stability", []):
+        numbers = [_n(row[what]) for what in _COUNTED]
+        rows.append((_n(row["pods"]), row["who"], *numbers))
+    return rows
+
+
+_COUNTED = ("looks", "first", "known", "joined", "left", "unsure")
+
+
+def detection(results: Results) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = [
+        ("DNS", "pods", "join, median", "join, latest", "leave, median", "leave, latest")
+    ]
+    for row in results.get("detection", []):
+        times = [f"{row[what]:.2f}" for what in ("join", "latest_join", "leave", "latest_leave")]
+        rows.append((row["server"], _n(row["pods"]), *times))
+    return rows
+
+
+def hour(results: Results) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = [("pods", "cache", "looks", "questions", "bytes")]
+    for row in results.get("hour", []):
+        cached = "none" if row["cached"] is None else f"{row['cached']:g} s"
+        octets = f"{row['octets'] / 1e6:,.1f} MB"
+        rows.append((_n(row["pods"]), cached, _n(row["looks"]), _n(row["questions"]), octets))
+    return rows
+
+
+def processes(results: Results) -> list[Sequence[str]]:
+    """Starts, memory, and what many watchers take."""
+    rows: list[Sequence[str]] = [("what", "", "")]
+    base = _one(results, "startup", who="import asyncio")
+    for row in results.get("startup", []):
+        name = row["who"] if row["who"].startswith("peerdisco") else f"python -c '{row['who']}'"
+        ratio = "" if base is None else f"{row['wall'] / base['wall']:.2f} of `import asyncio`"
+        rows.append((f"`{name}`", _ms(row), ratio))
+    for row in results.get("memory", []):
+        size, peak = (f"{row[what] / 2**20:.1f} MiB" for what in ("resident", "peak"))
+        rows.append((f"memory of a watcher of {_n(row['pods'])} pods", size, f"at most {peak}"))
+    for row in results.get("soak", []):
+        size, grown = (f"{row[what] / 2**20:.1f} MiB" for what in ("resident", "grown"))
+        after = f"memory after {_n(row['settled'])} changes"
+        rows.append((after, size, f"grown after {_n(row['changes'])}: {grown}"))
+    for row in results.get("many", []):
+        share = f"{row['share'] * 100:.1f} % of one processor"
+        look = f"{row['cpu'] * 1e6:.0f} us of CPU a look"
+        rows.append((f"{row['watchers']} watchers on as many services", share, look))
+    return rows
+
+
+def database(results: Results) -> list[Sequence[str]]:
+    """What the benchmarks of the database tell."""
+    told = [(row["what"], row["name"], row["value"]) for row in results.get("figures", [])]
+    return [("what", "", ""), *told]
+
+
+# Cells.
+
+
+def _one(results: Results, table: str, **where: object) -> Row | None:
+    for row in results.get(table, []):
+        if where.items() <= row.items():
+            return row
+    return None
+
+
+def _values(results: Results, table: str, column: str) -> list[Any]:
+    return list(dict.fromkeys(row[column] for row in results.get(table, [])))
+
+
+def _ms(row: Row) -> str:
+    return f"{row['wall'] * 1e3:.2f} ms"
+
+
+def _multiple(row: Row, base: Row) -> str:
+    ratio = row["wall"] / base["wall"]
+    return f"{ratio:.2f}" if ratio < 9.95 else f"{ratio:.0f}"
+
+
+def _lost(row: Row) -> str:
+    """How many of how many, unless it found all of what it looks for."""
+    if "names" not in row or row["who"] == FLOOR:
+        return ""
+    found = max(row["names"], row["addresses"])
+    if row["who"] in (OURS, ON_AIODNS):
+        found = min(row["names"], row["addresses"])
+    if found == row["pods"]:
+        return " (not sure of it)" if row["complete"] is False else ""
+    said = ", said so" if row["complete"] is False else ""
+    return f" ({_n(found)} of {_n(row['pods'])}{said})"
+
+
+def _n(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def _table(rows: Iterable[Sequence[str]]) -> str:
+    header, *rest = rows
+    lines = [header, ["---"] * len(header), *rest]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -1,0 +1,97 @@
+"""Pods that are told to come or go while none does: the server shuffles and cuts its answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import aiodns
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+import peerdisco
+from peerdisco.names import Endpoint, parse_service
+from peerdisco.sources.headless_dns import HeadlessDNS
+
+from .clock import RushingClock
+from .conftest import Replaying
+from .contenders import TIMEOUT
+from .services import Service
+
+SIZES = (2000, 5000)
+LOOKS = 1000
+COMPARED = 50
+"""Looks of the loop that compares names, which needs no more to be judged."""
+
+
+async def watching(service: Service, server: Endpoint) -> dict[str, int]:
+    """A watcher whose waits take no time."""
+    source = HeadlessDNS(parse_service(service.fqdn), [server])
+    joined = left = unsure = 0
+    async with peerdisco.Discovery(source=source, clock=RushingClock(), timeout=TIMEOUT) as disco:
+        changes = disco.watch()
+        first = await anext(changes)
+
+        async def count() -> None:
+            nonlocal joined, left, unsure
+            async for change in changes:
+                joined += len(change.joined)
+                left += len(change.left)
+                unsure += not change.snapshot.complete
+
+        counter = asyncio.create_task(count())
+        while disco.looks < LOOKS:
+            await asyncio.sleep(0.05)
+        counter.cancel()
+        return {
+            "looks": disco.looks,
+            "first": len(first.snapshot),
+            "known": len(disco.snapshot),
+            "unsure": unsure + (not first.snapshot.complete),
+            "joined": joined,
+            "left": left,
+        }
+
+
+async def comparing(service: Service, server: Endpoint) -> dict[str, int]:
+    """The loop that compares the names of two answers, over aiodns."""
+    joined = left = first = 0
+    known: set[str] | None = None
+    for _ in range(COMPARED):
+        async with aiodns.DNSResolver(
+            nameservers=[server.address], udp_port=server.port, tcp_port=server.port
+        ) as resolver:
+            result = await resolver.query_dns(service.fqdn, "SRV")
+        names = {record.data.target for record in result.answer}
+        if known is None:
+            first = len(names)
+        else:
+            joined += len(names - known)
+            left += len(known - names)
+        known = names
+    assert known is not None
+    return {
+        "looks": COMPARED,
+        "first": first,
+        "known": len(known),
+        "unsure": 0,
+        "joined": joined,
+        "left": left,
+    }
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("pods", SIZES)
+@pytest.mark.parametrize(
+    ("who", "look"), [("peerdisco", watching), ("comparing names (aiodns)", comparing)]
+)
+def test_stability(
+    benchmark: BenchmarkFixture,
+    coredns: Replaying,
+    pods: int,
+    who: str,
+    look: Callable[[Service, Endpoint], dict[str, int]],
+) -> None:
+    found = benchmark.pedantic(lambda: asyncio.run(look(Service(pods), coredns.endpoint)))
+    benchmark.group = "looks while nothing changes"
+    benchmark.extra_info.update(table="stability", pods=pods, who=who, **found)

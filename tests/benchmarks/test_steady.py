@@ -1,0 +1,114 @@
+"""A look that finds that nothing has changed, against the floor, and the exchanges that it makes.
+
+The addresses come in another order each time, as from CoreDNS with its ``loadbalance`` plugin and
+from BIND.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cache
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from peerdisco.dns import wire
+from peerdisco.names import Endpoint
+
+from .conftest import Replaying
+from .contenders import NOTHING, Found, Look, floor, peerdisco
+from .floor import Bare, question
+from .services import Service
+from .turns import CLOCK, Result, hand_over, measure
+
+SIZES = {"CoreDNS": (3, 100, 700, 1000), "BIND": (3, 100, 1000)}
+SECONDS = 2.0
+OURS, FLOOR = "peerdisco", "the floor"
+ALONE, ALL = "the SRV exchange alone", "all its exchanges alone"
+CASES = [
+    (server, pods, who)
+    for server in SIZES
+    for pods in SIZES[server]
+    for who in (OURS, FLOOR, ALL, ALONE)
+]
+
+BIND_GLUE = 13
+"""SRV records up to which BIND sends addresses along; beyond, each has to be asked for."""
+
+Measured = tuple[int, dict[str, Result]]
+"""How many questions a look takes, and what was measured."""
+
+
+@asynccontextmanager
+async def exchanges(service: Service, server: Endpoint, count: int) -> AsyncIterator[Look]:
+    """So many bare exchanges, the first of them the service's; nothing is read."""
+    bare = await Bare.connect(server)
+    first = question(service.fqdn, wire.SRV)
+    pods = [
+        question(service.hostname(number % service.pods), wire.A, number)
+        for number in range(count - 1)
+    ]
+
+    async def look() -> Found:
+        await bare.exchange(first)
+        if pods:
+            await bare.exchange(*pods)
+        return NOTHING
+
+    yield look
+    bare.transport.abort()
+
+
+async def in_turns(server: Endpoint, service: Service, counted: Replaying | None) -> Measured:
+    async with AsyncExitStack() as stack:
+        ours = await stack.enter_async_context(peerdisco(service, server))
+        count = 1 if service.pods <= BIND_GLUE else 1 + service.pods
+        if counted is not None:
+            for _ in range(5):
+                counted.counts()
+                await ours()
+            count = counted.counts()["questions"]
+        looks = {OURS: ours, FLOOR: await stack.enter_async_context(floor(service, server))}
+        for who, questions in ((ALONE, 1), (ALL, count)):
+            looks[who] = await stack.enter_async_context(exchanges(service, server, questions))
+        return count, await measure(looks, SECONDS)
+
+
+@pytest.fixture(scope="module")
+def measured(request: pytest.FixtureRequest) -> Callable[[str, int], Measured]:
+    @cache
+    def results(server: str, pods: int) -> Measured:
+        counted = request.getfixturevalue("coredns") if server == "CoreDNS" else None
+        endpoint = (counted or request.getfixturevalue("bind9")).endpoint
+        return asyncio.run(in_turns(endpoint, Service(pods), counted))
+
+    return results
+
+
+@pytest.mark.benchmark(timer=CLOCK.now)
+@pytest.mark.parametrize(("server", "pods", "who"), CASES)
+def test_steady(
+    benchmark: BenchmarkFixture,
+    measured: Callable[[str, int], Measured],
+    server: str,
+    pods: int,
+    who: str,
+) -> None:
+    count, results = measured(server, pods)
+    result = results[who]
+    hand_over(benchmark, result.wall)
+    benchmark.group = f"{pods} pods from {server}, nothing changed"
+    benchmark.extra_info.update(
+        table="steady",
+        server=server,
+        pods=pods,
+        who=who,
+        questions=1 if who == ALONE else count,
+        cpu=statistics.median(result.cpu),
+        stall=result.stall,
+        memory=result.memory,
+        complete=result.found.complete,
+    )

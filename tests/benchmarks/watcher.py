@@ -1,0 +1,52 @@
+"""A watcher in a process of its own: ``python -m tests.benchmarks.watcher SERVER SERVICE PODS``.
+
+Prints, as JSON, how many pods it knows, and the memory that the process takes by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+import time
+from pathlib import Path
+
+import peerdisco
+
+LOOKS = 8
+"""The memory is that after so many."""
+PATIENCE = 20.0
+
+
+def memory(which: str) -> int:
+    """Resident bytes of this process: now (``VmRSS``), or at the most so far (``VmHWM``)."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{which}:"))
+    return int(line.split()[1]) * 1024
+
+
+async def watch(server: str, service: str, pods: int) -> dict[str, object]:
+    async with peerdisco.Discovery(
+        service, nameservers=[server], source="dns", interval=0.2, min_interval=0.05, timeout=20
+    ) as disco:
+        end = time.monotonic() + PATIENCE
+        changes = disco.watch()
+        known = (await anext(changes)).snapshot
+        while disco.looks < LOOKS or (len(known) < pods and disco.looks < 5 * LOOKS):
+            if time.monotonic() > end:
+                break
+            await asyncio.sleep(0.05)
+            known = disco.snapshot
+        gc.collect()
+        return {
+            "found": len(known),
+            "complete": known.complete,
+            "resident": memory("VmRSS"),
+            "peak": memory("VmHWM"),
+        }
+
+
+if __name__ == "__main__":
+    server, service, pods = sys.argv[1:]
+    print(json.dumps(asyncio.run(watch(server, service, int(pods)))))

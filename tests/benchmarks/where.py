@@ -1,0 +1,42 @@
+"""Where the time of a look goes: ``python -m tests.benchmarks.where PODS [CONTENDER]``.
+
+Looks for some seconds at a service of so many pods, as CoreDNS answers, and prints the functions
+that took the most time by themselves. The contender is ``peerdisco`` by default.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import cProfile
+import pstats
+import sys
+import time
+
+from peerdisco.names import Endpoint
+
+from .conftest import running
+from .contenders import CONTENDERS
+from .services import Service
+
+SECONDS = 5.0
+LINES = 25
+
+
+async def looks(port: int, pods: int, who: str) -> None:
+    async with CONTENDERS[who](Service(pods), Endpoint("127.0.0.1", port)) as look:
+        for _ in range(3):
+            await look()
+        count, end = 0, time.perf_counter() + SECONDS
+        profile = cProfile.Profile()
+        with profile:
+            while time.perf_counter() < end:
+                found = await look()
+                count += 1
+    print(f"{who}, {pods} pods: {count} looks, the last: {found}")
+    pstats.Stats(profile).sort_stats("tottime").print_stats(LINES)
+
+
+if __name__ == "__main__":
+    pods, who = int(sys.argv[1]), (*sys.argv[2:], "peerdisco")[0]
+    with running("tests.benchmarks.server") as (port, _):
+        asyncio.run(looks(port, pods, who))
