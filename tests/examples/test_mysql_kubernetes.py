@@ -338,17 +338,10 @@ class PodOf:
         }
         self.server = MariaDB(self.pod, network.directory / f"s{ordinal}", bare)
         self.server.datadir = self.data / "mysql"
-        self.environment = bare_environment(
-            {
-                "PATH": os.pathsep.join(
-                    [str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"]
-                )
-            }
-        )
 
     def popen(self, name: str) -> Any:
         command = self.volumes.command(container(self.spec, name), self.identity)
-        return self.pod.popen(*command, env=self.environment)
+        return self.pod.popen(*command, env=environment())
 
     def init(self, name: str) -> str:
         """Run an init container to its end; what it said."""
@@ -426,12 +419,35 @@ def test_pods_become_a_database_by_what_the_manifests_say(
     set_of[0].server.sql("INSERT INTO shop.orders VALUES (1)")
     for one in (*set_of, more):
         until(lambda one=one: one.server.sql("SELECT n FROM shop.orders") == [{"n": 1}])
+    files = backed_up(bridge, secrets)
+    assert [file.name.endswith(".sql.gz") for file in files] == [True]
     # The pod starts anew: everything is there, and nothing is done again.
     more.init("setup")
     more.init("find-source")
     assert "holds data already" in more.init("clone")
     for sidecar in sidecars:
         sidecar.kill()
+
+
+def backed_up(network: Network, secrets: dict[str, str]) -> list[Path]:
+    """Run the job's containers in a pod of their own; the backups that there are then."""
+    (spec,) = pods(BUILT["backup"])
+    pod = network.pod("backup", publish=False)
+    target = network.directory / "backups"
+    volumes = Volumes(BUILT["backup"], spec, network.directory / "job", {"backup": target}, secrets)
+    for path in volumes.paths.values():
+        network.own(path)
+    for name in ("find-candidate", "dump"):
+        identity = {"metadata.namespace": "default"}
+        process = pod.popen(*volumes.command(container(spec, name), identity), env=environment())
+        _, said = process.popen.communicate(timeout=60)
+        assert process.popen.returncode == 0, said
+    return list(target.iterdir())
+
+
+def environment() -> dict[str, str]:
+    path = [str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin"]
+    return bare_environment({"PATH": os.pathsep.join(path)})
 
 
 def reachable(one: PodOf) -> tuple[int, Document]:
