@@ -30,7 +30,6 @@ skip_name_resolve = ON
 performance_schema = OFF
 innodb_buffer_pool_size = 16M
 innodb_log_file_size = 4M
-tmpdir = {tmpdir}
 """
 ROW = f"""
 CREATE SCHEMA peerdisco;
@@ -70,11 +69,7 @@ class Pods:
 
     def _pod(self, ordinal: int) -> tuple[Pod, str]:
         pod = self.network.pod(f"mysql-{ordinal}")
-        # Pods share /tmp here, and names of temporary tables hold a process ID of the pod's own.
-        tmpdir = self.network.directory / f"tmp-{ordinal}"
-        tmpdir.mkdir()
-        self.network.own(tmpdir)
-        return pod, CONFIG.format(server_id=100 + ordinal, tmpdir=tmpdir)
+        return pod, CONFIG.format(server_id=100 + ordinal)
 
     def server(self, ordinal: int, *scripts: str) -> MariaDB:
         """A pod whose server runs, and has run these scripts."""

@@ -357,9 +357,7 @@ class PodOf:
     def start_server(self) -> None:
         """Do what the image does: fill an empty volume and run initdb's files, then start."""
         blank = not self.server.datadir.exists()
-        tmpdir = self.server.volume / "tmp"
-        tmpdir.mkdir(exist_ok=True)
-        self.server.config = f"{self.config()}\n{SMALL}tmpdir = {tmpdir}\n"
+        self.server.config = f"{self.config()}\n{SMALL}"
         self.server.start()
         if blank:
             (accounts,) = self.volumes.paths["initdb"].iterdir()
