@@ -25,5 +25,5 @@ def until(
         if time.monotonic() > deadline:
             wanted = what if isinstance(what, str) else what()
             raise AssertionError(f"not within {timeout:g} s: {wanted or condition}: {answer!r}")
-        time.sleep(0.01)
+        time.sleep(0.02)
     return answer
