@@ -131,7 +131,10 @@ class Sidecar:
                     if isinstance(duty, AsReplica) and duty.waits_in_vain(told.snapshot):
                         await _ended(look)
                 if not look.cancelled():
-                    await asyncio.wait({change}, timeout=self._publish(look.result()))
+                    pause = self._publish(look.result())
+                    if self._waits_for_dns():
+                        self._disco.refresh()
+                    await asyncio.wait({change}, timeout=pause)
         finally:
             for task in (look, change):
                 if task is not None:
@@ -151,6 +154,16 @@ class Sidecar:
         if settled:
             return self._options.interval
         return min(self._options.interval, self._options.hasty * _SLOWER**self._unsettled)
+
+    def _waits_for_dns(self) -> bool:
+        """Whether something is missing that the next answer may bring, as the primary's address.
+
+        A DNS that does not answer is asked no sooner because of that.
+        """
+        report = self.report
+        missing = report.verdict is not None and report.verdict.waits
+        unsettled = report.state in (State.WAITING, State.FENCED, State.CONNECTING)
+        return (missing or unsettled) and not self._disco.snapshot.stale
 
     async def _look(self) -> Report:
         try:

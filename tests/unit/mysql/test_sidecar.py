@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from peerdisco import Discovery
+from peerdisco.discovery import MIN_INTERVAL
 from peerdisco.exceptions import ConfigurationError
 from peerdisco.model import Answered, Identity
 from peerdisco.mysql.errors import DatabaseError
@@ -188,6 +189,30 @@ async def test_a_primary_whose_name_moves_is_fenced_and_opened_when_it_is_back()
         await pods.clock.advance(60)
         await pods.until(State.PRIMARY)
         assert not pods.server(0).read_only
+
+
+async def test_dns_is_asked_sooner_for_what_is_missing() -> None:
+    pods = Pods(1)
+    pods.servers[FIRST] = ServerError(2003, "nobody listens")
+    async with pods.running() as sidecar:
+        await pods.until(State.WAITING)
+        for look in range(2, 5):
+            looks = sidecar.looks
+            await ended(lambda looks=looks: sidecar.looks > looks + 1)  # type: ignore[misc]
+            await pods.clock.advance(MIN_INTERVAL)
+            assert pods.source.looks == look
+
+
+async def test_a_dns_that_does_not_answer_is_asked_no_sooner() -> None:
+    pods = Pods(1)
+    pods.servers[FIRST] = ServerError(2003, "nobody listens")
+    async with pods.running() as sidecar:
+        await pods.until(State.WAITING)
+        pods.source.then(failure())
+        await pods.clock.advance(10)
+        looks, asked = sidecar.looks, pods.source.looks
+        await ended(lambda: sidecar.looks > looks + 5)
+        assert pods.source.looks == asked
 
 
 async def test_an_outage_of_the_dns_closes_nothing() -> None:
