@@ -32,8 +32,6 @@ PASSWORDS = {
 """Variable to file."""
 
 QUICK = {"PEERDISCO_INTERVAL": "0.1"}
-"""Looks follow each other at once, so that nothing takes long."""
-
 SHOP = """
 CREATE SCHEMA shop;
 CREATE TABLE shop.orders (n INT PRIMARY KEY);
@@ -160,9 +158,12 @@ class Database:
         network: Where.
         image: What the servers begin with.
         replicas: How many pods it has at first; none of them runs anything yet.
+        quick: Whether looks follow each other at once, so that nothing takes long.
     """
 
-    def __init__(self, network: Network, image: Image, replicas: int = 3) -> None:
+    def __init__(
+        self, network: Network, image: Image, replicas: int = 3, *, quick: bool = True
+    ) -> None:
         self.network = network
         self.image = image
         self.evidence = Evidence(image.secrets)
@@ -170,7 +171,7 @@ class Database:
         shutil.copytree(image.passwords, passwords)
         network.own(passwords)
         self.environment = {
-            **QUICK,
+            **(QUICK if quick else {}),
             **password_files(passwords),
             "PEERDISCO_MYSQL_REPLICAS": str(replicas),
             "PEERDISCO_MYSQL_LISTEN": "127.0.0.1:0",
