@@ -27,7 +27,7 @@ OFFICIAL = 999
 REPLICAS = 3
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def short_path() -> Iterator[Path]:
     """A directory whose path is short enough for the sockets in it."""
     with tempfile.TemporaryDirectory(prefix="peerdisco-", ignore_cleanup_errors=True) as name:
@@ -36,7 +36,7 @@ def short_path() -> Iterator[Path]:
         yield path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def user() -> str:
     """As whom containers run: never as root."""
     if os.geteuid() == 0:
@@ -44,9 +44,12 @@ def user() -> str:
     return f"{os.geteuid()}:{os.getegid()}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def client(short_path: Path) -> Iterator[docker.DockerClient]:
-    """A container engine, which testcontainers uses meanwhile."""
+    """A container engine, which testcontainers uses meanwhile.
+
+    For these tests only: other tests look at what runs below their process.
+    """
     directory = short_path / "engine"
     directory.mkdir()
     with ExitStack() as stack:
@@ -66,7 +69,7 @@ def client(short_path: Path) -> Iterator[docker.DockerClient]:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def debian(client: docker.DockerClient, short_path: Path) -> Server:
     """MariaDB's server from the Debian packages of this machine."""
     if (reason := images.mariadb_missing() or mariadb.missing()) is not None:
@@ -82,7 +85,7 @@ def official(client: docker.DockerClient, image: str) -> Server:
         try:
             client.images.pull(image)
         except docker.errors.APIError as error:
-            pytest.skip(f"this machine's engine gets no {image}: {error.explanation}")
+            pytest.skip(f"this machine has an engine that gets no {image}: {error.explanation}")
     return Server(image, image.partition(":")[0])
 
 

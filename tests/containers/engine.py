@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SOCKET = "/var/run/docker.sock"
-READY = 20.0
+READY = 40.0
 """Seconds within which an engine has to answer."""
 
 NAMESPACES = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")

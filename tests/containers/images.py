@@ -66,7 +66,7 @@ def foreign(client: docker.DockerClient) -> str | None:
             SKELETON, [PYTHON, "-c", "import peerdisco"], volumes=volumes, remove=True
         )
     except docker.errors.DockerException as error:
-        return f"this machine's engine does not run this machine's files: {error}"
+        return f"this machine has an engine that does not run its files: {error}"
     return None
 
 
