@@ -197,9 +197,14 @@ def _position(peer: Peer) -> tuple[bool, int, str]:
 
 
 class _InOrder(tuple[Peer, ...]):
-    """Peers that stand in their order: those of a snapshot, for another one of the same peers."""
+    """Peers that stand in their order, so that a snapshot of thousands need not sort them again."""
 
     __slots__ = ()
+
+
+def in_order(peers: Iterable[Peer]) -> tuple[Peer, ...]:
+    """The peers in the one total order: by ordinal, then by name; those without one last."""
+    return _InOrder(sorted(peers, key=_position))
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +269,7 @@ class Snapshot:
 
     def __post_init__(self) -> None:
         if type(self.peers) is not _InOrder:
-            object.__setattr__(self, "peers", _InOrder(sorted(self.peers, key=_position)))
+            object.__setattr__(self, "peers", in_order(self.peers))
 
     def __iter__(self) -> Iterator[Peer]:
         return iter(self.peers)

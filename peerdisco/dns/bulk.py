@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from . import wire
-from .quick import question_after_id
 from .resolver import Asks, Reply, Resolver
 from .transport import Batch
 
@@ -59,7 +58,7 @@ async def ask_each(
     bulk = _Bulk(questions, read, convert)
     tcp = tcp or len(questions) > FEW
     if isinstance(resolver, Resolver) and tcp:
-        await resolver.run(Batch(len(questions), bulk.question, bulk.take), deadline=deadline)
+        await resolver.run(Batch(questions, bulk.take), deadline=deadline)
     await bulk.ask_the_rest(resolver, deadline, tcp)
     found = bulk.results()
     assert len(found) == len(questions)
@@ -79,9 +78,6 @@ class _Bulk(Generic[_T]):
         self.read = read
         self.convert = convert
         self.found: list[_T | Reply | None] = [None] * len(questions)
-
-    def question(self, number: int) -> bytes:
-        return question_after_id(*self.questions[number])
 
     def take(self, number: int, reply: bytes) -> bool:
         found = self.read(number, reply)

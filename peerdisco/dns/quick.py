@@ -20,7 +20,14 @@ _OPT_SIZE = 11
 _ODD_FLAGS = 0x80 | 0x78
 """Of the third byte: a usual answer has QR set and opcode 0."""
 _TC = 0x02
-_ASKING = wire.query(0, b"", wire.A, payload=None)[2:_HEADER]
+QUESTION_HEAD = wire.query(0, b"", wire.A, payload=None)[2:_HEADER]
+"""What stands between the id and the name of a question without EDNS."""
+QUESTION_TAILS = {
+    rtype: rtype.to_bytes(2, "big") + b"\0\1" for rtype in (wire.A, wire.AAAA, wire.SRV, wire.PTR)
+}
+"""What stands behind its name, by record type."""
+QUESTION_SIZE = _HEADER + 4
+"""Its size without the name."""
 _SRV_IN = b"\0\x21\0\1"
 _A_IN = b"\0\1\0\1"
 _A_SHAPE, _AAAA_SHAPE = b"\0\1\0\1\0\4", b"\0\x1c\0\1\0\x10"
@@ -47,10 +54,6 @@ class Found(NamedTuple):
     truncated: bool = False
     reply: bytes = b""
 
-    def is_again(self, reply: bytes) -> bool:
-        """Whether a reply is this one, but for its id."""
-        return reply.startswith(self.reply, 2) and len(reply) == len(self.reply) + 2
-
 
 class Listing(NamedTuple):
     """What one SRV answer says of a service.
@@ -71,7 +74,7 @@ class Listing(NamedTuple):
 
 def question_after_id(name: bytes, rtype: int) -> bytes:
     """A question without EDNS, as it stands in a message after the id."""
-    return _ASKING + name + rtype.to_bytes(2, "big") + b"\0\1"
+    return QUESTION_HEAD + name + QUESTION_TAILS[rtype]
 
 
 def read_addresses(reply: bytes, question: bytes) -> Found | None:

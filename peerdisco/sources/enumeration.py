@@ -21,7 +21,7 @@ Nothing is answered out of the memory of earlier looks; it only tells what to as
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ..dns import wire
 from ..dns.bulk import ask_each
@@ -37,8 +37,11 @@ _MISSED_FOR = 120.0
 """For so many seconds a pod that was there is asked for in every look: it may be restarting, and
 whether it has left must not hang on one replica of the DNS."""
 
+_LARGE = "it is too large for one DNS message"
+
 _PORTION = 1024
-"""So many ordinals are asked for at a time."""
+"""So many ordinals are asked for at a time: what is between two portions takes a few milliseconds
+at most."""
 
 _LONGEST_LABEL, _LONGEST_NAME = 63, 255
 
@@ -92,35 +95,52 @@ class Enumeration:
         self._failed: dict[bytes, Reply] = {}
         self._unclear: set[bytes] = set()
         """Pods whose own answer was cut."""
-        self.ports: dict[bytes, tuple[int, ...]] = {}
-        self.addresses: dict[bytes, tuple[bytes, ...]] = {}
+        self.ports: Mapping[bytes, tuple[int, ...]] = {}
+        self.addresses: Mapping[bytes, tuple[bytes, ...]] = {}
         self.ttl = float("inf")
         self.reasons: list[str] = []
 
     async def run(self, listing: Listing) -> None:
         """Enumerate, beginning with what the answer held; without SRV records, with nothing."""
-        memory = self._memory
+        memory, label = self._memory, self._roster.label
+        known = memory.addresses
         self.ttl = listing.ttl
-        listed = {name for name in listing.ports if self._roster.label(name) is not None}
+        new = [name for name in listing.ports.keys() - known.keys() if label(name) is not None]
         await self._ask_service()
-        known = [*memory.addresses, *memory.missing]  # in the same order as in the look before
-        await self._ask_pods([*known, *listed.difference(known)])
-        for name in listed - self.addresses.keys():
-            # Its own record is missing or was not answered: the next look tells whether it left.
-            self.addresses[name] = listing.addresses.get(name, ())
+        await self._ask_known()
+        await self._ask_pods([*memory.missing, *(n for n in new if n not in memory.missing)])
+        if without := (listing.ports.keys() & known.keys() | set(new)) - self.addresses.keys():
+            # Their own records are missing or not answered: the next look tells whether they left.
+            self._change(
+                dict.fromkeys(without, ())
+                | {name: listing.addresses[name] for name in without & listing.addresses.keys()}
+            )
         await asyncio.sleep(0)
         await self._close()
         await asyncio.sleep(0)
         if not self._any_port and not self._cut:
-            # Pods of the same StatefulSets that do not have the port that was asked for.
-            for name in self.addresses.keys() - listed:
-                if self._shown.isdisjoint(self.addresses[name]):
-                    del self.addresses[name]
+            self._drop_others(listing.ports)
+        if self.addresses == known:
+            self.addresses = known
         await self._find_ports(listing)
         self._tell_failures()
         await asyncio.sleep(0)
         self._remember()
         await asyncio.sleep(0)
+
+    def _drop_others(self, listed: Collection[bytes]) -> None:
+        """Leave out pods of the same StatefulSets that do not have the port that was asked for."""
+        shown = self._shown
+        self.addresses = {
+            name: packed
+            for name, packed in self.addresses.items()
+            if name in listed or not shown.isdisjoint(packed)
+        }
+
+    def _change(self, addresses: Mapping[bytes, tuple[bytes, ...]]) -> None:
+        """Add these; what is shared with the memory stays as it is."""
+        if addresses:
+            self.addresses = {**self.addresses, **addresses}
 
     # What the service's own answers hold.
 
@@ -156,14 +176,42 @@ class Enumeration:
             self._resolver, questions, self._memory, self._deadline, tcp=True
         )
 
+    async def _ask_known(self) -> None:
+        """Ask for the addresses of the pods that were there in the look before."""
+        memory = self._memory
+        known, before = memory.addresses, memory.answers
+        names = list(known)
+        questions = [(name, rtype) for rtype in self._rtypes for name in names]
+        answers = await self._ask_addresses(questions)
+        if before is not None and answers == before[0]:
+            self._asked += len(names)
+            self.addresses = known  # each answer is the same as in the look before
+            self.ttl = min(self.ttl, before[1])
+            return
+        memory.answers = None
+        await asyncio.sleep(0)
+        found, least = self._take_in(names, answers)
+        self.addresses = known if found == known else found
+        if self.addresses is known:
+            memory.answers = (answers, least)
+
     async def _ask_pods(self, names: Sequence[bytes]) -> None:
         """Ask for the addresses of these pods, none of which was asked for in this look."""
+        if names:
+            questions = [(name, rtype) for rtype in self._rtypes for name in names]
+            answers = await self._ask_addresses(questions)
+            self._change(self._take_in(names, answers)[0])
+            await asyncio.sleep(0)
+
+    def _take_in(
+        self, names: Sequence[bytes], answers: Sequence[Found | Reply]
+    ) -> tuple[dict[bytes, tuple[bytes, ...]], float]:
+        """The addresses in these answers, and their smallest TTL; the rest is noted."""
         self._asked += len(names)
-        addresses = self.addresses
-        for rtype in self._rtypes:
-            results = await self._ask_addresses([(name, rtype) for name in names])
-            least = float("inf")
-            for name, found in zip(names, results, strict=True):
+        addresses: dict[bytes, tuple[bytes, ...]] = {}
+        least = float("inf")
+        for start in range(0, len(answers), len(names) or 1):
+            for name, found in zip(names, answers[start : start + len(names)], strict=True):
                 if isinstance(found, Reply):
                     self._failed[name] = found
                     continue
@@ -173,13 +221,10 @@ class Enumeration:
                     before = addresses.get(name)
                     addresses[name] = found.packed if before is None else before + found.packed
                     least = min(least, found.ttl)
-            self.ttl = min(self.ttl, least)
-            await asyncio.sleep(0)
-        self._gone.update(
-            name
-            for name in names
-            if name not in addresses and name not in self._failed and name not in self._unclear
-        )
+        self.ttl = min(self.ttl, least)
+        unknown = self._failed.keys() | self._unclear
+        self._gone.update(n for n in names if n not in addresses and n not in unknown)
+        return addresses, least
 
     def _saw_ttl(self, found: Iterable[Found]) -> None:
         self.ttl = min([self.ttl, *(float(f.ttl) for f in found if f.packed)])
@@ -203,11 +248,26 @@ class Enumeration:
                 nameless = {p: r for p, r in nameless.items() if p in self._unknown()}
             self._tell_nameless(nameless)
         await asyncio.sleep(0)
-        if self._cut or self._addresses_are_shared():
-            await self._search(whole=True)
-        if self._cut:
-            await asyncio.sleep(0)
-            self._judge_what_was_cut()
+        await self._close_ordinals()
+
+    async def _close_ordinals(self) -> None:
+        """Search for pods that no address tells of, where there may be such."""
+        memory = self._memory
+        same = self.addresses is memory.addresses
+        if memory.closed is None or not same or self._now >= memory.closed[0]:
+            found: list[str] = []
+            if self._cut or self._addresses_are_shared():
+                found = await self._search(whole=True)
+            if self._cut:
+                await asyncio.sleep(0)
+                found += self._without_ordinals()
+            until = min(memory.absent.values(), default=self._now) + ABSENT_FOR
+            memory.closed = None if self._failed else (until, tuple(found))
+            self.reasons += found
+        else:
+            self.reasons += memory.closed[1]
+        if self._cut and not self._drawn:
+            self.reasons.append(f"{_LARGE}, and the same part of its addresses comes each time")
 
     def _addresses_are_shared(self) -> bool:
         """Whether pods share addresses, as with ``hostNetwork``.
@@ -217,15 +277,20 @@ class Enumeration:
         held = [packed for many in self.addresses.values() for packed in many]
         return len(set(held)) < len(held)
 
-    async def _search(self, *, whole: bool) -> None:
-        """Find pods by their ordinals: until every row is closed, or nothing new is found."""
+    async def _search(self, *, whole: bool) -> list[str]:
+        """Find pods by their ordinals: until every row is closed, or nothing new is found.
+
+        Returns:
+            Why a row cannot be closed.
+        """
         memory, roster = self._memory, self._roster
         present = self._pods(self.addresses)
         await asyncio.sleep(0)
         fresh = [pod for pod, when in memory.absent.items() if self._now - when < ABSENT_FOR]
         ordinals = Ordinals(present, [*fresh, *self._pods(self._gone)])
+        await asyncio.sleep(0)
         while True:
-            most = _PORTION if whole else len(self._unknown())
+            most = _PORTION if whole else min(_PORTION, len(self._unknown()))
             pods = [pod for pod in ordinals.next(most) if self._can_be(pod)] if most else []
             if not pods:
                 break
@@ -240,9 +305,10 @@ class Enumeration:
                     memory.absent[pod] = self._now
             if any(name in self._failed for name in names) or not (there or whole):
                 break
-        if whole and ordinals.given_up:
-            names_ = ", ".join(ordinals.given_up)
-            self.reasons.append(f"the ordinals of {names_} have too many holes to ask for each")
+        return [
+            f"the ordinals of {name} have too many holes to ask for each"
+            for name in ordinals.given_up
+        ]
 
     def _can_be(self, pod: Pod) -> bool:
         """Whether a name can be as long as this pod's is (RFC 1035, 3.1)."""
@@ -274,11 +340,10 @@ class Enumeration:
         if new:
             asked = self._gone | self._failed.keys()
             await self._ask_pods([name for name in new if name not in asked])
-        for name, addresses in new.items():
-            if name not in self.addresses:
-                # Listed under its address, and not yet under its name: its absence is cached.
-                self.addresses[name] = tuple(addresses)
-                self._gone.discard(name)
+        # Listed under its address, and not yet under its name: its absence is cached.
+        hidden = {n: tuple(many) for n, many in new.items() if n not in self.addresses}
+        self._change(hidden)
+        self._gone.difference_update(hidden)
         return nameless
 
     def _tell_nameless(self, nameless: Mapping[bytes, Reply | None]) -> None:
@@ -290,25 +355,25 @@ class Enumeration:
                 f"{example}"
             )
 
-    def _judge_what_was_cut(self) -> None:
-        large = "it is too large for one DNS message"
-        if not self._drawn:
-            self.reasons.append(f"{large}, and the same part of its addresses comes each time")
+    def _without_ordinals(self) -> list[str]:
         without = len(self.addresses) - len(self._pods(self.addresses))
-        if without:
-            self.reasons.append(f"{large}, and {without} of its pods have no ordinal to go by")
+        return [f"{_LARGE}, and {without} of its pods have no ordinal to go by"] if without else []
 
     # Ports.
 
     async def _find_ports(self, listing: Listing) -> None:
         """The ports of each pod: as listed, as learned before, or as its own SRV record says."""
         before, known = self._memory.addresses, self._memory.ports
+        if before is self.addresses and listing.ports.items() <= known.items():
+            self.ports = known
+            return
         listed = {name: _in_order(numbers) for name, numbers in listing.ports.items()}
         changed = any(
             known.get(name, numbers) != numbers and before.get(name) == self.addresses.get(name)
             for name, numbers in listed.items()
         )
         unknown = []
+        ports: dict[bytes, tuple[int, ...]] = {}
         for name, packed in self.addresses.items():
             numbers = listed.get(name)
             if numbers is None and not changed and before.get(name) == packed:
@@ -316,12 +381,15 @@ class Enumeration:
             if numbers is None:
                 unknown.append(name)
                 numbers = ()
-            self.ports[name] = numbers
+            ports[name] = numbers
         if unknown and (listed or listing.truncated):
             await asyncio.sleep(0)
-            await self._ask_ports(unknown, set(listed.values()))
+            ports |= await self._ask_ports(unknown, set(listed.values()))
+        self.ports = ports
 
-    async def _ask_ports(self, names: Sequence[bytes], listed: set[tuple[int, ...]]) -> None:
+    async def _ask_ports(
+        self, names: Sequence[bytes], listed: set[tuple[int, ...]]
+    ) -> dict[bytes, tuple[int, ...]]:
         """Ask for the ports of these pods; who says nothing has those that all others have."""
         agreed = next(iter(listed)) if len(listed) == 1 else ()
         suffix = self._roster.suffix
@@ -334,9 +402,11 @@ class Enumeration:
                 read=lambda number, reply: read_listing(reply, names[number], suffix),
                 convert=lambda message: listing_of(message, message.questions[0].name, suffix),
             )
+        ports = {}
         for name, found in zip(names, results, strict=True):
             told = found.ports.get(name) if isinstance(found, Listing) else None
-            self.ports[name] = agreed if told is None else _in_order(told)
+            ports[name] = agreed if told is None else _in_order(told)
+        return ports
 
     # In the end.
 
@@ -353,14 +423,17 @@ class Enumeration:
     def _remember(self) -> None:
         memory, now = self._memory, self._now
         missing = {n: when for n, when in memory.missing.items() if now - when < _MISSED_FOR}
-        missing.update(dict.fromkeys(memory.addresses, now))
+        if self.addresses is not memory.addresses:
+            missing.update(dict.fromkeys(memory.addresses.keys() - self.addresses.keys(), now))
+            memory.answers = None
         for name in missing.keys() & self.addresses.keys():
             del missing[name]
+        if self.addresses is not memory.addresses or len(missing) < len(memory.missing):
+            memory.keep_answers(self.addresses.keys(), missing.keys())
         memory.addresses, memory.ports, memory.missing = self.addresses, self.ports, missing
         memory.absent = {
             pod: when for pod, when in memory.absent.items() if now - when < ABSENT_FOR
         }
-        memory.keep_answers(self.addresses.keys(), missing.keys())
 
 
 def _in_order(numbers: tuple[int, ...]) -> tuple[int, ...]:

@@ -18,8 +18,12 @@ class Memory:
     """What earlier looks learned, to know what to ask for.
 
     Attributes:
-        addresses: The addresses of the look before, by name.
-        ports: Its port numbers, by name.
+        addresses: The addresses of the look before, by name. As long as they do not change, this
+            is the same object, and nobody changes it.
+        ports: Its port numbers, by name; the like.
+        answers: What these pods answered in the look before, family by family, and the smallest
+            TTL; None if their addresses were not the same.
+        closed: Until when the ordinals need not be searched again, and what the search found.
         missing: When each name that was there before that was last there.
         absent: When an ordinal was last absent.
         found: What each answer was, by record type and name, to know it again.
@@ -28,6 +32,8 @@ class Memory:
     def __init__(self) -> None:
         self.addresses: Mapping[bytes, tuple[bytes, ...]] = {}
         self.ports: Mapping[bytes, tuple[int, ...]] = {}
+        self.answers: tuple[list[Found | Reply], float] | None = None
+        self.closed: tuple[float, tuple[str, ...]] | None = None
         self.missing: dict[bytes, float] = {}
         self.absent: dict[tuple[str, int], float] = {}
         self.found: dict[int, dict[bytes, Found]] = {}
@@ -53,8 +59,9 @@ async def ask_addresses(
     def read(number: int, reply: bytes) -> Found | None:
         name, rtype = questions[number]
         known = kept[rtype].get(name)
-        if known is not None and known.is_again(reply):
-            return known
+        size = len(reply) - 2
+        if known is not None and size == len(known.reply) and reply.startswith(known.reply, 2):
+            return known  # the same but for its id
         found = read_addresses(reply, question_after_id(name, rtype))
         if found is not None:
             kept[rtype][name] = found

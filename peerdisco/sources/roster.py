@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 from operator import is_
 
 from ..dns.wire import name_from_text
-from ..model import Peer, Ports, new_peer
+from ..model import Peer, Ports, in_order, new_peer
 from ..names import is_label, ordinal_of
 
 __all__ = ["Roster", "unpack"]
@@ -36,13 +36,15 @@ class Roster:
         self._peers: dict[bytes, tuple[tuple[bytes, ...], tuple[int, ...], Peer]] = {}
         self._made_of: tuple[object, object] = (None, None)
         self._tuple: tuple[Peer, ...] = ()
+        self._order: list[Peer] = []
+        """The same, in the order of the answer."""
         self._prefixes: dict[str, str] = {}
 
     def forget(self) -> None:
         """Make every peer anew the next time."""
         self._peers = {}
         self._made_of = (None, None)
-        self._tuple = ()
+        self._tuple, self._order = (), []
 
     def label(self, target: bytes) -> str | None:
         """The pod's label in a name; None if the name is not one label within the service.
@@ -88,7 +90,7 @@ class Roster:
         ports: Mapping[bytes, tuple[int, ...]],
         addresses: Mapping[bytes, tuple[bytes, ...]],
     ) -> tuple[Peer, ...]:
-        """The peers of an answer; the same tuple as before if none of them changed.
+        """The peers of an answer in their order; the same tuple as before if none changed.
 
         Args:
             ports: The pods' names within the service, with their port numbers; those that
@@ -138,9 +140,8 @@ class Roster:
                     yield
             made[target] = known
             peers.append(known[2])
-        unchanged = len(peers) == len(self._tuple) and all(map(is_, peers, self._tuple))
-        if not unchanged:
-            self._tuple = tuple(peers)
+        if len(peers) != len(self._order) or not all(map(is_, peers, self._order)):
+            self._order, self._tuple = peers, in_order(peers)
         self._peers = made
         self._made_of = (ports, addresses)
         return self._tuple

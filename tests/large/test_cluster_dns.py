@@ -7,8 +7,12 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 import peerdisco
 from peerdisco.testing import ClusterDNS
+
+pytestmark = pytest.mark.timeout(180)
 
 
 def test_a_service_of_more_than_one_answer_is_listed_whole() -> None:

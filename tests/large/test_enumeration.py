@@ -14,6 +14,8 @@ from peerdisco.sources.ordinals import MARGIN
 from .looking import TIMEOUT, look_often, looking, quiet_looks
 from .service import LargeService, Pod, address, statefulset
 
+pytestmark = pytest.mark.timeout(180)
+
 LARGEST_A_ANSWER = 4092
 """So many addresses fit into 64 KiB."""
 

@@ -29,7 +29,7 @@ from .scripted import (
     silent,
 )
 
-MANY = 300
+MANY = 1200
 NAMES = [wire.name_from_text(f"db-{n}.db.shop.svc.cluster.local") for n in range(MANY)]
 
 

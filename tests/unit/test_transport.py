@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from peerdisco.dns import wire
-from peerdisco.dns.transport import TcpConnection, exchange_udp
+from peerdisco.dns.transport import Batch, TcpConnection, exchange_udp
 
 from .scripted import (
     Asked,
@@ -276,6 +276,39 @@ async def test_a_question_that_was_given_up_leaves_nothing_behind(serve: Serve) 
     server.asked[0].answer("10.0.0.1")  # too late
     assert addresses(await connection.exchange(QUESTION, judge)) == ["10.0.0.2"]
     assert connection._waiting == {}
+    await connection.aclose()
+
+
+async def test_a_reply_that_does_not_come_in_time_leaves_nothing_behind(serve: Serve) -> None:
+    server = await serve(silent)
+    connection = await TcpConnection.open(server.endpoint)
+    now = asyncio.get_running_loop().time()
+    with pytest.raises(TimeoutError):
+        await connection.exchange(QUESTION, judge, now + 0.05)
+    assert connection._waiting == {}
+    assert not connection.usable, "nothing was heard of it since"
+    server.script = says("10.0.0.2")
+    assert addresses(await connection.exchange(QUESTION, judge, now + 60)) == ["10.0.0.2"]
+    assert connection.usable
+    await connection.aclose()
+
+
+async def test_one_batch_at_a_time(serve: Serve) -> None:
+    server = await serve(silent)
+    connection = await TcpConnection.open(server.endpoint)
+    deadline = asyncio.get_running_loop().time() + 60
+
+    def batch() -> Batch:
+        return Batch([(NAME, wire.A)] * 3, lambda number, reply: True)
+
+    out = asyncio.create_task(connection.run(batch(), 30.0, deadline))
+    await settle(lambda: len(server.asked) == 3)
+    with pytest.raises(RuntimeError, match="has a batch already"):
+        await connection.run(batch(), 30.0, deadline)
+    for asked in server.asked:
+        asked.answer("10.0.0.1")
+    assert await out
+    assert await connection.run(Batch([], lambda number, reply: True), 1, 0)
     await connection.aclose()
 
 
