@@ -32,7 +32,8 @@ def test_simulation_serves_what_the_tutorial_shows(environment: dict[str, str]) 
 
 def test_demo_shows_what_the_readme_shows(environment: dict[str, str]) -> None:
     readme = (ROOT / "README.md").read_text()
-    (excerpt,) = re.findall(r"^```text\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    shown = re.findall(r"^```text\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    (excerpt,) = [text for text in shown if text.startswith("cluster ")]
     demo = ("peerdisco", "simulate", "--plain", "--speed", "2")
     with running(*demo, environment=environment) as simulation:
         for line in excerpt.splitlines():
