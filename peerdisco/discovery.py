@@ -6,22 +6,20 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Self
 
 from .clock import Clock, SystemClock
 from .conditions import Condition, in_words, to_condition
-from .exceptions import NotReady, ServiceNotFound
+from .exceptions import NotReady
 from .local import read_surroundings
+from .looking import one_look
 from .membership import Membership
 from .model import (
-    Answered,
     Change,
-    Empty,
     Failed,
     Identity,
     Observation,
-    Outcome,
     Peer,
     PrimaryPolicy,
     Snapshot,
@@ -32,7 +30,6 @@ from .schedule import Schedule
 from .sources import Source
 from .sources.shared import share
 from .target import Target, choose_view, refuse_beside
-from .view import View
 
 __all__ = ["Discovery", "Watch", "discover"]
 
@@ -123,24 +120,6 @@ async def discover(
         return one_look(await opened.observe(timeout=timeout), opened.service, view)
     finally:
         await opened.aclose()
-
-
-def one_look(observation: Observation, service: str, view: View) -> Snapshot:
-    """The snapshot that one observation by itself makes.
-
-    Raises:
-        DiscoveryError: The look failed, or was answered with NXDOMAIN.
-    """
-    now = datetime.now(UTC)
-    match observation:
-        case Answered(peers=peers, incomplete_reason=reason):
-            return view.snapshot(service, peers, observed_at=now, incomplete_reason=reason)
-        case Empty(outcome=Outcome.NXDOMAIN, attempt=attempt):
-            raise ServiceNotFound(service, attempt, view.snapshot(service, (), observed_at=now))
-        case Empty():
-            return view.snapshot(service, (), observed_at=now)
-        case Failed(error=error):
-            raise error
 
 
 class Discovery:

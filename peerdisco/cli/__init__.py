@@ -7,27 +7,14 @@ exit status. What goes wrong is said in one line on stderr; a traceback is a bug
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn, Protocol, TextIO
+from collections.abc import Iterable, Sequence
+from typing import NoReturn, Protocol, TextIO, cast
 
 from .. import __version__
 from ..exceptions import DiscoveryError
-from . import (
-    backup_candidate,
-    clone_source,
-    is_primary,
-    mysql_setup,
-    mysql_sidecar,
-    peers,
-    primary,
-    simulate,
-    wait,
-    watch,
-    whoami,
-)
-from . import run as run_
 from .status import INTERRUPTED, OK, WRONG
 
 __all__ = ["main"]
@@ -47,20 +34,27 @@ class _Command(Protocol):
         """Run it; returns the exit status."""
 
 
-_COMMANDS: dict[str, _Command] = {
-    "peers": peers,
-    "primary": primary,
-    "is-primary": is_primary,
-    "clone-source": clone_source,
-    "backup-candidate": backup_candidate,
-    "whoami": whoami,
-    "wait": wait,
-    "watch": watch,
-    "run": run_,
-    "mysql-sidecar": mysql_sidecar,
-    "mysql-setup": mysql_setup,
-    "simulate": simulate,
-}
+_COMMANDS = (
+    "peers",
+    "primary",
+    "is-primary",
+    "clone-source",
+    "backup-candidate",
+    "whoami",
+    "wait",
+    "watch",
+    "run",
+    "mysql-sidecar",
+    "mysql-setup",
+    "simulate",
+)
+
+
+def _command(name: str) -> _Command:
+    """The module of a command; a probe that runs every few seconds loads no other."""
+    module = importlib.import_module(f".{name.replace('-', '_')}", __name__)
+    return cast("_Command", module)
+
 
 _DESCRIPTION = """\
 Finds the pods behind a Kubernetes headless service, their ordinals, and the primary.
@@ -90,6 +84,27 @@ environment (an option wins over a variable, a variable over what is detected):
 """
 
 
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """As wide as the terminal, without the modules that argparse loads to find that out.
+
+    It makes a formatter for each option that is declared, whether help is asked for or not.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    """COLUMNS, else the terminal's width, else 80, as `shutil.get_terminal_size` has it."""
+    text = os.environ.get("COLUMNS", "")
+    if text.isascii() and text.isdigit() and int(text):
+        return int(text)
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]
+    except (AttributeError, ValueError, OSError):
+        return 80
+
+
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line."""
 
@@ -97,24 +112,28 @@ class _Parser(argparse.ArgumentParser):
         self.exit(WRONG, f"{self.prog}: {message} (try: {self.prog} --help)\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(names: Iterable[str]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="peerdisco",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"peerdisco {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, command in _COMMANDS.items():
+    # With its name given, argparse does not format a usage line only to find it out.
+    commands = parser.add_subparsers(
+        prog="peerdisco", dest="command", metavar="COMMAND", required=True
+    )
+    for name in names:
+        command = _command(name)
         command.configure(
             commands.add_parser(
                 name,
                 help=command.SUMMARY,
                 description=command.DESCRIPTION,
                 epilog=command.EPILOG,
-                formatter_class=argparse.RawDescriptionHelpFormatter,
+                formatter_class=_Formatter,
                 allow_abbrev=False,
             )
         )
@@ -130,13 +149,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status; see `peerdisco.cli.status`.
     """
+    given = sys.argv[1:] if argv is None else argv
+    names = given[:1] if given and given[0] in _COMMANDS else _COMMANDS
     try:
-        args = _parser().parse_args(argv)
+        args = _parser(names).parse_args(given)
     except SystemExit as exit_:  # argparse ends the process; a caller of main() wants the status
         _flush(sys.stdout)
         return exit_.code if isinstance(exit_.code, int) else WRONG
     try:
-        status = _COMMANDS[args.command].run(args)
+        status = _command(args.command).run(args)
     except DiscoveryError as error:
         print(f"peerdisco: {error}", file=sys.stderr)
         status = WRONG

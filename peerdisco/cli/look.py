@@ -112,8 +112,8 @@ async def look(args: argparse.Namespace, *, timeout: float, identity: Identity |
     Raises:
         ConfigurationError, IdentityError: The options cannot be used.
     """
-    from ..discovery import one_look  # noqa: PLC0415 - not needed for --help
-    from ..local import read_surroundings  # noqa: PLC0415
+    from ..local import read_surroundings  # noqa: PLC0415 - not needed for --help
+    from ..looking import one_look  # noqa: PLC0415
     from ..primary import ordinal  # noqa: PLC0415
     from ..target import Target, choose_view  # noqa: PLC0415
 

@@ -72,8 +72,10 @@ def print_peer(snapshot: Snapshot, peer: Peer | None, how: str) -> None:
     """Print one peer, or nothing but the membership's facts where there is none."""
     primary = snapshot.primary
     if how == "json":
-        found = output.peer_json(peer) if peer else None
-        output.print_json({**output.snapshot_json(snapshot, primary), "peer": found})
+        from ..as_json import peer_json, snapshot_json  # noqa: PLC0415 - for this format alone
+
+        found = peer_json(peer) if peer else None
+        output.print_json({**snapshot_json(snapshot, primary), "peer": found})
     elif peer is None:
         return
     elif how == "table":

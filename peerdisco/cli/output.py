@@ -8,8 +8,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from ..as_json import peer_json as peer_json  # noqa: PLC0414 - the commands take it from here
-from ..as_json import snapshot_json as snapshot_json  # noqa: PLC0414
 from ..model import Peer
 
 FORMATS = ("table", "json", "names", "hostnames", "addresses")

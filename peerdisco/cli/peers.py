@@ -48,8 +48,10 @@ def run(args: argparse.Namespace) -> int:
     except AmbiguousPrimary as error:
         primary, remark = None, error
     if args.output == "json":
-        listed = [output.peer_json(peer) for peer in snapshot]
-        output.print_json({**output.snapshot_json(snapshot, primary), "peers": listed})
+        from ..as_json import peer_json, snapshot_json  # noqa: PLC0415 - for this format alone
+
+        listed = [peer_json(peer) for peer in snapshot]
+        output.print_json({**snapshot_json(snapshot, primary), "peers": listed})
     elif args.output != "table":
         output.print_lines(snapshot.peers, args.output)
     elif snapshot.peers:

@@ -20,10 +20,10 @@ import dns.nameserver
 import dns.rdatatype
 import pycares
 
-from peerdisco.discovery import one_look
 from peerdisco.dns.aiodns_resolver import AiodnsResolver
 from peerdisco.dns.resolver import Asks, Resolver
 from peerdisco.exceptions import DiscoveryError
+from peerdisco.looking import one_look
 from peerdisco.names import Endpoint, parse_service
 from peerdisco.sources.headless_dns import HeadlessDNS
 from peerdisco.view import View

@@ -19,7 +19,7 @@ import pytest
 
 import peerdisco
 from peerdisco.cli import main
-from peerdisco.discovery import one_look
+from peerdisco.looking import one_look
 from peerdisco.model import Answered
 from peerdisco.names import parse_nameserver, parse_service
 from peerdisco.sources.headless_dns import HeadlessDNS

@@ -44,6 +44,7 @@ LAYERS = {
         "clock",
         "hooks",
         "local",
+        "looking",
         "probing",
         "target",
         "dns.transport",
