@@ -248,7 +248,10 @@ class Database:
         for replica in self.replicas:
             until(
                 lambda replica=replica: self.rows(replica) == rows,
-                what=f"{replica.name} has the primary's rows",
+                what=lambda replica=replica: (
+                    f"{replica.name} has the primary's rows; {replica.sidecar.said}; "
+                    f"{replica.server.replica_status()}"
+                ),
             )
         return rows
 
