@@ -28,7 +28,7 @@ from ..dns.bulk import ask_each
 from ..dns.quick import Found, Listing, listing_of, read_listing
 from ..dns.resolver import Asks, Reply
 from .ordinals import ABSENT_FOR, Ordinals, Pod
-from .questions import Memory, ask_addresses, ask_names
+from .questions import Closed, Memory, ask_addresses, ask_names
 from .roster import Roster
 
 __all__ = ["Enumeration"]
@@ -253,8 +253,8 @@ class Enumeration:
     async def _close_ordinals(self) -> None:
         """Search for pods that no address tells of, where there may be such."""
         memory = self._memory
-        same = self.addresses is memory.addresses
-        if memory.closed is None or not same or self._now >= memory.closed[0]:
+        closed = memory.closed if self.addresses is memory.addresses else None
+        if closed is None or closed.cut is not self._cut or self._now >= closed.until:
             found: list[str] = []
             if self._cut or self._addresses_are_shared():
                 found = await self._search(whole=True)
@@ -262,10 +262,10 @@ class Enumeration:
                 await asyncio.sleep(0)
                 found += self._without_ordinals()
             until = min(memory.absent.values(), default=self._now) + ABSENT_FOR
-            memory.closed = None if self._failed else (until, tuple(found))
+            memory.closed = None if self._failed else Closed(until, self._cut, tuple(found))
             self.reasons += found
         else:
-            self.reasons += memory.closed[1]
+            self.reasons += closed.reasons
         if self._cut and not self._drawn:
             self.reasons.append(f"{_LARGE}, and the same part of its addresses comes each time")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from typing import NamedTuple
 
 from ..dns import wire
 from ..dns.bulk import ask_each
@@ -11,7 +12,21 @@ from ..dns.quick import Found, question_after_id, read_addresses
 from ..dns.resolver import Asks, Reply
 from .roster import Roster
 
-__all__ = ["Memory", "ask_addresses", "ask_names"]
+__all__ = ["Closed", "Memory", "ask_addresses", "ask_names"]
+
+
+class Closed(NamedTuple):
+    """That the ordinals of a service were searched.
+
+    Attributes:
+        until: When those that were absent are to be asked for again.
+        cut: Whether the addresses of the service were cut.
+        reasons: Why there may be more all the same.
+    """
+
+    until: float
+    cut: bool
+    reasons: tuple[str, ...]
 
 
 class Memory:
@@ -23,7 +38,7 @@ class Memory:
         ports: Its port numbers, by name; the like.
         answers: What these pods answered in the look before, family by family, and the smallest
             TTL; None if their addresses were not the same.
-        closed: Until when the ordinals need not be searched again, and what the search found.
+        closed: What the search of the ordinals came to; None if it has to be searched again.
         missing: When each name that was there before that was last there.
         absent: When an ordinal was last absent.
         found: What each answer was, by record type and name, to know it again.
@@ -33,7 +48,7 @@ class Memory:
         self.addresses: Mapping[bytes, tuple[bytes, ...]] = {}
         self.ports: Mapping[bytes, tuple[int, ...]] = {}
         self.answers: tuple[list[Found | Reply], float] | None = None
-        self.closed: tuple[float, tuple[str, ...]] | None = None
+        self.closed: Closed | None = None
         self.missing: dict[bytes, float] = {}
         self.absent: dict[tuple[str, int], float] = {}
         self.found: dict[int, dict[bytes, Found]] = {}

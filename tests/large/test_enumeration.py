@@ -297,6 +297,17 @@ async def test_it_grows_beyond_one_answer_and_shrinks_again() -> None:
             check(await source.observe(timeout=TIMEOUT), service)
 
 
+async def test_pods_that_make_the_addresses_too_many_are_found() -> None:
+    """Those that are known are the same as before, and the answer is cut for the first time."""
+    service = LargeService(statefulset("db", range(4080)))
+    async with looking(service) as (source, _):
+        for _ in range(2):
+            check(await source.observe(timeout=TIMEOUT), service)
+        for pod in statefulset("db", range(4080, 4100), 50_000):
+            service.pods[pod.label] = pod
+        check(await source.observe(timeout=TIMEOUT), service)
+
+
 async def test_a_connection_that_is_lost_again_and_again_costs_no_pod() -> None:
     service = LargeService(statefulset("db", range(2000)))
     async with looking(service) as (source, server):
