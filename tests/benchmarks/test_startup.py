@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
 import subprocess
 import sys
@@ -30,9 +31,14 @@ WHO = (
 )
 
 
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+"""What is installed from a package has its bytecode beside it; an editable install of the project
+gets it with the first process."""
+
+
 def process(*command: str) -> Look:
     async def look() -> Found:
-        subprocess.run(command, check=True, capture_output=True)  # noqa: ASYNC221 - nothing waits
+        subprocess.run(command, check=True, capture_output=True, env=ENVIRONMENT)  # noqa: ASYNC221
         return NOTHING
 
     return look
