@@ -137,7 +137,8 @@ def _against_own_cluster(own: ServerFacts, peers: Mapping[str, ServerFacts]) -> 
                 "of it",
                 name,
             )
-        elif ahead := found.position.beyond(own.position):
+        # What a replica wrote itself is in nobody's way here; its own sidecar tells of it.
+        elif ahead := found.position.beyond(own.position, but_of=found.origin):
             yield Reason(
                 ReasonCode.PEER_IS_AHEAD,
                 f"{name} has transactions that this pod lacks ({ahead}): this pod's data are "

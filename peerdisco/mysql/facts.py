@@ -55,6 +55,8 @@ class ServerFacts:
     Attributes:
         version: Its family and version.
         server_id: Its number among those that replicate from each other.
+        origin: What marks the transactions that it wrote itself: its ``server_uuid``, on MariaDB
+            its ``server_id``.
         read_only: Whether it refuses the writes of applications.
         closed: Whether it refuses all writes that a server of its family can refuse: on MySQL
             those of administrators, too (``super_read_only``).
@@ -71,6 +73,7 @@ class ServerFacts:
 
     version: Version
     server_id: int
+    origin: str
     read_only: bool
     closed: bool
     log_bin: bool
@@ -114,8 +117,9 @@ _MARIADB = (
     "@@global.gtid_slave_pos AS applied"
 )
 _MYSQL = (
-    "SELECT @@global.server_id AS server_id, @@global.read_only AS read_only, "
-    "@@global.super_read_only AS super_read_only, @@global.log_bin AS log_bin, "
+    "SELECT @@global.server_id AS server_id, @@global.server_uuid AS server_uuid, "
+    "@@global.read_only AS read_only, @@global.super_read_only AS super_read_only, "
+    "@@global.log_bin AS log_bin, "
     "@@global.gtid_mode AS gtid_mode, @@global.gtid_executed AS executed, "
     "@@global.gtid_purged AS purged"
 )
@@ -161,6 +165,7 @@ async def read_facts(server: Executor, name: str) -> ServerFacts:
     return ServerFacts(
         version=version,
         server_id=int(row["server_id"]),
+        origin=_text(row["server_id" if mariadb else "server_uuid"]),
         read_only=read_only,
         closed=read_only if mariadb else _on(row["super_read_only"]),
         log_bin=_on(row["log_bin"]),

@@ -24,8 +24,13 @@ class Position(Protocol):
         """Whether it has executed nothing that counts."""
         ...
 
-    def beyond(self, other: Position) -> str:
-        """What this one has and the other lacks, in words; empty if that is nothing."""
+    def beyond(self, other: Position, *, but_of: str = "") -> str:
+        """What this one has and the other lacks, in words; empty if that is nothing.
+
+        Args:
+            other: The other one.
+            but_of: Leave out what this server wrote; see `ServerFacts.origin`.
+        """
         ...
 
 
@@ -56,10 +61,14 @@ class MariaDBPosition:
     def empty(self) -> bool:
         return not self.logged and not self.applied
 
-    def beyond(self, other: Position) -> str:
+    def beyond(self, other: Position, *, but_of: str = "") -> str:
         if not isinstance(other, MariaDBPosition):
             return "transactions of another kind of server"
-        lacking = [gtid for gtid in sorted(self.logged | self.applied) if not other.has(gtid)]
+        lacking = [
+            gtid
+            for gtid in sorted(self.logged | self.applied)
+            if str(gtid[1]) != but_of and not other.has(gtid)
+        ]
         return _few([f"{domain}-{server}-{number}" for domain, server, number in lacking])
 
     def has(self, gtid: tuple[int, int, int]) -> bool:
@@ -122,12 +131,14 @@ class GtidSet:
     def empty(self) -> bool:
         return not self.intervals
 
-    def beyond(self, other: Position) -> str:
+    def beyond(self, other: Position, *, but_of: str = "") -> str:
         if not isinstance(other, GtidSet):
             return "transactions of another kind of server"
         theirs = dict(other.intervals)
         lacking = []
         for source, runs in self.intervals:
+            if source.partition(":")[0] == but_of.lower():
+                continue
             for first, last in _without(runs, theirs.get(source, ())):
                 lacking.append(f"{source}:{first}" + (f"-{last}" if last > first else ""))
         return _few(lacking)

@@ -19,6 +19,8 @@ from peerdisco.mysql.versions import Version
 MARIADB = "10.11.19-MariaDB"
 MYSQL = "8.4.3"
 UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+ORIGIN = "5e11fa47-71ca-11e1-9e33-c80aa9429562"
+"""The UUID of a MySQL server that is tested; `UUID` is that of its source."""
 CLUSTER = ClusterRow("5f0c2a4e-0000-4000-8000-000000000001", from_blank=True)
 SOURCE_HOST = "db-0.db.shop.svc.cluster.local"
 
@@ -31,6 +33,7 @@ def facts(version: str = MARIADB, **given: Any) -> ServerFacts:
     found: dict[str, Any] = {
         "version": parsed,
         "server_id": 101,
+        "origin": "101" if mariadb else ORIGIN,
         "read_only": True,
         "closed": True,
         "log_bin": True,
@@ -113,7 +116,7 @@ class Server:
             return {**common, "logged": self.logged, "applied": self.applied}
         closed = int(self.super_read_only)
         gtids = {"gtid_mode": "ON", "executed": self.logged, "purged": ""}
-        return {**common, "super_read_only": closed, **gtids}
+        return {**common, "server_uuid": ORIGIN, "super_read_only": closed, **gtids}
 
     def _apply(self, sql: str) -> None:
         if sql == "SET GLOBAL read_only = OFF":

@@ -25,7 +25,7 @@ from peerdisco.mysql.status import Receiver
 from peerdisco.verdicts import Decision, Verdict
 
 from ..test_verdicts import me, seen
-from .servers import CLUSTER, MARIADB, MYSQL, SOURCE_HOST, UUID, facts, status
+from .servers import CLUSTER, MARIADB, MYSQL, ORIGIN, SOURCE_HOST, UUID, facts, status
 
 OTHER = ClusterRow("ffffffff-0000-4000-8000-000000000002", from_blank=True)
 SOURCE = ReplicationSource(SOURCE_HOST, 3306, Account("repl", "it's"))
@@ -130,6 +130,24 @@ def test_a_primary_with_older_data_than_a_peer_is_refused() -> None:
     assert (verdict.decision, codes(verdict)) == (Decision.REFUSED, ["peer-is-ahead"])
     assert verdict.reasons[0].peer == "db-2"
     assert "0-100-12" in str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("own", "peer"),
+    [
+        (OWN, replace(MEMBER, position=facts(position="0-100-9,0-101-10").position)),
+        (
+            facts(MYSQL, cluster=CLUSTER, position=f"{UUID}:1-9", server_id=100),
+            facts(MYSQL, cluster=CLUSTER, position=f"{UUID}:1-9,{ORIGIN}:1", status=status()),
+        ),
+    ],
+)
+def test_a_primary_comes_back_whatever_somebody_wrote_on_a_replica(
+    own: ServerFacts, peer: ServerFacts
+) -> None:
+    """The replica keeps what it has, follows nobody, and says so; see below."""
+    assert codes(primary(own, peer, peer)) == ["holds-the-data"]
+    assert codes(replica(peer, own)) == ["own-changes"]
 
 
 def test_a_primary_is_refused_beside_another_one() -> None:
