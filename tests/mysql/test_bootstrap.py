@@ -115,7 +115,8 @@ def test_ready_says_who_is_what(db: Database) -> None:
     for replica in db.replicas:
         until(lambda replica=replica: replica.sidecar.ready()[0] == 200, what="it is ready")
         status, told = replica.sidecar.ready()
-        assert (told["role"], told["state"], told["lag"]) == ("replica", "replica", 0)
+        assert (told["role"], told["state"]) == ("replica", "replica")
+        assert isinstance(told["lag"], int)
         assert told["source"] == PRIMARY
         assert told["identity"] == identity
     assert db.primary.sidecar.get("/healthz")[0] == 200
