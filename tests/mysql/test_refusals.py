@@ -143,6 +143,22 @@ def test_a_row_was_written_on_a_replica_that_was_down(running: Database) -> None
     assert running.rows(replica) == [1, 2, 1000]
 
 
+def test_a_row_that_was_written_on_a_replica_does_not_keep_the_primary_closed(
+    running: Database,
+) -> None:
+    replica, primary = running[1], running.primary
+    replica.server.sql("INSERT INTO shop.orders VALUES (1000)")
+    replica.sidecar.wait_for("refused")
+    primary.sidecar.stop()
+    primary.server.restart()
+    assert primary.server.variable("read_only")
+    primary.sidecar.start()
+    primary.sidecar.wait_for("primary")
+    primary.server.sql("INSERT INTO shop.orders VALUES (3)")
+    until(lambda: running.rows(running[2]) == [1, 2, 3], what="the other one goes on")
+    assert running.rows(replica) == [1, 2, 1000]
+
+
 # What is not there yet, and what is wrong.
 
 
