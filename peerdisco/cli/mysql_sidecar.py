@@ -54,6 +54,8 @@ example:
 PORT = 3306
 LISTEN_PORT = 8080
 MAX_LAG = 30.0
+INTERVAL = 1.0
+"""Seconds between two looks at DNS: a new address of the primary is to be followed within two."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -106,7 +108,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=MAX_LAG,
         help="how far a replica may be behind and still be ready (default: %(default)g)",
     )
-    add_watching(parser)
+    add_watching(parser, INTERVAL)
 
 
 def _port(text: str) -> int:
@@ -133,6 +135,8 @@ async def _run(args: argparse.Namespace) -> None:
 
     me = _identity(args)
     args.statefulset = me.statefulset
+    if args.interval is None and not os.environ.get("PEERDISCO_INTERVAL"):
+        args.interval = INTERVAL
     options = SidecarOptions(
         local=required(account_of(args, ""), ""),
         replication=required(account_of(args, "replication"), "replication"),

@@ -37,6 +37,7 @@ examples:
   peerdisco watch my-database
   peerdisco watch my-database -o json | jq -r --unbuffered '.joined[]'
 """
+INTERVAL = 2.0
 _PIPE_BUF = 4096
 """Linux takes so many bytes at once if it says that it takes any (pipe(7))."""
 
@@ -56,8 +57,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_watching(parser: argparse.ArgumentParser) -> None:
-    """The options of a command that keeps looking."""
+def add_watching(parser: argparse.ArgumentParser, interval: float = INTERVAL) -> None:
+    """The options of a command that keeps looking.
+
+    Args:
+        parser: Gets them.
+        interval: What the help calls the default of ``--interval``.
+    """
     add_look(parser)
     parser.conflict_handler = "resolve"  # --timeout means something else than for one look
     group = parser.add_argument_group("how to watch")
@@ -68,16 +74,17 @@ def add_watching(parser: argparse.ArgumentParser) -> None:
         default=TIMEOUT,
         help="how long a look may take (default: %(default)g)",
     )
-    add_pace(group)
+    add_pace(group, interval)
 
 
-def add_pace(group: argparse._ArgumentGroup) -> None:
+def add_pace(group: argparse._ArgumentGroup, interval: float = INTERVAL) -> None:
     """The options of how often to look, and what to believe."""
     group.add_argument(
         "--interval",
         metavar="SECONDS",
         type=seconds,
-        help="time between two looks when nothing happens (default: PEERDISCO_INTERVAL, else 2)",
+        help="time between two looks when nothing happens "
+        f"(default: PEERDISCO_INTERVAL, else {interval:g})",
     )
     group.add_argument(
         "--leave-after",
