@@ -19,7 +19,7 @@ from .contenders import CONTENDERS
 from .services import Service
 
 SECONDS = 5.0
-LINES = 25
+LINES = 16
 
 
 async def looks(port: int, pods: int, who: str) -> None:
@@ -33,7 +33,7 @@ async def looks(port: int, pods: int, who: str) -> None:
                 found = await look()
                 count += 1
     print(f"{who}, {pods} pods: {count} looks, the last: {found}")
-    pstats.Stats(profile).sort_stats("tottime").print_stats(LINES)
+    pstats.Stats(profile).strip_dirs().sort_stats("tottime").print_stats(LINES)
 
 
 if __name__ == "__main__":
