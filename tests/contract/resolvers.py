@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -11,7 +9,7 @@ from pathlib import Path
 
 from peerdisco.dns import wire
 from peerdisco.dns.aiodns_resolver import AiodnsResolver
-from peerdisco.dns.resolver import FIRST_PATIENCE, Asks, Reply, Resolver
+from peerdisco.dns.resolver import FIRST_PATIENCE, Asks, Resolver
 from peerdisco.model import Outcome
 from peerdisco.names import Endpoint
 from tests.unit.scripted import NameServer
@@ -67,24 +65,6 @@ KINDS = [
         frozenset(Limit),
     ),
 ]
-
-
-def soon(seconds: float = 5.0) -> float:
-    return asyncio.get_running_loop().time() + seconds
-
-
-def addresses(reply: Reply) -> list[str]:
-    assert reply.message is not None
-    # dnspython writes the records of a set in any order.
-    return sorted(
-        socket.inet_ntoa(record.packed)
-        for record in reply.message.answers
-        if isinstance(record, wire.Address)
-    )
-
-
-def outcomes(reply: Reply) -> list[tuple[str, Outcome]]:
-    return [(attempt.transport, attempt.outcome) for attempt in reply.attempts]
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from peerdisco.names import parse_nameserver, parse_service
 from peerdisco.sources.headless_dns import HeadlessDNS
 from peerdisco.testing import ClusterDNS
 from tests import bind
-from tests.unit.scripted import dead_endpoint
+from tests.unit.scripted import dead_endpoint, soon
 
 from .clusters import CLUSTERS, SERVICE, TTL, Cluster, Wanted
-from .resolvers import Kind, Limit, soon
+from .resolvers import Kind, Limit
 
 Start = Callable[[Wanted], AbstractAsyncContextManager[Cluster]]
 

@@ -16,15 +16,18 @@ from tests.unit.scripted import (
     Asked,
     Script,
     Serve,
+    addresses,
     cut_over_udp,
     dead_endpoint,
     has_ipv6,
+    outcomes,
     says,
     settle,
     silent,
+    soon,
 )
 
-from .resolvers import NAME, Held, Kind, Limit, addresses, outcomes, soon
+from .resolvers import NAME, Held, Kind, Limit
 
 # Outcomes.
 

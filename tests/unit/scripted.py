@@ -16,6 +16,8 @@ import dns.rcode
 import dns.rrset
 
 from peerdisco.dns import wire
+from peerdisco.dns.resolver import Reply
+from peerdisco.model import Outcome
 from peerdisco.names import Endpoint
 
 LOOPBACK = "127.0.0.1"
@@ -270,3 +272,25 @@ def open_sockets() -> frozenset[str]:
         if target.startswith("socket:"):
             found.add(target)
     return frozenset(found)
+
+
+# What is said of replies.
+
+
+def soon(seconds: float = 10.0) -> float:
+    """A deadline that a test which passes does not reach."""
+    return asyncio.get_running_loop().time() + seconds
+
+
+def addresses(reply: Reply) -> list[str]:
+    assert reply.message is not None
+    # dnspython writes the records of a set in any order.
+    return sorted(
+        socket.inet_ntoa(record.packed)
+        for record in reply.message.answers
+        if isinstance(record, wire.Address)
+    )
+
+
+def outcomes(reply: Reply) -> list[tuple[str, Outcome]]:
+    return [(attempt.transport, attempt.outcome) for attempt in reply.attempts]

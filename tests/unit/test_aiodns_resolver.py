@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -18,15 +17,9 @@ from peerdisco.exceptions import ConfigurationError
 from peerdisco.model import Outcome
 from peerdisco.testing import ClusterDNS
 
-from .scripted import Asked, Serve, has_ipv6, says, serving, silent
+from .scripted import Asked, Serve, has_ipv6, says, silent
 
 NAME = wire.name_from_text("db.shop.svc.cluster.local")
-
-
-@pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    async with serving() as start:
-        yield start
 
 
 def soon(seconds: float = 30.0) -> float:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -24,33 +23,16 @@ from .scripted import (
     dead_endpoint,
     open_sockets,
     says,
-    serving,
     settle,
     silent,
+    soon,
 )
 
 MANY = 1200
 NAMES = [wire.name_from_text(f"db-{n}.db.shop.svc.cluster.local") for n in range(MANY)]
 
 
-@pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    async with serving() as start:
-        yield start
-
-
-@pytest.fixture(autouse=True)
-async def nothing_is_left() -> AsyncIterator[None]:
-    """Every test ends without a task or a socket of its own."""
-    before = open_sockets()
-    yield
-    gc.collect()  # what was not closed says so now
-    await settle(lambda: open_sockets() == before)
-    assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
-def soon(seconds: float = 10.0) -> float:
-    return asyncio.get_running_loop().time() + seconds
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 def convert(message: wire.Message) -> Found:

@@ -7,14 +7,12 @@ are kept.
 from __future__ import annotations
 
 import asyncio
-import gc
-import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
 from peerdisco.dns import wire
-from peerdisco.dns.resolver import Reply, Resolver
+from peerdisco.dns.resolver import Resolver
 from peerdisco.model import Outcome
 from peerdisco.names import Endpoint
 
@@ -23,54 +21,25 @@ from .scripted import (
     NameServer,
     Script,
     Serve,
+    addresses,
     cut_over_udp,
     dead_endpoint,
     open_sockets,
+    outcomes,
     says,
-    serving,
     settle,
     silent,
+    soon,
 )
 
 NAME = wire.name_from_text("db.shop.svc.cluster.local")
 
 
-@pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    async with serving() as start:
-        yield start
-
-
-@pytest.fixture(autouse=True)
-async def nothing_is_left() -> AsyncIterator[None]:
-    """Every test ends without a task or a socket of its own."""
-    before = open_sockets()
-    yield
-    gc.collect()  # what was not closed says so now
-    await settle(lambda: open_sockets() == before)
-    assert asyncio.all_tasks() == {asyncio.current_task()}
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 def resolver(*servers: NameServer | Endpoint) -> Resolver:
     return Resolver([s.endpoint if isinstance(s, NameServer) else s for s in servers])
-
-
-def soon(seconds: float = 5.0) -> float:
-    return asyncio.get_running_loop().time() + seconds
-
-
-def addresses(reply: Reply) -> list[str]:
-    assert reply.message is not None
-    # dnspython writes the records of a set in any order.
-    return sorted(
-        socket.inet_ntoa(record.packed)
-        for record in reply.message.answers
-        if isinstance(record, wire.Address)
-    )
-
-
-def outcomes(reply: Reply) -> list[tuple[str, Outcome]]:
-    return [(attempt.transport, attempt.outcome) for attempt in reply.attempts]
 
 
 # Outcomes.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -20,7 +18,6 @@ from .scripted import (
     has_ipv6,
     open_sockets,
     says,
-    serving,
     settle,
     silent,
 )
@@ -29,20 +26,7 @@ NAME = wire.name_from_text("db.shop.svc.cluster.local")
 QUESTION = wire.query(0, NAME, wire.A)
 
 
-@pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    async with serving() as start:
-        yield start
-
-
-@pytest.fixture(autouse=True)
-async def nothing_is_left() -> AsyncIterator[None]:
-    """Every test ends without a task or a socket of its own."""
-    before = open_sockets()
-    yield
-    gc.collect()  # what was not closed says so now
-    await settle(lambda: open_sockets() == before)
-    assert asyncio.all_tasks() == {asyncio.current_task()}
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
 def judge(question: bytes, reply: bytes) -> wire.Message | None:
