@@ -86,7 +86,8 @@ class Report:
     def ready(self, max_lag: float) -> bool:
         """Whether clients may use the server: to write to the primary, to read from a replica.
 
-        A replica that replicates is of use whatever is not known of its peers at the moment.
+        A replica that replicates is of use whatever is not known of its peers at the moment; but
+        not before it has got the cluster's row, the first thing that comes from the primary.
 
         Args:
             max_lag: How many seconds a replica may be behind.
@@ -94,6 +95,8 @@ class Report:
         if self.role is Role.PRIMARY:
             return self.state is State.PRIMARY
         if self.facts is None or self.facts.status is None or self.state is State.REFUSED:
+            return False
+        if self.facts.cluster is None:
             return False
         return self.facts.status.running and self.lag is not None and self.lag <= max_lag
 

@@ -113,6 +113,14 @@ def test_a_replica_that_is_behind_is_not_ready(
     assert get(server, "/readyz")[0] == 503
 
 
+def test_a_replica_that_has_got_nothing_yet_is_not_ready(
+    server: HealthServer, sidecar: Told
+) -> None:
+    found = facts(status=status(lag=0))
+    sidecar.report = Report(State.REPLICA, "replicates", Role.REPLICA, None, found)
+    assert get(server, "/readyz")[0] == 503
+
+
 def test_head_has_no_body(server: HealthServer) -> None:
     assert get(server, "/healthz", "HEAD") == (200, "text/plain; charset=utf-8", "")
 

@@ -312,6 +312,14 @@ def with_primary(pods: Pods) -> Pods:
     return pods
 
 
+async def gets_the_row(pods: Pods, sidecar: Sidecar) -> None:
+    """What was replicated first has come, and was seen."""
+    pods.server(1).cluster = pods.server(0).cluster
+    await ended(
+        lambda: sidecar.report.facts is not None and sidecar.report.facts.cluster is not None
+    )
+
+
 async def test_the_first_start_of_a_replica() -> None:
     pods = Pods(1)
     async with pods.running() as sidecar:
@@ -321,6 +329,8 @@ async def test_the_first_start_of_a_replica() -> None:
         report = await pods.until(State.REPLICA)
         assert report.role is Role.REPLICA
         assert sidecar.report.source == "mysql-0.my-database.default.svc.cluster.local"
+        assert not sidecar.report.ready(30), "nothing has come yet"
+        await gets_the_row(pods, sidecar)
         assert sidecar.report.ready(30)
         replica = pods.server(1).replica
         assert replica is not None
@@ -332,6 +342,7 @@ async def test_a_replica_that_is_far_behind_is_not_ready() -> None:
     pods = with_primary(Pods(1))
     async with pods.running() as sidecar:
         await pods.until(State.REPLICA)
+        await gets_the_row(pods, sidecar)
         replica = pods.server(1).replica
         assert replica is not None
         replica["Seconds_Behind_Master"] = 31
@@ -392,6 +403,7 @@ async def test_an_absent_primary_leaves_a_replica_as_it_is() -> None:
     pods = with_primary(Pods(1))
     async with pods.running() as sidecar:
         await pods.until(State.REPLICA)
+        await gets_the_row(pods, sidecar)
         sent = list(pods.server(1).sent)
         pods.source.then(peers(ordinals=[1, 2]))
         await pods.clock.advance(120)
