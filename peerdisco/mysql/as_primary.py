@@ -65,13 +65,20 @@ class AsPrimary:
         others = [peer for peer in snapshot.others if peer.name != self._identity.pod_name]
         peers = await self._peers.ask_all(others)
         own = await read_facts(server, self._name)  # after them: none is ahead by time alone
-        limits = {"expected": self._expected, "first_start": self._first_start}
-        verdict = judge_primary(own, peers, snapshot, self._identity, **limits)  # type: ignore[arg-type]
-        if is_open and verdict.waits:
+        if is_open:
             # It takes writes since before this sidecar was started. What may still come by itself
             # is no reason to stop it.
-            reason = "; ".join(map(str, verdict.deciding))
-            return Report(State.PRIMARY, reason, self.role, verdict, own)
+            verdict = judge_primary(
+                own,
+                peers,
+                snapshot,
+                self._identity,
+                expected=self._expected,
+                first_start=self._first_start,
+            )
+            if verdict.waits:
+                reason = "; ".join(map(str, verdict.deciding))
+                return Report(State.PRIMARY, reason, self.role, verdict, own)
         ensured = await ensure_primary(
             server,
             self._name,
@@ -79,7 +86,8 @@ class AsPrimary:
             peers,
             snapshot,
             self._identity,
-            **limits,  # type: ignore[arg-type]
+            expected=self._expected,
+            first_start=self._first_start,
         )
         return await self._outcome(server, own, snapshot, ensured)
 
