@@ -13,7 +13,7 @@ import socket
 from asyncio.trsock import TransportSocket
 from collections import deque
 from collections.abc import Callable, Container, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ..names import Endpoint
 from .quick import QUESTION_HEAD, QUESTION_SIZE, QUESTION_TAILS
@@ -39,6 +39,12 @@ AT_ONCE = 512
 CoreDNS answers the questions of a connection one after another, so that a batch keeps one of its
 goroutines busy however many are out. More of them gain nothing on loopback; with fewer, client and
 server wait for each other.
+"""
+
+CLOSE_TIMEOUT = 1.0
+"""Seconds to wait for the event loop to close the socket of an aborted connection.
+
+The event loop closes it in its next iteration. The limit holds if it never does.
 """
 
 _TCP_QUICKACK = getattr(socket, "TCP_QUICKACK", 0)
@@ -280,15 +286,15 @@ class TcpConnection(asyncio.Protocol):
             self._transport.abort()
 
     async def aclose(self) -> None:
-        """Drop the connection and wait until its socket is closed."""
+        """Drop the connection and wait until its socket is closed, at most `CLOSE_TIMEOUT`."""
         self.abort()
-        await asyncio.shield(self._closed)
+        await asyncio.wait({self._closed}, timeout=CLOSE_TIMEOUT)
 
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # Not an assertion: the transports of other event loops need not inherit from asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         if _TCP_QUICKACK:
             self._socket = transport.get_extra_info("socket")
 

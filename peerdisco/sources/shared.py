@@ -80,7 +80,8 @@ class _Looks:
 
     async def join(self, seconds: float) -> Observation | None:
         """Wait for the look that is under way, or for a new one; None if it takes longer."""
-        if self._look is None:
+        # A look that needs not wait ends within create_task, where the loop starts tasks eagerly.
+        if self._look is None or self._look.done():
             self._look = asyncio.create_task(self._observe(seconds))
         look = self._look
         self._waiting += 1
@@ -95,13 +96,9 @@ class _Looks:
                 await asyncio.wait({look})
 
     async def _observe(self, seconds: float) -> Observation:
-        try:
-            seen = await self.source.observe(timeout=seconds)
-            self._seen = (asyncio.get_running_loop().time(), seen)
-            return seen
-        finally:
-            if self._look is asyncio.current_task():
-                self._look = None
+        seen = await self.source.observe(timeout=seconds)
+        self._seen = (asyncio.get_running_loop().time(), seen)
+        return seen
 
     async def leave(self) -> None:
         self.users -= 1

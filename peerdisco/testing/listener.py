@@ -17,6 +17,8 @@ __all__ = ["Listener"]
 
 _log = logging.getLogger("peerdisco.testing")
 
+_CLOSE_TIMEOUT = 1.0
+"""Seconds to wait for the event loop to close a socket; a client may leave replies unread."""
 _PORT_TRIES = 50
 _HEADER_SIZE = 12
 
@@ -76,7 +78,7 @@ class Listener:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if datagrams is not None:
-            await datagrams.closed.wait()
+            await asyncio.wait({datagrams.closed}, timeout=_CLOSE_TIMEOUT)
 
     def reaction(self, wire: bytes, transport: Transport) -> Reaction:
         try:
@@ -112,8 +114,9 @@ class Listener:
             pass  # the client went away, or was silent for too long
         finally:
             writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
+            with contextlib.suppress(OSError):  # TimeoutError, too
+                async with asyncio.timeout(_CLOSE_TIMEOUT):
+                    await writer.wait_closed()
 
     async def _serve_questions(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -137,14 +140,15 @@ class _Datagrams(asyncio.DatagramProtocol):
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self.closed = asyncio.Event()
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # asyncio's own transport is no instance of the class that describes it.
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio gives it
-        self.closed.set()
+        if not self.closed.done():
+            self.closed.set_result(None)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         reaction = self._listener.reaction(data, "udp")

@@ -270,3 +270,13 @@ async def test_who_looks_seldom_does_not_keep_old_looks_for_who_looks_often(
     assert await often.observe(timeout=1) == peers("mysql", 2)
     await seldom.aclose()
     await often.aclose()
+
+
+@pytest.mark.skipif(
+    not hasattr(asyncio, "eager_task_factory"), reason="this machine has a Python without it"
+)
+async def test_a_look_that_does_not_wait_is_not_kept_where_tasks_start_eagerly() -> None:
+    asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009
+    source = shared(ScriptedSource(SERVICE, [peers("mysql", 1), peers("mysql", 2)]))
+    assert await source.observe(timeout=1) == peers("mysql", 1)
+    assert await source.observe(timeout=1) == peers("mysql", 2)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import cast
 
 import pytest
 
+from peerdisco.dns import transport as transport_module
 from peerdisco.dns import wire
 from peerdisco.dns.transport import Batch, TcpConnection, exchange_udp
 
@@ -393,3 +395,53 @@ async def test_connecting_that_is_cancelled_at_any_moment_leaves_nothing(serve: 
     else:
         raise AssertionError("it never connected")
     assert cancelled > 1
+
+
+# Event loops other than asyncio's.
+
+
+class Foreign:
+    """A transport of no class of asyncio's; it closes nothing unless told to."""
+
+    def __init__(self) -> None:
+        self.aborted = 0
+
+    def abort(self) -> None:
+        self.aborted += 1
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return default
+
+
+def connection_over(transport: Foreign) -> TcpConnection:
+    connection = TcpConnection()
+    connection.connection_made(cast("asyncio.Transport", transport))
+    return connection
+
+
+async def test_a_transport_of_any_class_will_do() -> None:
+    transport = Foreign()
+    connection = connection_over(transport)
+    closing = asyncio.create_task(connection.aclose())
+    await settle(lambda: transport.aborted == 1)
+    connection.connection_lost(None)
+    await closing
+    assert connection.closed
+
+
+async def test_the_wait_for_a_close_ends_if_the_loop_never_reports_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transport_module, "CLOSE_TIMEOUT", 0.01)
+    connection = connection_over(Foreign())
+    async with asyncio.timeout(5):
+        await connection.aclose()
+    assert not connection.closed
+
+
+async def test_a_connection_that_never_came_about_is_closed_without_waiting_forever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transport_module, "CLOSE_TIMEOUT", 0.01)
+    async with asyncio.timeout(5):
+        await TcpConnection().aclose()
