@@ -29,6 +29,7 @@ from dataclasses import dataclass, field, replace
 from typing import IO, Any, Literal, Protocol, TypeAlias, get_args
 
 from .as_json import clear_primary, membership_json
+from .backoff import Backoff
 from .exceptions import ConfigurationError, DiscoveryError, IdentityError
 from .model import Change, Peer, Snapshot
 from .names import parse_seconds
@@ -629,7 +630,7 @@ class HookRunner:
         name = self._current[1]
 
         def pause(state: RetryCallState) -> float:
-            longest = min(self._max_backoff, self._backoff * 2.0 ** (state.attempt_number - 1))
+            longest = Backoff(self._backoff, self._max_backoff).after(state.attempt_number)
             return longest * (1 - self._chance() / 2)
 
         def tell(state: RetryCallState) -> None:

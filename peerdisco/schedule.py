@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .backoff import Backoff
 from .membership import Membership
 
 __all__ = ["Schedule"]
@@ -29,7 +30,7 @@ class Schedule:
     def wait(self, membership: Membership, now: float, chance: float) -> float:
         """Seconds from now until the next look.
 
-        - After failures: half an interval, doubled with each one.
+        - After failures: half an interval, doubled with each one, up to `max_backoff`.
         - While something is unconfirmed: half an interval, so that it is confirmed soon.
         - Where a cache holds the answer: until it expires, since nothing new can be seen before.
         - Otherwise an interval.
@@ -40,7 +41,7 @@ class Schedule:
             chance: From 0 up to 1.
         """
         if membership.failures:
-            seconds = min(self.max_backoff, self.interval * 2.0 ** (membership.failures - 2))
+            seconds = Backoff(self.interval / 2, self.max_backoff).after(membership.failures)
         elif membership.unconfirmed:
             seconds = self.interval / 2
         else:

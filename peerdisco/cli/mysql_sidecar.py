@@ -150,8 +150,7 @@ async def _run(args: argparse.Namespace) -> None:
         sidecar = Sidecar(
             disco, me, connect, options, first_ordinal=args.ordinal, tell=_tell_report
         )
-        now = asyncio.get_running_loop().time
-        with HealthServer(sidecar, listen, now, args.max_lag) as health:
+        with HealthServer(sidecar, listen, sidecar.clock.now, args.max_lag) as health:
             _tell(f"listening on {health.listening}")
             await sidecar.run()
 

@@ -20,11 +20,14 @@ from .transport import Batch, TcpConnection, exchange_udp
 __all__ = ["Asks", "ReadListing", "Reply", "Resolver"]
 
 FIRST_PATIENCE = 1.0
-"""Seconds to wait for a server the first time round; doubled with each round.
+"""Seconds to wait for a server the first time round; doubled with each round, up to `MAX_PATIENCE`.
 
 A lost datagram costs this much, a slow server is asked twice: a name server inside a cluster
 answers in milliseconds, and a forwarding one gives up on its upstream after two seconds.
 """
+
+MAX_PATIENCE = 60.0
+"""The longest time in seconds to wait for one server: a lookup may be given hours."""
 
 _MOST_CONNECTIONS = 4
 """So many connections to one server are used up by one batch: a server that hangs up after each
@@ -260,7 +263,7 @@ class _Ask:
                     return self._give_up()
             if not silent or self.cut is not None:
                 return self._give_up()
-            patience *= 2
+            patience = min(2 * patience, MAX_PATIENCE)
 
     def _give_up(self) -> Reply:
         return self._reply(*(self.cut or (self.attempts[-1], None)))

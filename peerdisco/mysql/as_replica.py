@@ -52,7 +52,7 @@ class AsReplica:
     Args:
         peers: The other pods' servers.
         name: What to call the pod's own server in an error.
-        now: The event loop's time.
+        now: Seconds that only go forward.
     """
 
     role = Role.REPLICA

@@ -39,7 +39,7 @@ class HealthServer:
     Args:
         sidecar: What it tells of.
         listen: Where; port 0 for any that is free.
-        now: The sidecar's event loop's time.
+        now: The time of the sidecar's clock, from any thread.
         max_lag: How many seconds a replica may be behind and still be ready.
 
     Raises:

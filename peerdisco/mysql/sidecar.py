@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..backoff import Backoff
+from ..clock import Clock, SystemClock
 from ..discovery import Discovery, Watch
 from ..exceptions import DiscoveryError
 from ..model import Change, Identity, Peer
@@ -40,8 +42,8 @@ class SidecarOptions:
         expected: How many pods the StatefulSet has; see `peerdisco.may_bootstrap`.
         first_start: Whether the user said that this is the first start.
         interval: Seconds between two looks when all is well.
-        hasty: Seconds between two looks when something is missing; more and more, up to
-            ``interval``, while it stays so.
+        hasty: Seconds between two looks when something is missing; half as much again from look
+            to look, up to ``interval``, while it stays so.
         probe_timeout: Seconds that a peer's server has to answer.
     """
 
@@ -65,6 +67,7 @@ class Sidecar:
         options: What the user decides.
         first_ordinal: The ordinal of the primary.
         tell: Is given each report whose state or reason is another than before.
+        clock: Time; for tests.
     """
 
     def __init__(
@@ -76,15 +79,16 @@ class Sidecar:
         *,
         first_ordinal: int = 0,
         tell: Callable[[Report], None] | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        now = asyncio.get_running_loop().time
+        self.clock: Clock = clock or SystemClock()
+        """Time, as the sidecar sees it."""
         peers = PeerServers(connect, options.replication, options.port, options.probe_timeout)
         self._disco = disco
         self._identity = identity
         self._connect = connect
         self._options = options
         self._tell = tell
-        self._now = now
         self._peers = peers
         self._duty: AsPrimary | AsReplica
         if identity.ordinal == first_ordinal:
@@ -96,15 +100,16 @@ class Sidecar:
                 first_start=options.first_start,
             )
         else:
-            self._duty = AsReplica(peers, _OWN, now)
+            self._duty = AsReplica(peers, _OWN, self.clock.now)
         self._own: Link | None = None
         self._account_there = False
-        self._unsettled = 0
+        self._backoff = Backoff(options.hasty, options.interval, _SLOWER)
+        self._unsettled = 1
         self.report = Report(State.STARTING, "it has not looked yet", self._duty.role)
         self.looks = 0
         """How many looks have ended."""
-        self.looked_at = now()
-        """When the last look ended, in the event loop's time."""
+        self.looked_at = self.clock.now()
+        """When the last look ended, in seconds of `clock`."""
 
     @property
     def nudges(self) -> int:
@@ -134,26 +139,39 @@ class Sidecar:
                     pause = self._publish(look.result())
                     if self._waits_for_dns():
                         self._disco.refresh()
-                    await asyncio.wait({change}, timeout=pause)
+                    await self._pause(change, pause)
         finally:
             for task in (look, change):
                 if task is not None:
                     await _ended(task)
             self._drop_own()
 
+    async def _pause(self, change: asyncio.Task[Change | None], seconds: float) -> None:
+        """Wait until the next look is due, or for a change, whichever comes first."""
+        changed = asyncio.Event()
+
+        def wake(_: object) -> None:
+            changed.set()
+
+        change.add_done_callback(wake)
+        try:
+            await self.clock.wait(changed, seconds)
+        finally:
+            change.remove_done_callback(wake)
+
     def _publish(self, report: Report) -> float:
         """Keep the report, and tell it if it is news; the seconds until the next look."""
         before, self.report = self.report, report
         self.looks += 1
-        self.looked_at = self._now()
+        self.looked_at = self.clock.now()
         news = bool(report.done) or report.state is not before.state
         if self._tell is not None and (news or _gist(report) != _gist(before)):
             self._tell(report)
         settled = report.state in (State.PRIMARY, State.REPLICA, State.REFUSED)
-        self._unsettled = 0 if settled or news else self._unsettled + 1
+        self._unsettled = 1 if settled or news else self._unsettled + 1
         if settled:
             return self._options.interval
-        return min(self._options.interval, self._options.hasty * _SLOWER**self._unsettled)
+        return self._backoff.after(self._unsettled)
 
     def _waits_for_dns(self) -> bool:
         """Whether something is missing that the next answer may bring, as the primary's address.

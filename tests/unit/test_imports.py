@@ -32,6 +32,7 @@ LAYERS = {
         "membership",
         "schedule",
         "as_json",
+        "backoff",
         "dns",
         "dns.quick",
         "dns.reply",
