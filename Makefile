@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SOURCES := peerdisco tests examples docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench docs clean
+.PHONY: help demo test check fix bench docs package clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ bench: $(VENV)/develop.stamp ## measure, side by side, print ratios and write th
 
 docs: $(VENV)/develop.stamp ## build the documentation into docs/_build/html, warnings as errors
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --builder html docs docs/_build/html
+
+package: ## build the wheel and the source archive, and test the wheel as built
+	.ci/package $(PYTHON)
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
