@@ -44,6 +44,9 @@ LAYERS = {
     "edge": [
         "clock",
         "hooks",
+        "hooks.command",
+        "hooks.groups",
+        "hooks.runner",
         "local",
         "looking",
         "probing",

@@ -1,0 +1,18 @@
+"""Hooks: what is run when the membership changes. Functions, coroutines and commands.
+
+```python
+async with peerdisco.Discovery("my-database") as disco:
+    reload = CommandHook(["/etc/mysql/reload-peers"], timeout=30)
+    await HookRunner(disco, on_start=prepare, on_change=reload).run()
+```
+
+Names that come from DNS are data here: a command gets them on its standard input and in its
+environment, never as an argument, and no shell is started.
+"""
+
+from __future__ import annotations
+
+from .command import CommandHook, Event, HookFailed, StdinFormat
+from .runner import Hook, HookRunner, Watched
+
+__all__ = ["CommandHook", "Event", "Hook", "HookFailed", "HookRunner", "StdinFormat", "Watched"]
