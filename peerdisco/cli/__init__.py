@@ -15,7 +15,7 @@ from typing import NoReturn, Protocol, TextIO, cast
 
 from .. import __version__
 from ..exceptions import DiscoveryError
-from .status import INTERRUPTED, OK, WRONG
+from .status import INTERRUPTED, OK, WRONG, Ended
 
 __all__ = ["main"]
 
@@ -151,6 +151,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     given = sys.argv[1:] if argv is None else argv
     names = given[:1] if given and given[0] in _COMMANDS else _COMMANDS
+    if os.getpid() == 1:
+        from .processes import end_as_process_1  # noqa: PLC0415 - for process 1 alone
+
+        end_as_process_1()
     try:
         args = _parser(names).parse_args(given)
     except SystemExit as exit_:  # argparse ends the process; a caller of main() wants the status
@@ -163,6 +167,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = WRONG
     except KeyboardInterrupt:
         status = INTERRUPTED
+    except Ended as ended:
+        status = ended.status
     except BrokenPipeError:
         status = OK
     except Exception as error:

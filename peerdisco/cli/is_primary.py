@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
 
 from .look import TIMEOUT, add_look, add_service, add_verbose, look
+from .processes import run_until_signal
 from .status import NO, OK, WRONG
 
 SUMMARY = "exit with 0 if this pod is the primary, with 1 if not"
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         if args.verbose:
             print(f"peerdisco: {me.pod_name} is not {chosen}-{args.ordinal}", file=sys.stderr)
         return NO
-    seen = asyncio.run(look(args, timeout=args.timeout, identity=me))
+    seen = run_until_signal(look(args, timeout=args.timeout, identity=me))
     if seen.error is not None:
         raise seen.error
     local = seen.snapshot.local

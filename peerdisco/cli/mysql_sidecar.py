@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import os
 import sys
@@ -14,8 +13,8 @@ from ..exceptions import ConfigurationError, IdentityError
 from ..names import parse_endpoint
 from .credentials import account_of, add_account, required
 from .look import add_service, seconds
-from .processes import Ended, until_signal
-from .status import OK
+from .processes import run_until_signal
+from .status import OK, Ended
 from .watch import add_watching, open_discovery
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def _count(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     with contextlib.suppress(Ended):
-        asyncio.run(until_signal(_run(args)))
+        run_until_signal(_run(args))
     return OK
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Callable
 
@@ -11,6 +10,7 @@ from ..local import local_identity
 from ..model import Identity, Peer, Snapshot
 from . import output
 from .look import TIMEOUT, Seen, add_look, add_service, add_verbose, look
+from .processes import run_until_signal
 from .status import INCOMPLETE, NONE, OK
 
 STATUSES = """\
@@ -47,7 +47,7 @@ def run(
     me: Identity | None = None
     if local:
         me = local_identity(namespace=args.namespace, cluster_domain=args.cluster_domain)
-    seen = asyncio.run(look(args, timeout=args.timeout or TIMEOUT, identity=me))
+    seen = run_until_signal(look(args, timeout=args.timeout or TIMEOUT, identity=me))
     if seen.error is not None and not seen.answered:
         raise seen.error
     peer = pick(seen.snapshot)

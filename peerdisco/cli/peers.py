@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 
 from ..exceptions import AmbiguousPrimary
 from . import output
 from .look import TIMEOUT, add_look, add_service, add_verbose, look
+from .processes import run_until_signal
 from .status import INCOMPLETE, NONE, OK
 
 SUMMARY = "list the peers once"
@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    seen = asyncio.run(look(args, timeout=args.timeout, identity=None))
+    seen = run_until_signal(look(args, timeout=args.timeout, identity=None))
     if not seen.answered and seen.error is not None:
         raise seen.error
     snapshot = seen.snapshot

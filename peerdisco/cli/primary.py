@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 
 from ..exceptions import NotReady
@@ -11,6 +10,7 @@ from ..model import Snapshot
 from . import output
 from .look import TIMEOUT, add_look, add_service, add_verbose, look
 from .one_peer import absent, print_peer
+from .processes import run_until_signal
 from .status import OK, TIMED_OUT
 
 SUMMARY = "print the primary: the pod of ordinal 0"
@@ -49,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.wait:
         return _run_waiting(args, args.timeout or WAIT_TIMEOUT)
-    seen = asyncio.run(look(args, timeout=args.timeout or TIMEOUT, identity=None))
+    seen = run_until_signal(look(args, timeout=args.timeout or TIMEOUT, identity=None))
     if seen.error is not None and not seen.answered:
         raise seen.error
     primary = seen.snapshot.primary
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run_waiting(args: argparse.Namespace, timeout: float) -> int:
     try:
-        snapshot = asyncio.run(_wait(args, timeout))
+        snapshot = run_until_signal(_wait(args, timeout))
     except NotReady as error:
         why = f" ({error.__cause__})" if error.__cause__ is not None else ""
         print(f"peerdisco: {error}{why}", file=sys.stderr)

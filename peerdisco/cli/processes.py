@@ -9,37 +9,49 @@ import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["Ended", "become_init", "until_signal"]
+from .status import Ended
+
+__all__ = ["Ended", "become_init", "end_as_process_1", "run_until_signal", "until_signal"]
 
 _T = TypeVar("_T")
 
-ENDING = (signal.SIGINT, signal.SIGTERM)
+ENDING = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
+"""The signals that end a command: all that a person or a supervisor sends and that end a process by
+default. By default they would end it at once, and leave the hook that runs without a parent."""
+
+_KEPT = {
+    signal.SIGILL,
+    signal.SIGTRAP,
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGSEGV,
+    signal.SIGSYS,
+    signal.SIGPIPE,
+    signal.SIGTSTP,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+}
+"""The signals that process 1 does not pass on: its own faults, and those of a terminal's job
+control."""
 
 PATIENCE = 0.5
 """Seconds between the two times that work is cancelled: hooks get SIGTERM, then SIGKILL."""
 
 
-class Ended(Exception):
-    """A signal ended the work.
-
-    Attributes:
-        number: Which.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-    @property
-    def status(self) -> int:
-        """The exit status by which shells know a command that a signal ended."""
-        return 128 + self.number
-
-
 async def until_signal(work: Coroutine[Any, Any, _T], *, patience: float = PATIENCE) -> _T:
-    """Do some work until it is done, or SIGINT or SIGTERM comes.
+    """Do some work until it is done, or a signal of `ENDING` comes.
 
     At the signal the work is cancelled, and once more if it has not ended after so many seconds.
+    A signal that whoever started this process had it ignore (``nohup``) stays ignored, but for
+    SIGINT and SIGTERM: a shell without job control starts background commands with SIGINT ignored.
 
     Args:
         work: What to do.
@@ -60,7 +72,13 @@ async def until_signal(work: Coroutine[Any, Any, _T], *, patience: float = PATIE
             came.set_result(number)
 
     task = loop.create_task(work)
-    for number in ENDING:
+    before = {number: signal.getsignal(number) or signal.SIG_DFL for number in ENDING}
+    heeded = [
+        number
+        for number in ENDING
+        if before[number] is not signal.SIG_IGN or number in (signal.SIGINT, signal.SIGTERM)
+    ]
+    for number in heeded:
         loop.add_signal_handler(number, note, number)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # see become_init
     try:
@@ -74,8 +92,33 @@ async def until_signal(work: Coroutine[Any, Any, _T], *, patience: float = PATIE
             raise Ended(came.result())
         return task.result()
     finally:
-        for number in ENDING:
+        for number in heeded:
             loop.remove_signal_handler(number)
+            signal.signal(number, before[number])
+
+
+def run_until_signal(work: Coroutine[Any, Any, _T]) -> _T:
+    """Do some work in an event loop of its own, until it is done or a signal of `ENDING` comes.
+
+    Raises:
+        Ended: A signal came.
+        Exception: What the work raises.
+    """
+    return asyncio.run(until_signal(work))
+
+
+def end_as_process_1() -> None:
+    """Where this is process 1 of a container, have signals end it as they end any other process.
+
+    The kernel takes no default action for process 1 (pid_namespaces(7)): without a handler, SIGTERM
+    would do nothing until the container's grace period is over. This is for the time in which no
+    `until_signal` handles them.
+    """
+    if os.getpid() != 1:
+        return
+    for number in ENDING:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda number, _: os._exit(128 + number))
 
 
 def become_init() -> int | None:
@@ -84,7 +127,7 @@ def become_init() -> int | None:
     The kernel gives process 1 every process whose parent has ended, and keeps it as a zombie until
     process 1 has waited for it. Whoever runs hooks cannot do that: waiting for any child would take
     the exit status of the hook that ends at this moment from the one that waits for that. So the
-    work is done by a child, and this process waits for everybody and passes on SIGINT and SIGTERM.
+    work is done by a child, and this process waits for everybody and passes on the signals it gets.
 
     Returns:
         None in the process that has to do the work, which is this one unless it is process 1;
@@ -95,12 +138,12 @@ def become_init() -> int | None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
-    awaited = {*ENDING, signal.SIGCHLD}
+    awaited = signal.valid_signals() - _KEPT - {signal.SIGKILL, signal.SIGSTOP}
     # Blocked, a signal that comes before somebody is ready for it is kept.
-    signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     worker = os.fork()
     if worker == 0:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        signal.pthread_sigmask(signal.SIG_SETMASK, {*before, *ENDING})
         return None
     while True:
         number = signal.sigwait(awaited)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from typing import TYPE_CHECKING
 
 from ..exceptions import ConfigurationError
 from .look import add_service, seconds
-from .processes import Ended, become_init, until_signal
-from .status import NO, OK
+from .processes import become_init, run_until_signal
+from .status import NO, OK, Ended
 from .watch import add_watching, open_discovery
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     if status is not None:
         return status
     try:
-        return asyncio.run(until_signal(_run(args, on_start, on_change)))
+        return run_until_signal(_run(args, on_start, on_change))
     except Ended:
         return OK
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import ConfigurationError
 from .look import seconds
-from .status import OK
+from .processes import run_until_signal
+from .status import OK, Ended
 
 if TYPE_CHECKING:
     from ..testing import ClusterDNS, StatefulSet
@@ -90,8 +91,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.story and not args.serve:
         raise ConfigurationError("--story", "no --serve", "--serve with it; the story plays anyway")
-    with open_screen(plain=args.plain or args.serve) as screen:
-        asyncio.run(_simulate(args, screen))
+    with open_screen(plain=args.plain or args.serve) as screen, contextlib.suppress(Ended):
+        run_until_signal(_simulate(args, screen))
     return OK
 
 
@@ -119,12 +120,8 @@ async def _until_over(
     *,
     playing: bool,
 ) -> None:
-    """Play and watch until the story ends, the time is up, or a signal comes."""
-    loop = asyncio.get_running_loop()
-    interrupted = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupted.set)
-    tasks: list[asyncio.Task[Any]] = [asyncio.create_task(interrupted.wait())]
+    """Play and watch until the story ends or the time is up."""
+    tasks: list[asyncio.Task[Any]] = []
     if playing:
         tasks.append(asyncio.create_task(_play(args, dns, statefulset, screen)))
     tasks.append(asyncio.create_task(_watch(dns, screen, args.speed if playing else 1.0)))
@@ -135,8 +132,6 @@ async def _until_over(
         for task in done:
             task.result()
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

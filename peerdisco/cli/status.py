@@ -13,3 +13,20 @@ TIMED_OUT = 5
 """What was waited for did not come in time."""
 INTERRUPTED = 130
 """Ended by SIGINT, as shells count it."""
+
+
+class Ended(Exception):
+    """A signal ended the work.
+
+    Attributes:
+        number: Which.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+    @property
+    def status(self) -> int:
+        """The exit status by which shells know a command that a signal ended."""
+        return 128 + self.number

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..exceptions import NotReady
 from . import output
 from .look import TIMEOUT, add_look, add_service, seconds
-from .processes import Ended, until_signal
+from .processes import run_until_signal
 from .status import OK, TIMED_OUT
 from .watch import add_pace, as_text, open_discovery
 
@@ -29,7 +29,7 @@ exit status:
   0  they are there
   2  a wrong call
   5  they were not there in time; stderr says what was there, and why
-  130, 143  ended by SIGINT, SIGTERM
+  128 + N  ended by signal N: 130 by SIGINT, 143 by SIGTERM
 
 examples:
   peerdisco wait my-database --required 3 --timeout 120
@@ -81,12 +81,10 @@ def _seconds_or_none(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     try:
-        snapshot = asyncio.run(until_signal(_wait(args)))
+        snapshot = run_until_signal(_wait(args))
     except NotReady as error:
         print(f"peerdisco: {_in_words(error, args)}", file=sys.stderr)
         return TIMED_OUT
-    except Ended as ended:
-        return ended.status
     _print(snapshot, args.output)
     return OK
 

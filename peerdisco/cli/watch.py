@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from .look import TIMEOUT, add_look, add_service, seconds
-from .processes import Ended, until_signal
-from .status import OK
+from .processes import run_until_signal
+from .status import OK, Ended
 
 if TYPE_CHECKING:
     from ..discovery import Discovery
@@ -125,7 +125,7 @@ def open_discovery(
 
 def run(args: argparse.Namespace) -> int:
     with contextlib.suppress(Ended):
-        asyncio.run(until_signal(_watch(args)))
+        run_until_signal(_watch(args))
     return OK
 
 

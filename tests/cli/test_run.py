@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,10 +14,12 @@ import pytest
 
 from peerdisco.cli import peer_finder
 from peerdisco.cli.peer_finder import parse_flags
+from peerdisco.cli.processes import ENDING
 from peerdisco.testing import ClusterDNS
-from tests.hooks.running import Pipe, Running, running
+from tests.hooks.running import Pipe, running
 
 from .command import peerdisco
+from .process_1 import UNSHARE, as_process_1, children, process_1
 
 SERVICE = "my-database.default.svc.cluster.local"
 PEER_FINDER = "peerdisco.cli.peer_finder"
@@ -198,7 +198,7 @@ def test_it_says_what_on_start_waits_for(dns: ClusterDNS, env: dict[str, str]) -
 # Its end.
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", ENDING)
 @pytest.mark.parametrize("stubborn", [False, True])
 def test_a_signal_ends_the_hook_and_all_its_processes(
     env: dict[str, str],
@@ -378,31 +378,6 @@ def test_the_peer_finder_tells_its_flags(capsys: pytest.CaptureFixture[str]) -> 
 # As process 1.
 
 
-def can_unshare() -> bool:
-    unshare = shutil.which("unshare")
-    if unshare is None:
-        return False
-    call = [unshare, "--pid", "--fork", "--mount-proc", "true"]
-    return subprocess.run(call, capture_output=True, check=False, timeout=20).returncode == 0
-
-
-as_process_1 = pytest.mark.skipif(
-    not can_unshare(), reason="this machine does not let this user unshare a PID namespace"
-)
-UNSHARE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
-
-
-def process_1(run: Running) -> int:
-    """The process that is number 1 of the namespace, by the number that it has here."""
-    [child] = children(run.process.pid)
-    return child
-
-
-def children(pid: int) -> list[int]:
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in path.read_text().split()]
-
-
 def is_zombie(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
@@ -436,7 +411,7 @@ def test_as_process_1_it_reaps_orphans_and_keeps_what_hooks_return(
 
 
 @as_process_1
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", ENDING)
 def test_as_process_1_it_ends_within_a_second(
     env: dict[str, str], pipe: Callable[[str], Pipe], script: Callable[..., str], number: int
 ) -> None:
