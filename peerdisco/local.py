@@ -6,10 +6,11 @@ For each fact an explicit argument wins over a variable, and a variable over wha
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from .exceptions import ConfigurationError, IdentityError
@@ -25,9 +26,11 @@ from .names import (
     parse_namespace,
     parse_service,
 )
-from .resolv_conf import ResolvConf, parse_resolv_conf
+from .resolv_conf import ResolvConf, parse_resolv_conf, split_words
 
 __all__ = ["ResolvConfFile", "Surroundings", "local_identity", "read_surroundings"]
+
+_log = logging.getLogger(__name__)
 
 RESOLV_CONF = "/etc/resolv.conf"
 HOSTS = "/etc/hosts"
@@ -86,7 +89,7 @@ class Surroundings:
         """The address and the names of each hosts line that names this pod."""
         lines = []
         for line in self.hosts:
-            address, *names = line.partition("#")[0].split() or [""]
+            address, *names = split_words(line.partition("#")[0]) or [""]
             if any(name.partition(".")[0].lower() == pod_name for name in names):
                 lines.append((address, [name.lower() for name in names]))
         return lines
@@ -105,17 +108,23 @@ def read_surroundings(
         environ=dict(os.environ if environ is None else environ),
         hostname=socket.gethostname(),
         resolv_conf=parse_resolv_conf(_read(resolv_conf)),
-        hosts=tuple(_read(hosts).splitlines()),
+        hosts=_lines(_read(hosts)),
         service_account_namespace=namespace or None,
     )
 
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - no pathlib at start-up
+        # No pathlib at start-up, and no line end but "\n".
+        with open(path, encoding="utf-8", errors="replace", newline="\n") as file:  # noqa: PTH123
             return file.read()
     except OSError:
         return ""
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    """The lines of a file as the C library splits it: at a newline, and nowhere else."""
+    return tuple(text.removesuffix("\n").split("\n")) if text else ()
 
 
 class ResolvConfFile:
@@ -134,9 +143,12 @@ class ResolvConfFile:
             return self._nameservers
         version = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
         if version != self._version:
-            self._nameservers = (
-                parse_resolv_conf(_read(self._path)).nameservers or self._nameservers
-            )
+            conf = parse_resolv_conf(_read(self._path))
+            for value in conf.invalid:
+                _log.warning(
+                    "%s: name server %r is not an IP address and is not asked", self._path, value
+                )
+            self._nameservers = conf.nameservers or self._nameservers
             self._version = version
         return self._nameservers
 
@@ -236,20 +248,30 @@ def find_nameservers(given: Sequence[str], around: Surroundings) -> tuple[Endpoi
         ConfigurationError: One of them is not an address.
         IdentityError: Nothing tells any.
     """
-    if given:
-        return tuple(parse_nameserver(text) for text in given)
     variable = around.variable("PEERDISCO_NAMESERVERS")
-    if variable:
-        return tuple(
-            parse_nameserver(text, "PEERDISCO_NAMESERVERS") for text in variable.split(",")
-        )
-    if around.resolv_conf.nameservers:
+    if given:
+        servers = [parse_nameserver(text) for text in given]
+    elif variable:
+        servers = [parse_nameserver(text, "PEERDISCO_NAMESERVERS") for text in variable.split(",")]
+    elif around.resolv_conf.nameservers:
         return ()
+    else:
+        servers = []
+    if servers:
+        # The pod's option says what its network lets through, whichever server is asked.
+        return tuple(replace(server, tcp=around.resolv_conf.use_vc) for server in servers)
     raise IdentityError(
         "name server",
-        ("PEERDISCO_NAMESERVERS", RESOLV_CONF),
+        ("PEERDISCO_NAMESERVERS", RESOLV_CONF + _invalid(around.resolv_conf)),
         "give one: nameservers=, --nameserver IP[:PORT] or PEERDISCO_NAMESERVERS",
     )
+
+
+def _invalid(conf: ResolvConf) -> str:
+    """A remark on name servers that are no addresses."""
+    if not conf.invalid:
+        return ""
+    return f", where {', '.join(map(repr, conf.invalid))} is not an IP address"
 
 
 def find_service(

@@ -279,10 +279,18 @@ def cluster_of_search_domains(search: tuple[str, ...]) -> tuple[str, str] | None
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An IP address and a port."""
+    """An IP address and a port.
+
+    Attributes:
+        address: An IPv4 or IPv6 address; a link-local one with its interface (``fe80::53%eth0``).
+        port: 1 to 65535.
+        tcp: Of a name server: whether it is asked over TCP at once (``options use-vc`` in
+            resolv.conf).
+    """
 
     address: str
     port: int
+    tcp: bool = False
 
     def __str__(self) -> str:
         address = f"[{self.address}]" if ":" in self.address else self.address
@@ -298,7 +306,8 @@ def parse_nameserver(text: str, what: str = "name server") -> Endpoint:
     """A name server as users write it: ``10.96.0.10``, ``127.0.0.1:5300``, ``[fd00::a]:53``.
 
     Args:
-        text: The address, with port 53 unless it names another. A host name is refused:
+        text: The address, with port 53 unless it names another. A link-local address needs its
+            interface: ``fe80::53%eth0``, ``[fe80::53%eth0]:53``. A host name is refused:
             something would have to resolve it first.
         what: What to call it in the error.
 

@@ -73,6 +73,7 @@ class AiodnsResolver:
 
     c-ares goes round the servers, asks again and goes to TCP by itself. It heeds the options
     ``timeout`` and ``rotate`` of ``/etc/resolv.conf``, also for other servers than that file's;
+    ``use-vc`` comes with the name servers (`Endpoint.tcp`);
     for ``attempts`` stands the deadline.
 
     c-ares holds answers for their TTL and cannot be told not to, which would hide every change as
@@ -149,7 +150,7 @@ class AiodnsResolver:
 
         Over TCP all go through one connection, over UDP through one socket.
         """
-        if not tcp:
+        if not (tcp or self.nameservers[0].tcp):
             return await self._ask_over("udp", questions, deadline, at_once)
         now = asyncio.get_running_loop().time()
         replies = await self._ask_over("tcp", questions, now + (deadline - now) / 2, at_once)
@@ -195,6 +196,7 @@ class _Channel:
     """One channel of c-ares, for the questions of one call."""
 
     def __init__(self, nameservers: Sequence[Endpoint], transport: str, deadline: float) -> None:
+        self._nameservers = tuple(nameservers)
         self._servers = [str(server) for server in nameservers]
         self._transport = transport
         self._deadline = deadline
@@ -209,7 +211,10 @@ class _Channel:
             flags = pycares.ARES_FLAG_USEVC | pycares.ARES_FLAG_STAYOPEN | pycares.ARES_FLAG_EDNS
         try:
             self._cares = aiodns.DNSResolver(
-                nameservers=self._servers, timeout=patience, tries=_TRIES, flags=flags
+                nameservers=[_as_cares_writes(server) for server in self._nameservers],
+                timeout=patience,
+                tries=_TRIES,
+                flags=flags,
             )
         except (pycares.AresError, OSError, RuntimeError) as error:
             self._why_closed = (Outcome.UNREACHABLE, f"c-ares does not start: {error}")
@@ -266,6 +271,12 @@ class _Channel:
         kind = _KINDS[rtype]
         found = any(type(record) is kind for record in message.answers)
         return (Outcome.ANSWER if found else Outcome.NO_DATA), "", message
+
+
+def _as_cares_writes(server: Endpoint) -> str:
+    """``[ip]:port%interface`` (ares_set_servers_csv(3))."""
+    host, scoped, scope = server.address.partition("%")
+    return f"{Endpoint(host, server.port)}{scoped}{scope}"
 
 
 _KINDS: dict[int, type[wire.Record]] = {

@@ -275,7 +275,7 @@ class _Ask:
 
     async def _ask_server(self, server: Endpoint, patience: float) -> _Answer | None:
         """The server's whole answer over either transport; None if it gives none."""
-        if self.tcp or self.cut is not None:
+        if self.tcp or server.tcp or self.cut is not None:
             message = await self._attempt(server, "tcp", patience)
             no_tcp = self.attempts[-1].outcome in (Outcome.UNREACHABLE, Outcome.TIMEOUT)
             if self.cut is not None or not no_tcp:
@@ -284,7 +284,7 @@ class _Ask:
         if message is None or not message.truncated:
             return message
         self.cut = (self.attempts[-1], message)
-        if self.tcp:
+        if self.tcp or server.tcp:
             return None
         return await self._attempt(server, "tcp", patience)
 

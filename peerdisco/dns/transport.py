@@ -1,13 +1,14 @@
 """Messages there and back: UDP with a socket for each question, TCP on a kept connection.
 
-A reply counts only if it comes from the address and port that were asked (the kernel sees to it:
-UDP sockets are connected), repeats the question's id, and the caller's judge accepts it.
+A reply counts only if it comes from the address and port that were asked (the kernel sees to it
+where UDP sockets are connected), repeats the question's id, and the caller's judge accepts it.
 The transports put a fresh random id into each question.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from asyncio.trsock import TransportSocket
@@ -19,7 +20,7 @@ from ..names import Endpoint
 from .quick import QUESTION_HEAD, QUESTION_SIZE, QUESTION_TAILS
 from .wire import MalformedMessage
 
-__all__ = ["Batch", "Judge", "TcpConnection", "exchange_udp"]
+__all__ = ["Batch", "Judge", "TcpConnection", "exchange_udp", "socket_address"]
 
 _T = TypeVar("_T")
 
@@ -53,17 +54,50 @@ _TCP_QUICKACK = getattr(socket, "TCP_QUICKACK", 0)
 _NOTHING_OUT: dict[bytes, int] = {}
 _LARGEST_DATAGRAM = 65535
 _SHORTEST_MESSAGE = 12
+_LINK_LOCAL = ("fe8", "fe9", "fea", "feb")
+"""How the addresses of fe80::/10 begin (RFC 4291, 2.5.6)."""
+_LARGEST_SCOPE = 2**32 - 1
 
 
 def _with_random_id(question: bytes) -> bytes:
     return os.urandom(2) + question[2:]
 
 
-async def exchange_udp(server: Endpoint, question: bytes, judge: Judge[_T]) -> _T:
+def socket_address(server: Endpoint) -> tuple[str, int] | tuple[str, int, int, int]:
+    """The address to give to a socket; a link-local one names its interface by number.
+
+    Raises:
+        OSError: There is no such interface.
+    """
+    host, _, scope = server.address.partition("%")
+    if not scope:
+        if host.startswith(_LINK_LOCAL):
+            raise OSError(errno.EINVAL, f"a link-local address needs an interface: {host}%eth0")
+        return host, server.port
+    if not (scope.isascii() and scope.isdigit()):
+        return host, server.port, 0, socket.if_nametoindex(scope)
+    if int(scope) > _LARGEST_SCOPE:
+        raise OSError(errno.ENODEV, f"there is no interface {scope}")
+    return host, server.port, 0, int(scope)
+
+
+async def exchange_udp(
+    server: Endpoint,
+    question: bytes,
+    judge: Judge[_T],
+    stranger: Callable[[str], object] | None = None,
+) -> _T:
     """Ask once over UDP and wait for the reply, however long that takes.
 
     A new socket for each question gives each an unpredictable port (RFC 5452), and keeps clear of
     the connection-tracking race that loses one of two questions from one socket.
+
+    Args:
+        server: The name server.
+        question: Its id does not matter.
+        judge: Reads the reply.
+        stranger: Called with the address and port of whoever else answers; such a reply is not
+            read. None leaves it to the kernel to drop them, which also reports a closed port.
 
     Raises:
         OSError: The system refused (ConnectionRefusedError when nobody listens there).
@@ -74,12 +108,42 @@ async def exchange_udp(server: Endpoint, question: bytes, judge: Judge[_T]) -> _
     family = socket.AF_INET6 if ":" in server.address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
-        sock.connect((server.address, server.port))
-        sock.send(question)
+        address = socket_address(server)
+        if stranger is None:
+            sock.connect(address)
+            sock.send(question)
+        else:
+            sock.sendto(question, address)
         while True:
-            reply = await loop.sock_recv(sock, _LARGEST_DATAGRAM)
+            if stranger is None:
+                reply = await loop.sock_recv(sock, _LARGEST_DATAGRAM)
+            else:
+                reply, source = await _receive_from(sock)
+                if source[:2] != address[:2]:
+                    stranger(str(Endpoint(source[0], source[1])))
+                    continue
             if (message := judge(question, reply)) is not None:
                 return message
+
+
+async def _receive_from(sock: socket.socket) -> tuple[bytes, tuple[Any, ...]]:
+    """``loop.sock_recvfrom``, which uvloop does not have."""
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            return sock.recvfrom(_LARGEST_DATAGRAM)
+        except BlockingIOError:
+            readable = loop.create_future()
+        loop.add_reader(sock, _wake, readable)
+        try:
+            await readable
+        finally:
+            loop.remove_reader(sock)
+
+
+def _wake(future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _give_up(future: asyncio.Future[Any]) -> None:
@@ -168,7 +232,18 @@ class TcpConnection(asyncio.Protocol):
             OSError: The connection was refused, or the server cannot be reached.
         """
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(cls, server.address, server.port)
+        if "%" not in server.address:
+            _, connection = await loop.create_connection(cls, server.address, server.port)
+            return connection
+        # With a name of an interface the event loop would ask the C library, in a thread.
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            await loop.sock_connect(sock, socket_address(server))
+            _, connection = await loop.create_connection(cls, sock=sock)
+        except BaseException:
+            sock.close()
+            raise
         return connection
 
     @property

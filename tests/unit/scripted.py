@@ -17,6 +17,7 @@ import dns.rrset
 
 from peerdisco.dns import wire
 from peerdisco.dns.resolver import Reply
+from peerdisco.dns.transport import socket_address
 from peerdisco.model import Outcome
 from peerdisco.names import Endpoint
 
@@ -210,8 +211,8 @@ def _both(family: socket.AddressFamily, host: str) -> tuple[socket.socket, socke
         tcp = socket.socket(family, socket.SOCK_STREAM)
         udp = socket.socket(family, socket.SOCK_DGRAM)
         try:
-            tcp.bind((host, 0))
-            udp.bind((host, tcp.getsockname()[1]))
+            tcp.bind(socket_address(Endpoint(host, 0)))
+            udp.bind(socket_address(Endpoint(host, tcp.getsockname()[1])))
         except OSError:
             tcp.close()
             udp.close()

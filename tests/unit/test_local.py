@@ -572,6 +572,52 @@ def test_the_namespace_file_ends_with_or_without_a_line_break(tmp_path: Path) ->
     assert around.in_pod
 
 
+@pytest.mark.parametrize("mark", ["\u2028", "\x85", "\x0b", "\x0c", "\x1c", "\r"], ids=ascii)
+def test_nothing_but_a_newline_ends_a_line_of_a_file(tmp_path: Path, mark: str) -> None:
+    hosts, resolv_conf = tmp_path / "hosts", tmp_path / "resolv.conf"
+    hosts.write_bytes(
+        f"# Kubernetes-managed hosts file.\n# was:{mark}10.6.6.6\tmysql-0\n"
+        "10.0.0.3\tmysql-0\r\n".encode()
+    )
+    resolv_conf.write_bytes(f"# was:{mark}nameserver 10.6.6.6\nnameserver 10.0.0.1\r\n".encode())
+    around = read_surroundings(
+        environ={"POD_NAME": "mysql-0", "POD_NAMESPACE": "shop"},
+        resolv_conf=str(resolv_conf),
+        hosts=str(hosts),
+        namespace_file=str(tmp_path / "absent"),
+    )
+    assert around.resolv_conf.nameservers == (Endpoint("10.0.0.1", 53),)
+    assert ResolvConfFile(str(resolv_conf)).nameservers() == (Endpoint("10.0.0.1", 53),)
+    assert local_identity(surroundings=around).addresses == (ip_address("10.0.0.3"),)
+
+
+def test_use_vc_holds_for_name_servers_that_are_given_too() -> None:
+    around = Surroundings(
+        environ={"PEERDISCO_NAMESERVERS": "10.0.0.2"},
+        resolv_conf=parse_resolv_conf("nameserver 10.0.0.1\noptions use-vc\n"),
+    )
+    assert find_nameservers(["10.0.0.3:5300"], around) == (Endpoint("10.0.0.3", 5300, tcp=True),)
+    assert find_nameservers([], around) == (Endpoint("10.0.0.2", 53, tcp=True),)
+
+
+def test_a_name_server_that_is_no_address_is_named_in_the_error() -> None:
+    around = Surroundings(resolv_conf=parse_resolv_conf("nameserver kube-dns\n"))
+    with pytest.raises(IdentityError, match=r"resolv\.conf, where 'kube-dns' is not an IP address"):
+        find_nameservers([], around)
+
+
+def test_a_name_server_that_is_no_address_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "resolv.conf"
+    path.write_text("nameserver kube-dns\nnameserver 10.0.0.1\n")
+    file = ResolvConfFile(str(path))
+    for _ in range(3):
+        assert file.nameservers() == (Endpoint("10.0.0.1", 53),)
+    (message,) = caplog.messages
+    assert "'kube-dns' is not an IP address" in message
+
+
 # A resolv.conf that changes.
 
 

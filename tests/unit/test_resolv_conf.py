@@ -41,7 +41,9 @@ def test_a_name_server_that_is_no_address_takes_no_place() -> None:
         "nameserver localhost\nnameserver\nnameserver 10.0.0.256\n"
         "nameserver 10.0.0.1\nnameserver fd00::a\nnameserver fe80::1%eth0\n"
     )
-    assert parse_resolv_conf(text).nameservers == servers("10.0.0.1", "fd00::a", "fe80::1%eth0")
+    conf = parse_resolv_conf(text)
+    assert conf.nameservers == servers("10.0.0.1", "fd00::a", "fe80::1%eth0")
+    assert conf.invalid == ("localhost", "10.0.0.256")
 
 
 def test_tabs_spaces_and_line_ends_of_other_systems() -> None:
@@ -62,11 +64,47 @@ def test_comments_do_not_count() -> None:
         ("domain a.example b.example\n", ("a.example",)),
         ("domain a.example\nsearch b.example\n", ("b.example",)),
         ("search b.example\ndomain a.example\n", ("a.example",)),
-        ("search a.example\nsearch\n", ()),
+        ("search a.example\nsearch\n", ("a.example",)),
+        ("search a.example\nsearch \t\r\n", ("a.example",)),
+        ("search a.example\ndomain\n", ("a.example",)),
+        ("search\n", ()),
     ],
 )
 def test_the_last_search_or_domain_line_counts(text: str, search: tuple[str, ...]) -> None:
     assert parse_resolv_conf(text).search == search
+
+
+NO_LINE_ENDS = ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\r", "\0"]
+
+
+@pytest.mark.parametrize("mark", NO_LINE_ENDS, ids=ascii)
+def test_nothing_but_a_newline_ends_a_line(mark: str) -> None:
+    text = f"# was:{mark}nameserver 192.0.2.9\n; {mark}search b.example\nnameserver 192.0.2.1\n"
+    assert parse_resolv_conf(text) == ResolvConf(servers("192.0.2.1"))
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\x85", "\xa0", "\u3000", "\x1c"], ids=ascii)
+def test_only_blanks_of_ascii_separate_words(mark: str) -> None:
+    assert parse_resolv_conf(f"nameserver{mark}192.0.2.9\n") == ResolvConf()
+    assert parse_resolv_conf(f"search a.example{mark}b.example\n").search == (
+        f"a.example{mark}b.example",
+    )
+
+
+def test_a_keyword_begins_in_the_first_column() -> None:
+    assert parse_resolv_conf(" nameserver 192.0.2.9\n\tsearch a.example\n") == ResolvConf()
+
+
+@pytest.mark.parametrize("line", ["options use-vc", "options ndots:5\tuse-vc timeout:1\r"])
+def test_use_vc_asks_every_name_server_over_tcp(line: str) -> None:
+    text = f"nameserver 10.0.0.1\n{line}\noptions rotate\nnameserver 10.0.0.2\n"
+    conf = parse_resolv_conf(text)
+    assert conf.use_vc
+    assert conf.nameservers == (
+        Endpoint("10.0.0.1", 53, tcp=True),
+        Endpoint("10.0.0.2", 53, tcp=True),
+    )
+    assert not parse_resolv_conf("nameserver 10.0.0.1\noptions no-use-vc\n").use_vc
 
 
 def test_words_that_are_not_known_are_passed_over() -> None:
