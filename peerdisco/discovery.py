@@ -12,7 +12,7 @@ from typing import Self
 from .clock import Clock, SystemClock
 from .conditions import Condition, in_words, to_condition
 from .exceptions import NotReady
-from .local import read_surroundings
+from .local import Surroundings, read_surroundings
 from .looking import one_look
 from .membership import Membership
 from .model import (
@@ -184,9 +184,7 @@ class Discovery:
         chance: Callable[[], float] = random.random,
     ) -> None:
         around = read_surroundings()
-        what = "interval" if interval is not None else "PEERDISCO_INTERVAL"
-        given = around.variable("PEERDISCO_INTERVAL") if interval is None else interval
-        seconds = INTERVAL if given is None else parse_seconds(given, what)
+        seconds = _find_interval(interval, around)
         if leave_after is not None:
             leave_after = parse_seconds(leave_after, "leave_after")
         least = min(parse_seconds(min_interval, "min_interval"), seconds)
@@ -349,9 +347,13 @@ class Discovery:
 
         Raises:
             NotReady: They were not there in time; says what was.
+            ConfigurationError: An argument has a value that cannot be right.
             RuntimeError: The watcher is not running.
         """
         condition = to_condition(required)
+        stable_for = parse_seconds(stable_for, "stable_for", zero=True)
+        if timeout is not None:
+            timeout = parse_seconds(timeout, "timeout", zero=True)
         deadline = None if timeout is None else self._clock.now() + timeout
         while True:
             self._check_running()
@@ -451,6 +453,16 @@ class Discovery:
             raise RuntimeError(f"the watcher has failed: {self._error!r}") from self._error
         if self._closed or self._source is None:
             raise RuntimeError("the watcher is not running: use 'async with', or run()")
+
+
+def _find_interval(given: float | None, around: Surroundings) -> float:
+    """The polling interval: the argument, the variable, or the default."""
+    if given is not None:
+        return parse_seconds(given, "interval")
+    variable = around.variable("PEERDISCO_INTERVAL")
+    if variable is None:
+        return INTERVAL
+    return parse_seconds(variable, "PEERDISCO_INTERVAL", text=True)
 
 
 class Watch(AsyncIterator[Change]):

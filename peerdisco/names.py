@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from numbers import Real
 
 from .exceptions import ConfigurationError, IdentityError
 
@@ -236,18 +237,35 @@ def parse_port_name(port_name: str, what: str = "port name") -> str:
     return text
 
 
-def parse_seconds(text: str | float, what: str) -> float:
-    """A time in seconds: above 0, and finite.
+MAX_SECONDS = 1e9
+"""The longest time that can be given: some 31 years. What comes after it in Python's own timers,
+locks and dates overflows long before a float does."""
+
+
+def parse_seconds(given: object, what: str, *, text: bool = False, zero: bool = False) -> float:
+    """A time in seconds, checked: a finite number within reason.
+
+    Args:
+        given: A number; ``True``, ``False`` and None are none.
+        what: What an error calls it.
+        text: Whether it is the text of an option or a variable instead.
+        zero: Whether it may be 0.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: It is none, NaN, infinite, negative, 0 where that is not allowed, or
+            above `MAX_SECONDS`.
     """
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise ConfigurationError(what, text, "a number of seconds above 0")
+    seconds = float("nan")
+    if isinstance(given, str) if text else isinstance(given, Real) and not isinstance(given, bool):
+        try:
+            seconds = float(given)  # type: ignore[arg-type]  # checked
+        except ValueError:
+            pass
+        except OverflowError:
+            given = "an integer of more than 300 digits"  # which may be too long to print
+    if not 0 <= seconds <= MAX_SECONDS or (seconds == 0 and not zero):
+        least = "from 0" if zero else "above 0"
+        raise ConfigurationError(what, given, f"a number of seconds {least} up to {MAX_SECONDS:g}")
     return seconds
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 from .model import Peer
+from .names import parse_seconds
 from .verdicts import Probe
 
 __all__ = ["probe_peers"]
@@ -23,7 +24,11 @@ async def probe_peers(
 
     Returns:
         What was found, in the order of the peers.
+
+    Raises:
+        ConfigurationError: The timeout is no number of seconds above 0.
     """
+    timeout = parse_seconds(timeout, "timeout")
 
     async def ask(peer: Peer) -> Probe:
         try:

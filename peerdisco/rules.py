@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .names import parse_seconds
+
 __all__ = ["Rules"]
 
 
@@ -29,6 +31,13 @@ class Rules:
     mass_looks: int = 1
     empty_after: float = 15.0
     cache_ttl: float = 30.0
+
+    def __post_init__(self) -> None:
+        parse_seconds(self.interval, "interval")
+        parse_seconds(self.empty_after, "empty_after", zero=True)
+        parse_seconds(self.cache_ttl, "cache_ttl", zero=True)
+        if self.leave_after is not None:
+            parse_seconds(self.leave_after, "leave_after")
 
     @property
     def least_hold(self) -> float:

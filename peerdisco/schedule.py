@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .backoff import Backoff
 from .membership import Membership
+from .names import parse_seconds
 
 __all__ = ["Schedule"]
 
@@ -26,6 +27,10 @@ class Schedule:
     min_interval: float = 0.5
     max_backoff: float = 8.0
     jitter: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("interval", "min_interval", "max_backoff"):
+            parse_seconds(getattr(self, name), name)
 
     def wait(self, membership: Membership, now: float, chance: float) -> float:
         """Seconds from now until the next look.

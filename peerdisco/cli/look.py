@@ -77,10 +77,10 @@ def add_verbose(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def seconds(text: str) -> float:
-    """An option's value that is a time, or another number above 0."""
+def seconds(text: str, *, zero: bool = False) -> float:
+    """An option's value that is a time above 0, or with `zero` from 0."""
     try:
-        return parse_seconds(text, "a time")
+        return parse_seconds(text, "a time", text=True, zero=zero)
     except ConfigurationError as error:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected {error.expected}") from None
 

@@ -76,7 +76,7 @@ def _count(text: str) -> int:
 
 
 def _seconds_or_none(text: str) -> float:
-    return 0.0 if text == "0" else seconds(text)
+    return seconds(text, zero=True)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..exceptions import ConfigurationError
+from ..names import parse_seconds
 from .errors import DatabaseError
 from .setup import Account
 
@@ -88,8 +89,9 @@ async def connect(
 
     Raises:
         DatabaseError: The server does not listen, does not answer in time, or refuses the account.
-        ConfigurationError: aiomysql is not installed.
+        ConfigurationError: aiomysql is not installed, or the timeout is no number of seconds.
     """
+    timeout = parse_seconds(timeout, "timeout")
     try:
         import aiomysql  # noqa: PLC0415 - only where a server is connected to
     except ImportError:

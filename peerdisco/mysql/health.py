@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..exceptions import ConfigurationError
-from ..names import Endpoint
+from ..names import Endpoint, parse_seconds
 from .report import Role, State
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class HealthServer:
         max_lag: How many seconds a replica may be behind and still be ready.
 
     Raises:
-        ConfigurationError: It cannot listen there.
+        ConfigurationError: It cannot listen there, or the lag is no number of seconds.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class HealthServer:
     ) -> None:
         self._sidecar = sidecar
         self._now = now
-        self._max_lag = max_lag
+        self._max_lag = parse_seconds(max_lag, "max_lag", zero=True)
         health = self
 
         class Handler(_Handler):

@@ -17,7 +17,7 @@ from ..clock import Clock, SystemClock
 from ..discovery import Discovery, Watch
 from ..exceptions import DiscoveryError
 from ..model import Change, Identity, Peer
-from ..names import Endpoint
+from ..names import Endpoint, parse_seconds
 from .as_primary import AsPrimary
 from .as_replica import AsReplica
 from .ensure import ensure_account
@@ -45,6 +45,9 @@ class SidecarOptions:
         hasty: Seconds between two looks when something is missing; half as much again from look
             to look, up to ``interval``, while it stays so.
         probe_timeout: Seconds that a peer's server has to answer.
+
+    Raises:
+        ConfigurationError: A time is no number of seconds above 0.
     """
 
     local: Callable[[], Account]
@@ -55,6 +58,10 @@ class SidecarOptions:
     interval: float = 1.0
     hasty: float = 0.25
     probe_timeout: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name in ("interval", "hasty", "probe_timeout"):
+            object.__setattr__(self, name, parse_seconds(getattr(self, name), name))
 
 
 class Sidecar:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ..names import parse_seconds
+
 __all__ = ["ManualClock"]
 
 _TURNS = 50
@@ -73,7 +75,7 @@ class ManualClock:
             seconds: How much.
             until: Stop as soon as this is true.
         """
-        end = self._now + seconds
+        end = self._now + parse_seconds(seconds, "seconds", zero=True)
         await self._settle()
         while (until is None or not until()) and self._waits and self._waits[0][0] <= end:
             due_at, _, due = heapq.heappop(self._waits)

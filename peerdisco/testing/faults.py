@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Literal, NamedTuple, Self, get_args
 
 from ..exceptions import ConfigurationError
+from ..names import parse_seconds
 
 __all__ = ["Fault", "FaultKind", "Faults", "Query", "Transport"]
 
@@ -90,8 +91,7 @@ class Fault:
             raise ConfigurationError("transport", self.transport, "'udp', 'tcp' or None")
         if self.times is not None and self.times < 1:
             raise ConfigurationError("times", self.times, "1 or more, or None for no limit")
-        if not self.seconds >= 0:
-            raise ConfigurationError("seconds", self.seconds, "0 or more")
+        self.seconds = parse_seconds(self.seconds, "seconds", zero=True)
 
     def applies_to(self, query: Query) -> bool:
         """Whether it would hit this question."""

@@ -20,7 +20,7 @@ from ..model import (
     Peer,
     Ports,
 )
-from ..names import parse_service
+from ..names import parse_seconds, parse_service
 
 __all__ = ["Entry", "ScriptedSource", "failure", "no_data", "nxdomain", "peers"]
 
@@ -164,6 +164,7 @@ def peers(
         ttl: Of the answer.
         incomplete_reason: Why there may be more; None if these are all.
     """
+    ttl = parse_seconds(ttl, "ttl", zero=True)
     known = Ports({"": ports} if isinstance(ports, int) else ports)
     domain = f"{service}.{namespace}.svc.{cluster_domain}"
     given = addresses or {}
@@ -184,12 +185,12 @@ def peers(
 
 def nxdomain(ttl: float | None = 5.0) -> Empty:
     """A look that was answered NXDOMAIN: no such service, or none of its pods is ready."""
-    return Empty(Outcome.NXDOMAIN, ttl)
+    return Empty(Outcome.NXDOMAIN, _negative_ttl(ttl))
 
 
 def no_data(ttl: float | None = 5.0) -> Empty:
     """A look that was answered without records."""
-    return Empty(Outcome.NO_DATA, ttl)
+    return Empty(Outcome.NO_DATA, _negative_ttl(ttl))
 
 
 def failure(
@@ -205,10 +206,15 @@ def failure(
         name: What was asked for.
         seconds: How long it took.
     """
+    seconds = parse_seconds(seconds, "seconds", zero=True)
     attempt = Attempt(_SERVER, "udp", f"{name}.", "SRV", outcome, seconds)
     if outcome is Outcome.TIMEOUT:
         return Failed(ResolveTimeout(name, (attempt,), seconds))
     return Failed(ResolverUnavailable(name, (attempt,)))
+
+
+def _negative_ttl(ttl: float | None) -> float | None:
+    return None if ttl is None else parse_seconds(ttl, "ttl", zero=True)
 
 
 def _checked(entry: Entry) -> Entry:

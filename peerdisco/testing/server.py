@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
+from ..names import parse_seconds
 from .answers import Shuffle
 from .cluster import Cluster, ManualEndpoint
 from .faults import Fault, FaultKind, NamePredicate, Query, Transport
@@ -56,7 +57,7 @@ class ClusterDNS:
         self.cluster = Cluster(cluster_domain, ttl) if cluster is None else cluster
         self._host = host
         self._asked_port = port
-        self._idle_timeout = idle_timeout
+        self._idle_timeout = parse_seconds(idle_timeout, "idle_timeout")
         self._clock = clock
         self._responder = Responder(
             self.cluster,
