@@ -7,12 +7,9 @@ environment, never as an argument, and no shell is started.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
 import json
 import os
 import shlex
-import shutil
 import signal
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +20,8 @@ from ..as_json import clear_primary, membership_json
 from ..exceptions import ConfigurationError, DiscoveryError
 from ..model import Change, Peer, Snapshot
 from ..names import parse_seconds
-from .groups import end_group
+from .groups import Group
+from .programs import CannotStart, find_program, shell_advice, start
 
 __all__ = ["CommandHook", "Event", "HookFailed", "StdinFormat"]
 
@@ -37,8 +35,6 @@ GRACE = 5.0
 
 _LONGEST_VARIABLE = 100_000
 """Linux takes no argument and no variable of 128 KiB or more (execve(2), MAX_ARG_STRLEN)."""
-
-_SHELL_CHARACTERS = frozenset("|&;<>()$`*?~")
 
 
 class HookFailed(DiscoveryError):
@@ -65,9 +61,12 @@ class HookFailed(DiscoveryError):
 class CommandHook:
     """A command to run as a hook.
 
-    It is started without a shell, in a session and a process group of its own. What it prints goes
-    where this process prints. It succeeds if it exits with 0; what it left running in the
-    background then goes on.
+    It is started without a shell, in a session and a process group of its own. A script without a
+    ``#!`` line is run by ``/bin/sh``. What it prints goes where this process prints. It succeeds
+    if it exits with 0; what it left running in the background then goes on.
+
+    Should this process be killed (SIGKILL, or the kernel's out-of-memory killer), nothing is left
+    to end the hook, which goes on; in a container it ends with process 1.
 
     Its environment is this process's, with these facts in it (in the order of `Snapshot`, names
     with a space between them, truths as ``true`` and ``false``):
@@ -90,11 +89,13 @@ class CommandHook:
     Args:
         command: The program and its arguments. The program is looked for in ``PATH`` unless it has
             a slash in it.
-        timeout: Seconds it may take; then its whole process group is ended.
+        timeout: Seconds it may take; then its whole process group is ended. None for no limit.
         stdin: What it reads: ``names``, the peers' fully qualified names, sorted as text, one a
             line, as the peer-finder of the Kubernetes project gives them; or ``json``, what
             ``peerdisco peers -o json`` prints. It need not read it.
-        grace: Seconds between SIGTERM and SIGKILL, when it has to be ended.
+        grace: Seconds between SIGTERM and SIGKILL, when it has to be ended. None for no
+            limit where the call is cancelled: SIGKILL then comes only when it is cancelled a second
+            time. A hook whose time is up is killed after 5 seconds in any case.
         environment: Variables to set beside the facts.
 
     Raises:
@@ -102,9 +103,9 @@ class CommandHook:
     """
 
     command: Sequence[str]
-    timeout: float = field(default=TIMEOUT, kw_only=True)
+    timeout: float | None = field(default=TIMEOUT, kw_only=True)
     stdin: StdinFormat = field(default="names", kw_only=True)
-    grace: float = field(default=GRACE, kw_only=True)
+    grace: float | None = field(default=GRACE, kw_only=True)
     environment: Mapping[str, str] = field(default_factory=dict, kw_only=True, hash=False)
 
     def __post_init__(self) -> None:
@@ -114,17 +115,18 @@ class CommandHook:
         if self.stdin not in get_args(StdinFormat):
             raise ConfigurationError("stdin", self.stdin, "'names' or 'json'")
         object.__setattr__(self, "command", tuple(self.command))
-        object.__setattr__(self, "timeout", parse_seconds(self.timeout, "timeout"))
-        object.__setattr__(self, "grace", parse_seconds(self.grace, "grace"))
+        for name, seconds in (("timeout", self.timeout), ("grace", self.grace)):
+            if seconds is not None:
+                object.__setattr__(self, name, parse_seconds(seconds, name))
 
     @classmethod
     def parse(
         cls,
         text: str,
         *,
-        timeout: float = TIMEOUT,
+        timeout: float | None = TIMEOUT,
         stdin: StdinFormat = "names",
-        grace: float = GRACE,
+        grace: float | None = GRACE,
         environment: Mapping[str, str] | None = None,
         what: str = "command",
     ) -> CommandHook:
@@ -163,8 +165,7 @@ class CommandHook:
         Raises:
             ConfigurationError: There is none that could be started.
         """
-        path = self.environment.get("PATH", os.environ.get("PATH"))
-        if shutil.which(self.command[0], path=path) is None:
+        if find_program(self.command[0], {**os.environ, **self.environment}) is None:
             raise ConfigurationError(
                 what, shlex.join(self.command), f"a command that can be started: {self._missing()}"
             )
@@ -182,39 +183,29 @@ class CommandHook:
         Raises:
             HookFailed: It could not be started, it failed, or its time was up.
         """
-        process = await self._start(change, event)
+        group = self._start(change, event)
         try:
             async with asyncio.timeout(self.timeout):
-                status = await process.wait()
+                await asyncio.sleep(0)  # the start has held up the event loop; others first
+                status = await group.wait()
         except TimeoutError:
-            await end_group(process, self.grace)
+            await group.end(GRACE if self.grace is None else self.grace)
             reason = f"did not end within {self.timeout:g} s, and was ended"
             raise HookFailed(tuple(self.command), None, reason) from None
         except asyncio.CancelledError:
-            await end_group(process, self.grace)
+            await group.end(self.grace)
             raise
         if status != 0:
             raise HookFailed(tuple(self.command), status, _in_words(status))
 
-    async def _start(self, change: Change, event: Event) -> asyncio.subprocess.Process:
+    def _start(self, change: Change, event: Event) -> Group:
         with self._open_stdin(change.snapshot) as stdin:
-            starting = asyncio.ensure_future(
-                asyncio.create_subprocess_exec(
-                    *self.command,
-                    stdin=stdin,
-                    env=self._environment(change, event),
-                    start_new_session=True,
-                )
-            )
             try:
-                # Cancelled in the middle, asyncio would end the process and not its group.
-                return await asyncio.shield(starting)
-            except asyncio.CancelledError:
-                with contextlib.suppress(OSError):
-                    await end_group(await starting, self.grace)
-                raise
-            except OSError as error:
-                reason = f"cannot be started: {self._why_not(error)}"
+                return start(
+                    self.command, stdin=stdin, environment=self._environment(change, event)
+                )
+            except CannotStart as error:
+                reason = f"cannot be started: {error}"
                 raise HookFailed(tuple(self.command), None, reason) from error
 
     def _open_stdin(self, snapshot: Snapshot) -> IO[bytes]:
@@ -267,29 +258,16 @@ class CommandHook:
     def _missing(self) -> str:
         program = self.command[0]
         place = "it is no executable file" if "/" in program else "PATH has no such program"
-        return f"{program!r}: {place}{self._shell_advice()}"
-
-    def _why_not(self, error: OSError) -> str:
-        if isinstance(error, FileNotFoundError | PermissionError):
-            return f"{error.strerror}{self._shell_advice()}"
-        if error.errno == errno.ENOEXEC:  # which a shell would take for a script of its own
-            return f"{error.strerror}: a script begins with a line such as #!/bin/sh"
-        return error.strerror or str(error)
-
-    def _shell_advice(self) -> str:
-        found = sorted({char for word in self.command for char in word} & _SHELL_CHARACTERS)
-        if "=" in self.command[0]:
-            found.append("=")
-        if not found:
-            return ""
-        return f"; no shell is started that would understand {' '.join(found)} (sh -c '...' is one)"
+        return f"{program!r}: {place}{shell_advice(self.command)}"
 
 
 def _names(peers: Iterable[Peer]) -> str:
     return " ".join(peer.name for peer in peers)
 
 
-def _in_words(status: int) -> str:
+def _in_words(status: int | None) -> str:
+    if status is None:
+        return "ended with a status that something else in this program has taken"
     if status > 0:
         return f"exited with status {status}"
     try:

@@ -1,41 +1,117 @@
-"""The end of a process group."""
+"""A process that leads a group of its own: its start, its exit status, the end of the group.
+
+It is independent of the event loop: `subprocess.Popen` starts it, which takes what asyncio's own
+start of a process takes, and a file descriptor of the process says when it has ended.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import IO
 
-__all__ = ["end_group"]
+__all__ = ["Group"]
 
 _POLL = 0.01
 
 
-async def end_group(process: asyncio.subprocess.Process, grace: float) -> None:
-    """End a process that leads a group, and everything in that group.
+class Group:
+    """A process in a session and a process group of its own.
 
-    Cancelled, it does not wait any longer before it kills.
+    Args:
+        command: The program and its arguments.
+        stdin: What it reads.
+        environment: All of its environment variables.
+
+    Attributes:
+        pid: The number of the process, of the session and of the group.
+
+    Raises:
+        OSError: It cannot be started.
     """
-    group = process.pid
+
+    def __init__(
+        self, command: Sequence[str], *, stdin: IO[bytes], environment: Mapping[str, str]
+    ) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - hooks are commands that a user gave
+            command, stdin=stdin, env=environment, start_new_session=True
+        )
+        self.pid = self._process.pid
+        self._status: int | None = None
+
+    async def wait(self) -> int | None:
+        """Wait until the process has ended; the others of its group may go on.
+
+        Returns:
+            Its exit status, or the negative number of the signal that killed it; None if it is not
+            known, because something else in this program has waited for the process.
+        """
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):  # Linux before 5.3, and other systems
+            while not self._has_ended():  # noqa: ASYNC110 - no event comes
+                await asyncio.sleep(_POLL)
+            return self._status
+        try:
+            while not self._has_ended():
+                await _readable(descriptor)
+        finally:
+            os.close(descriptor)
+        return self._status
+
+    async def end(self, grace: float | None) -> None:
+        """End everything in the group: with SIGTERM, then with SIGKILL.
+
+        Cancelled, it does not wait any longer before SIGKILL.
+
+        Args:
+            grace: Seconds between the two; None for no limit, so that SIGTERM has to do.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = None if grace is None else loop.time() + grace
+        # A group's number is not given to another process while anything is in the group.
+        there = self._signal(signal.SIGTERM)
+        self._signal(signal.SIGCONT)  # what is stopped would not end
+        try:
+            while there and (deadline is None or loop.time() < deadline):
+                await asyncio.sleep(_POLL)
+                self._has_ended()
+                there = self._signal(0)
+        finally:
+            if there:
+                self._signal(signal.SIGKILL)
+            await self.wait()
+
+    def _has_ended(self) -> bool:
+        if self._process.returncode is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                self._process.returncode = 255  # not known; Popen itself would say 0
+                return True
+            if pid:
+                self._status = self._process.returncode = os.waitstatus_to_exitcode(status)
+        return self._process.returncode is not None
+
+    def _signal(self, number: int) -> bool:
+        """Send a signal to the group; whether anything is in it."""
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # all of it has become another user's
+            return False
+        return True
+
+
+async def _readable(descriptor: int) -> None:
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + grace
+    readable = asyncio.Event()
+    loop.add_reader(descriptor, readable.set)
     try:
-        # The number of a group is not given to another process while anybody is in it.
-        there = _signal_group(group, signal.SIGTERM)
-        while there and loop.time() < deadline:
-            await asyncio.sleep(_POLL)
-            there = _signal_group(group, 0)
+        await readable.wait()
     finally:
-        _signal_group(group, signal.SIGKILL)
-        await process.wait()
-
-
-def _signal_group(group: int, number: int) -> bool:
-    """Send a signal; whether there is anybody in the group."""
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # all of it has become another user's
-        return False
-    return True
+        loop.remove_reader(descriptor)

@@ -189,15 +189,131 @@ async def test_a_failure_says_what_happened(script: str, status: int, said: str)
     assert (str(again), again.status) == (str(raised.value), status)
 
 
-async def test_a_script_without_an_interpreter_cannot_be_started(tmp_path: Path) -> None:
-    script = tmp_path / "script"
-    script.write_text("true\n")
-    script.chmod(0o755)
-    hook = CommandHook([str(script)])
+# Scripts and programs as a shell takes them.
+
+
+@pytest.fixture
+def executable(tmp_path: Path) -> Callable[[str, bytes], str]:
+    def make(name: str, content: bytes) -> str:
+        path = tmp_path / name
+        path.write_bytes(content)
+        path.chmod(0o755)
+        return str(path)
+
+    return make
+
+
+Executable = Callable[[str, bytes], str]
+SAYS = b'printf "%s\\n" "$0" "$@" "$(wc -l)" > "$OUT"\n'
+
+
+@pytest.mark.parametrize(
+    "first_lines",
+    [
+        b"",
+        b"\n#!/bin/bash\n",  # the marker is not on the first byte
+        b" #!/bin/bash\n",
+        b"# a comment\n",
+        b"#!\n",
+        b"#!  \n",
+        "# größer als ASCII\n".encode(),
+    ],
+)
+async def test_a_script_without_an_interpreter_is_run_by_sh(
+    executable: Executable, out: Path, first_lines: bytes
+) -> None:
+    script = executable("script", first_lines + SAYS)
+    hook = CommandHook([script, "a b", "-c"], environment={"OUT": str(out)})
     hook.check()
-    with pytest.raises(HookFailed, match=r"cannot be started: .*#!/bin/sh") as raised:
-        await hook(change(peers("mysql", 1)))
+    await hook(change(peers("mysql", 2)))
+    assert text(out).split("\n") == [script, "a b", "-c", "2", ""]
+
+
+async def test_a_script_without_an_interpreter_is_found_in_path(
+    executable: Executable, out: Path, tmp_path: Path
+) -> None:
+    script = executable("reload-it", SAYS)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    hook = CommandHook(["reload-it", "now"], environment={"OUT": str(out), "PATH": path})
+    await hook(change(peers("mysql", 1)))
+    assert text(out).split("\n") == [script, "now", "1", ""]
+
+
+def foreign_program() -> bytes:
+    """A program of a machine that this is not, as far as the kernel reads it."""
+    head = bytearray(Path("/bin/true").read_bytes()[:64])
+    head[18:20] = (0x1234).to_bytes(2, sys.byteorder)  # e_machine (elf(5))
+    return bytes(head) + b"\n" * 100
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", r"cannot be started: Exec format error: the file is empty$"),
+        (foreign_program(), "a program for another kind of machine"),
+        (b"\x7fELF\0\n", "a program for another kind of machine"),
+        (b"ec\0ho\n", "a program for another kind of machine"),
+        (b"#!/no/such/sh -e\ntrue\n", r"names an interpreter that is missing: '/no/such/sh'$"),
+        (b"#! /bin/sh\r\ntrue\r\n", "its lines end with a carriage return"),
+    ],
+)
+async def test_what_no_shell_should_read_is_a_clear_error(
+    executable: Executable, capfd: pytest.CaptureFixture[str], content: bytes, said: str
+) -> None:
+    with pytest.raises(HookFailed, match=said) as raised:
+        await CommandHook([executable("program", content)])(change(peers("mysql", 1)))
     assert raised.value.status is None
+    assert "\n" not in str(raised.value)
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_an_interpreter_of_another_machine_is_a_clear_error(executable: Executable) -> None:
+    foreign = executable("foreign", foreign_program())
+    script = executable("script", f"#!{foreign} -x\ntrue\n".encode())
+    with pytest.raises(HookFailed, match=f"cannot run its interpreter '{foreign}'"):
+        await CommandHook([script])(change(peers("mysql", 1)))
+
+
+def program_of_another_libc() -> bytes:
+    program = Path("/bin/true").read_bytes()
+    for loader in (b"/lib64/ld-linux-x86-64.so.2", b"/lib/ld-linux-aarch64.so.1"):
+        program = program.replace(loader, loader[:-1] + b"X")
+    return program
+
+
+async def test_a_program_of_another_libc_is_a_clear_error(executable: Executable) -> None:
+    program = executable("program", program_of_another_libc())
+    with pytest.raises(HookFailed, match=r"exists, but the loader .* another libc"):
+        await CommandHook([program])(change(peers("mysql", 1)))
+
+
+def take_the_status(pid: int) -> None:
+    os.waitpid(pid, 0)
+
+
+async def test_a_status_that_something_else_took_is_no_success() -> None:
+    hook = shell("exit 0")
+    group = hook._start(change(peers("mysql", 1)), "change")
+    take_the_status(group.pid)
+    assert await group.wait() is None
+
+
+async def test_without_pidfd_it_waits_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    with pytest.raises(HookFailed, match="exited with status 3"):
+        await shell("sleep 0.05; exit 3")(change(peers("mysql", 1)))
+
+
+async def test_without_a_limit_it_is_waited_for(fifo: Callable[[str], Fifo], out: Path) -> None:
+    say, go = fifo("say"), fifo("go")
+    hook = shell(
+        'echo begun > "$1"; read word < "$2"; echo done > "$3"', say, go, out, timeout=None
+    )
+    running = asyncio.create_task(hook(change(peers("mysql", 1))))
+    await say.line()
+    go.say()
+    await running
+    assert text(out) == "done\n"
 
 
 async def test_a_program_that_has_gone_cannot_be_started(tmp_path: Path) -> None:
@@ -315,6 +431,46 @@ async def test_who_ends_at_sigterm_is_not_waited_for(
     say = fifo("say")
     script = 'exec 9> "$1"; echo begun > "$2"; exec sleep 1000'
     running = asyncio.create_task(shell(script, life, say, grace=1e6)(change(peers("mysql", 1))))
+    await say.line()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await life.ended()
+
+
+async def test_without_a_grace_limit_the_second_cancellation_kills(
+    fifo: Callable[[str], Fifo], life: Life
+) -> None:
+    say = fifo("say")
+    running = asyncio.create_task(shell(FAMILY, life, say, grace=None)(change(peers("mysql", 1))))
+    await begun(say)
+    running.cancel()
+    done, _ = await asyncio.wait({running}, timeout=0.2)
+    assert not done
+    assert life.is_held
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await life.ended()
+
+
+async def test_its_time_is_up_without_a_grace_limit(
+    fifo: Callable[[str], Fifo], life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("peerdisco.hooks.command.GRACE", 0.1)
+    say = fifo("say")
+    hook = shell(FAMILY, life, say, timeout=1.5, grace=None)
+    running = asyncio.create_task(hook(change(peers("mysql", 1))))
+    await begun(say)
+    with pytest.raises(HookFailed, match="did not end within"):
+        await running
+    await life.ended()
+
+
+async def test_a_stopped_hook_ends_at_sigterm(fifo: Callable[[str], Fifo], life: Life) -> None:
+    say = fifo("say")
+    script = 'exec 9> "$1"; echo begun > "$2"; kill -STOP $$; sleep 1000'
+    running = asyncio.create_task(shell(script, life, say, grace=None)(change(peers("mysql", 1))))
     await say.line()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

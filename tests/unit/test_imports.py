@@ -46,6 +46,7 @@ LAYERS = {
         "hooks",
         "hooks.command",
         "hooks.groups",
+        "hooks.programs",
         "hooks.runner",
         "local",
         "looking",
