@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ResolverUnavailable,
         ResolveTimeout,
         ServiceNotFound,
+        WatcherError,
     )
     from .local import local_identity
     from .model import Attempt, Change, Identity, Outcome, Peer, Ports, PrimaryPolicy, Snapshot
@@ -66,6 +67,7 @@ __all__ = [
     "Snapshot",
     "Verdict",
     "Watch",
+    "WatcherError",
     "at_least",
     "confirm_local_primary",
     "discover",
@@ -95,6 +97,7 @@ _HOMES = {
         "ResolveTimeout",
         "ResolverUnavailable",
         "ServiceNotFound",
+        "WatcherError",
     ),
     "local": ("local_identity",),
     "model": (

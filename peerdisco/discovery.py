@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from .clock import Clock, SystemClock
 from .conditions import Condition, in_words, to_condition
-from .exceptions import NotReady
+from .exceptions import NotReady, WatcherError
 from .local import Surroundings, read_surroundings
 from .looking import one_look
 from .membership import Membership
@@ -223,6 +224,7 @@ class Discovery:
         self._looked = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._error: BaseException | None = None
+        self._process: int | None = None
         self._closed = False
         self._leaving = False
         self._seen_at: datetime | None = None
@@ -248,18 +250,24 @@ class Discovery:
         The alternative to ``async with`` for those who own their tasks.
 
         Raises:
-            RuntimeError: It was started already.
+            WatcherError: It was started already.
         """
         async with self:
             await self.closed()
 
     async def closed(self) -> None:
         """Wait until it is closed, or has failed."""
+        self.check_process()
         if self._task is not None:
             await asyncio.wait({self._task})
 
     async def aclose(self) -> None:
-        """Stop looking and close everything; watchers end. A second call does nothing."""
+        """Stop looking and close everything; watchers end.
+
+        A second call does nothing, nor does one in a fork of the process that started it.
+        """
+        if self.forked:
+            return  # task, loop and sockets are those of the other process
         self._closed = True
         task, self._task = self._task, None
         source, self._source = self._source, None
@@ -275,14 +283,42 @@ class Discovery:
                 await source.aclose()
 
     def _open(self) -> None:
+        self.check_process()
         if self._closed or self._source is not None:
-            raise RuntimeError("a Discovery is started once: make another one")
+            raise WatcherError("a Discovery is started once", "make another one")
+        self._process = os.getpid()
         if self._given is not None:
             self._source = self._given
         elif self._target is not None and not isinstance(self._clock, SystemClock):
             self._source = self._target.open()  # what is shared goes by the machine's clock
         elif self._target is not None:
             self._source = share(self._target, self._schedule.min_interval, self._target.open)
+
+    @property
+    def forked(self) -> bool:
+        """Whether this is a fork of the process that started the watcher.
+
+        The task that looks lives in the other process only. Here the membership is the one of the
+        moment of the fork.
+        """
+        return self._process is not None and self._process != os.getpid()
+
+    def check_process(self) -> None:
+        """Raise `WatcherError` in a fork of the process that started the watcher."""
+        if self.forked:
+            raise self._fork_error()
+
+    def _fork_error(self) -> WatcherError:
+        return WatcherError(
+            f"{self.service}: the watcher runs in process {self._process}, "
+            f"and this is a fork of it, process {os.getpid()}",
+            "create a Discovery in each process, after the fork",
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise WatcherError(
+            "a Discovery cannot be pickled or copied", "create one in the process that uses it"
+        )
 
     # What is known.
 
@@ -301,14 +337,15 @@ class Discovery:
         Any thread may read it.
         """
         membership, known = self._membership, self._snapshot
+        error = self._fork_error() if self.forked else membership.last_error
         if membership.observed_at is None:
-            return known
+            return known if error is known.last_error else replace(known, last_error=error)
         return replace(
             known,
             observed_at=self._seen_at,
             age=max(0.0, self._clock.now() - membership.observed_at),
             incomplete_reason=membership.incomplete_reason,
-            last_error=membership.last_error,
+            last_error=error,
         )
 
     @property
@@ -317,7 +354,12 @@ class Discovery:
         return self._snapshot.local
 
     def refresh(self) -> None:
-        """Look as soon as the minimal interval allows, instead of when it is due."""
+        """Look as soon as the minimal interval allows, instead of when it is due.
+
+        Raises:
+            WatcherError: This is a fork of the process that started the watcher.
+        """
+        self.check_process()
         self._wake.set()
 
     def leaving(self) -> None:
@@ -326,6 +368,7 @@ class Discovery:
         From then on its own departure, return and new address are told to nobody: a pod that
         drains must not have its own hooks run because it drains.
         """
+        self.check_process()
         self._leaving = True
 
     async def wait(
@@ -348,7 +391,8 @@ class Discovery:
         Raises:
             NotReady: They were not there in time; says what was.
             ConfigurationError: An argument has a value that cannot be right.
-            RuntimeError: The watcher is not running.
+            WatcherError: The watcher is not running, or was started by the process that forked
+                this one.
         """
         condition = to_condition(required)
         stable_for = parse_seconds(stable_for, "stable_for", zero=True)
@@ -386,6 +430,7 @@ class Discovery:
     async def _next_change(self, seen: Snapshot | None) -> Change | None:
         """The difference to what was seen, as soon as there is one; None when it is closed."""
         while not self._closed:
+            self.check_process()
             looked = self._looked
             now = self._snapshot
             if self.looks and now is not seen:
@@ -449,10 +494,11 @@ class Discovery:
         )
 
     def _check_running(self) -> None:
+        self.check_process()
         if self._error is not None:
             raise RuntimeError(f"the watcher has failed: {self._error!r}") from self._error
         if self._closed or self._source is None:
-            raise RuntimeError("the watcher is not running: use 'async with', or run()")
+            raise WatcherError("the watcher is not running", "use 'async with', or run()")
 
 
 def _find_interval(given: float | None, around: Surroundings) -> float:

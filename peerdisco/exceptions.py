@@ -13,6 +13,7 @@ DiscoveryError
 ├── IncompleteAnswer                            the list may lack pods
 ├── AmbiguousPrimary                            several pods have the ordinal
 ├── NotReady             (also a TimeoutError)  the required peers did not come in time
+├── WatcherError         (also a RuntimeError)  a Discovery is not running here, or not any more
 ├── HookFailed           (in peerdisco.hooks)   a command that was run on change failed
 └── DatabaseError        (in peerdisco.mysql)   a server refused a statement, or did not answer
 ```
@@ -35,6 +36,7 @@ __all__ = [
     "ResolveTimeout",
     "ResolverUnavailable",
     "ServiceNotFound",
+    "WatcherError",
 ]
 
 
@@ -234,3 +236,20 @@ class NotReady(DiscoveryError, TimeoutError):
         else:
             there = f"there was: {', '.join(peer.name for peer in self.snapshot) or 'nobody'}"
         return f"waited {self.timeout:g} s for {self.required}; {there}"
+
+
+class WatcherError(DiscoveryError, RuntimeError):
+    """A `Discovery` was used where it does not run: before its start, after its end, in a fork.
+
+    Attributes:
+        problem: What is wrong.
+        advice: What to do instead.
+    """
+
+    def __init__(self, problem: str, advice: str) -> None:
+        super().__init__(problem, advice)
+        self.problem = problem
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.problem}: {self.advice}"

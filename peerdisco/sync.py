@@ -4,35 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import random
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from typing import Any, ParamSpec, Self, TypeVar
 
 from . import discovery
+from .clock import Clock
 from .conditions import Condition
+from .exceptions import WatcherError
 from .local import local_identity
-from .model import Change, Peer, Snapshot
+from .model import Change, Identity, Peer, PrimaryPolicy, Snapshot
 from .names import parse_pod_name
+from .sources import Source
 
 __all__ = ["Discovery", "Watch", "discover", "local_identity", "parse_pod_name"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
+CLOSE_TIMEOUT = 10.0
+"""Seconds that the thread may take to end: a source may have connections to close."""
+
+_ASYNC = "async with peerdisco.Discovery(...)"
+
+
+def _refuse_to_block(name: str, instead: str) -> None:
+    """Raise RuntimeError where an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError(
+        f"peerdisco.sync.{name}() would block the running event loop; use: {instead}"
+    )
+
 
 def _blocking(function: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, _T]:
+    name = function.__name__
+
     @functools.wraps(function)
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            pass
-        else:
-            raise RuntimeError(
-                f"peerdisco.sync.{function.__name__}() would block the running event loop; "
-                f"use: await peerdisco.{function.__name__}()"
-            )
+        _refuse_to_block(name, f"await peerdisco.{name}()")
         return asyncio.run(function(*args, **kwargs))
 
     return call
@@ -42,11 +56,118 @@ discover = _blocking(discovery.discover)
 """`peerdisco.discover`, blocking; call it where no event loop runs."""
 
 
-class _NotRunningError(RuntimeError):
-    """The thread has not been started, or has ended."""
+class _Worker:
+    """The thread of one watcher, its event loop, and the calls that wait for it.
 
-    def __str__(self) -> str:
-        return "the watcher is not running: use 'with'"
+    Args:
+        watcher: Lives in the thread's event loop from `start` until `stop`, or until it fails.
+    """
+
+    def __init__(self, watcher: discovery.Discovery) -> None:
+        self._watcher = watcher
+        self._lock = threading.Lock()
+        self._calls: dict[Future[Any], Coroutine[Any, Any, Any]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop = asyncio.Event()
+        self.stopped = False
+        """Whether it was closed."""
+        self._started: Future[None] = Future()
+        self._thread = threading.Thread(
+            target=self._run, name=f"peerdisco {watcher.service}", daemon=True
+        )
+        self.error: BaseException | None = None
+        """Why the watcher failed, once the thread has ended; None if it did not."""
+
+    def start(self) -> None:
+        """Start the thread, and wait until the watcher runs; raises what keeps it from that."""
+        self._thread.start()
+        self._started.result()
+
+    def stop(self) -> None:
+        """Make the thread end; waits for nothing."""
+        with self._lock:
+            self.stopped = True
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._stop.set)
+
+    def join(self) -> bool:
+        """Wait until the thread has ended, at most `CLOSE_TIMEOUT`; whether it has."""
+        self._thread.join(CLOSE_TIMEOUT)
+        return not self._thread.is_alive()
+
+    def call_soon(self, function: Callable[[], object]) -> None:
+        """Have the loop call this; does nothing when the thread has ended, or is about to."""
+        with self._lock:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(function)
+
+    def call(self, make: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        """Do it on the thread's event loop; if this thread is interrupted, it is cancelled there.
+
+        Raises:
+            WatcherError: The watcher is closed, or was closed meanwhile.
+        """
+        with self._lock:
+            loop = self._loop
+            if loop is not None:
+                work = make()
+                future = asyncio.run_coroutine_threadsafe(work, loop)
+                self._calls[future] = work
+        if loop is None:
+            raise self._why_ended()
+        try:
+            return future.result()
+        except CancelledError:
+            raise self._why_ended() from None
+        except WatcherError:
+            if self.stopped:
+                raise self._why_ended() from None
+            raise
+        except BaseException:
+            future.cancel()
+            raise
+        finally:
+            with self._lock:
+                self._calls.pop(future, None)
+
+    def _why_ended(self) -> BaseException:
+        self.join()  # the thread is about to end, and knows then why
+        return self.error or _not_running()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._watch())
+        except BaseException as error:  # noqa: BLE001 - raised where it was started or is closed
+            self.error = error
+            if not self._started.done():
+                self._started.set_exception(error)
+        # What the loop had no more turn for waits for nothing any longer.
+        with self._lock:
+            calls, self._calls = self._calls, {}
+        for future, work in calls.items():
+            if not future.done():
+                future.cancel()
+            work.close()
+
+    async def _watch(self) -> None:
+        async with self._watcher:
+            with self._lock:
+                self._loop = asyncio.get_running_loop()
+                if self.stopped:
+                    self._stop.set()
+            self._started.set_result(None)
+            failed = asyncio.create_task(self._watcher.closed())
+            failed.add_done_callback(lambda _: self._stop.set())
+            try:
+                await self._stop.wait()
+            finally:
+                with self._lock:
+                    self._loop = None
+                failed.cancel()
+
+
+def _not_running() -> WatcherError:
+    return WatcherError("the watcher is not running", "use 'with'")
 
 
 class Discovery:
@@ -59,79 +180,113 @@ class Discovery:
             ...
     ```
 
-    Any thread may use it. The thread ends with the block, and what waits in other threads with it.
-
-    Args:
-        args: As for `peerdisco.Discovery`.
-        kwargs: As for `peerdisco.Discovery`.
+    Any thread may use it. The thread ends with the block, and every call that waits in another
+    thread with it. It does not survive a fork: in the child every snapshot is stale, and whatever
+    needs the watcher raises `WatcherError`. The arguments are those of `peerdisco.Discovery`.
 
     Raises:
         DiscoveryError: As for `peerdisco.Discovery`.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._discovery = discovery.Discovery(*args, **kwargs)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+    def __init__(
+        self,
+        service: str | None = None,
+        *,
+        namespace: str | None = None,
+        cluster_domain: str | None = None,
+        statefulset: str | None = None,
+        port_name: str | None = None,
+        primary: PrimaryPolicy | None = None,
+        identity: Identity | None = None,
+        nameservers: Sequence[str] = (),
+        resolver: str | None = None,
+        source: Source | str | None = None,
+        interval: float | None = None,
+        min_interval: float = discovery.MIN_INTERVAL,
+        leave_after: float | None = None,
+        timeout: float = discovery.TIMEOUT,
+        clock: Clock | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._discovery = discovery.Discovery(
+            service,
+            namespace=namespace,
+            cluster_domain=cluster_domain,
+            statefulset=statefulset,
+            port_name=port_name,
+            primary=primary,
+            identity=identity,
+            nameservers=nameservers,
+            resolver=resolver,
+            source=source,
+            interval=interval,
+            min_interval=min_interval,
+            leave_after=leave_after,
+            timeout=timeout,
+            clock=clock,
+            chance=chance,
+        )
+        self._worker: _Worker | None = None
 
     def __enter__(self) -> Self:
-        if self._thread is not None:
-            raise RuntimeError("a Discovery is started once: make another one")
-        started: Future[asyncio.AbstractEventLoop] = Future()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._run(started)),
-            name=f"peerdisco {self._discovery.service}",
-            daemon=True,
-        )
-        self._thread.start()
+        _refuse_to_block("Discovery", _ASYNC)
+        self._discovery.check_process()
+        if self._worker is not None:
+            raise WatcherError("a Discovery is started once", "make another one")
+        worker = self._worker = _Worker(self._discovery)
         try:
-            self._loop = started.result()
+            worker.start()
         except BaseException:
-            self._thread.join()
+            worker.stop()
+            worker.join()
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def _run(self, started: Future[asyncio.AbstractEventLoop]) -> None:
-        """What the thread does: look until it is closed."""
-        try:
-            await self._discovery.__aenter__()
-        except BaseException as error:  # noqa: BLE001 - raised where it was started
-            started.set_exception(error)
-            return
-        try:
-            started.set_result(asyncio.get_running_loop())
-            await self._discovery.closed()
-        finally:
-            await self._discovery.aclose()
-
-    def close(self) -> None:
-        """Stop looking and end the thread. A second call does nothing.
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Stop looking and end the thread.
 
         Raises:
-            RuntimeError: A look failed in a way that it should not.
+            WatcherError: The watcher has failed, or its thread does not end; never in place of an
+                error of the block's own.
         """
-        thread, loop = self._thread, self._loop
-        if thread is None or loop is None or not thread.is_alive():
-            return
-        self._call(self._discovery.aclose())
-        thread.join()
+        if kind is None:
+            self.close()
+            if self._worker is not None and self._worker.error is not None:
+                raise self._worker.error
+        elif self._worker is not None and not self.forked:
+            self._worker.stop()
+            self._worker.join()
 
-    def _call(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Do it on the thread's event loop; if this one is interrupted, it is cancelled there."""
-        if self._loop is None or self._loop.is_closed():
-            work.close()
-            raise _NotRunningError
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except CancelledError:
-            raise _NotRunningError from None
-        except BaseException:
-            future.cancel()
-            raise
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._discovery.__reduce__()
+
+    def close(self) -> None:
+        """Stop looking and end the thread. A second call does nothing, nor does one in a fork.
+
+        Raises:
+            WatcherError: The thread does not end.
+        """
+        if self._worker is None or self.forked:
+            return
+        self._worker.stop()
+        _refuse_to_block("Discovery.close", "await asyncio.to_thread(disco.close)")
+        if not self._worker.join():
+            raise WatcherError(
+                f"the watcher's thread has not ended within {CLOSE_TIMEOUT:g} s",
+                "see that neither the source, when it is closed, nor a condition blocks",
+            )
+
+    def _call(self, name: str, make: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        _refuse_to_block(f"Discovery.{name}", _ASYNC)
+        self._discovery.check_process()
+        if self._worker is None:
+            raise _not_running()
+        return self._worker.call(make)
+
+    @property
+    def forked(self) -> bool:
+        """Whether this is a fork of the process that started the watcher."""
+        return self._discovery.forked
 
     @property
     def service(self) -> str:
@@ -140,7 +295,10 @@ class Discovery:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The membership as it is known now; without peers before the first answer."""
+        """The membership as it is known now; without peers before the first answer.
+
+        In a fork it is the one of the moment of the fork, and stale.
+        """
         return self._discovery.snapshot
 
     @property
@@ -149,9 +307,14 @@ class Discovery:
         return self._discovery.local
 
     def refresh(self) -> None:
-        """Look as soon as the minimal interval allows, instead of when it is due."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._discovery.refresh)
+        """Look as soon as the minimal interval allows, instead of when it is due.
+
+        Raises:
+            WatcherError: This is a fork of the process that started the watcher.
+        """
+        self._discovery.check_process()
+        if self._worker is not None:
+            self._worker.call_soon(self._discovery.refresh)
 
     def leaving(self) -> None:
         """Say that this pod is about to go; see `peerdisco.Discovery.leaving`."""
@@ -168,14 +331,27 @@ class Discovery:
 
         Raises:
             NotReady: They were not there in time.
-            RuntimeError: The watcher is not running.
+            WatcherError: The watcher is not running, or has failed.
         """
-        return self._call(self._discovery.wait(required, stable_for=stable_for, timeout=timeout))
+        return self._call(
+            "wait",
+            lambda: self._discovery.wait(required, stable_for=stable_for, timeout=timeout),
+        )
 
     def watch(self) -> Watch:
         """The changes, from now on; see `peerdisco.Discovery.watch`."""
+        self._discovery.check_process()
         watch = self._discovery.watch()
-        return Watch(lambda: self._call(_next_of(watch)))
+
+        def next_change() -> Change | None:
+            try:
+                return self._call("watch", lambda: _next_of(watch))
+            except WatcherError:
+                if self._worker is not None and self._worker.stopped and not self.forked:
+                    return None
+                raise
+
+        return Watch(next_change)
 
 
 async def _next_of(watch: discovery.Watch) -> Change | None:
@@ -190,10 +366,7 @@ class Watch(Iterator[Change]):
         self._next_change = next_change
 
     def __next__(self) -> Change:
-        try:
-            change = self._next_change()
-        except _NotRunningError:
-            change = None
+        change = self._next_change()
         if change is None:
             raise StopIteration
         return change

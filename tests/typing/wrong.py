@@ -21,6 +21,9 @@ async def wrong(snapshot: peerdisco.Snapshot, peer: peerdisco.Peer) -> None:
     peer.leader  # WRONG: there is no such thing
     peerdisco.parse_pod_name(0)  # WRONG: a name is text
     peerdisco.Discovery(0)  # WRONG: a service is text
+    peerdisco.sync.Discovery(0)  # WRONG: here too
+    peerdisco.sync.Discovery("db", intervall=1)  # WRONG: there is no such option
+    peerdisco.sync.Discovery("db", timeout="5")  # WRONG: seconds are a number
     with peerdisco.Discovery("db"):  # WRONG: it is entered with async with
         pass
     peerdisco.quorum("5")  # WRONG: a quorum is of a number

@@ -20,6 +20,7 @@ from peerdisco.exceptions import (
     ResolverUnavailable,
     ResolveTimeout,
     ServiceNotFound,
+    WatcherError,
 )
 from peerdisco.model import Attempt, Outcome, Peer, Snapshot
 
@@ -120,6 +121,11 @@ ERRORS: list[tuple[DiscoveryError, dict[str, Any], list[str]]] = [
         NotReady("a quorum of 5", 1.0, Snapshot(SERVICE)),
         {"required": "a quorum of 5", "timeout": 1.0, "snapshot": Snapshot(SERVICE)},
         ["a quorum of 5", "there was: nobody"],
+    ),
+    (
+        WatcherError("the watcher is not running", "use 'with'"),
+        {"problem": "the watcher is not running", "advice": "use 'with'"},
+        ["the watcher is not running: use 'with'"],
     ),
 ]
 IDS = [f"{type(error).__name__}-{n}" for n, (error, _, _) in enumerate(ERRORS)]
