@@ -9,7 +9,9 @@ DiscoveryError
 ├── IdentityError                               who this pod is cannot be told
 ├── ServiceNotFound                             DNS says that the name does not exist
 ├── ResolverUnavailable                         no name server gave a usable answer
-│   └── ResolveTimeout   (also a TimeoutError)  the time was up before one did
+│   ├── ResolveTimeout   (also a TimeoutError)  the time was up before one did
+│   └── UnusableAnswer                          none of the records names a pod of the service
+│       └── NotHeadless                         the service has a cluster IP, or is an alias
 ├── IncompleteAnswer                            the list may lack pods
 ├── AmbiguousPrimary                            several pods have the ordinal
 ├── NotReady             (also a TimeoutError)  the required peers did not come in time
@@ -23,7 +25,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .wording import listed
+
 if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+
     from .model import Attempt, Peer, Snapshot
 
 __all__ = [
@@ -32,10 +38,12 @@ __all__ = [
     "DiscoveryError",
     "IdentityError",
     "IncompleteAnswer",
+    "NotHeadless",
     "NotReady",
     "ResolveTimeout",
     "ResolverUnavailable",
     "ServiceNotFound",
+    "UnusableAnswer",
     "WatcherError",
 ]
 
@@ -167,6 +175,74 @@ class ResolveTimeout(ResolverUnavailable, TimeoutError):
         return (
             f"{self.name}: no answer within {self.timeout:g} s{self._tried()}; {self._advice()}, "
             "or give it longer (--timeout)"
+        )
+
+
+class UnusableAnswer(ResolverUnavailable):
+    """DNS answered with records of which none names a pod behind the service.
+
+    That is not the answer that there are no pods: the membership is not known.
+
+    Attributes:
+        records: The name that each record is about, and the reason why it is not a peer.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        attempts: tuple[Attempt, ...],
+        records: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(name, attempts)
+        self.args = (name, attempts, records)
+        self.records = records
+
+    def __str__(self) -> str:
+        example = more = ""
+        if self.records:
+            example = f"; {self.records[0][0]}: {self.records[0][1]}"
+        if len(self.records) > 1:
+            more = f", and {len(self.records) - 1} more records"
+        return (
+            f"{self.name}: DNS answered, but no record names a pod behind this service{example}"
+            f"{more}; check the service's name, namespace and domain"
+        )
+
+
+class NotHeadless(UnusableAnswer):
+    """The service is not a headless one: it has a cluster IP, or it is an alias.
+
+    Attributes:
+        alias: The name that the service is an alias of (``ExternalName``, or a CNAME record);
+            None if it is none.
+        cluster_ip: The service's own addresses; empty if it is an alias, or they are not known.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        attempts: tuple[Attempt, ...],
+        alias: str | None = None,
+        cluster_ip: tuple[IPv4Address | IPv6Address, ...] = (),
+    ) -> None:
+        super().__init__(name, attempts)
+        self.args = (name, attempts, alias, cluster_ip)
+        self.alias = alias
+        self.cluster_ip = cluster_ip
+
+    def __str__(self) -> str:
+        if self.alias is not None:
+            return (
+                f"{self.name} is not a headless service but an alias (CNAME or ExternalName) of "
+                f"{self.alias}, and DNS lists no pods under it: give the name of the headless "
+                "service itself"
+            )
+        address = "a cluster IP"
+        if self.cluster_ip:
+            address = f"the cluster IP {listed(map(str, self.cluster_ip))}"
+        return (
+            f"{self.name} is not headless: it has {address}, and DNS does not list its pods: "
+            "give the name of a service with clusterIP: None"
         )
 
 

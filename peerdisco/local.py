@@ -208,7 +208,8 @@ def local_identity(
         service_name = service_name or hosts_name.name
         if service is None:  # what the kubelet wrote is the name that the peers find
             hostname = f"{name}.{hosts_name.fqdn}"
-    statefulset, ordinal = ordinal_of(name) or (None, None)
+    addresses = _addresses(around, own_hosts)
+    statefulset, ordinal = ordinal_of(name, addresses) or (None, None)
     return Identity(
         pod_name=name,
         namespace=space,
@@ -217,7 +218,7 @@ def local_identity(
         service=service_name,
         cluster_domain=domain,
         hostname=hostname,
-        addresses=_addresses(around, own_hosts),
+        addresses=addresses,
     )
 
 

@@ -310,7 +310,14 @@ class Membership:
         known = self._known(name)
         if not peer.addresses or (not whole and set(peer.addresses) <= set(known.peer.addresses)):
             # Addresses that were not told, or cut off, are none that went away.
-            peer = replace(peer, addresses=known.peer.addresses)
+            # So is an ordinal that only the addresses tell from a part of an address.
+            before = known.peer
+            peer = replace(
+                peer,
+                addresses=before.addresses,
+                ordinal=before.ordinal,
+                statefulset=before.statefulset,
+            )
         known = self._doubts[name] = known._replace(
             seen_at=now,
             before=tuple(

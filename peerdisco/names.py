@@ -6,6 +6,7 @@ Pure: text in, values out.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from numbers import Real
@@ -47,8 +48,10 @@ def parse_pod_name(name: str) -> tuple[str, int]:
 
     Read as the StatefulSet controller reads it: everything up to the last dash is the name
     (``db-1-0`` is ordinal 0 of ``db-1``), the ordinal fits into 32 bits, and the two must give
-    the name again (``db-00`` is nobody's). An address with dashes (``10-244-1-0``), which is what
-    DNS calls a pod without a host name, has no ordinal.
+    the name again (``db-00`` is nobody's). A name that looks like
+    an address with dashes (``10-244-1-0``) has no ordinal here: it may be what DNS calls a pod
+    without a host name. A lookup knows the pod's address, and reads it as a name unless it is that
+    very address.
 
     Args:
         name: The pod's name, without a domain.
@@ -64,8 +67,16 @@ def parse_pod_name(name: str) -> tuple[str, int]:
     return parts
 
 
-def ordinal_of(name: str) -> tuple[str, int] | None:
-    """`parse_pod_name` for names that may well have no ordinal: None instead of an error."""
+def ordinal_of(
+    name: str, addresses: Collection[IPv4Address | IPv6Address] = ()
+) -> tuple[str, int] | None:
+    """`parse_pod_name` for names that may well have no ordinal: None instead of an error.
+
+    Args:
+        name: The pod's name, without a domain.
+        addresses: The pod's own. A name that looks like an address with dashes is one only if it
+            is one of these; while they are not known, it has no ordinal.
+    """
     # The controller's pattern "(.*)-([0-9]+)$" is greedy: it splits at the last dash
     # (pkg/controller/statefulset/stateful_set_utils.go).
     statefulset, _, digits = name.rpartition("-")
@@ -74,27 +85,29 @@ def ordinal_of(name: str) -> tuple[str, int] | None:
     if (digits[0] == "0" and digits != "0") or len(digits) > 10:
         return None
     ordinal = int(digits)
-    if ordinal > _LARGEST_ORDINAL or statefulset[-1:] in ("", "-", ".") or is_dashed_address(name):
+    if ordinal > _LARGEST_ORDINAL or statefulset[-1:] in ("", "-", "."):
+        return None
+    address = address_with_dashes(name)
+    if address is not None and (not addresses or address in addresses):
         return None
     return statefulset, ordinal
 
 
-def is_dashed_address(label: str) -> bool:
-    """Whether a label is an IP address written with dashes, as CoreDNS names nameless endpoints.
+def address_with_dashes(label: str) -> IPv4Address | IPv6Address | None:
+    """The IP address that a label is if its dashes are read as dots or colons; None if it is none.
 
-    ``10-244-1-0`` and ``fd00-10-244--1`` are; CoreDNS appends a 0 to one that would end in a dash.
+    CoreDNS names an endpoint without a host name so: ``10-244-1-0``, ``fd00-10-244--1``; it appends
+    a 0 to one that would end in a dash. But a StatefulSet may be called ``10-244-1``, and its pod 0
+    looks the same.
     """
-    if label.count("-") < 2:
-        return False
-    if _DASHED_IPV4.fullmatch(label):
-        return all(int(part) <= 255 for part in label.split("-"))
-    if label.strip("0123456789abcdef-"):
-        return False
+    if label.count("-") < 2 or label.strip("0123456789abcdef-"):
+        return None
     try:
-        IPv6Address(label.replace("-", ":"))
+        if _DASHED_IPV4.fullmatch(label):
+            return IPv4Address(label.replace("-", "."))
+        return IPv6Address(label.replace("-", ":"))
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def dashed_address(address: IPv4Address | IPv6Address) -> str:

@@ -316,10 +316,10 @@ class _Records:
     """From the records of one answer to those of `wire`; each name is read once."""
 
     def __init__(self) -> None:
-        self._names: dict[str, bytes] = {"": b"\0"}
+        self._names: dict[str, bytes] = {"": b"\0", ".": b"\0"}
 
     async def read(self, records: Sequence[pycares.DNSRecord]) -> list[wire.Record]:
-        """Those of the types that are asked for; a name that is no host's is no peer's either.
+        """The records; one that cannot be read keeps its owner, and its type.
 
         It lets others have the event loop in between.
         """
@@ -329,16 +329,21 @@ class _Records:
                 await asyncio.sleep(0)
             for record in records[start : start + _SLICE]:
                 try:
-                    known = self._read(record)
-                except ValueError:
-                    continue
-                if known is not None:
-                    read.append(known)
+                    read.append(self._read(record))
+                except ValueError:  # a name that is no host's
+                    read.append(self._opaque(record))
         return read
 
-    def _read(self, record: pycares.DNSRecord) -> wire.Record | None:
+    def _opaque(self, record: pycares.DNSRecord) -> wire.Record:
+        try:
+            owner = self._name(record.name)
+        except ValueError:
+            owner = b"\0"
+        return wire.Opaque(owner, record.ttl, record.type, record.record_class, b"")
+
+    def _read(self, record: pycares.DNSRecord) -> wire.Record:
         if record.record_class != wire.IN:
-            return None
+            return self._opaque(record)
         owner, ttl, data = self._name(record.name), record.ttl, record.data
         if isinstance(data, pycares.ARecordData):
             return wire.Address(owner, ttl, socket.inet_pton(socket.AF_INET, data.addr))
@@ -349,7 +354,9 @@ class _Records:
             return wire.Address(owner, ttl, socket.inet_pton(socket.AF_INET6, data.addr))
         if isinstance(data, pycares.PTRRecordData):
             return wire.Pointer(owner, ttl, self._name(data.dname))
-        return None
+        if isinstance(data, pycares.CNAMERecordData):
+            return wire.Alias(owner, ttl, self._name(data.cname))
+        return self._opaque(record)
 
     def _name(self, text: str) -> bytes:
         name = self._names.get(text)
@@ -380,7 +387,7 @@ def _largest_size(message: wire.Message) -> int:
         size += _FIXED + (_POINTER if record.owner == question else len(record.owner))
         if type(record) is wire.Srv:
             size += 6 + len(record.target)
-        elif type(record) is wire.Pointer:
+        elif type(record) is wire.Pointer or type(record) is wire.Alias:
             size += len(record.target)
         elif type(record) is wire.Address:
             size += len(record.packed)

@@ -13,7 +13,15 @@ from typing import NamedTuple
 
 from . import wire
 
-__all__ = ["Found", "Listing", "listing_of", "question_after_id", "read_addresses", "read_listing"]
+__all__ = [
+    "Found",
+    "Listing",
+    "labels_below",
+    "listing_of",
+    "question_after_id",
+    "read_addresses",
+    "read_listing",
+]
 
 _HEADER = 12
 _OPT_SIZE = 11
@@ -34,6 +42,8 @@ _A_SHAPE, _AAAA_SHAPE = b"\0\1\0\1\0\4", b"\0\x1c\0\1\0\x10"
 _POINTER = 0xC0
 _FURTHEST_POINTER = 0x4000
 _LONGEST_NAME, _LONGEST_LABEL = 255, 63
+_WITH_CLUSTER = 2
+"""How many labels a pod's name has before a multi-cluster service: its own, and the cluster's."""
 _TO_QUESTION = b"\xc0\x0c"
 """A compression pointer to the name in the question."""
 
@@ -64,12 +74,14 @@ class Listing(NamedTuple):
         addresses: The addresses that came along, by target.
         ttl: The smallest TTL among these records; infinite without any.
         truncated: Whether the answer was cut.
+        others: The records of the answer that are none of these targets.
     """
 
     ports: Mapping[bytes, tuple[int, ...]]
     addresses: Mapping[bytes, tuple[bytes, ...]]
     ttl: float
     truncated: bool
+    others: tuple[wire.Record, ...] = ()
 
 
 def question_after_id(name: bytes, rtype: int) -> bytes:
@@ -293,15 +305,21 @@ def _ends_with_plain_opt(reply: bytes) -> bool:
 
 
 def listing_of(message: wire.Message, name: bytes, suffix: bytes) -> Listing:
-    """The same out of a message that was read in full: the records of others left out."""
+    """The same out of a message that was read in full.
+
+    Targets are one label below the service, or two as in a multi-cluster service.
+    """
     ports: dict[bytes, tuple[int, ...]] = {}
     addresses: dict[bytes, tuple[bytes, ...]] = {}
+    others: list[wire.Record] = []
     ttl = float("inf")
     for record in message.answers:
         if type(record) is not wire.Srv or record.owner != name:
+            others.append(record)
             continue
         target = record.target
-        if not target[0] or target[1 + target[0] :] != suffix:
+        if target[1 + target[0] :] != suffix and labels_below(target, suffix) != _WITH_CLUSTER:
+            others.append(record)
             continue
         ports[target] = (*ports.get(target, ()), record.port)
         ttl = min(ttl, record.ttl)
@@ -309,4 +327,16 @@ def listing_of(message: wire.Message, name: bytes, suffix: bytes) -> Listing:
         if type(extra) is wire.Address and extra.owner in ports:
             addresses[extra.owner] = (*addresses.get(extra.owner, ()), extra.packed)
             ttl = min(ttl, extra.ttl)
-    return Listing(ports, addresses, ttl, message.truncated)
+    return Listing(ports, addresses, ttl, message.truncated, tuple(others))
+
+
+def labels_below(name: bytes, suffix: bytes) -> int:
+    """How many labels a name has before this suffix; 0 if it is not below it."""
+    before = len(name) - len(suffix)
+    if before <= 0 or not name.endswith(suffix):
+        return 0
+    position = count = 0
+    while position < before:
+        position += 1 + name[position]
+        count += 1
+    return count if position == before else 0

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 __all__ = [
     "Address",
+    "Alias",
     "MalformedMessage",
     "Message",
     "Opaque",
@@ -32,7 +33,7 @@ __all__ = [
     "reverse_name",
 ]
 
-A, PTR, SOA, AAAA, SRV, OPT, TSIG = 1, 12, 6, 28, 33, 41, 250
+A, CNAME, SOA, PTR, AAAA, SRV, OPT, TSIG = 1, 5, 6, 12, 28, 33, 41, 250
 IN = 1
 TYPE_NAMES = {A: "A", PTR: "PTR", SOA: "SOA", AAAA: "AAAA", SRV: "SRV"}
 
@@ -97,6 +98,14 @@ class Pointer(NamedTuple):
     target: bytes
 
 
+class Alias(NamedTuple):
+    """A CNAME record."""
+
+    owner: bytes
+    ttl: int
+    target: bytes
+
+
 class Soa(NamedTuple):
     """An SOA record; ``minimum`` bounds how long a negative answer is held (RFC 2308)."""
 
@@ -121,7 +130,7 @@ class Opaque(NamedTuple):
     data: bytes
 
 
-Record = Address | Srv | Pointer | Soa | Opaque
+Record = Address | Srv | Pointer | Alias | Soa | Opaque
 
 
 class Question(NamedTuple):
@@ -291,11 +300,12 @@ class _Reader:
                 if length != (4 if rtype == A else 16):
                     raise MalformedMessage("an address of the wrong length", position)
                 records.append(Address(owner, ttl, message[position:end]))
-            elif rtype == PTR:
+            elif rtype == PTR or rtype == CNAME:
                 target, after = read_name(position, end)
                 if after != end:
-                    raise MalformedMessage("a PTR record of the wrong length", position)
-                records.append(Pointer(owner, ttl, target))
+                    kind = "PTR" if rtype == PTR else "CNAME"
+                    raise MalformedMessage(f"a {kind} record of the wrong length", position)
+                records.append((Pointer if rtype == PTR else Alias)(owner, ttl, target))
             elif rtype == SOA:
                 mname, after = read_name(position, end)
                 rname, after = read_name(after, end)

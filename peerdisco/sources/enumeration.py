@@ -27,6 +27,7 @@ from ..dns import wire
 from ..dns.bulk import ask_each
 from ..dns.quick import Found, Listing, listing_of, read_listing
 from ..dns.resolver import Asks, Reply
+from .leftovers import Leftovers
 from .ordinals import ABSENT_FOR, Ordinals, Pod
 from .questions import Closed, Memory, ask_addresses, ask_names
 from .roster import Roster
@@ -58,6 +59,7 @@ class Enumeration:
         memory: What earlier looks learned; it learns from this one.
         name: The name that was asked for, in wire form.
         deadline: In the event loop's time.
+        leftovers: Takes the records that are not used.
         any_port: Whether every port was asked for; False if one, by its name.
 
     Attributes:
@@ -74,6 +76,7 @@ class Enumeration:
         memory: Memory,
         name: bytes,
         deadline: float,
+        leftovers: Leftovers,
         *,
         any_port: bool,
     ) -> None:
@@ -82,6 +85,7 @@ class Enumeration:
         self._memory = memory
         self._name = name
         self._deadline = deadline
+        self._leftovers = leftovers
         self._any_port = any_port
         self._now = asyncio.get_running_loop().time()
         self._rtypes: tuple[int, ...] = (wire.A, wire.AAAA)
@@ -173,7 +177,7 @@ class Enumeration:
 
     async def _ask_addresses(self, questions: Sequence[tuple[bytes, int]]) -> list[Found | Reply]:
         return await ask_addresses(
-            self._resolver, questions, self._memory, self._deadline, tcp=True
+            self._resolver, questions, self._memory, self._deadline, self._leftovers, tcp=True
         )
 
     async def _ask_known(self) -> None:
@@ -317,7 +321,8 @@ class Enumeration:
 
     def _pods(self, names: Iterable[bytes]) -> list[Pod]:
         """Those of the names that have an ordinal."""
-        pods = (self._roster.pod(name) for name in names)
+        roster, addresses = self._roster, self.addresses
+        pods = (roster.pod(name, addresses.get(name, ())) for name in names)
         return [pod for pod in pods if pod is not None]
 
     async def _find_names(self, unknown: set[bytes]) -> dict[bytes, Reply | None]:
@@ -331,10 +336,10 @@ class Enumeration:
             if isinstance(found, Reply):
                 nameless[address] = found
                 continue
-            if not found and address not in past:
+            if not found.names and address not in past:
                 # Else it was a pod's that has another one now, or has left: an old answer.
                 nameless[address] = None
-            for name in found:
+            for name in found.names:
                 if name not in self.addresses:
                     new.setdefault(name, []).append(address)
         if new:

@@ -13,6 +13,7 @@ specification, which promises it for ``_port._proto`` names; ``port_name=`` asks
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -23,10 +24,16 @@ from ..dns.resolver import Asks, Reply, Resolver
 from ..exceptions import ConfigurationError, ResolverUnavailable, ResolveTimeout
 from ..model import Answered, Empty, Failed, Observation, Outcome, Peer
 from ..names import Endpoint, ServiceName, parse_port_name
+from .leftovers import Leftovers
 from .questions import Memory, ask_addresses, ask_names
-from .roster import Roster
+from .roster import Roster, unpack
 
 __all__ = ["HeadlessDNS"]
+
+_log = logging.getLogger(__name__)
+
+_MOST_NAMED = 1000
+"""So many names that are no peers are logged: what a strange server sends must not fill a log."""
 
 _Addresses = Mapping[bytes, tuple[bytes, ...]]
 
@@ -77,6 +84,8 @@ class HeadlessDNS:
             Memory(),
         )
         self._large = False
+        self._named: set[str] = set()
+        """The names that were logged as no peers."""
 
     @property
     def service(self) -> str:
@@ -102,9 +111,19 @@ class HeadlessDNS:
             self._resolver.use(self._nameservers())
         look = _Look(self._subject, timeout, self._large)
         try:
-            return await look.run()
+            seen = await look.run()
         finally:
             self._large = look.large
+        if isinstance(seen, Answered) and look.leftovers:
+            self._log(look.leftovers)
+        return seen
+
+    def _log(self, leftovers: Leftovers) -> None:
+        """Name the records beside those of the peers, each name once."""
+        for name, why in leftovers.found.items():
+            if name not in self._named and len(self._named) < _MOST_NAMED:
+                self._named.add(name)
+                _log.warning("%s: not a peer: %s: %s", self.service, name, why)
 
 
 class _UsualAnswer:
@@ -161,6 +180,7 @@ class _Look:
         large: Whether the answer is known not to fit into a datagram.
         ttl: The smallest TTL of what was read.
         reasons: Why there may be more peers or addresses.
+        leftovers: The records of the answers that name no peer.
     """
 
     def __init__(self, subject: _Subject, timeout: float, large: bool) -> None:
@@ -170,6 +190,7 @@ class _Look:
         self.large = large
         self.ttl = float("inf")
         self.reasons: list[str] = []
+        self.leftovers = Leftovers(subject.service, subject.roster.suffix)
 
     async def run(self) -> Observation:
         reply = await self._ask_service(self.large)
@@ -184,8 +205,10 @@ class _Look:
                     reply, listing = again, self._listing(again)
             return await self._from_listing(reply, listing)
         if reply.outcome is Outcome.NO_DATA and self._subject.any_port:
-            return await self._from_addresses()
-        return self._without_peers(reply)
+            self._keep_others(reply)
+            if self.leftovers.alias is None:
+                return await self._from_addresses()
+        return await self._without_peers(reply)
 
     async def _ask_service(self, tcp: bool) -> Reply:
         resolver, name = self._subject.resolver, self._subject.srv_name
@@ -205,13 +228,38 @@ class _Look:
         assert reply.message is not None
         return listing_of(reply.message, self._subject.srv_name, self._subject.roster.suffix)
 
-    def _without_peers(self, reply: Reply) -> Observation:
+    async def _without_peers(self, reply: Reply) -> Observation:
         if reply.message is not None:
+            self._keep_others(reply)
+            if self.leftovers:
+                return await self._unusable(reply)
             return Empty(reply.outcome, reply.message.negative_ttl, reply.attempt)
         service = self._subject.service
         if reply.outcome is Outcome.TIMEOUT:
             return Failed(ResolveTimeout(service, reply.attempts, self._timeout))
         return Failed(ResolverUnavailable(service, reply.attempts))
+
+    def _keep_others(self, reply: Reply) -> None:
+        """Keep the records that are no addresses of the name in the question."""
+        name = self._subject.srv_name
+        assert reply.message is not None
+        for record in reply.message.answers:
+            if type(record) is not wire.Address or record.owner != name:
+                self.leftovers.add_record(record, name)
+
+    async def _unusable(self, reply: Reply) -> Failed:
+        """What an answer comes to whose records name no pod: that says nothing about the pods."""
+        leftovers, cluster_ip = self.leftovers, dict[bytes, None]()
+        if leftovers.own_name:
+            resolver, own = self._subject.resolver, self._subject.roster.suffix
+            asked = [(own, wire.A), (own, wire.AAAA)]
+            replies = await resolver.ask_many(asked, deadline=self._deadline)
+            for message in [reply.message for reply in (reply, *replies)]:
+                for record in (*message.answers, *message.additional) if message else ():
+                    if type(record) is wire.Address and record.owner == own:
+                        cluster_ip[record.packed] = None
+        addresses = tuple(unpack(packed) for packed in cluster_ip)
+        return Failed(leftovers.error(reply.attempts, addresses))
 
     async def _answered(
         self, ports: Mapping[bytes, tuple[int, ...]], addresses: _Addresses, reply: Reply
@@ -219,8 +267,10 @@ class _Look:
         peers = self._subject.roster.made_of(ports, addresses)
         if peers is None:
             peers = await self._make_peers(ports, addresses)
-        if not peers and not self.reasons:
-            return Empty(Outcome.NO_DATA, None, reply.attempt)
+        for target in self._subject.roster.refused:
+            self.leftovers.add_target(target)
+        if not peers and self.leftovers:
+            return await self._unusable(reply)
         ttl = self.ttl if peers else 0.0
         return Answered(peers, ttl, "; ".join(self.reasons) or None, reply.attempt)
 
@@ -239,6 +289,8 @@ class _Look:
 
     async def _from_listing(self, reply: Reply, listing: Listing) -> Observation:
         self.ttl = listing.ttl
+        for record in listing.others:
+            self.leftovers.add_record(record, self._subject.srv_name)
         if reply.truncated and reply.attempt.transport == "tcp":
             return await self._enumerate(reply, listing)
         if reply.truncated:
@@ -263,6 +315,7 @@ class _Look:
             subject.memory,
             subject.srv_name,
             self._deadline,
+            self.leftovers,
             any_port=subject.any_port,
         )
         await enumeration.run(listing)
@@ -290,7 +343,12 @@ class _Look:
         rtypes = await self._families() if len(names) > FEW else (wire.A, wire.AAAA)
         questions = [(name, rtype) for name in names for rtype in rtypes]
         results = await ask_addresses(
-            subject.resolver, questions, subject.memory, self._deadline, tcp=len(names) > FEW
+            subject.resolver,
+            questions,
+            subject.memory,
+            self._deadline,
+            self.leftovers,
+            tcp=len(names) > FEW,
         )
         asked = set(names)
         subject.memory.keep_answers(asked)
@@ -322,6 +380,7 @@ class _Look:
             [(name, rtype) for rtype in both],
             self._subject.memory,
             self._deadline,
+            self.leftovers,
             tcp=True,
         )
         there = tuple(
@@ -340,8 +399,11 @@ class _Look:
         self.large = self.large or any(a.transport == "tcp" for r in replies for a in r.attempts)
         answered = [reply for reply in replies if reply.outcome is Outcome.ANSWER]
         failed = [reply for reply in replies if reply.message is None]
+        for reply in replies:
+            if reply.message is not None:
+                self._keep_others(reply)
         if not answered:
-            return self._without_peers((failed or replies)[0])
+            return await self._without_peers((failed or replies)[0])
         if failed:
             self.reasons.append(f"one address family is not known ({failed[0].attempt})")
         packed: dict[bytes, None] = {}
@@ -377,9 +439,11 @@ class _Look:
             if isinstance(found, Reply):
                 nameless.append(found)
                 continue
-            if not found:
+            if not found.names:
                 nameless.append(None)
-            for name in found:
+                for target in found.others:
+                    self.leftovers.add_target(target)
+            for name in found.names:
                 names[name] = (*names.get(name, ()), address)
         if nameless:
             example = next((f" ({reply.attempt})" for reply in nameless if reply is not None), "")

@@ -10,9 +10,10 @@ from ..dns import wire
 from ..dns.bulk import ask_each
 from ..dns.quick import Found, question_after_id, read_addresses
 from ..dns.resolver import Asks, Reply
+from .leftovers import Leftovers
 from .roster import Roster
 
-__all__ = ["Closed", "Memory", "ask_addresses", "ask_names"]
+__all__ = ["Closed", "Memory", "Named", "ask_addresses", "ask_names"]
 
 
 class Closed(NamedTuple):
@@ -65,6 +66,7 @@ async def ask_addresses(
     questions: Sequence[tuple[bytes, int]],
     memory: Memory,
     deadline: float,
+    leftovers: Leftovers,
     *,
     tcp: bool = False,
 ) -> list[Found | Reply]:
@@ -82,37 +84,58 @@ async def ask_addresses(
             kept[rtype][name] = found
         return found
 
+    def convert(message: wire.Message) -> Found:
+        found, others = _addresses_of(message)
+        for record in others:
+            leftovers.add_record(record, message.questions[0].name)
+        return found
+
     return await ask_each(
-        resolver, questions, deadline=deadline, read=read, convert=_addresses_of, tcp=tcp
+        resolver, questions, deadline=deadline, read=read, convert=convert, tcp=tcp
     )
 
 
-def _addresses_of(message: wire.Message) -> Found:
-    """The addresses in a message that was read in full."""
+def _addresses_of(message: wire.Message) -> tuple[Found, list[wire.Record]]:
+    """The addresses in a message that was read in full, and the other records of its answer."""
     name, rtype, _ = message.questions[0]
     size = 4 if rtype == wire.A else 16
-    records = [
-        record
-        for record in message.answers
-        if type(record) is wire.Address and record.owner == name and len(record.packed) == size
-    ]
-    return Found(
+    records: list[wire.Address] = []
+    others: list[wire.Record] = []
+    for record in message.answers:
+        if type(record) is wire.Address and record.owner == name and len(record.packed) == size:
+            records.append(record)
+        else:
+            others.append(record)
+    found = Found(
         tuple(record.packed for record in records),
         min((record.ttl for record in records), default=0),
         message.truncated,
     )
+    return found, others
+
+
+class Named(NamedTuple):
+    """What the PTR records of an address say.
+
+    Attributes:
+        names: The names of pods behind the service.
+        others: What else they name: another service that selects the pod, say.
+    """
+
+    names: tuple[bytes, ...]
+    others: tuple[bytes, ...]
 
 
 async def ask_names(
     resolver: Asks, packed: Sequence[bytes], roster: Roster, deadline: float
-) -> list[tuple[bytes, ...] | Reply]:
-    """The names within the service of each address, by its PTR records."""
+) -> list[Named | Reply]:
+    """The names of each address, by its PTR records."""
 
-    def names(message: wire.Message) -> tuple[bytes, ...]:
-        return tuple(
-            record.target
-            for record in message.answers
-            if type(record) is wire.Pointer and roster.label(record.target) is not None
+    def names(message: wire.Message) -> Named:
+        targets = [record.target for record in message.answers if type(record) is wire.Pointer]
+        return Named(
+            tuple(target for target in targets if roster.label(target) is not None),
+            tuple(target for target in targets if roster.label(target) is None),
         )
 
     return await ask_each(

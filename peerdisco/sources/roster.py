@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from operator import is_
 
@@ -38,6 +38,8 @@ class Roster:
         self._tuple: tuple[Peer, ...] = ()
         self._order: list[Peer] = []
         """The same, in the order of the answer."""
+        self.refused: tuple[bytes, ...] = ()
+        """The names that were given with the last peers and are none."""
         self._prefixes: dict[str, str] = {}
 
     def forget(self) -> None:
@@ -45,6 +47,7 @@ class Roster:
         self._peers = {}
         self._made_of = (None, None)
         self._tuple, self._order = (), []
+        self.refused = ()
 
     def label(self, target: bytes) -> str | None:
         """The pod's label in a name; None if the name is not one label within the service.
@@ -61,23 +64,28 @@ class Roster:
         """A pod's name in wire form."""
         return bytes((len(label),)) + label.encode("ascii") + self.suffix
 
-    def pod(self, target: bytes) -> tuple[str, int] | None:
-        """The StatefulSet and the ordinal in a name that `label` accepts; None without one."""
+    def pod(self, target: bytes, packed: Sequence[bytes] = ()) -> tuple[str, int] | None:
+        """The StatefulSet and the ordinal in a name that `label` accepts; None without one.
+
+        Args:
+            target: The name.
+            packed: The pod's addresses, as far as they are known.
+        """
         known = self._peers.get(target)
         if known is None:
-            return self.ordinal(target[1 : 1 + target[0]].decode("ascii"))
+            return self.ordinal(target[1 : 1 + target[0]].decode("ascii"), packed)
         peer = known[2]
         if peer.statefulset is None or peer.ordinal is None:
             return None
         return peer.statefulset, peer.ordinal
 
-    def ordinal(self, label: str) -> tuple[str, int] | None:
-        """The StatefulSet and the ordinal of a pod, by its label; None without one."""
+    def ordinal(self, label: str, packed: Sequence[bytes] = ()) -> tuple[str, int] | None:
+        """The StatefulSet and the ordinal of a pod, by its label and addresses; None without."""
         prefix, _, digits = label.rpartition("-")
         statefulset = self._prefixes.get(prefix)
         if statefulset is not None and len(digits) < 10 and digits.isdecimal():
             return None if digits[0] == "0" and digits != "0" else (statefulset, int(digits))
-        pod = ordinal_of(label)
+        pod = ordinal_of(label, [unpack(address) for address in packed] if "-" in prefix else ())
         # Nothing that begins like this can be an address with dashes.
         if pod is not None and ("-" not in prefix or not _HEXADECIMAL.issuperset(prefix)):
             if len(self._prefixes) >= _MOST_PREFIXES:
@@ -122,6 +130,7 @@ class Roster:
         before = self._peers
         made: dict[bytes, tuple[tuple[bytes, ...], tuple[int, ...], Peer]] = {}
         peers: list[Peer] = []
+        refused: list[bytes] = []
         new = 0
         for target, numbers in ports.items():
             packed = addresses.get(target, ())
@@ -133,6 +142,7 @@ class Roster:
             if known is None or known[0] != packed or known[1] != numbers:
                 peer = self._peer(target, packed, numbers)
                 if peer is None:
+                    refused.append(target)
                     continue
                 known = (packed, numbers, peer)
                 new += 1
@@ -143,6 +153,7 @@ class Roster:
         if len(peers) != len(self._order) or not all(map(is_, peers, self._order)):
             self._order, self._tuple = peers, in_order(peers)
         self._peers = made
+        self.refused = tuple(refused)
         self._made_of = (ports, addresses)
         return self._tuple
 
@@ -160,7 +171,7 @@ class Roster:
         elif self.label(target) is None:
             return None
         else:
-            statefulset, ordinal = self.ordinal(label) or (None, None)
+            statefulset, ordinal = self.ordinal(label, packed) or (None, None)
         ports = self._ports.get(numbers)
         if ports is None:
             ports = self._ports[numbers] = Ports.of_numbers(numbers, self._port_name)

@@ -63,8 +63,8 @@ def parse_static(text: str, service: ServiceName) -> Static:
 
 
 def _peer(name: str, endpoints: list[Endpoint], service: ServiceName) -> Peer:
-    statefulset, ordinal = ordinal_of(name) or (None, None)
     addresses = {ip_address(endpoint.address) for endpoint in endpoints}
+    statefulset, ordinal = ordinal_of(name, addresses) or (None, None)
     return Peer(
         name=name,
         ordinal=ordinal,

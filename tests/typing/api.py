@@ -24,6 +24,7 @@ from peerdisco import (
     Identity,
     IdentityError,
     IncompleteAnswer,
+    NotHeadless,
     NotReady,
     Outcome,
     Peer,
@@ -36,6 +37,7 @@ from peerdisco import (
     ResolveTimeout,
     ServiceNotFound,
     Snapshot,
+    UnusableAnswer,
     Verdict,
     Watch,
     at_least,
@@ -240,6 +242,11 @@ def errors(error: DiscoveryError) -> str:
             assert_type(error.port_name, str | None)
         case ResolveTimeout(timeout=timeout):
             assert_type(timeout, float)
+        case NotHeadless(alias=alias, cluster_ip=cluster_ip):
+            assert_type(alias, str | None)
+            assert_type(cluster_ip, tuple[IPv4Address | IPv6Address, ...])
+        case UnusableAnswer(records=records):
+            assert_type(records, tuple[tuple[str, str], ...])
         case ResolverUnavailable(name=name, attempts=attempts):
             assert_type(name, str)
             assert_type(attempts, tuple[Attempt, ...])

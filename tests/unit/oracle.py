@@ -1,7 +1,8 @@
 """dnspython, set to the contract of ``peerdisco.dns.wire``, so that the two can be compared.
 
-The contract: records of class IN and type A, AAAA, SRV, PTR and SOA, and OPT, are read. Records
-of every other type and class are opaque (RFC 3597), and so is what stands in an EDNS option.
+The contract: records of class IN and type A, AAAA, SRV, PTR, CNAME and SOA, and OPT, are read.
+Records of every other type and class are opaque (RFC 3597), and so is what stands in an EDNS
+option.
 dnspython by itself reads many more types, and refuses what breaks their formats.
 """
 
@@ -19,6 +20,7 @@ import dns.name
 import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
+import dns.rdtypes.ANY.CNAME
 import dns.rdtypes.ANY.OPT
 import dns.rdtypes.ANY.PTR
 import dns.rdtypes.ANY.SOA
@@ -36,6 +38,7 @@ READ = {
     (IN, dns.rdatatype.AAAA): dns.rdtypes.IN.AAAA.AAAA,
     (IN, dns.rdatatype.SRV): dns.rdtypes.IN.SRV.SRV,
     (IN, dns.rdatatype.PTR): dns.rdtypes.ANY.PTR.PTR,
+    (IN, dns.rdatatype.CNAME): dns.rdtypes.ANY.CNAME.CNAME,
     (IN, dns.rdatatype.SOA): dns.rdtypes.ANY.SOA.SOA,
     (dns.rdataclass.ANY, dns.rdatatype.OPT): dns.rdtypes.ANY.OPT.OPT,
 }
@@ -132,7 +135,7 @@ def _record(rrset: dns.rrset.RRset) -> Record:
             data = rdata.to_wire()
         case dns.rdtypes.IN.SRV.SRV():
             data = (rdata.priority, rdata.weight, rdata.port, _wire(rdata.target))
-        case dns.rdtypes.ANY.PTR.PTR():
+        case dns.rdtypes.ANY.PTR.PTR() | dns.rdtypes.ANY.CNAME.CNAME():
             data = _wire(rdata.target)
         case dns.rdtypes.ANY.SOA.SOA():
             data = (
@@ -160,6 +163,8 @@ def _own_record(record: wire.Record) -> Record:
             return (owner, wire.SRV, wire.IN, ttl, (priority, weight, port, target))
         case wire.Pointer(target=target):
             return (owner, wire.PTR, wire.IN, ttl, target)
+        case wire.Alias(target=target):
+            return (owner, wire.CNAME, wire.IN, ttl, target)
         case wire.Soa():
             return (owner, wire.SOA, wire.IN, ttl, tuple(record[2:]))
         case wire.Opaque(type=rtype, rclass=rclass, data=data):

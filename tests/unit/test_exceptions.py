@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -16,10 +17,12 @@ from peerdisco.exceptions import (
     DiscoveryError,
     IdentityError,
     IncompleteAnswer,
+    NotHeadless,
     NotReady,
     ResolverUnavailable,
     ResolveTimeout,
     ServiceNotFound,
+    UnusableAnswer,
     WatcherError,
 )
 from peerdisco.model import Attempt, Outcome, Peer, Snapshot
@@ -91,6 +94,31 @@ ERRORS: list[tuple[DiscoveryError, dict[str, Any], list[str]]] = [
         ResolveTimeout(SERVICE, (SILENCE, SILENCE, SILENCE), 5.0),
         {"name": SERVICE, "attempts": (SILENCE, SILENCE, SILENCE), "timeout": 5.0},
         [SERVICE, "within 5 s", "after 3 attempts", "10.96.0.11:53", "--timeout"],
+    ),
+    (
+        UnusableAnswer(SERVICE, (SERVFAIL,), (("a.example", "why"), ("b.example", "because"))),
+        {"name": SERVICE, "records": (("a.example", "why"), ("b.example", "because"))},
+        [SERVICE, "a.example: why", "and 1 more", "namespace"],
+    ),
+    (
+        UnusableAnswer(SERVICE, (SERVFAIL,)),
+        {"name": SERVICE, "attempts": (SERVFAIL,), "records": ()},
+        [SERVICE, "no record names a pod behind this service; check"],
+    ),
+    (
+        NotHeadless(SERVICE, (SERVFAIL,), None, (ip_address("10.96.0.9"),)),
+        {"attempts": (SERVFAIL,), "alias": None, "cluster_ip": (ip_address("10.96.0.9"),)},
+        [SERVICE, "is not headless", "the cluster IP 10.96.0.9,", "clusterIP: None"],
+    ),
+    (
+        NotHeadless(SERVICE, ()),
+        {"alias": None, "cluster_ip": ()},
+        [SERVICE, "it has a cluster IP,"],
+    ),
+    (
+        NotHeadless(SERVICE, (), "db.example.com"),
+        {"alias": "db.example.com", "cluster_ip": ()},
+        [SERVICE, "not a headless service", "of db.example.com"],
     ),
     (
         IncompleteAnswer(SERVICE, "the answer was cut", SNAPSHOT),
@@ -191,6 +219,8 @@ TREE = {
     ServiceNotFound: (DiscoveryError,),
     ResolverUnavailable: (DiscoveryError,),
     ResolveTimeout: (ResolverUnavailable, TimeoutError),
+    UnusableAnswer: (ResolverUnavailable,),
+    NotHeadless: (UnusableAnswer,),
     IncompleteAnswer: (DiscoveryError,),
     AmbiguousPrimary: (DiscoveryError,),
     NotReady: (DiscoveryError, TimeoutError),

@@ -13,9 +13,9 @@ from peerdisco.exceptions import ConfigurationError, IdentityError
 from peerdisco.names import (
     Endpoint,
     ServiceName,
+    address_with_dashes,
     cluster_of_search_domains,
     dashed_address,
-    is_dashed_address,
     ordinal_of,
     parse_domain,
     parse_endpoint,
@@ -128,7 +128,7 @@ labels = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,50}[a-z0-9])?", fullmatch=True)
 @given(labels, st.integers(0, 2**31 - 1))
 def test_any_statefulset_and_ordinal_come_back(statefulset: str, ordinal: int) -> None:
     name = f"{statefulset}-{ordinal}"
-    assume(not is_dashed_address(name))
+    assume(address_with_dashes(name) is None)
     assert parse_pod_name(name) == (statefulset, ordinal)
 
 
@@ -146,7 +146,7 @@ def test_what_is_parsed_gives_the_name_again(name: str) -> None:
 def test_the_dashed_form_of_any_address_has_no_ordinal(address: object) -> None:
     dashed = dashed_address(address)  # type: ignore[arg-type]
     # One that begins with a dash is no label, and so no pod's name either.
-    assert dashed.startswith("-") or is_dashed_address(dashed)
+    assert dashed.startswith("-") or address_with_dashes(dashed) == address
     assert ordinal_of(dashed) is None
 
 

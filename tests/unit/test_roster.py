@@ -62,9 +62,7 @@ def test_the_port_that_was_asked_for_has_its_name() -> None:
         ("a-b-3", ("a-b", 3)),
         ("db", None),
         ("0", None),
-        ("10-244-1-0", None),
         ("10-244-1-300", ("10-244-1", 300)),
-        ("fd00-1-2-3-4-5-6-7", None),
     ],
 )
 def test_ordinals_are_read_as_the_controller_reads_them(
@@ -78,6 +76,57 @@ def test_ordinals_are_read_as_the_controller_reads_them(
         assert (peer.statefulset, peer.ordinal) == (expected or (None, None))
         assert roster.pod(name(label)) == expected
         assert Roster(SERVICE).pod(name(label)) == expected
+
+
+@pytest.mark.parametrize(
+    ("label", "own", "pod"),
+    [
+        ("10-244-1-0", "10.244.1.0", ("10-244-1", 0)),
+        ("1-2-3-4", "1.2.3.4", ("1-2-3", 4)),
+        ("fd00-1-2-3-4-5-6-7", "fd00:1:2:3:4:5:6:7", ("fd00-1-2-3-4-5-6", 7)),
+        ("fd00-10--0", "fd00:10::", None),
+        ("ab--cd-0", "ab::cd:0", ("ab--cd", 0)),
+        ("0-0-0-0-0-0-0-1", "::1", ("0-0-0-0-0-0-0", 1)),
+    ],
+)
+def test_a_label_is_an_address_only_if_it_is_the_pods_own(
+    label: str, own: str, pod: tuple[str, int] | None
+) -> None:
+    """A StatefulSet may be called ``10-244-1``; CoreDNS calls a pod without a host name so too."""
+    for before in ([], ["10-244-1-300", "db-1", "ab--cd-99999"]):
+        for addresses, expected in (
+            ([own], None),
+            (["10.0.0.9", own], None),
+            (["10.0.0.9"], pod),
+            (["10.0.0.9", "fd00::9"], pod),
+            ([], None),  # not known, and so is what the label is
+        ):
+            roster = Roster(SERVICE)
+            peers(roster, *before)
+            raw = packed(*addresses)
+            assert roster.pod(name(label), raw) == expected
+            (peer,) = roster.peers({name(label): (1,)}, {name(label): raw})
+            assert (peer.statefulset, peer.ordinal) == (expected or (None, None))
+            assert roster.pod(name(label)) == expected
+
+
+def test_a_label_is_read_again_when_the_address_changes() -> None:
+    roster = Roster(SERVICE)
+    for address, ordinal in (("10.0.0.1", None), ("10.0.0.9", 1), ("10.0.0.1", None)):
+        ports = {name("10-0-0-1"): (1,)}
+        (peer,) = roster.peers(ports, {name("10-0-0-1"): packed(address)})
+        assert peer.ordinal == ordinal
+
+
+def test_the_names_that_are_no_peers_are_kept() -> None:
+    roster = Roster(SERVICE)
+    refused = name("db_1")
+    ports = {name("db-0"): (1,), refused: (1,)}
+    assert len(roster.peers(ports, {})) == 1
+    assert roster.refused == (refused,)
+    assert roster.made_of(ports, {}) is None
+    assert len(roster.peers({name("db-0"): (1,)}, {})) == 1
+    assert roster.refused == ()
 
 
 @pytest.mark.parametrize(

@@ -249,9 +249,10 @@ def test_records_of_each_type_that_matters_are_read() -> None:
     target = name_from_text("mysql-0.db.ns.svc.cluster.local")
     numbers = (1, 2, 3, 4, 5)
     message = read(
-        header(answers=3, authority=1, additional=2)
+        header(answers=4, authority=1, additional=2)
         + record(wire.SRV, struct.pack("!3H", 1, 2, 3306) + target)
         + record(wire.PTR, target, ttl=5)
+        + record(wire.CNAME, target)
         + record(16, b"\x03abc")
         + record(wire.SOA, NAME + target + struct.pack("!5I", *numbers), ttl=60)
         + record(wire.A, bytes((10, 0, 0, 1)), owner=target)
@@ -260,6 +261,7 @@ def test_records_of_each_type_that_matters_are_read() -> None:
     assert message.answers == [
         wire.Srv(NAME, 30, 1, 2, 3306, target),
         wire.Pointer(NAME, 5, target),
+        wire.Alias(NAME, 30, target),
         wire.Opaque(NAME, 30, 16, 1, b"\x03abc"),
     ]
     assert message.authority == [wire.Soa(NAME, 60, NAME, target, *numbers)]
@@ -269,7 +271,7 @@ def test_records_of_each_type_that_matters_are_read() -> None:
     ]
 
 
-@pytest.mark.parametrize("rtype", [wire.A, wire.AAAA, wire.SRV, wire.PTR, wire.SOA])
+@pytest.mark.parametrize("rtype", [wire.A, wire.AAAA, wire.SRV, wire.PTR, wire.CNAME, wire.SOA])
 @pytest.mark.parametrize("data", [b"", b"\xff\xff"])
 def test_records_of_another_class_are_opaque(rtype: int, data: bytes) -> None:
     message = read(header(answers=1) + record(rtype, data, rclass=3))
@@ -313,6 +315,7 @@ def test_a_ttl_with_the_highest_bit_is_none(ttl: int, expected: int) -> None:
         (wire.SRV, bytes(6) + NAME + b"\0", "an SRV record of the wrong length"),
         (wire.PTR, b"", "a name that reaches too far"),
         (wire.PTR, NAME + b"\0", "a PTR record of the wrong length"),
+        (wire.CNAME, NAME + b"\0", "a CNAME record of the wrong length"),
         (wire.SOA, NAME, "a name that reaches too far"),
         (wire.SOA, NAME + NAME + bytes(19), "an SOA record of the wrong length"),
         (wire.SOA, NAME + NAME + bytes(21), "an SOA record of the wrong length"),
