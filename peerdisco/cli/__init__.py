@@ -11,11 +11,12 @@ import importlib
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import NoReturn, Protocol, TextIO, cast
+from typing import NoReturn, Protocol, cast
 
 from .. import __version__
 from ..exceptions import DiscoveryError
-from .status import INTERRUPTED, OK, WRONG, Ended
+from .status import INTERRUPTED, WRONG, Ended
+from .streams import standard_streams
 
 __all__ = ["main"]
 
@@ -150,27 +151,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status; see `peerdisco.cli.status`.
     """
     given = sys.argv[1:] if argv is None else argv
-    names = given[:1] if given and given[0] in _COMMANDS else _COMMANDS
     if os.getpid() == 1:
         from .processes import end_as_process_1  # noqa: PLC0415 - for process 1 alone
 
         end_as_process_1()
     try:
+        with standard_streams() as streams:
+            status, needed = _run(given)
+            return streams.settle(status, needed=needed)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(given: Sequence[str]) -> tuple[int, bool]:
+    """Run the command: its status, and whether it is run for its output."""
+    names = given[:1] if given and given[0] in _COMMANDS else _COMMANDS
+    try:
         args = _parser(names).parse_args(given)
     except SystemExit as exit_:  # argparse ends the process; a caller of main() wants the status
-        _flush(sys.stdout)
-        return exit_.code if isinstance(exit_.code, int) else WRONG
+        return (exit_.code if isinstance(exit_.code, int) else WRONG), True
     try:
         status = _command(args.command).run(args)
     except DiscoveryError as error:
         print(f"peerdisco: {error}", file=sys.stderr)
         status = WRONG
-    except KeyboardInterrupt:
-        status = INTERRUPTED
     except Ended as ended:
         status = ended.status
-    except BrokenPipeError:
-        status = OK
     except Exception as error:
         if sys.flags.dev_mode:
             raise
@@ -180,14 +186,4 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         status = WRONG
-    _flush(sys.stdout)
-    return status
-
-
-def _flush(stream: TextIO) -> None:
-    """Write out what is buffered; a reader that has gone (``| head``) is no error."""
-    try:
-        stream.flush()
-    except BrokenPipeError:
-        # What is still buffered would be tried again, and complained of, when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return status, getattr(args, "output_needed", True)

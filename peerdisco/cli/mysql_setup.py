@@ -25,6 +25,7 @@ EPILOG = """\
 exit status:
   0  printed
   2  a wrong call, or it is not known who this pod is
+  6  the output cannot be written: stdout is closed, or its disk is full
 
 examples:
   peerdisco mysql-setup config --flavour mariadb > /etc/mysql/conf.d/peerdisco.cnf

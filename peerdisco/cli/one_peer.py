@@ -18,6 +18,7 @@ STATUSES = """\
   2  a wrong call, no name server gave an answer, or several StatefulSets to choose from
   3  there is none; stderr says who is listed
   4  there is none, and the list may lack pods
+  6  the output cannot be written: stdout is closed, or its disk is full
 """
 
 

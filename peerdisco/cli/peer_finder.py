@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from .status import OK, WRONG
+from .streams import standard_streams
 
 __all__ = ["main"]
 
@@ -41,10 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 ended by SIGINT or SIGTERM, or on-start alone has succeeded; 1 on-start
         alone has failed; 2 a wrong call.
     """
+    with standard_streams() as streams:
+        return streams.settle(_run(sys.argv[1:] if argv is None else argv))
+
+
+def _run(argv: Sequence[str]) -> int:
     from . import main as peerdisco  # noqa: PLC0415 - the package imports its commands
 
     try:
-        given, ignored = parse_flags(sys.argv[1:] if argv is None else argv)
+        given, ignored = parse_flags(argv)
     except _WrongCall as error:
         print(f"peer-finder: {error} (try: peer-finder -help)", file=sys.stderr)
         return WRONG

@@ -21,6 +21,7 @@ exit status:
   2  a wrong call, or no name server gave an answer
   3  there are none: no such service, or no pod of it is ready
   4  the list may lack pods; stderr says why
+  6  the output cannot be written: stdout is closed, or its disk is full
 
 examples:
   peerdisco peers my-database

@@ -24,6 +24,7 @@ exit status:
   3  it is not listed: its pod is absent or not ready
   4  it is not listed, and the list may lack pods
   5  --wait, and it was not listed in time
+  6  the output cannot be written: stdout is closed, or its disk is full
 
 examples:
   mysql --host "$(peerdisco primary my-database -o hostnames)"

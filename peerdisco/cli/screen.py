@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..model import Change, Peer
 from .output import PEER_HEADER, peer_row, use_colour
+from .streams import print_now
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,9 +27,13 @@ class Screen:
 
     The client is a `peerdisco.Discovery`; a look that fails changes nothing but the age of what
     was seen.
+
+    Args:
+        ends_unread: Whether a line that cannot be written ends the show, by `Unwritable`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, ends_unread: bool = True) -> None:
+        self._print = print_now if ends_unread else _print
         self._start = time.monotonic()
         self._primary = ""
         self.disco: Discovery | None = None
@@ -63,10 +68,14 @@ class Screen:
             self.tell("client", f"{primary.name} is the primary")
 
     def tell(self, who: str, words: str) -> None:
-        print(self._line(who, words), flush=True)
+        self._print(self._line(who, words))
 
     def _line(self, who: str, words: str) -> str:
         return f"{time.monotonic() - self._start:6.1f} s  {who:7}  {words}"
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
 
 
 def in_words(change: Change) -> list[str]:
@@ -136,15 +145,15 @@ def _table(title: str, header: tuple[str, ...]) -> Table:
 
 
 @contextmanager
-def open_screen(*, plain: bool) -> Iterator[Screen]:
+def open_screen(*, plain: bool, ends_unread: bool) -> Iterator[Screen]:
     """The best screen there is: live tables on a terminal, if rich is installed; else lines."""
     if plain or not use_colour(sys.stdout):
-        yield Screen()
+        yield Screen(ends_unread=ends_unread)
         return
     try:
         from rich.live import Live  # noqa: PLC0415
     except ImportError:
-        yield Screen()
+        yield Screen(ends_unread=ends_unread)
         return
     with Live(auto_refresh=False) as live:
         yield LiveScreen(live)

@@ -11,6 +11,7 @@ from ..exceptions import ConfigurationError
 from .look import seconds
 from .processes import run_until_signal
 from .status import OK, Ended
+from .streams import Unwritable
 
 if TYPE_CHECKING:
     from ..testing import ClusterDNS, StatefulSet
@@ -24,8 +25,9 @@ what a client sees, over real DNS messages. With --serve it just keeps the serve
 application can be developed against it."""
 EPILOG = """\
 exit status:
-  0  it is over, or was interrupted
+  0  it is over, was ended by a signal, or the reader of the output has gone (not with --serve)
   2  a wrong call, or the port is taken
+  6  without --serve: the output cannot be written: stdout is closed, or its disk is full
 
 examples:
   peerdisco simulate
@@ -91,7 +93,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.story and not args.serve:
         raise ConfigurationError("--story", "no --serve", "--serve with it; the story plays anyway")
-    with open_screen(plain=args.plain or args.serve) as screen, contextlib.suppress(Ended):
+    args.output_needed = not args.serve
+    screens = open_screen(plain=args.plain or args.serve, ends_unread=args.output_needed)
+    with screens as screen, contextlib.suppress(Ended, Unwritable):
         run_until_signal(_simulate(args, screen))
     return OK
 

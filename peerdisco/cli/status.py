@@ -11,6 +11,8 @@ INCOMPLETE = 4
 """The list may lack pods."""
 TIMED_OUT = 5
 """What was waited for did not come in time."""
+UNWRITTEN = 6
+"""The output could not be written: stdout is closed, or its disk is full."""
 INTERRUPTED = 130
 """Ended by SIGINT, as shells count it."""
 

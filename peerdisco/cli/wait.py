@@ -67,6 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="say on stderr what changes meanwhile"
     )
+    parser.set_defaults(output_needed=False)  # it is run for its status
 
 
 def _count(text: str) -> int:

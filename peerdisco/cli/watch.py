@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from .look import TIMEOUT, add_look, add_service, seconds
 from .processes import run_until_signal
 from .status import OK, Ended
+from .streams import PIPE_BUF, Unwritable, print_now
 
 if TYPE_CHECKING:
     from ..discovery import Discovery
@@ -28,6 +29,7 @@ EPILOG = """\
 exit status:
   0  ended by SIGINT or SIGTERM, or the reader of the output has gone
   2  a wrong call
+  6  the output cannot be written: stdout is closed, or its disk is full
 
 JSON, one object a line: at (RFC 3339, UTC), joined, left, replaced and peers (names), primary
 (null while it is absent, or where several StatefulSets leave it open), complete, stale, error (why
@@ -38,8 +40,6 @@ examples:
   peerdisco watch my-database -o json | jq -r --unbuffered '.joined[]'
 """
 INTERVAL = 2.0
-_PIPE_BUF = 4096
-"""Linux takes so many bytes at once if it says that it takes any (pipe(7))."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -124,7 +124,7 @@ def open_discovery(
 
 
 def run(args: argparse.Namespace) -> int:
-    with contextlib.suppress(Ended):
+    with contextlib.suppress(Ended, Unwritable):
         run_until_signal(_watch(args))
     return OK
 
@@ -227,12 +227,15 @@ class _Output:
 
     async def write(self, line: str) -> None:
         if self._pipe is None:
-            print(line, flush=True)
+            print_now(line)
             return
         data = f"{line}\n".encode()
         while data:
             await self._room(self._pipe)
-            data = data[os.write(self._pipe, data[:_PIPE_BUF]) :]
+            try:
+                data = data[os.write(self._pipe, data[:PIPE_BUF]) :]
+            except BrokenPipeError as error:
+                raise Unwritable from error
 
     async def _room(self, pipe: int) -> None:
         room = asyncio.Event()

@@ -16,6 +16,7 @@ EPILOG = """\
 exit status:
   0  printed; what is not known is '-' (null in JSON)
   2  the pod's name or its namespace is not known; stderr says how to supply it
+  6  the output cannot be written: stdout is closed, or its disk is full
 """
 
 
