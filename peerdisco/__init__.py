@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ResolverUnavailable,
         ResolveTimeout,
         ServiceNotFound,
+        SourceFailed,
         UnusableAnswer,
         WatcherError,
     )
@@ -68,6 +69,7 @@ __all__ = [
     "ResolverUnavailable",
     "ServiceNotFound",
     "Snapshot",
+    "SourceFailed",
     "UnusableAnswer",
     "Verdict",
     "Watch",
@@ -103,6 +105,7 @@ _HOMES = {
         "ResolverUnavailable",
         "ServiceNotFound",
         "UnusableAnswer",
+        "SourceFailed",
         "WatcherError",
     ),
     "local": ("local_identity",),

@@ -25,6 +25,7 @@ def snapshot_json(snapshot: Snapshot, primary: Peer | None) -> dict[str, object]
     """What every snapshot says of itself, without its peers."""
     return {
         "service": snapshot.service,
+        "known": snapshot.known,
         "complete": snapshot.complete,
         "incomplete_reason": snapshot.incomplete_reason,
         "stale": snapshot.stale,

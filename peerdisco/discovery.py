@@ -7,7 +7,6 @@ import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Self
 
 from .clock import Clock, SystemClock
@@ -26,10 +25,12 @@ from .model import (
     Snapshot,
 )
 from .names import parse_seconds
+from .published import Published
 from .rules import Rules
 from .schedule import Schedule
 from .sources import Source
-from .sources.shared import share
+from .sources.lookup import lookup
+from .sources.shared import SharedSource, share
 from .target import Target, choose_view, refuse_beside
 
 __all__ = ["Discovery", "Watch", "discover"]
@@ -106,7 +107,7 @@ async def discover(
             nameservers=nameservers,
             resolver=resolver,
         )
-        return one_look(await source.observe(timeout=timeout), source.service, view)
+        return one_look(await lookup(source, timeout), source.service, view)
     opened = Target.choose(
         service,
         namespace=namespace,
@@ -118,7 +119,7 @@ async def discover(
         surroundings=around,
     ).open()
     try:
-        return one_look(await opened.observe(timeout=timeout), opened.service, view)
+        return one_look(await lookup(opened, timeout), opened.service, view)
     finally:
         await opened.aclose()
 
@@ -216,6 +217,7 @@ class Discovery:
                 surroundings=around,
             )
         self._source: Source | None = None
+        self._shared: SharedSource | None = None
         self._membership = Membership(Rules(interval=seconds, leave_after=leave_after))
         self._schedule = Schedule(seconds, least)
         self._clock: Clock = clock or SystemClock()
@@ -227,22 +229,23 @@ class Discovery:
         self._process: int | None = None
         self._closed = False
         self._leaving = False
-        self._seen_at: datetime | None = None
-        self._snapshot = self._take_snapshot()
-        self.looks = 0
-        """How many looks there were, failed ones too."""
+        self._refreshes = 0
+        """How often `refresh` was called."""
+        self._published = Published(self._view.snapshot(self.service, (), observed_at=None))
+        """All that consumers read; replaced as a whole, so that none sees a half of a lookup."""
 
     # Life.
 
     async def __aenter__(self) -> Self:
         self._open()
         self._task = asyncio.create_task(self._look_forever(), name=f"peerdisco {self.service}")
+        self._task.add_done_callback(self._ended)
         return self
 
     async def __aexit__(self, kind: object, *_: object) -> None:
         await self.aclose()
-        if kind is None and self._error is not None:
-            raise RuntimeError(f"the watcher has failed: {self._error!r}") from self._error
+        if kind is None:
+            self._check_failed()
 
     async def run(self) -> None:
         """Look until it is cancelled, or closed by another task.
@@ -250,16 +253,21 @@ class Discovery:
         The alternative to ``async with`` for those who own their tasks.
 
         Raises:
-            WatcherError: It was started already.
+            WatcherError: It was started already, or the lookups have ended and nobody closed it.
         """
         async with self:
             await self.closed()
 
     async def closed(self) -> None:
-        """Wait until it is closed, or has failed."""
+        """Wait until it is closed.
+
+        Raises:
+            WatcherError: The lookups have ended and nobody closed it, or this is a fork.
+        """
         self.check_process()
         if self._task is not None:
             await asyncio.wait({self._task})
+        self._check_failed()
 
     async def aclose(self) -> None:
         """Stop looking and close everything; watchers end.
@@ -275,12 +283,27 @@ class Discovery:
             if task is not None:
                 task.cancel()
                 await asyncio.wait({task})
-                if not task.cancelled():
-                    task.exception()  # it is told by whoever waits, and at the end of the block
         finally:
             self._tell()
             if source is not None:
                 await source.aclose()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """The task that makes the lookups has ended: unless it was closed, that is a failure."""
+        if task.cancelled():
+            error: BaseException | None = None if self._closed else asyncio.CancelledError()
+        else:
+            error = task.exception()
+        if error is not None:
+            self._error = error
+            self._published = replace(self._published, failure=self._failure(error))
+        self._tell()
+
+    def _failure(self, error: BaseException) -> WatcherError:
+        problem = f"{self.service}: the watcher has failed: {error!r}"
+        failure = WatcherError(problem, "make another Discovery")
+        failure.__cause__ = error
+        return failure
 
     def _open(self) -> None:
         self.check_process()
@@ -292,7 +315,10 @@ class Discovery:
         elif self._target is not None and not isinstance(self._clock, SystemClock):
             self._source = self._target.open()  # what is shared goes by the machine's clock
         elif self._target is not None:
-            self._source = share(self._target, self._schedule.min_interval, self._target.open)
+            self._shared = share(self._target, self._schedule.min_interval, self._target.open)
+            self._source = self._shared
+            if self._refreshes:
+                self._shared.refresh()
 
     @property
     def forked(self) -> bool:
@@ -332,34 +358,40 @@ class Discovery:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The membership as it is known now; without peers before the first answer.
+        """The membership as it is known now; not `Snapshot.known` before the first answer.
 
-        Any thread may read it.
+        Any thread may read it. It is stale, too, when the watcher has failed, and in a fork.
         """
-        membership, known = self._membership, self._snapshot
-        error = self._fork_error() if self.forked else membership.last_error
-        if membership.observed_at is None:
-            return known if error is known.last_error else replace(known, last_error=error)
-        return replace(
-            known,
-            observed_at=self._seen_at,
-            age=max(0.0, self._clock.now() - membership.observed_at),
-            incomplete_reason=membership.incomplete_reason,
-            last_error=error,
-        )
+        published = self._published
+        snapshot = published.at(self._clock.now())
+        error = self._fork_error() if self.forked else published.failure
+        return snapshot if error is None else replace(snapshot, last_error=error)
 
     @property
     def local(self) -> Peer | None:
         """This pod among the peers; None if it is not listed, or not known who it is."""
-        return self._snapshot.local
+        return self._published.snapshot.local
+
+    @property
+    def looks(self) -> int:
+        """How many lookups have ended, failed ones too."""
+        return self._published.lookups
 
     def refresh(self) -> None:
-        """Look as soon as the minimal interval allows, instead of when it is due.
+        """Look up the service as soon as the minimal interval allows, instead of when it is due.
+
+        It does not wait; a `wait` that is called after it does. Only a lookup that is begun after
+        this call counts for it: neither one that is under way, nor an answer that another watcher
+        of the same service has just had. (A cache between here and the cluster's DNS may still
+        give an older answer.)
 
         Raises:
             WatcherError: This is a fork of the process that started the watcher.
         """
         self.check_process()
+        self._refreshes += 1
+        if self._shared is not None:
+            self._shared.refresh()
         self._wake.set()
 
     def leaving(self) -> None:
@@ -380,6 +412,8 @@ class Discovery:
     ) -> Snapshot:
         """Wait until there are enough peers.
 
+        After `refresh` it waits for the answer of a lookup that was begun after that call.
+
         Args:
             required: How many, `quorum`, or any function of a snapshot.
             stable_for: Seconds for which, before that, nothing changed, was in doubt, or failed.
@@ -391,29 +425,30 @@ class Discovery:
         Raises:
             NotReady: They were not there in time; says what was.
             ConfigurationError: An argument has a value that cannot be right.
-            WatcherError: The watcher is not running, or was started by the process that forked
-                this one.
+            WatcherError: The watcher is not running, has failed, or was started by the process
+                that forked this one.
         """
         condition = to_condition(required)
         stable_for = parse_seconds(stable_for, "stable_for", zero=True)
         if timeout is not None:
             timeout = parse_seconds(timeout, "timeout", zero=True)
         deadline = None if timeout is None else self._clock.now() + timeout
+        refreshes = self._refreshes
         while True:
             self._check_running()
-            looked = self._looked
-            snapshot = self.snapshot
+            looked, published = self._looked, self._published
             now = self._clock.now()
+            snapshot = published.at(now)
             pause = None if deadline is None else deadline - now
-            if self._membership.observed_at is not None and not snapshot.stale:
-                stable_since = self._membership.stable_since
-                left = stable_for - (now - (now if stable_since is None else stable_since))
+            if snapshot.known and not snapshot.stale and published.refreshes >= refreshes:
+                since = now if published.stable_since is None else published.stable_since
                 if condition(snapshot):
+                    left = stable_for - (now - since)
                     if left <= 0:
                         return snapshot
                     pause = left if pause is None else min(pause, left)
             if deadline is not None and now >= deadline:
-                there = snapshot if snapshot.observed_at is not None else None
+                there = snapshot if snapshot.known else None
                 assert timeout is not None
                 raise NotReady(in_words(condition), timeout, there) from snapshot.last_error
             await self._clock.wait(looked, pause)
@@ -431,51 +466,59 @@ class Discovery:
         """The difference to what was seen, as soon as there is one; None when it is closed."""
         while not self._closed:
             self.check_process()
-            looked = self._looked
-            now = self._snapshot
-            if self.looks and now is not seen:
+            looked, published = self._looked, self._published
+            if published.lookups:
                 ignore = self._view.identity if self._leaving else None
+                now = published.at(self._clock.now())
                 change = Change.between(seen, now, ignore=ignore.pod_name if ignore else None)
                 if change or seen is None or now.complete != seen.complete:
                     return change
             self._check_running()
             await looked.wait()
+        self._check_failed()
         return None
 
     # Looking.
 
     async def _look_forever(self) -> None:
-        assert self._source is not None
+        source = self._source
+        assert source is not None
         never = asyncio.Event()
-        try:
-            while True:
-                self._wake.clear()
-                observation = await self._source.observe(timeout=self._timeout)
-                now = self._clock.now()
-                await self._take_in(observation, now)
-                pause = self._schedule.wait(self._membership, now, self._chance())
-                if await self._clock.wait(self._wake, pause):
-                    early = now + self._schedule.min_interval - self._clock.now()
-                    if early > 0:
-                        await self._clock.wait(never, early)
-        except Exception as error:
-            self._error = error
-            self._tell()
-            raise
+        while not self._closed:
+            self._wake.clear()
+            refreshes = self._refreshes
+            observation = await lookup(source, self._timeout)
+            now = self._clock.now()
+            await self._take_in(observation, now, refreshes)
+            pause = self._schedule.wait(self._membership, now, self._chance())
+            if await self._clock.wait(self._wake, pause):
+                early = now + self._schedule.min_interval - self._clock.now()
+                if early > 0:
+                    await self._clock.wait(never, early)
 
-    async def _take_in(self, observation: Observation, now: float) -> None:
-        membership = self._membership
+    async def _take_in(self, observation: Observation, now: float, refreshes: int) -> None:
+        membership, before = self._membership, self._published
         told = membership.observe(observation, now)
         settled = membership.tick(now)
-        if not isinstance(observation, Failed):
-            self._seen_at = self._clock.utcnow()
-        health = (membership.last_error is not None, membership.incomplete_reason is None)
-        before = (self._snapshot.stale, self._snapshot.complete)
-        if told or settled or health != before or not self.looks:
-            if len(told.joined) > _MANY:
-                await asyncio.sleep(0)  # others have their turn between two pieces of work
-            self._snapshot = self._take_snapshot()
-        self.looks += 1
+        if len(told.joined) > _MANY:
+            await asyncio.sleep(0)  # others have their turn between two pieces of work
+        known = before.snapshot
+        failed = isinstance(observation, Failed)
+        observed_at = known.observed_at if failed else self._clock.utcnow()
+        if told or settled or not before.lookups:
+            known = self._view.snapshot(self.service, membership.peers, observed_at=observed_at)
+        self._published = Published(
+            snapshot=replace(
+                known,
+                observed_at=observed_at,
+                incomplete_reason=membership.incomplete_reason,
+                last_error=membership.last_error,
+            ),
+            observed_at=membership.observed_at,
+            stable_since=membership.stable_since,
+            lookups=before.lookups + 1,
+            refreshes=refreshes,
+        )
         self._tell()
 
     def _tell(self) -> None:
@@ -483,22 +526,15 @@ class Discovery:
         self._looked.set()
         self._looked = asyncio.Event()
 
-    def _take_snapshot(self) -> Snapshot:
-        membership = self._membership
-        return self._view.snapshot(
-            self.service,
-            membership.peers,
-            observed_at=self._seen_at,
-            incomplete_reason=membership.incomplete_reason,
-            last_error=membership.last_error,
-        )
-
     def _check_running(self) -> None:
         self.check_process()
-        if self._error is not None:
-            raise RuntimeError(f"the watcher has failed: {self._error!r}") from self._error
+        self._check_failed()
         if self._closed or self._source is None:
             raise WatcherError("the watcher is not running", "use 'async with', or run()")
+
+    def _check_failed(self) -> None:
+        if self._error is not None:
+            raise self._failure(self._error)
 
 
 def _find_interval(given: float | None, around: Surroundings) -> float:

@@ -15,6 +15,7 @@ DiscoveryError
 ├── IncompleteAnswer                            the list may lack pods
 ├── AmbiguousPrimary                            several pods have the ordinal
 ├── NotReady             (also a TimeoutError)  the required peers did not come in time
+├── SourceFailed                                a lookup ended with an error that is no answer
 ├── WatcherError         (also a RuntimeError)  a Discovery is not running here, or not any more
 ├── HookFailed           (in peerdisco.hooks)   a command that was run on change failed
 └── DatabaseError        (in peerdisco.mysql)   a server refused a statement, or did not answer
@@ -43,6 +44,7 @@ __all__ = [
     "ResolveTimeout",
     "ResolverUnavailable",
     "ServiceNotFound",
+    "SourceFailed",
     "UnusableAnswer",
     "WatcherError",
 ]
@@ -314,8 +316,35 @@ class NotReady(DiscoveryError, TimeoutError):
         return f"waited {self.timeout:g} s for {self.required}; {there}"
 
 
+class SourceFailed(DiscoveryError):
+    """A source ended a lookup with an error instead of an observation.
+
+    A source that was cancelled from within, by a task or a future of its own, ends in
+    `asyncio.CancelledError` although nobody cancelled the lookup. For a `Discovery` that is a
+    failed lookup like any other; ``__cause__`` is the error.
+
+    Attributes:
+        service: The fully qualified name that was looked up.
+        error: The error, as ``repr`` shows it.
+    """
+
+    def __init__(self, service: str, error: str) -> None:
+        super().__init__(service, error)
+        self.service = service
+        self.error = error
+
+    def __str__(self) -> str:
+        return (
+            f"{self.service}: the source ended the lookup with {self.error}, expected an "
+            "observation; mend the source"
+        )
+
+
 class WatcherError(DiscoveryError, RuntimeError):
     """A `Discovery` was used where it does not run: before its start, after its end, in a fork.
+
+    After a failure ``__cause__`` is the error that ended the lookups: an error of the source that
+    is a bug, or the cancellation of their task by code that does not own it.
 
     Attributes:
         problem: What is wrong.

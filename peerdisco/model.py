@@ -237,6 +237,10 @@ PrimaryPolicy = Callable[["Snapshot"], "Peer | None"]
 """Picks the primary of a membership; None where there is none."""
 
 
+_NOT_ANSWERED = "no lookup has been answered yet"
+"""Why a membership that is not known is not complete."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The membership at one moment: iterable, sized, ``in`` by name.
@@ -250,7 +254,8 @@ class Snapshot:
             ordinal of the primary unless a policy says otherwise.
         observed_at: When the source answered (UTC); None before its first answer.
         age: Seconds between that answer and the moment this snapshot was handed out.
-        incomplete_reason: Why the list may lack pods or addresses; None if it is the whole list.
+        incomplete_reason: Why the list may be incomplete; None if it is the whole list. Before the
+            first answer the reason is that there was none; see `known`.
         last_error: Why the newest look failed; None if it did not.
         identity: Who this pod is; None if not known.
         policy: Picks the primary; None for the peer of `first_ordinal`.
@@ -270,6 +275,10 @@ class Snapshot:
     def __post_init__(self) -> None:
         if type(self.peers) is not _InOrder:
             object.__setattr__(self, "peers", in_order(self.peers))
+        if not self.known:
+            object.__setattr__(self, "incomplete_reason", self.incomplete_reason or _NOT_ANSWERED)
+        elif self.incomplete_reason == _NOT_ANSWERED:  # `dataclasses.replace` hands it on
+            object.__setattr__(self, "incomplete_reason", None)
 
     def __iter__(self) -> Iterator[Peer]:
         return iter(self.peers)
@@ -281,8 +290,18 @@ class Snapshot:
         return any(peer.name == name or peer == name for peer in self.peers)
 
     @property
+    def known(self) -> bool:
+        """Whether the membership is known: a lookup was answered.
+
+        Unknown is not empty: before the first answer, and after a first lookup that failed, there
+        are no peers here, and nothing says that there are none. A snapshot that is made without
+        `observed_at`, in a test for instance, counts as known if it has peers.
+        """
+        return self.observed_at is not None or bool(self.peers)
+
+    @property
     def complete(self) -> bool:
-        """Whether this is the whole list; see `incomplete_reason`."""
+        """Whether this is the whole list; see `incomplete_reason`. False until it is `known`."""
         return self.incomplete_reason is None
 
     @property
@@ -418,10 +437,10 @@ class Snapshot:
         """This snapshot, if it is the whole list.
 
         Raises:
-            IncompleteAnswer: It is not.
+            IncompleteAnswer: It is not, or it is not known yet.
         """
         if self.incomplete_reason is not None:
-            raise IncompleteAnswer(self.service, self.incomplete_reason, self)
+            raise IncompleteAnswer(self.service, self.incomplete_reason, self) from self.last_error
         return self
 
 
@@ -456,9 +475,10 @@ class Change:
             after: The later one.
             ignore: The name of a peer of whom nothing is told.
         """
-        known = {} if before is None else {peer.name: peer for peer in before}
+        same = before is not None and before.peers is after.peers
+        known = {} if before is None or same else {peer.name: peer for peer in before}
         joined, replaced = [], []
-        for peer in after:
+        for peer in () if same else after:
             old = known.pop(peer.name, None)
             if peer.name == ignore or old is peer:
                 continue

@@ -157,13 +157,18 @@ class _Worker:
                     self._stop.set()
             self._started.set_result(None)
             failed = asyncio.create_task(self._watcher.closed())
-            failed.add_done_callback(lambda _: self._stop.set())
+            failed.add_done_callback(self._watcher_ended)
             try:
                 await self._stop.wait()
             finally:
                 with self._lock:
                     self._loop = None
                 failed.cancel()
+
+    def _watcher_ended(self, closed: asyncio.Task[None]) -> None:
+        if not closed.cancelled():
+            closed.exception()  # the end of the block above raises it
+        self._stop.set()
 
 
 def _not_running() -> WatcherError:

@@ -344,7 +344,7 @@ def _against_the_view(snapshot: Snapshot) -> Iterator[Reason]:
         yield Reason(ReasonCode.NO_ANSWER, f"DNS has not answered yet{failed}")
     elif snapshot.last_error is not None:
         yield Reason(ReasonCode.NO_ANSWER, f"DNS does not answer now ({snapshot.last_error})")
-    if snapshot.incomplete_reason is not None:
+    if snapshot.known and snapshot.incomplete_reason is not None:
         yield Reason(ReasonCode.INCOMPLETE, f"the list may lack pods: {snapshot.incomplete_reason}")
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from dataclasses import dataclass
 
-from ..exceptions import ConfigurationError, DiscoveryError
+from ..exceptions import ConfigurationError, DiscoveryError, ServiceNotFound
 from ..model import Answered, Empty, Failed, Identity, Observation, Snapshot
 from ..names import parse_seconds
 
@@ -115,6 +115,7 @@ async def look(args: argparse.Namespace, *, timeout: float, identity: Identity |
     from ..local import read_surroundings  # noqa: PLC0415 - not needed for --help
     from ..looking import one_look  # noqa: PLC0415
     from ..primary import ordinal  # noqa: PLC0415
+    from ..sources.lookup import lookup  # noqa: PLC0415
     from ..target import Target, choose_view  # noqa: PLC0415
 
     surroundings = read_surroundings()
@@ -130,15 +131,15 @@ async def look(args: argparse.Namespace, *, timeout: float, identity: Identity |
         surroundings=surroundings,
     ).open()
     try:
-        observation = await source.observe(timeout=timeout)
+        observation = await lookup(source, timeout)
         if args.verbose:
             print(f"peerdisco: {_in_words(observation, source.service)}", file=sys.stderr)
         try:
             return Seen(one_look(observation, source.service, view), None, True)
+        except ServiceNotFound as error:
+            return Seen(error.snapshot, error, True)
         except DiscoveryError as error:
-            answered = not isinstance(observation, Failed)
-            nobody = view.snapshot(source.service, (), observed_at=None)
-            return Seen(nobody, error, answered)
+            return Seen(view.snapshot(source.service, (), observed_at=None), error, False)
     finally:
         await source.aclose()
 

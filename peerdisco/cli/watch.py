@@ -32,8 +32,9 @@ exit status:
   6  the output cannot be written: stdout is closed, or its disk is full
 
 JSON, one object a line: at (RFC 3339, UTC), joined, left, replaced and peers (names), primary
-(null while it is absent, or where several StatefulSets leave it open), complete, stale, error (why
-the newest look failed, or null), degraded, recovered.
+(null while it is absent, or where several StatefulSets leave it open), known (false before the
+first answer), complete, incomplete_reason (text, or null), stale, error (why the newest lookup
+failed, or null), degraded, recovered.
 
 examples:
   peerdisco watch my-database
@@ -162,7 +163,9 @@ def as_json(change: Change, at: datetime) -> dict[str, object]:
         "replaced": [new.name for _, new in change.replaced],
         "peers": [peer.name for peer in snapshot],
         "primary": primary.name if primary else None,
+        "known": snapshot.known,
         "complete": snapshot.complete,
+        "incomplete_reason": snapshot.incomplete_reason,
         "stale": snapshot.stale,
         "error": str(snapshot.last_error) if snapshot.last_error else None,
         "degraded": change.degraded,
@@ -188,10 +191,10 @@ def as_text(change: Change, at: datetime, *, verbose: bool = False) -> str:
     if change.degraded:
         error = " ".join(str(snapshot.last_error).split())
         remarks.append(f"no answer, nobody left because of that: {error}")
-    if not snapshot.complete:
+    if snapshot.known and not snapshot.complete:
         remarks.append(f"the list may lack pods: {snapshot.incomplete_reason}")
     count = f"{len(snapshot)} peer{'' if len(snapshot) == 1 else 's'}"
-    if snapshot.observed_at is None:
+    if not snapshot.known:
         count = "peers not known"
     parts = [_rfc_3339(at), count, *([" ".join(told)] if told else []), "; ".join(remarks)]
     return "  ".join(part for part in parts if part)

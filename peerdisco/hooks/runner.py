@@ -145,7 +145,7 @@ class HookRunner:
         Raises:
             IdentityError: A hook has to wait for this pod to be listed, and who it is is not known.
             Exception: Only without `on_change`: what `on_start` raised the last time.
-            RuntimeError: The watcher is not running, or has failed.
+            WatcherError: The watcher is not running, or has failed.
         """
         if self._watch is not None:
             raise RuntimeError("a HookRunner is run once: make another one")
@@ -164,8 +164,9 @@ class HookRunner:
                 if succeeded and self._on_change is None:
                     return
         except _Closed as closed:
-            if closed.__cause__ is not None:
-                raise closed.__cause__ from None
+            error = closed.__cause__
+        if error is not None:
+            raise error  # outside of the except clause, so that its own cause stays
 
     # What there is to do.
 
@@ -350,6 +351,10 @@ class HookRunner:
 
     async def _run_hook(self) -> None:
         hook, name = self._current
+        assert self._newest is not None
+        current = self._discovery.snapshot
+        if current.peers is self._newest.peers:
+            self._newest = current  # which has grown older since it was read
         change = self._merged()
         if self._tell_runs:
             self._tell(f"the {name} hook runs: {len(change.snapshot)} peers")

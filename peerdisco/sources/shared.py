@@ -6,7 +6,7 @@ import asyncio
 import weakref
 from collections.abc import Callable, Hashable
 
-from ..exceptions import ResolveTimeout
+from ..exceptions import ResolveTimeout, SourceFailed
 from ..model import Failed, Observation
 from . import Source
 
@@ -27,22 +27,33 @@ class SharedSource:
         self._looks = looks
         self._fresh = fresh
         self._closed = False
+        self._after = 0
+        """Only lookups that were begun after this one count for this user; see `refresh`."""
         looks.users += 1
 
     @property
     def service(self) -> str:
         return self._looks.source.service
 
-    async def observe(self, *, timeout: float) -> Observation:
-        """The look that has just ended, the one that is under way, or a new one.
+    def refresh(self) -> None:
+        """Let no lookup count for this user that has been begun before this call."""
+        self._after = self._looks.begun
 
-        Each user waits as long as it said: one that is hasty does not wait for the look of one
-        that is patient, and one that is patient does not end with the hasty one's.
+    async def observe(self, *, timeout: float) -> Observation:
+        """The lookup that has just ended, the one that is under way, or a new one.
+
+        Each user waits as long as it said: one that is hasty does not wait for the lookup of one
+        that is patient, and one that is patient does not end with the hasty one's. After `refresh`
+        a lookup that was begun before it is waited for, but does not count; the new one then has
+        the whole timeout.
         """
         now = asyncio.get_running_loop().time
-        seen = self._looks.seen_since(now() - self._fresh)
+        after = self._after
+        seen = self._looks.seen_since(now() - self._fresh, after)
         if seen is not None:
             return seen
+        if not await self._looks.pass_by(after, timeout):
+            return Failed(ResolveTimeout(self.service, (), timeout))
         deadline = now() + timeout
         while True:
             left = deadline - now()
@@ -69,25 +80,40 @@ class _Looks:
     def __init__(self, source: Source, forget: Callable[[], None]) -> None:
         self.source = source
         self.users = 0
+        self.begun = 0
+        """How many lookups were begun; the newest one has this number."""
         self._forget = forget
         self._waiting = 0
         self._look: asyncio.Task[Observation] | None = None
-        self._seen: tuple[float, Observation] | None = None
+        self._seen: tuple[int, float, Observation] | None = None
+        """The number of the newest lookup that has ended, when it ended, and its outcome."""
 
-    def seen_since(self, when: float) -> Observation | None:
-        """What was seen last, if that was after this moment."""
-        return self._seen[1] if self._seen is not None and self._seen[0] > when else None
+    def seen_since(self, when: float, after: int) -> Observation | None:
+        """The newest outcome, if it came after this moment, of a lookup after the one numbered."""
+        if self._seen is None:
+            return None
+        number, ended_at, seen = self._seen
+        return seen if number > after and ended_at > when else None
+
+    async def pass_by(self, after: int, seconds: float) -> bool:
+        """Wait until no lookup is under way that was begun too early; False if it takes longer."""
+        look = self._look
+        if look is None or look.done() or self.begun > after:
+            return True
+        done, _ = await asyncio.wait({look}, timeout=seconds)
+        return bool(done)
 
     async def join(self, seconds: float) -> Observation | None:
         """Wait for the look that is under way, or for a new one; None if it takes longer."""
         # A look that needs not wait ends within create_task, where the loop starts tasks eagerly.
         if self._look is None or self._look.done():
-            self._look = asyncio.create_task(self._observe(seconds))
+            self.begun += 1
+            self._look = asyncio.create_task(self._observe(self.begun, seconds))
         look = self._look
         self._waiting += 1
         try:
             done, _ = await asyncio.wait({look}, timeout=seconds + _GRACE)
-            return look.result() if done else None
+            return self._outcome(look) if done else None
         finally:
             self._waiting -= 1
             if not self._waiting and not look.done():
@@ -95,9 +121,18 @@ class _Looks:
                 look.cancel()
                 await asyncio.wait({look})
 
-    async def _observe(self, seconds: float) -> Observation:
+    def _outcome(self, look: asyncio.Task[Observation]) -> Observation:
+        """What a lookup that has ended came to, for one of those who waited for it."""
+        error = None if look.cancelled() else look.exception()
+        if error is not None and not isinstance(error, Exception):
+            # KeyboardInterrupt and SystemExit end the event loop once, not once for each user.
+            raise SourceFailed(self.source.service, repr(error)) from error
+        return look.result()
+
+    async def _observe(self, number: int, seconds: float) -> Observation:
         seen = await self.source.observe(timeout=seconds)
-        self._seen = (asyncio.get_running_loop().time(), seen)
+        if self._seen is None or number > self._seen[0]:
+            self._seen = (number, asyncio.get_running_loop().time(), seen)
         return seen
 
     async def leave(self) -> None:

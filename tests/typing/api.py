@@ -37,9 +37,11 @@ from peerdisco import (
     ResolveTimeout,
     ServiceNotFound,
     Snapshot,
+    SourceFailed,
     UnusableAnswer,
     Verdict,
     Watch,
+    WatcherError,
     at_least,
     confirm_local_primary,
     discover,
@@ -160,6 +162,7 @@ def reading(snapshot: Snapshot) -> None:
     assert_type(snapshot.first_ordinal, int)
     assert_type(snapshot.observed_at, datetime | None)
     assert_type(snapshot.age, float)
+    assert_type(snapshot.known, bool)
     assert_type(snapshot.complete, bool)
     assert_type(snapshot.incomplete_reason, str | None)
     assert_type(snapshot.stale, bool)
@@ -260,6 +263,10 @@ def errors(error: DiscoveryError) -> str:
         case NotReady(required=required, snapshot=there):
             assert_type(required, str)
             assert_type(there, Snapshot | None)
+        case SourceFailed(service=service, error=reason):
+            assert_type(reason, str)
+        case WatcherError(problem=problem, advice=advice):
+            assert_type(problem, str)
         case _:
             pass
     return str(error)

@@ -22,6 +22,7 @@ from peerdisco.exceptions import (
     ResolverUnavailable,
     ResolveTimeout,
     ServiceNotFound,
+    SourceFailed,
     UnusableAnswer,
     WatcherError,
 )
@@ -149,6 +150,11 @@ ERRORS: list[tuple[DiscoveryError, dict[str, Any], list[str]]] = [
         NotReady("a quorum of 5", 1.0, Snapshot(SERVICE)),
         {"required": "a quorum of 5", "timeout": 1.0, "snapshot": Snapshot(SERVICE)},
         ["a quorum of 5", "there was: nobody"],
+    ),
+    (
+        SourceFailed(SERVICE, "CancelledError()"),
+        {"service": SERVICE, "error": "CancelledError()"},
+        [SERVICE, "CancelledError()", "expected an observation"],
     ),
     (
         WatcherError("the watcher is not running", "use 'with'"),
