@@ -24,14 +24,10 @@ DiscoveryError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 
 from .wording import listed
-
-if TYPE_CHECKING:
-    from ipaddress import IPv4Address, IPv6Address
-
-    from .model import Attempt, Peer, Snapshot
 
 __all__ = [
     "AmbiguousPrimary",
@@ -52,6 +48,20 @@ __all__ = [
 
 class DiscoveryError(Exception):
     """The base of every error that this package raises on purpose."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
+        """For pydantic: an instance; in JSON its one line, of which only the base can be made."""
+        from pydantic_core import core_schema as schemas  # noqa: PLC0415 - pydantic calls this
+
+        text = schemas.str_schema()
+        return schemas.json_or_python_schema(
+            json_schema=schemas.no_info_after_validator_function(DiscoveryError, text),
+            python_schema=schemas.is_instance_schema(cls),
+            serialization=schemas.plain_serializer_function_ser_schema(
+                str, return_schema=text, when_used="json"
+            ),
+        )
 
 
 class ConfigurationError(DiscoveryError, ValueError):
@@ -108,7 +118,9 @@ class ServiceNotFound(DiscoveryError):
         snapshot: The empty membership, as it was answered.
     """
 
-    def __init__(self, service: str, attempt: Attempt | None, snapshot: Snapshot) -> None:
+    def __init__(
+        self, service: str, attempt: model.Attempt | None, snapshot: model.Snapshot
+    ) -> None:
         super().__init__(service, attempt, snapshot)
         self.service = service
         self.attempt = attempt
@@ -139,7 +151,7 @@ class ResolverUnavailable(DiscoveryError):
         attempts: Every exchange that was tried, in order.
     """
 
-    def __init__(self, name: str, attempts: tuple[Attempt, ...]) -> None:
+    def __init__(self, name: str, attempts: tuple[model.Attempt, ...]) -> None:
         super().__init__(name, attempts)
         self.name = name
         self.attempts = attempts
@@ -168,7 +180,7 @@ class ResolveTimeout(ResolverUnavailable, TimeoutError):
         timeout: The time that was given, in seconds.
     """
 
-    def __init__(self, name: str, attempts: tuple[Attempt, ...], timeout: float) -> None:
+    def __init__(self, name: str, attempts: tuple[model.Attempt, ...], timeout: float) -> None:
         super().__init__(name, attempts)
         self.args = (name, attempts, timeout)
         self.timeout = timeout
@@ -192,7 +204,7 @@ class UnusableAnswer(ResolverUnavailable):
     def __init__(
         self,
         name: str,
-        attempts: tuple[Attempt, ...],
+        attempts: tuple[model.Attempt, ...],
         records: tuple[tuple[str, str], ...] = (),
     ) -> None:
         super().__init__(name, attempts)
@@ -223,7 +235,7 @@ class NotHeadless(UnusableAnswer):
     def __init__(
         self,
         name: str,
-        attempts: tuple[Attempt, ...],
+        attempts: tuple[model.Attempt, ...],
         alias: str | None = None,
         cluster_ip: tuple[IPv4Address | IPv6Address, ...] = (),
     ) -> None:
@@ -257,7 +269,7 @@ class IncompleteAnswer(DiscoveryError):
         snapshot: What was seen.
     """
 
-    def __init__(self, service: str, reason: str, snapshot: Snapshot) -> None:
+    def __init__(self, service: str, reason: str, snapshot: model.Snapshot) -> None:
         super().__init__(service, reason, snapshot)
         self.service = service
         self.reason = reason
@@ -277,7 +289,7 @@ class AmbiguousPrimary(DiscoveryError):
     """
 
     def __init__(
-        self, ordinal: int, candidates: tuple[Peer, ...], statefulsets: tuple[str, ...]
+        self, ordinal: int, candidates: tuple[model.Peer, ...], statefulsets: tuple[str, ...]
     ) -> None:
         super().__init__(ordinal, candidates, statefulsets)
         self.ordinal = ordinal
@@ -302,7 +314,7 @@ class NotReady(DiscoveryError, TimeoutError):
         snapshot: The membership at the end; None if there was no answer at all.
     """
 
-    def __init__(self, required: str, timeout: float, snapshot: Snapshot | None) -> None:
+    def __init__(self, required: str, timeout: float, snapshot: model.Snapshot | None) -> None:
         super().__init__(required, timeout, snapshot)
         self.required = required
         self.timeout = timeout
@@ -358,3 +370,8 @@ class WatcherError(DiscoveryError, RuntimeError):
 
     def __str__(self) -> str:
         return f"{self.problem}: {self.advice}"
+
+
+# Last, since each of the two modules needs the other: this one only to name types, so that
+# `typing.get_type_hints` finds them.
+from . import model  # noqa: E402

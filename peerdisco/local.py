@@ -25,6 +25,7 @@ from .names import (
     parse_nameserver,
     parse_namespace,
     parse_service,
+    reject_text,
 )
 from .resolv_conf import ResolvConf, parse_resolv_conf, split_words
 
@@ -249,6 +250,7 @@ def find_nameservers(given: Sequence[str], around: Surroundings) -> tuple[Endpoi
         ConfigurationError: One of them is not an address.
         IdentityError: Nothing tells any.
     """
+    reject_text(given, "nameservers", "a list of addresses, such as ['10.96.0.10']")
     variable = around.variable("PEERDISCO_NAMESERVERS")
     if given:
         servers = [parse_nameserver(text) for text in given]

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING
+from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
+from typing import Annotated, Any
 
-from .exceptions import AmbiguousPrimary, DiscoveryError, IncompleteAnswer
-
-if TYPE_CHECKING:
-    from datetime import datetime
-    from ipaddress import IPv4Address, IPv6Address
+from .exceptions import AmbiguousPrimary, ConfigurationError, DiscoveryError, IncompleteAnswer
 
 __all__ = [
     "Answered",
@@ -31,6 +30,10 @@ __all__ = [
     "PrimaryPolicy",
     "Snapshot",
 ]
+
+
+_MOST_HOLES = 10_000
+"""Kubernetes clusters of more pods than this in one StatefulSet are not known."""
 
 
 class Outcome(Enum):
@@ -123,6 +126,15 @@ class Ports(Mapping[str, int]):
 
     def __repr__(self) -> str:
         return f"Ports({self._numbers!r})"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
+        """For pydantic: a mapping of names to numbers."""
+        from pydantic_core import core_schema as schemas  # noqa: PLC0415 - pydantic calls this
+
+        numbers = schemas.dict_schema(schemas.str_schema(), schemas.int_schema())
+        written = schemas.plain_serializer_function_ser_schema(dict, return_schema=numbers)
+        return schemas.no_info_after_validator_function(cls, numbers, serialization=written)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +244,23 @@ class Identity:
     hostname: str | None = None
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
 
+    def __post_init__(self) -> None:
+        given: object = self.addresses
+        if isinstance(given, str | bytes):
+            raise ConfigurationError("addresses", self.addresses, "a tuple of IP addresses")
 
-PrimaryPolicy = Callable[["Snapshot"], "Peer | None"]
-"""Picks the primary of a membership; None where there is none."""
+
+class _NotData:
+    """For pydantic: a value that stays with the object and is written as null."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
+        from pydantic_core import core_schema as schemas  # noqa: PLC0415 - pydantic calls this
+
+        written = schemas.plain_serializer_function_ser_schema(
+            lambda _: None, return_schema=schemas.none_schema(), when_used="json"
+        )
+        return schemas.any_schema(serialization=written)
 
 
 _NOT_ANSWERED = "no lookup has been answered yet"
@@ -270,7 +296,9 @@ class Snapshot:
     incomplete_reason: str | None = None
     last_error: DiscoveryError | None = field(default=None, compare=False)
     identity: Identity | None = field(default=None, repr=False)
-    policy: PrimaryPolicy | None = field(default=None, repr=False, compare=False)
+    policy: Annotated[PrimaryPolicy | None, _NotData] = field(
+        default=None, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if type(self.peers) is not _InOrder:
@@ -421,17 +449,21 @@ class Snapshot:
 
     @property
     def missing(self) -> tuple[int, ...]:
-        """The holes in the ordinals: from `first_ordinal` up to the highest that is there.
+        """The holes in the ordinals: from `first_ordinal` up to the highest that is listed.
 
         A hole is an outage: StatefulSets scale down from the highest ordinal, so a missing tail
         is a scale-down and is not told here.
+
+        At most the lowest 10,000 holes: a pod that was named by hand, such as ``db-2147483647``,
+        leaves two thousand million ordinals below it.
 
         Raises:
             AmbiguousPrimary: Several StatefulSets stand behind the service and none was chosen.
         """
         present = {peer.ordinal for peer in self.members}
         highest = max((ordinal for ordinal in present if ordinal is not None), default=-1)
-        return tuple(n for n in range(self.first_ordinal, highest) if n not in present)
+        holes = (n for n in range(self.first_ordinal, highest) if n not in present)
+        return tuple(islice(holes, _MOST_HOLES))
 
     def require_complete(self) -> Snapshot:
         """This snapshot, if it is the whole list.
@@ -442,6 +474,10 @@ class Snapshot:
         if self.incomplete_reason is not None:
             raise IncompleteAnswer(self.service, self.incomplete_reason, self) from self.last_error
         return self
+
+
+PrimaryPolicy = Callable[[Snapshot], Peer | None]
+"""Picks the primary of a membership; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

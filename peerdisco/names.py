@@ -282,6 +282,16 @@ def parse_seconds(given: object, what: str, *, text: bool = False, zero: bool = 
     return seconds
 
 
+def reject_text(given: object, what: str, expected: str) -> None:
+    """Refuse a string where a sequence of strings is expected: it is one of its characters.
+
+    Raises:
+        ConfigurationError: It is a string, or bytes.
+    """
+    if isinstance(given, str | bytes | bytearray):
+        raise ConfigurationError(what, given, expected)
+
+
 def parse_domain(domain: str, what: str = "cluster domain") -> str:
     """A domain in lower case without the trailing dot, checked.
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 from .model import Peer
-from .names import parse_seconds
+from .names import parse_seconds, reject_text
 from .verdicts import Probe
 
 __all__ = ["probe_peers"]
@@ -26,8 +26,9 @@ async def probe_peers(
         What was found, in the order of the peers.
 
     Raises:
-        ConfigurationError: The timeout is no number of seconds above 0.
+        ConfigurationError: The peers are text, or the timeout is no number of seconds above 0.
     """
+    reject_text(peers, "peers", "peers, such as those of a snapshot")
     timeout = parse_seconds(timeout, "timeout")
 
     async def ask(peer: Peer) -> Probe:

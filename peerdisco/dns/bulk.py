@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 FEW = 4
 """Up to so many questions go out over UDP, each by itself."""
 
-Read = Callable[[int, bytes], "_T | None"]
+Read = Callable[[int, bytes], _T | None]
 """Reads the usual reply to the question of this number.
 
 It checks that the reply repeats the question, and gives None to decline.

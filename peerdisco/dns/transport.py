@@ -24,7 +24,7 @@ __all__ = ["Batch", "Judge", "TcpConnection", "exchange_udp", "socket_address"]
 
 _T = TypeVar("_T")
 
-Judge = Callable[[bytes, bytes], "_T | None"]
+Judge = Callable[[bytes, bytes], _T | None]
 """Reads a reply, given the question as it was sent and the bytes that came.
 
 None if they are no reply to the question. Raises `MalformedMessage` if they claim to be its reply

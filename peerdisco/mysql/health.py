@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any, Self
 from ..exceptions import ConfigurationError
 from ..names import Endpoint, parse_seconds
 from .report import Role, State
+from .sidecar import Sidecar
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
-
-    from .sidecar import Sidecar
 
 __all__ = ["HealthServer"]
 

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ..exceptions import ConfigurationError
 from .state import Endpoint, Pod, Ports, Service, ServicePort, check_label
-
-if TYPE_CHECKING:
-    from .cluster import Cluster
 
 __all__ = ["StatefulSet"]
 
@@ -25,7 +21,7 @@ class StatefulSet:
 
     def __init__(
         self,
-        cluster: Cluster,
+        cluster: cluster.Cluster,
         name: str,
         namespace: str,
         governing_service: str,
@@ -158,3 +154,8 @@ class StatefulSet:
             there = f"one from {self.first_ordinal} to {last}"
             raise ConfigurationError("ordinal", ordinal, there if self._pods else "replicas first")
         return self._pods[ordinal]
+
+
+# Last, since each of the two modules needs the other: this one only to name a type, so that
+# `typing.get_type_hints` finds it.
+from . import cluster  # noqa: E402

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import math
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -55,7 +59,10 @@ def test_a_number_is_a_condition_and_a_condition_stays_what_it_is() -> None:
         return snapshot.primary is not None
 
     assert to_condition(3) == at_least(3)
-    assert to_condition(has_primary) is has_primary
+    condition = to_condition(has_primary)
+    assert to_condition(condition) is condition
+    assert [condition(members(count)) for count in (0, 1)] == [False, True]
+    assert in_words(condition) == "has_primary"
     assert to_condition(quorum(3)) == at_least(2)
 
 
@@ -89,3 +96,81 @@ def test_words(condition: at_least, words: str) -> None:
 
 def test_a_partial_function_is_told_somehow() -> None:
     assert "has_a_primary" in in_words(functools.partial(has_a_primary))
+
+
+# What is no condition.
+
+
+async def coroutine_function(snapshot: Snapshot) -> bool:
+    raise AssertionError("nobody awaits it")
+
+
+async def generator_function(snapshot: Snapshot) -> AsyncIterator[bool]:
+    yield True
+
+
+class AsyncCallable:
+    async def __call__(self, snapshot: Snapshot) -> bool:
+        raise AssertionError("nobody awaits it")
+
+    async def method(self, snapshot: Snapshot) -> bool:
+        raise AssertionError("nobody awaits it")
+
+    @classmethod
+    async def class_method(cls, snapshot: Snapshot) -> bool:
+        raise AssertionError("nobody awaits it")
+
+    @staticmethod
+    async def static_method(snapshot: Snapshot) -> bool:
+        raise AssertionError("nobody awaits it")
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        coroutine_function,
+        generator_function,
+        functools.partial(coroutine_function),
+        functools.partial(functools.partial(coroutine_function)),
+        AsyncCallable(),
+        functools.partial(AsyncCallable()),
+        AsyncCallable().method,
+        functools.partial(AsyncCallable().method),
+        AsyncCallable.class_method,
+        AsyncCallable.static_method,
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_an_async_condition_is_refused(condition: Any) -> None:
+    with pytest.raises(ConfigurationError, match="not an async one"):
+        to_condition(condition)
+
+
+async def test_a_condition_that_returns_something_to_wait_for_is_refused() -> None:
+    """Warnings are errors here: a coroutine that was left open would be one."""
+    loop = asyncio.get_running_loop()
+    for function in (
+        lambda snapshot: coroutine_function(snapshot) or True,
+        lambda snapshot: generator_function(snapshot) or True,
+        lambda _: loop.create_future(),
+        lambda _: loop.create_task(asyncio.sleep(60)),
+    ):
+        condition = to_condition(function)
+        with pytest.raises(ConfigurationError, match="not an async one"):
+            condition(Snapshot("db"))
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize("required", [True, False, 2.0, math.nan, "3", None, [3], -1])
+def test_what_is_neither_a_number_nor_a_function_is_refused(required: Any) -> None:
+    with pytest.raises(ConfigurationError, match="a number of peers"):
+        to_condition(required)
+
+
+@pytest.mark.parametrize("count", [True, 2.5, math.nan, "3", None, -1])
+def test_a_count_is_an_integer(count: Any) -> None:
+    with pytest.raises(ConfigurationError, match="a number of peers"):
+        at_least(count)
+    with pytest.raises(ConfigurationError, match="a number of peers"):
+        quorum(count)
