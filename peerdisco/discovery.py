@@ -52,6 +52,7 @@ async def discover(
     cluster_domain: str | None = None,
     statefulset: str | None = None,
     port_name: str | None = None,
+    protocol: str | None = None,
     primary: PrimaryPolicy | None = None,
     identity: Identity | None = None,
     nameservers: Sequence[str] = (),
@@ -73,7 +74,9 @@ async def discover(
             else list every pod, and count the ordinals of this pod's own StatefulSet if it has
             pods behind the service.
         port_name: Ask for this named port (``_port._tcp``); None for ``PEERDISCO_PORT_NAME``,
-            else every port, without names.
+            else every port, without names. At most 62 characters over DNS.
+        protocol: The protocol of the named port: ``tcp``, ``udp`` or ``sctp``. None for
+            ``PEERDISCO_PROTOCOL``, else ``tcp``.
         primary: Picks the primary; None for `ordinal` 0.
         identity: Who this pod is; None to detect it. Without one `Snapshot.local` is None.
         nameservers: ``ip``, ``ip:port`` or ``[ip6]:port``, asked in turn. Empty for
@@ -104,6 +107,7 @@ async def discover(
             namespace=namespace,
             cluster_domain=cluster_domain,
             port_name=port_name,
+            protocol=protocol,
             nameservers=nameservers,
             resolver=resolver,
         )
@@ -113,6 +117,7 @@ async def discover(
         namespace=namespace,
         cluster_domain=cluster_domain,
         port_name=port_name,
+        protocol=protocol,
         nameservers=nameservers,
         resolver=resolver,
         source=source,
@@ -145,6 +150,7 @@ class Discovery:
         cluster_domain: As for `discover`.
         statefulset: As for `discover`.
         port_name: As for `discover`.
+        protocol: As for `discover`.
         primary: As for `discover`.
         identity: As for `discover`.
         nameservers: As for `discover`. Those of ``/etc/resolv.conf`` are read again whenever that
@@ -173,6 +179,7 @@ class Discovery:
         cluster_domain: str | None = None,
         statefulset: str | None = None,
         port_name: str | None = None,
+        protocol: str | None = None,
         primary: PrimaryPolicy | None = None,
         identity: Identity | None = None,
         nameservers: Sequence[str] = (),
@@ -201,6 +208,7 @@ class Discovery:
                 namespace=namespace,
                 cluster_domain=cluster_domain,
                 port_name=port_name,
+                protocol=protocol,
                 nameservers=nameservers,
                 resolver=resolver,
             )
@@ -211,6 +219,7 @@ class Discovery:
                 namespace=namespace,
                 cluster_domain=cluster_domain,
                 port_name=port_name,
+                protocol=protocol,
                 nameservers=nameservers,
                 resolver=resolver,
                 source=source,

@@ -95,7 +95,8 @@ class Ports(Mapping[str, int]):
 
     A port without a name, or one whose name DNS did not tell, stands under ``""``.
     Where DNS told several numbers and no names (SRV of the bare service name), each stands under
-    its own number as text; a Kubernetes port name holds a letter, so the two cannot be confused.
+    its own number as text. A service may call a port by a number too: with ``port_name="3306"``
+    the key is that name, whatever the number is. The number of a port is always the value.
     Ports that are not known (DNS said 0, or the service declares none) are not in it.
     """
 

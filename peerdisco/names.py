@@ -22,9 +22,11 @@ __all__ = [
     "parse_nameserver",
     "parse_pod_name",
     "parse_port_name",
+    "parse_protocol",
     "parse_seconds",
     "parse_service",
     "reverse_name",
+    "srv_prefix",
 ]
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
@@ -34,6 +36,7 @@ _POD = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-
 """A pod's name (RFC 1123 subdomain)."""
 
 _LONGEST_NAME = 253
+_LONGEST_LABEL = 63
 
 _LARGEST_ORDINAL = 2**31 - 1
 """The controller reads the ordinal into 32 bits."""
@@ -229,24 +232,53 @@ def parse_namespace(namespace: str, what: str = "namespace") -> str:
     return namespace
 
 
-_PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9](?:-?[a-z0-9])*")
-"""IANA service names: RFC 6335, 5.1."""
-
-
 def parse_port_name(port_name: str, what: str = "port name") -> str:
-    """A port's name in lower case, checked.
+    """A service port's name in lower case, checked: a DNS label (Kubernetes ``ServicePort``).
+
+    Only the names of container ports are limited to 15 characters.
 
     Raises:
         ConfigurationError: It is none.
     """
     text = port_name.lower()
-    if len(text) > 15 or not _PORT_NAME.fullmatch(text):
+    if not is_label(text):
         raise ConfigurationError(
             what,
             port_name,
-            "a port's name as in the service: at most 15 letters, digits and dashes, "
-            "at least one of them a letter",
+            "a port's name as in the service: at most 63 letters, digits and dashes",
         )
+    return text
+
+
+def srv_prefix(port_name: str, protocol: str, what: str = "port name") -> str:
+    """What stands before a service's name in the one of a port's SRV records (RFC 2782).
+
+    Raises:
+        ConfigurationError: The port's name is too long for one.
+    """
+    if len(port_name) >= _LONGEST_LABEL:
+        raise ConfigurationError(
+            what,
+            port_name,
+            f"at most {_LONGEST_LABEL - 1} characters: DNS has it with a '_' before it in a label "
+            f"of {_LONGEST_LABEL}, so no server can answer for this one",
+        )
+    return f"_{port_name}._{protocol}."
+
+
+PROTOCOLS = ("tcp", "udp", "sctp")
+"""What a service's port can have, as its SRV records name it."""
+
+
+def parse_protocol(protocol: str, what: str = "protocol") -> str:
+    """A port's protocol in lower case, checked.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    text = protocol.lower()
+    if text not in PROTOCOLS:
+        raise ConfigurationError(what, protocol, "'tcp', 'udp' or 'sctp'")
     return text
 
 

@@ -18,7 +18,15 @@ from .local import (
     local_identity,
 )
 from .model import Identity, PrimaryPolicy
-from .names import Endpoint, ServiceName, is_pod_name, parse_port_name
+from .names import (
+    PROTOCOLS,
+    Endpoint,
+    ServiceName,
+    is_pod_name,
+    parse_port_name,
+    parse_protocol,
+    srv_prefix,
+)
 from .primary import ordinal
 from .sources import Source
 from .sources.headless_dns import HeadlessDNS
@@ -37,6 +45,7 @@ class Target:
         static: The peers, where they are given and not looked up; None for DNS.
         nameservers: Whom to ask; empty for those of resolv.conf, whatever it says at the time.
         port_name: The named port to ask for; None for all.
+        protocol: The named port's protocol.
         resolver: What asks the name servers: ``builtin`` or ``aiodns``.
     """
 
@@ -44,6 +53,7 @@ class Target:
     static: str | None = None
     nameservers: tuple[Endpoint, ...] = ()
     port_name: str | None = None
+    protocol: str = "tcp"
     resolver: str = "builtin"
 
     @classmethod
@@ -54,6 +64,7 @@ class Target:
         namespace: str | None = None,
         cluster_domain: str | None = None,
         port_name: str | None = None,
+        protocol: str | None = None,
         nameservers: Sequence[str] = (),
         source: str | None = None,
         resolver: str | None = None,
@@ -67,6 +78,7 @@ class Target:
             refuse_beside(
                 "a static source",
                 port_name=port_name,
+                protocol=protocol,
                 nameservers=nameservers,
                 resolver=resolver,
             )
@@ -75,13 +87,9 @@ class Target:
         if text != "dns":
             what = "source" if source else "PEERDISCO_SOURCE"
             raise ConfigurationError(what, text, "'dns' or 'static:NAME=IP[:PORT],...'")
-        if port_name is not None:
-            port: str | None = parse_port_name(port_name)
-        else:
-            variable = surroundings.variable("PEERDISCO_PORT_NAME")
-            port = parse_port_name(variable, "PEERDISCO_PORT_NAME") if variable else None
+        port = _choose_port(port_name, protocol, surroundings)
         servers = find_nameservers(nameservers, surroundings)
-        return cls(name, None, servers, port, find_resolver(resolver, surroundings))
+        return cls(name, None, servers, *port, find_resolver(resolver, surroundings))
 
     def open(self) -> Source:
         """A source that looks at it; the caller closes it."""
@@ -91,8 +99,36 @@ class Target:
             self.service,
             self.nameservers or ResolvConfFile().nameservers,
             port_name=self.port_name,
+            protocol=self.protocol,
             resolver=_resolver_of(self.resolver),
         )
+
+
+def _choose_port(
+    port_name: str | None, protocol: str | None, surroundings: Surroundings
+) -> tuple[str | None, str]:
+    """The named port to ask for, None for all, and its protocol.
+
+    Raises:
+        ConfigurationError: One of them is none, or there is a protocol and no name.
+    """
+    what, what_protocol = "port name", "protocol"
+    if port_name is None:
+        what = "PEERDISCO_PORT_NAME"
+        port_name = surroundings.variable(what) or None
+    if protocol is None:
+        what_protocol = "PEERDISCO_PROTOCOL"
+        protocol = surroundings.variable("PEERDISCO_PROTOCOL")
+    known = parse_protocol(protocol, what_protocol) if protocol else PROTOCOLS[0]
+    if port_name is None:
+        if protocol:
+            raise ConfigurationError(
+                what_protocol, protocol, "a port's name with it (port_name=, --port-name)"
+            )
+        return None, known
+    port = parse_port_name(port_name, what)
+    srv_prefix(port, known, what)
+    return port, known
 
 
 def find_resolver(given: str | None, surroundings: Surroundings) -> str:

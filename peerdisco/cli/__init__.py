@@ -78,6 +78,7 @@ environment (an option wins over a variable, a variable over what is detected):
   PEERDISCO_RESOLVER        as --resolver
   PEERDISCO_SOURCE          as --source
   PEERDISCO_PORT_NAME       as --port-name
+  PEERDISCO_PROTOCOL        as --protocol
   PEERDISCO_INTERVAL        seconds between two looks of a command that waits
   POD_NAME, POD_NAMESPACE, POD_IP   who this pod is, from the downward API
 

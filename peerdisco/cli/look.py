@@ -51,6 +51,11 @@ def add_look(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--port-name", metavar="NAME", help="ask for this named port")
     group.add_argument(
+        "--protocol",
+        metavar="NAME",
+        help="the named port's protocol: tcp, udp or sctp (default: tcp)",
+    )
+    group.add_argument(
         "--source",
         metavar="SOURCE",
         help="dns, or static:NAME=IP[:PORT],... for a list that is given (default: dns)",
@@ -125,6 +130,7 @@ async def look(args: argparse.Namespace, *, timeout: float, identity: Identity |
         namespace=args.namespace,
         cluster_domain=args.cluster_domain,
         port_name=args.port_name,
+        protocol=args.protocol,
         nameservers=args.nameserver,
         resolver=args.resolver,
         source=args.source,

@@ -152,6 +152,7 @@ def _environment(args: argparse.Namespace) -> dict[str, str]:
         "PEERDISCO_RESOLVER": args.resolver,
         "PEERDISCO_SOURCE": args.source,
         "PEERDISCO_PORT_NAME": args.port_name,
+        "PEERDISCO_PROTOCOL": args.protocol,
     }
     return {name: value for name, value in told.items() if value}
 

@@ -113,6 +113,7 @@ def open_discovery(
         cluster_domain=args.cluster_domain,
         statefulset=args.statefulset,
         port_name=args.port_name,
+        protocol=args.protocol,
         primary=ordinal(args.ordinal),
         identity=identity,
         nameservers=args.nameserver,

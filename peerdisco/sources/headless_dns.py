@@ -23,7 +23,7 @@ from ..dns.quick import Listing, listing_of, read_listing
 from ..dns.resolver import Asks, Reply, Resolver
 from ..exceptions import ConfigurationError, ResolverUnavailable, ResolveTimeout
 from ..model import Answered, Empty, Failed, Observation, Outcome, Peer
-from ..names import Endpoint, ServiceName, parse_port_name
+from ..names import PROTOCOLS, Endpoint, ServiceName, parse_port_name, parse_protocol, srv_prefix
 from .leftovers import Leftovers
 from .questions import Memory, ask_addresses, ask_names
 from .roster import Roster, unpack
@@ -31,6 +31,9 @@ from .roster import Roster, unpack
 __all__ = ["HeadlessDNS"]
 
 _log = logging.getLogger(__name__)
+
+_HINT_PATIENCE = 1.0
+"""Seconds for the questions that only tell why there is no port of that name."""
 
 _MOST_NAMED = 1000
 """So many names that are no peers are logged: what a strange server sends must not fill a log."""
@@ -52,7 +55,7 @@ class HeadlessDNS:
         resolver: Makes what asks the name servers.
 
     Raises:
-        ConfigurationError: The port name or the protocol is none.
+        ConfigurationError: The port name or the protocol is none, or DNS has no room for it.
     """
 
     def __init__(
@@ -64,20 +67,18 @@ class HeadlessDNS:
         protocol: str = "tcp",
         resolver: Callable[[Sequence[Endpoint]], Asks] = Resolver,
     ) -> None:
-        if protocol not in ("tcp", "udp", "sctp"):
-            raise ConfigurationError("protocol", protocol, "'tcp', 'udp' or 'sctp'")
         self._service = service
         self._port_name = None if port_name is None else parse_port_name(port_name)
-        self._srv_name = wire.name_from_text(
-            f"_{self._port_name}._{protocol}.{service.fqdn}" if port_name else service.fqdn
-        )
+        self._protocol = parse_protocol(protocol)
+        prefix = "" if self._port_name is None else srv_prefix(self._port_name, self._protocol)
+        self._srv_name = wire.name_from_text(prefix + service.fqdn)
         self._roster = Roster(service.fqdn, self._port_name)
         self._nameservers = nameservers if callable(nameservers) else None
         self._resolver = resolver(nameservers() if callable(nameservers) else nameservers)
         self._subject = _Subject(
             service.fqdn,
             self._srv_name,
-            self._port_name is None,
+            None if self._port_name is None else (self._port_name, self._protocol),
             self._roster,
             self._resolver,
             _UsualAnswer(self._srv_name, self._roster.suffix),
@@ -157,7 +158,7 @@ class _Subject(NamedTuple):
     Attributes:
         service: The service's fully qualified name.
         srv_name: The name to ask for, in wire form.
-        any_port: Whether that is for every port.
+        port: The name and the protocol of the port that it is for; None for every port.
         roster: Makes the peers.
         resolver: Whom to ask.
         usual: Reads the usual answer.
@@ -166,7 +167,7 @@ class _Subject(NamedTuple):
 
     service: str
     srv_name: bytes
-    any_port: bool
+    port: tuple[str, str] | None
     roster: Roster
     resolver: Asks
     usual: _UsualAnswer
@@ -204,7 +205,7 @@ class _Look:
                 if again.outcome is Outcome.ANSWER:
                     reply, listing = again, self._listing(again)
             return await self._from_listing(reply, listing)
-        if reply.outcome is Outcome.NO_DATA and self._subject.any_port:
+        if reply.outcome is Outcome.NO_DATA and self._subject.port is None:
             self._keep_others(reply)
             if self.leftovers.alias is None:
                 return await self._from_addresses()
@@ -233,11 +234,34 @@ class _Look:
             self._keep_others(reply)
             if self.leftovers:
                 return await self._unusable(reply)
+            if self._subject.port is not None:
+                wrong = await self._wrong_protocol(*self._subject.port)
+                if wrong is not None:
+                    return Failed(wrong)
             return Empty(reply.outcome, reply.message.negative_ttl, reply.attempt)
         service = self._subject.service
         if reply.outcome is Outcome.TIMEOUT:
             return Failed(ResolveTimeout(service, reply.attempts, self._timeout))
         return Failed(ResolverUnavailable(service, reply.attempts))
+
+    async def _wrong_protocol(self, port_name: str, protocol: str) -> ConfigurationError | None:
+        """Whether the service has the port over another protocol, and pods behind it."""
+        resolver, service = self._subject.resolver, self._subject.service
+        others = [other for other in PROTOCOLS if other != protocol]
+        names = [srv_prefix(port_name, other) + service for other in others]
+        replies = await resolver.ask_many(
+            [(wire.name_from_text(name), wire.SRV) for name in names],
+            deadline=min(self._deadline, asyncio.get_running_loop().time() + _HINT_PATIENCE),
+        )
+        for other, name, reply in zip(others, names, replies, strict=True):
+            if reply.outcome is Outcome.ANSWER:
+                return ConfigurationError(
+                    "protocol",
+                    protocol,
+                    f"{other!r}: {name} has SRV records and _{port_name}._{protocol} has none "
+                    f"(protocol={other!r}, --protocol {other})",
+                )
+        return None
 
     def _keep_others(self, reply: Reply) -> None:
         """Keep the records that are no addresses of the name in the question."""
@@ -316,7 +340,7 @@ class _Look:
             subject.srv_name,
             self._deadline,
             self.leftovers,
-            any_port=subject.any_port,
+            any_port=subject.port is None,
         )
         await enumeration.run(listing)
         self.ttl = min(self.ttl, enumeration.ttl)

@@ -23,8 +23,10 @@ from peerdisco.names import (
     parse_namespace,
     parse_pod_name,
     parse_port_name,
+    parse_protocol,
     parse_service,
     reverse_name,
+    srv_prefix,
 )
 
 # Pods.
@@ -386,7 +388,11 @@ def test_the_namespace_and_the_domain_stand_in_the_search_list(
         ("x", "x"),
         ("1a", "1a"),
         ("8080-tcp", "8080-tcp"),
-        ("fifteen-letters", "fifteen-letters"),
+        ("prometheus-metrics", "prometheus-metrics"),
+        ("two--hyphens", "two--hyphens"),
+        ("3306", "3306"),
+        ("0", "0"),
+        ("p" * 63, "p" * 63),
     ],
 )
 def test_a_ports_name(name: str, expected: str) -> None:
@@ -397,11 +403,9 @@ def test_a_ports_name(name: str, expected: str) -> None:
     "name",
     [
         "",
-        "3306",
-        "a--b",
         "-a",
         "a-",
-        "sixteen-letters0",
+        "p" * 64,
         "a_b",
         "a.b",
         "_mysql",
@@ -410,8 +414,25 @@ def test_a_ports_name(name: str, expected: str) -> None:
     ],
 )
 def test_what_is_no_ports_name_is_refused(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"port name: got .* at most 15 letters"):
+    with pytest.raises(ConfigurationError, match=r"port name: got .* at most 63 letters"):
         parse_port_name(name)
+
+
+def test_dns_has_room_for_62_characters_of_a_ports_name() -> None:
+    assert srv_prefix("p" * 62, "tcp") == f"_{'p' * 62}._tcp."
+    with pytest.raises(ConfigurationError, match=r"PORT: got 'ppp.* at most 62 characters"):
+        srv_prefix("p" * 63, "tcp", "PORT")
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp", "sctp", "TCP", "Udp"])
+def test_a_protocol(protocol: str) -> None:
+    assert parse_protocol(protocol) == protocol.lower()
+
+
+@pytest.mark.parametrize("protocol", ["", "http", "_tcp", "udp ", "tcp,udp"])
+def test_what_is_no_protocol_is_refused(protocol: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"protocol: got .* expected .tcp., .udp."):
+        parse_protocol(protocol)
 
 
 # Name servers.
