@@ -20,8 +20,8 @@ Fewer do not: as many replicas with a cache each, filled by our own questions, l
 TTL_TOLERANCE = 1.0
 """TTLs are whole seconds, so the moment at which an answer expires is known to about one."""
 
-_LARGEST_HOLD = 3600.0
-"""CoreDNS caches nothing for longer than an hour (plugin/cache)."""
+_LARGEST_HOLD = 604_800.0
+"""A week: what a resolver should shorten larger TTLs to (RFC 8767, 4)."""
 
 
 @dataclass(frozen=True, slots=True)

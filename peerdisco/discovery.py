@@ -13,11 +13,10 @@ from .clock import Clock, SystemClock
 from .conditions import Condition, in_words, to_condition
 from .exceptions import NotReady, WatcherError
 from .local import Surroundings, read_surroundings
-from .looking import one_look
+from .looking import observe_once, one_look
 from .membership import Membership
 from .model import (
     Change,
-    Failed,
     Identity,
     Observation,
     Peer,
@@ -85,7 +84,8 @@ async def discover(
             ``peerdisco[aiodns]``. None for ``PEERDISCO_RESOLVER``, else ``builtin``.
         source: Where to look: ``dns``, ``static:NAME=IP[:PORT],...`` or a `Source`, which stays
             open. None for ``PEERDISCO_SOURCE``, else ``dns``.
-        timeout: Seconds the look may take.
+        timeout: Seconds the look may take. An answer with TTL 0 is asked for again within them,
+            which takes a second; see `Snapshot.may_be_stale`.
 
     Returns:
         The membership. Check `Snapshot.complete` before you conclude that a pod is not there.
@@ -93,6 +93,7 @@ async def discover(
     Raises:
         ServiceNotFound: DNS says that the service does not exist, or none of its pods is ready.
         ResolveTimeout: No answer came in time.
+        StaleAnswer: The only answer was one that a cache serves although it has expired.
         ResolverUnavailable: No name server gave an answer that can be used.
         IdentityError: A part of the service's name is needed and nothing tells it.
         ConfigurationError: An argument or a variable has a value that cannot be right.
@@ -111,7 +112,8 @@ async def discover(
             nameservers=nameservers,
             resolver=resolver,
         )
-        return one_look(await lookup(source, timeout), source.service, view)
+        seen, may_be_stale = await observe_once(source, timeout=timeout)
+        return one_look(seen, source.service, view, may_be_stale=may_be_stale)
     opened = Target.choose(
         service,
         namespace=namespace,
@@ -124,7 +126,8 @@ async def discover(
         surroundings=around,
     ).open()
     try:
-        return one_look(await lookup(opened, timeout), opened.service, view)
+        seen, may_be_stale = await observe_once(opened, timeout=timeout)
+        return one_look(seen, opened.service, view, may_be_stale=may_be_stale)
     finally:
         await opened.aclose()
 
@@ -476,7 +479,7 @@ class Discovery:
         while not self._closed:
             self.check_process()
             looked, published = self._looked, self._published
-            if published.lookups:
+            if published.lookups and (published.snapshot.known or published.snapshot.stale):
                 ignore = self._view.identity if self._leaving else None
                 now = published.at(self._clock.now())
                 change = Change.between(seen, now, ignore=ignore.pod_name if ignore else None)
@@ -512,8 +515,9 @@ class Discovery:
         if len(told.joined) > _MANY:
             await asyncio.sleep(0)  # others have their turn between two pieces of work
         known = before.snapshot
-        failed = isinstance(observation, Failed)
-        observed_at = known.observed_at if failed else self._clock.utcnow()
+        # A lookup that failed, or whose answer may be stale, leaves the snapshot as old as it is.
+        counted = membership.observed_at == now
+        observed_at = self._clock.utcnow() if counted else known.observed_at
         if told or settled or not before.lookups:
             known = self._view.snapshot(self.service, membership.peers, observed_at=observed_at)
         self._published = Published(
@@ -522,6 +526,7 @@ class Discovery:
                 observed_at=observed_at,
                 incomplete_reason=membership.incomplete_reason,
                 last_error=membership.last_error,
+                may_be_stale=membership.may_be_stale,
             ),
             observed_at=membership.observed_at,
             stable_since=membership.stable_since,

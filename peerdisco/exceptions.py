@@ -10,6 +10,7 @@ DiscoveryError
 ├── ServiceNotFound                             DNS says that the name does not exist
 ├── ResolverUnavailable                         no name server gave a usable answer
 │   ├── ResolveTimeout   (also a TimeoutError)  the time was up before one did
+│   ├── StaleAnswer                             the only answers were served stale
 │   └── UnusableAnswer                          none of the records names a pod of the service
 │       └── NotHeadless                         the service has a cluster IP, or is an alias
 ├── IncompleteAnswer                            the list may lack pods
@@ -41,6 +42,7 @@ __all__ = [
     "ResolverUnavailable",
     "ServiceNotFound",
     "SourceFailed",
+    "StaleAnswer",
     "UnusableAnswer",
     "WatcherError",
 ]
@@ -189,6 +191,29 @@ class ResolveTimeout(ResolverUnavailable, TimeoutError):
         return (
             f"{self.name}: no answer within {self.timeout:g} s{self._tried()}; {self._advice()}, "
             "or give it longer (--timeout)"
+        )
+
+
+class StaleAnswer(ResolverUnavailable):
+    """A cache served an expired answer, because it cannot reach its upstream.
+
+    Such an answer has TTL 0 (RFC 8767, 4, and what CoreDNS and dnsmasq do), while the zone's TTL is
+    known to be larger. It is a failed lookup: the membership is not known.
+
+    Attributes:
+        seconds: For how long every answer has been served stale.
+    """
+
+    def __init__(self, name: str, attempts: tuple[model.Attempt, ...], seconds: float) -> None:
+        super().__init__(name, attempts)
+        self.args = (name, attempts, seconds)
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: the name server serves stale answers, with TTL 0, for "
+            f"{self.seconds:.0f} s by now{self._tried()}; check that the cache reaches the cluster "
+            "DNS (--nameserver IP[:PORT] or PEERDISCO_NAMESERVERS chooses another)"
         )
 
 

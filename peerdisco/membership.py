@@ -23,7 +23,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from .caching import TTL_TOLERANCE, Caching
-from .exceptions import DiscoveryError
+from .exceptions import DiscoveryError, StaleAnswer
+from .freshness import Evidence, Freshness
 from .model import Answered, Empty, Failed, Observation, Peer
 from .rules import Rules
 
@@ -151,6 +152,7 @@ class Membership:
     Attributes:
         rules: How much it takes until something is believed.
         caching: What is known about caches on the way.
+        freshness: What the TTLs say about the newest answer.
         observed_at: When the newest answer came; None before the first.
         incomplete_reason: Why the newest answer may lack pods; None if it was whole.
         last_error: Why the newest look failed; None if it did not.
@@ -161,6 +163,7 @@ class Membership:
     def __init__(self, rules: Rules | None = None) -> None:
         self.rules = rules or Rules()
         self.caching = Caching()
+        self.freshness = Freshness()
         self.observed_at: float | None = None
         self.incomplete_reason: str | None = None
         self.last_error: DiscoveryError | None = None
@@ -199,6 +202,16 @@ class Membership:
             self._doubts[name] = known
 
     @property
+    def recheck(self) -> bool:
+        """Whether the newest answer has TTL 0, and the next one decides what that means."""
+        return self.freshness.recheck
+
+    @property
+    def may_be_stale(self) -> bool:
+        """Whether every answer so far came with TTL 0, which may mean that it is served stale."""
+        return self.freshness.evidence is Evidence.UNVERIFIED
+
+    @property
     def unconfirmed(self) -> bool:
         """Whether something was seen that is not told yet."""
         if self._quiet is not None:
@@ -207,6 +220,16 @@ class Membership:
 
     def observe(self, observation: Observation, now: float) -> Told:
         """Take in a look; what it told, now that it is believed."""
+        was_configured = self.freshness.configured
+        self.freshness = self.freshness.after(observation, now)
+        if self.freshness.configured and not was_configured:
+            self.caching = Caching()  # the TTLs before were those of another configuration
+        if not isinstance(observation, Failed):
+            if self.freshness.evidence is Evidence.UNCLEAR:
+                return Told()
+            if self.freshness.evidence is Evidence.STALE:
+                self._fail_stale(observation, now)
+                return Told()
         match observation:
             case Failed(error=error):
                 self.fail(error, now)
@@ -224,10 +247,23 @@ class Membership:
                         return Told()
                 return self._settle(peers, now, absence_counts=reason is None, least=0.0)
 
-    def fail(self, error: DiscoveryError, now: float) -> None:
-        """Take in a look that was not answered: nobody joins, nobody leaves."""
+    def _fail_stale(self, answer: Answered | Empty, now: float) -> None:
+        attempt = answer.attempt
+        name = "the service" if attempt is None else attempt.name.rstrip(".")
+        attempts = () if attempt is None else (attempt,)
+        age = self.freshness.age(now)
+        self.fail(StaleAnswer(name, attempts, age), now, since=now - age)
+
+    def fail(self, error: DiscoveryError, now: float, *, since: float | None = None) -> None:
+        """Take in a look that was not answered: nobody joins, nobody leaves.
+
+        Args:
+            error: Why.
+            now: When.
+            since: Since when there has been no answer; None for now.
+        """
         if self.last_error is None:
-            self._failing_since = now
+            self._failing_since = now if since is None else since
         self.last_error = error
         self.failures += 1
         self.stable_since = now

@@ -284,6 +284,8 @@ class Snapshot:
         incomplete_reason: Why the list may be incomplete; None if it is the whole list. Before the
             first answer the reason is that there was none; see `known`.
         last_error: Why the newest look failed; None if it did not.
+        may_be_stale: Whether every answer so far came with TTL 0: then a zone that is configured
+            with it cannot be told from a cache that serves an old list.
         identity: Who this pod is; None if not known.
         policy: Picks the primary; None for the peer of `first_ordinal`.
     """
@@ -296,6 +298,7 @@ class Snapshot:
     age: float = field(default=0.0, compare=False)
     incomplete_reason: str | None = None
     last_error: DiscoveryError | None = field(default=None, compare=False)
+    may_be_stale: bool = False
     identity: Identity | None = field(default=None, repr=False)
     policy: Annotated[PrimaryPolicy | None, _NotData] = field(
         default=None, repr=False, compare=False
@@ -544,7 +547,9 @@ class Answered:
 
     Attributes:
         peers: Those it found.
-        ttl: For how many seconds a cache may hold the answer: the smallest TTL in it.
+        ttl: For how many seconds a cache may hold the answer: the smallest TTL in it. It is 0
+            only if every record of a message has TTL 0, as in one that is served stale; a single
+            record with TTL 0 among others does not count.
         incomplete_reason: Why there may be more than these; None if these are all.
         attempt: The exchange that gave the answer; None if the source does not ask anybody.
     """
@@ -564,11 +569,17 @@ class Empty:
         ttl: For how many seconds a cache may hold the answer (RFC 2308, 5: the smaller of the
             SOA's TTL and its minimum); None if the answer had no SOA.
         attempt: The exchange that gave the answer; None if the source does not ask anybody.
+        soa_ttl: The TTL of the SOA record itself, in seconds: 0 in an answer that is served stale.
+            None if the source does not tell; then ``ttl`` stands for it.
+        soa_minimum: The minimum in the SOA record, in seconds: what ``ttl`` is in a fresh answer.
+            None if the source does not tell.
     """
 
     outcome: Outcome
     ttl: float | None = None
     attempt: Attempt | None = None
+    soa_ttl: float | None = None
+    soa_minimum: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

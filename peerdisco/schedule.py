@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .backoff import Backoff
+from .freshness import RECHECK_AFTER
 from .membership import Membership
 from .names import parse_seconds
 
@@ -35,6 +36,7 @@ class Schedule:
     def wait(self, membership: Membership, now: float, chance: float) -> float:
         """Seconds from now until the next look.
 
+        - After an answer with TTL 0 that has to be asked for again: half a second at most.
         - After failures: half an interval, doubled with each one, up to `max_backoff`.
         - While something is unconfirmed: half an interval, so that it is confirmed soon.
         - Where a cache holds the answer: until it expires, since nothing new can be seen before.
@@ -45,7 +47,9 @@ class Schedule:
             now: The time of the look that has just ended.
             chance: From 0 up to 1.
         """
-        if membership.failures:
+        if membership.recheck:
+            seconds = min(self.interval, RECHECK_AFTER)
+        elif membership.failures:
             seconds = Backoff(self.interval / 2, self.max_backoff).after(membership.failures)
         elif membership.unconfirmed:
             seconds = self.interval / 2

@@ -36,6 +36,7 @@ class View:
         age: float = 0.0,
         incomplete_reason: str | None = None,
         last_error: DiscoveryError | None = None,
+        may_be_stale: bool = False,
     ) -> Snapshot:
         """The membership that these peers are, seen from here."""
         statefulset = self.statefulset
@@ -53,6 +54,7 @@ class View:
             age=age,
             incomplete_reason=incomplete_reason,
             last_error=last_error,
+            may_be_stale=may_be_stale,
             identity=self.identity,
             policy=self.policy,
         )

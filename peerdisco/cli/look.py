@@ -118,9 +118,8 @@ async def look(args: argparse.Namespace, *, timeout: float, identity: Identity |
         ConfigurationError, IdentityError: The options cannot be used.
     """
     from ..local import read_surroundings  # noqa: PLC0415 - not needed for --help
-    from ..looking import one_look  # noqa: PLC0415
+    from ..looking import observe_once, one_look  # noqa: PLC0415
     from ..primary import ordinal  # noqa: PLC0415
-    from ..sources.lookup import lookup  # noqa: PLC0415
     from ..target import Target, choose_view  # noqa: PLC0415
 
     surroundings = read_surroundings()
@@ -137,17 +136,28 @@ async def look(args: argparse.Namespace, *, timeout: float, identity: Identity |
         surroundings=surroundings,
     ).open()
     try:
-        observation = await lookup(source, timeout)
+        observation, may_be_stale = await observe_once(source, timeout=timeout)
+        if may_be_stale:
+            print(f"peerdisco: {may_be_stale_in_words(source.service)}", file=sys.stderr)
         if args.verbose:
             print(f"peerdisco: {_in_words(observation, source.service)}", file=sys.stderr)
         try:
-            return Seen(one_look(observation, source.service, view), None, True)
+            snapshot = one_look(observation, source.service, view, may_be_stale=may_be_stale)
+            return Seen(snapshot, None, True)
         except ServiceNotFound as error:
             return Seen(error.snapshot, error, True)
         except DiscoveryError as error:
             return Seen(view.snapshot(source.service, (), observed_at=None), error, False)
     finally:
         await source.aclose()
+
+
+def may_be_stale_in_words(service: str) -> str:
+    """What `Snapshot.may_be_stale` means, as a remark."""
+    return (
+        f"{service}: the list may be out of date: every answer has TTL 0, as from a cache that "
+        "serves stale answers while its upstream is unreachable, or from a zone configured with it"
+    )
 
 
 def _in_words(observation: Observation, service: str) -> str:

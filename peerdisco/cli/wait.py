@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..exceptions import NotReady
 from . import output
-from .look import TIMEOUT, add_look, add_service, seconds
+from .look import TIMEOUT, add_look, add_service, may_be_stale_in_words, seconds
 from .processes import run_until_signal
 from .status import OK, TIMED_OUT
 from .watch import add_pace, as_text, open_discovery
@@ -140,6 +140,8 @@ def _print(snapshot: Snapshot, how: str) -> None:
         primary, local = clear_primary(snapshot), snapshot.local
         rows = [output.peer_row(peer, primary=primary, local=local) for peer in snapshot]
         output.print_table(output.PEER_HEADER, rows)
+    if snapshot.may_be_stale:
+        print(f"peerdisco: {may_be_stale_in_words(snapshot.service)}", file=sys.stderr)
     if not snapshot.complete:
         print(
             f"peerdisco: {snapshot.service}: the list may lack pods or addresses: "

@@ -8,7 +8,7 @@ reads it. What they do not decline they read as that does; the tests hold them a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from . import wire
@@ -48,12 +48,21 @@ _TO_QUESTION = b"\xc0\x0c"
 """A compression pointer to the name in the question."""
 
 
+def smallest_ttl(ttls: Iterable[int]) -> int:
+    """The smallest TTL of a message's records that is not 0; 0 if all of them are, or without any.
+
+    A cache that serves a stale answer gives all its records TTL 0; a single record with TTL 0 is
+    one that nobody shall hold, or whose time is just up.
+    """
+    return min(filter(None, ttls), default=0)
+
+
 class Found(NamedTuple):
     """What one name's answer says of its addresses.
 
     Attributes:
         packed: The addresses as they came; none if there is no such name, or no such address.
-        ttl: The smallest TTL among them; 0 without any.
+        ttl: The smallest TTL among them (see `smallest_ttl`); 0 without any.
         truncated: Whether the answer was cut.
         reply: The answer without its id, by which the same one is known again; empty if it is not
             to be known again.
@@ -72,7 +81,7 @@ class Listing(NamedTuple):
         ports: The targets within the service in wire form, in the order in which they came, each
             with its port numbers.
         addresses: The addresses that came along, by target.
-        ttl: The smallest TTL among these records; infinite without any.
+        ttl: The smallest TTL among these records (see `smallest_ttl`); infinite without any.
         truncated: Whether the answer was cut.
         others: The records of the answer that are none of these targets.
     """
@@ -139,7 +148,7 @@ def read_addresses(reply: bytes, question: bytes) -> Found | None:
     if max(held) > wire.LARGEST_TTL:
         return None
     packed = tuple([records[at : at + size] for at in range(width - size, end - start, width)])
-    return Found(packed, min(held), bool(reply[2] & _TC), reply[2:])
+    return Found(packed, smallest_ttl(held), bool(reply[2] & _TC), reply[2:])
 
 
 def read_listing(reply: bytes, name: bytes, suffix: bytes) -> Listing | None:
@@ -188,7 +197,7 @@ def read_listing(reply: bytes, name: bytes, suffix: bytes) -> Listing | None:
         or max(held) > wire.LARGEST_TTL
     ):
         return None
-    return Listing(ports, addresses, float(min(held)), bool(reply[2] & _TC))
+    return Listing(ports, addresses, float(smallest_ttl(held)), bool(reply[2] & _TC))
 
 
 def _read_services(
@@ -312,7 +321,7 @@ def listing_of(message: wire.Message, name: bytes, suffix: bytes) -> Listing:
     ports: dict[bytes, tuple[int, ...]] = {}
     addresses: dict[bytes, tuple[bytes, ...]] = {}
     others: list[wire.Record] = []
-    ttl = float("inf")
+    ttls: list[int] = []
     for record in message.answers:
         if type(record) is not wire.Srv or record.owner != name:
             others.append(record)
@@ -322,11 +331,12 @@ def listing_of(message: wire.Message, name: bytes, suffix: bytes) -> Listing:
             others.append(record)
             continue
         ports[target] = (*ports.get(target, ()), record.port)
-        ttl = min(ttl, record.ttl)
+        ttls.append(record.ttl)
     for extra in message.additional:
         if type(extra) is wire.Address and extra.owner in ports:
             addresses[extra.owner] = (*addresses.get(extra.owner, ()), extra.packed)
-            ttl = min(ttl, extra.ttl)
+            ttls.append(extra.ttl)
+    ttl = float(smallest_ttl(ttls)) if ttls else float("inf")
     return Listing(ports, addresses, ttl, message.truncated, tuple(others))
 
 

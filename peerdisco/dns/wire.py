@@ -170,12 +170,15 @@ class Message(NamedTuple):
         return bool(self.flags & _TC)
 
     @property
+    def soa(self) -> Soa | None:
+        """The SOA record of a negative answer (RFC 2308, 3); None without one."""
+        return next((record for record in self.authority if type(record) is Soa), None)
+
+    @property
     def negative_ttl(self) -> int | None:
         """For how long the absence may be held (RFC 2308, 5); None without an SOA."""
-        for record in self.authority:
-            if type(record) is Soa:
-                return min(record.ttl, record.minimum)
-        return None
+        soa = self.soa
+        return None if soa is None else min(soa.ttl, soa.minimum)
 
 
 def query(query_id: int, name: bytes, rtype: int, *, payload: int | None = EDNS_PAYLOAD) -> bytes:

@@ -25,7 +25,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ..dns import wire
 from ..dns.bulk import ask_each
-from ..dns.quick import Found, Listing, listing_of, read_listing
+from ..dns.quick import Found, Listing, listing_of, read_listing, smallest_ttl
 from ..dns.resolver import Asks, Reply
 from .leftovers import Leftovers
 from .ordinals import ABSENT_FOR, Ordinals, Pod
@@ -213,7 +213,7 @@ class Enumeration:
         """The addresses in these answers, and their smallest TTL; the rest is noted."""
         self._asked += len(names)
         addresses: dict[bytes, tuple[bytes, ...]] = {}
-        least = float("inf")
+        ttls: set[int] = set()
         for start in range(0, len(answers), len(names) or 1):
             for name, found in zip(names, answers[start : start + len(names)], strict=True):
                 if isinstance(found, Reply):
@@ -224,7 +224,9 @@ class Enumeration:
                 if found.packed:
                     before = addresses.get(name)
                     addresses[name] = found.packed if before is None else before + found.packed
-                    least = min(least, found.ttl)
+                    ttls.add(found.ttl)
+        # One of many may have expired just now: together they count as one answer.
+        least = float(smallest_ttl(ttls)) if ttls else float("inf")
         self.ttl = min(self.ttl, least)
         unknown = self._failed.keys() | self._unclear
         self._gone.update(n for n in names if n not in addresses and n not in unknown)

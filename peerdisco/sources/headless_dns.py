@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from ..dns import wire
 from ..dns.bulk import FEW
-from ..dns.quick import Listing, listing_of, read_listing
+from ..dns.quick import Listing, listing_of, read_listing, smallest_ttl
 from ..dns.resolver import Asks, Reply, Resolver
 from ..exceptions import ConfigurationError, ResolverUnavailable, ResolveTimeout
 from ..model import Answered, Empty, Failed, Observation, Outcome, Peer
@@ -238,7 +238,14 @@ class _Look:
                 wrong = await self._wrong_protocol(*self._subject.port)
                 if wrong is not None:
                     return Failed(wrong)
-            return Empty(reply.outcome, reply.message.negative_ttl, reply.attempt)
+            soa = reply.message.soa
+            return Empty(
+                reply.outcome,
+                reply.message.negative_ttl,
+                reply.attempt,
+                None if soa is None else soa.ttl,
+                None if soa is None else soa.minimum,
+            )
         service = self._subject.service
         if reply.outcome is Outcome.TIMEOUT:
             return Failed(ResolveTimeout(service, reply.attempts, self._timeout))
@@ -378,12 +385,15 @@ class _Look:
         subject.memory.keep_answers(asked)
         addresses = {name: many for name, many in listing.addresses.items() if name not in asked}
         unknown: dict[bytes, Reply] = {}
+        ttls: list[int] = []
         for (name, _), found in zip(questions, results, strict=True):
             if isinstance(found, Reply):
                 unknown[name] = found
             elif found.packed:
                 addresses[name] = (*addresses.get(name, ()), *found.packed)
-                self.ttl = min(self.ttl, found.ttl)
+                ttls.append(found.ttl)
+        if ttls:  # one of many may have expired just now: together they count as one answer
+            self.ttl = min(self.ttl, smallest_ttl(ttls))
         for name in asked & listing.addresses.keys():
             addresses[name] = tuple(
                 dict.fromkeys((*listing.addresses[name], *addresses.get(name, ())))
@@ -433,10 +443,12 @@ class _Look:
         packed: dict[bytes, None] = {}
         for reply in answered:
             assert reply.message is not None
+            ttls: list[int] = []
             for record in reply.message.answers:
                 if type(record) is wire.Address and record.owner == name:
                     packed[record.packed] = None
-                    self.ttl = min(self.ttl, record.ttl)
+                    ttls.append(record.ttl)
+            self.ttl = min(self.ttl, smallest_ttl(ttls))
             if reply.truncated and reply.attempt.transport == "tcp":
                 return await self._enumerate(reply, Listing({}, {}, self.ttl, False))
             if reply.truncated:

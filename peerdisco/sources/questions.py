@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..dns import wire
 from ..dns.bulk import ask_each
-from ..dns.quick import Found, question_after_id, read_addresses
+from ..dns.quick import Found, question_after_id, read_addresses, smallest_ttl
 from ..dns.resolver import Asks, Reply
 from .leftovers import Leftovers
 from .roster import Roster
@@ -108,7 +108,7 @@ def _addresses_of(message: wire.Message) -> tuple[Found, list[wire.Record]]:
             others.append(record)
     found = Found(
         tuple(record.packed for record in records),
-        min((record.ttl for record in records), default=0),
+        smallest_ttl(record.ttl for record in records),
         message.truncated,
     )
     return found, others

@@ -27,9 +27,9 @@ def environ_restored() -> Iterator[None]:
 def cluster() -> Iterator[ClusterDNS]:
     """A cluster DNS that other processes can ask; with nothing in it.
 
-    Its records are never held by a cache, so that a watcher soon believes that a pod has left.
+    A cache may hold its records for a second at most, so that a departure is soon reported.
     """
-    with ClusterDNS(ttl=0) as dns:
+    with ClusterDNS(ttl=1) as dns:
         yield dns
 
 

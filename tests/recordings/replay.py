@@ -15,7 +15,9 @@ import dns.rdatatype
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 SCENARIOS = sorted(
-    path.stem for path in VECTORS.glob("*.json") if path.stem != "endpointslice-list-watch"
+    path.stem
+    for path in VECTORS.glob("*.json")
+    if path.stem not in ("endpointslice-list-watch", "stale-nxdomain")
 )
 
 Key = tuple[str, str, str]

@@ -38,6 +38,7 @@ from peerdisco import (
     ServiceNotFound,
     Snapshot,
     SourceFailed,
+    StaleAnswer,
     UnusableAnswer,
     Verdict,
     Watch,
@@ -245,6 +246,8 @@ def errors(error: DiscoveryError) -> str:
             assert_type(error.port_name, str | None)
         case ResolveTimeout(timeout=timeout):
             assert_type(timeout, float)
+        case StaleAnswer(seconds=seconds):
+            assert_type(seconds, float)
         case NotHeadless(alias=alias, cluster_ip=cluster_ip):
             assert_type(alias, str | None)
             assert_type(cluster_ip, tuple[IPv4Address | IPv6Address, ...])

@@ -23,6 +23,7 @@ from peerdisco.exceptions import (
     ResolveTimeout,
     ServiceNotFound,
     SourceFailed,
+    StaleAnswer,
     UnusableAnswer,
     WatcherError,
 )
@@ -34,6 +35,7 @@ NO_PORT = Attempt("10.96.0.10:53", "udp", f"_mysql._tcp.{SERVICE}.", "SRV", Outc
 SERVFAIL = Attempt("10.96.0.10:53", "udp", f"{SERVICE}.", "SRV", Outcome.SERVFAIL, 0.002)
 SILENCE = Attempt("10.96.0.11:53", "udp", f"{SERVICE}.", "SRV", Outcome.TIMEOUT, 1.0)
 PEERS = tuple(Peer(f"{name}-0", 0, name, f"{name}-0.{SERVICE}") for name in ("blue", "green"))
+STALE = Attempt("169.254.20.10:53", "udp", f"{SERVICE}.", "SRV", Outcome.NXDOMAIN, 0.001)
 SNAPSHOT = Snapshot(SERVICE, PEERS, incomplete_reason="cut")
 
 ERRORS: list[tuple[DiscoveryError, dict[str, Any], list[str]]] = [
@@ -90,6 +92,11 @@ ERRORS: list[tuple[DiscoveryError, dict[str, Any], list[str]]] = [
         ResolverUnavailable(SERVICE, ()),
         {"name": SERVICE, "attempts": ()},
         [SERVICE, "no name server answered"],
+    ),
+    (
+        StaleAnswer(SERVICE, (STALE,), 17.2),
+        {"name": SERVICE, "attempts": (STALE,), "seconds": 17.2},
+        [SERVICE, "stale", "TTL 0", "17 s", "169.254.20.10:53", "--nameserver"],
     ),
     (
         ResolveTimeout(SERVICE, (SILENCE, SILENCE, SILENCE), 5.0),

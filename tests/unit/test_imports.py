@@ -29,6 +29,7 @@ LAYERS = {
         "conditions",
         "rules",
         "caching",
+        "freshness",
         "membership",
         "schedule",
         "as_json",

@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from peerdisco.caching import Caching
+from peerdisco.exceptions import StaleAnswer
+from peerdisco.freshness import Evidence
 from peerdisco.membership import (
     TRANSITIONS,
     Action,
@@ -252,6 +254,13 @@ def hold_to_promises(rules: Rules, looks: list[tuple[float, Observation]]) -> No
             assert not told
             assert machine.peers == before
             assert machine.last_error is observation.error
+        elif machine.freshness.evidence in (Evidence.UNCLEAR, Evidence.STALE):
+            assert observation.ttl == 0
+            assert not told
+            assert machine.peers == before
+            stale = machine.freshness.evidence is Evidence.STALE
+            assert isinstance(machine.last_error, StaleAnswer) or not stale
+            continue
         else:
             assert machine.last_error is None
         listed = observation.peers if isinstance(observation, Answered) else ()
@@ -549,7 +558,9 @@ RULES = Rules()
         ([(0, 30), (2, 28), (30, 30)], False, 34.0, None),
         ([(0, 5), (2, 3), (5, 5)], False, 9.0, None),
         ([(0, 600), (2, 598)], False, 604.0, 600),
-        ([(0, 4000), (2, 3998)], False, 3600.0, 4000),
+        ([(0, 4000), (2, 3998)], False, 4004.0, 4000),
+        ([(0, 86_400), (2, 86_398)], False, 86_404.0, 86_400),
+        ([(0, 2**31 - 1), (2, 2**31 - 3)], False, 604_800.0, 2**31 - 1),
     ],
 )
 def test_caching(

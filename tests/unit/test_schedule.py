@@ -87,9 +87,15 @@ def test_where_a_cache_holds_the_answer_not_before_it_expires(ttl: float, chance
     assert ttl <= wait <= ttl + 0.2
 
 
-@pytest.mark.parametrize("ttl", [0.0, 1.0, 2.0])
+@pytest.mark.parametrize("ttl", [1.0, 2.0])
 def test_where_a_cache_expires_soon_an_interval(ttl: float) -> None:
     assert SCHEDULE.wait(cached(ttl), 10.0, 0.5) == 2.0
+
+
+def test_an_answer_with_ttl_0_where_there_was_a_larger_one_is_asked_for_again_in_a_moment() -> None:
+    assert SCHEDULE.wait(cached(0.0), 10.0, 0.5) == 0.5
+    assert SCHEDULE.wait(cached(0.0), 10.0, 0.0) == SCHEDULE.min_interval == 0.5
+    assert Schedule(interval=0.2, min_interval=0.1).wait(cached(0.0), 10.0, 0.5) == 0.2
 
 
 def test_a_cache_does_not_keep_it_from_confirming() -> None:
