@@ -30,6 +30,7 @@ def snapshot_json(snapshot: Snapshot, primary: Peer | None) -> dict[str, object]
         "incomplete_reason": snapshot.incomplete_reason,
         "stale": snapshot.stale,
         "may_be_stale": snapshot.may_be_stale,
+        "unconfirmed": [peer.name for peer in snapshot.unconfirmed],
         "primary": primary.name if primary else None,
         "local": snapshot.local.name if snapshot.local else None,
     }

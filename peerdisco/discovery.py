@@ -483,7 +483,7 @@ class Discovery:
                 ignore = self._view.identity if self._leaving else None
                 now = published.at(self._clock.now())
                 change = Change.between(seen, now, ignore=ignore.pod_name if ignore else None)
-                if change or seen is None or now.complete != seen.complete:
+                if change or seen is None or _is_to_be_told(seen, now):
                     return change
             self._check_running()
             await looked.wait()
@@ -520,6 +520,7 @@ class Discovery:
         observed_at = self._clock.utcnow() if counted else known.observed_at
         if told or settled or not before.lookups:
             known = self._view.snapshot(self.service, membership.peers, observed_at=observed_at)
+        suspected = membership.suspected
         self._published = Published(
             snapshot=replace(
                 known,
@@ -527,6 +528,7 @@ class Discovery:
                 incomplete_reason=membership.incomplete_reason,
                 last_error=membership.last_error,
                 may_be_stale=membership.may_be_stale,
+                unconfirmed=tuple(peer for peer in known if peer.name in suspected),
             ),
             observed_at=membership.observed_at,
             stable_since=membership.stable_since,
@@ -549,6 +551,11 @@ class Discovery:
     def _check_failed(self) -> None:
         if self._error is not None:
             raise self._failure(self._error)
+
+
+def _is_to_be_told(before: Snapshot, now: Snapshot) -> bool:
+    """Whether there are the first suspects, or no more of them, whose departure cannot be seen."""
+    return not now.complete and bool(before.unconfirmed) != bool(now.unconfirmed)
 
 
 def _find_interval(given: float | None, around: Surroundings) -> float:

@@ -119,6 +119,18 @@ class _Known(NamedTuple):
     before: tuple[tuple[Peer, float], ...] = ()
 
 
+class _Unlisted(NamedTuple):
+    """A peer that incomplete answers do not list, which is no evidence that it has left.
+
+    Attributes:
+        since: When the first such answer in a row came.
+        answers: How many there were in a row.
+    """
+
+    since: float
+    answers: int = 0
+
+
 _FREE_DOUBTS = 4
 """So many doubts in a row may be wrong before the next ones take longer to be believed."""
 
@@ -173,6 +185,8 @@ class Membership:
         self._doubts: dict[str, _Known] = {}
         """What has been seen of those peers of whom there is more to say than that they are there;
         of thousands it is a few."""
+        self._unlisted: dict[str, _Unlisted] = {}
+        """The peers that the incomplete answers since the last complete one do not list."""
         self._quiet: tuple[Peer, ...] | None = None
         """The peers of an answer that, if it comes again, says nothing new about anybody."""
         self._failing_since = 0.0
@@ -217,6 +231,25 @@ class Membership:
         if self._quiet is not None:
             return False
         return any(known.state is not State.PRESENT for known in self._doubts.values())
+
+    @property
+    def suspected(self) -> frozenset[str]:
+        """The names of the peers for which the newest answers do not say what is believed.
+
+        A complete answer does not list the peer, or lists it with another address, which is not
+        confirmed yet; or incomplete answers do not list it, in as many answers and for as long as
+        would make it a departure if they were complete.
+        """
+        if self._quiet is not None or self.observed_at is None:
+            return frozenset()
+        names = [name for name, known in self._doubts.items() if known.state is not State.PRESENT]
+        names += [
+            name
+            for name, unlisted in self._unlisted.items()
+            if unlisted.answers >= self.rules.leave_looks
+            and self.observed_at - unlisted.since >= self.hold
+        ]
+        return frozenset(names)
 
     def observe(self, observation: Observation, now: float) -> Told:
         """Take in a look; what it told, now that it is believed."""
@@ -312,6 +345,8 @@ class Membership:
     def _recover(self, now: float) -> None:
         """The time without answers is no time in which anybody was seen to be absent."""
         gap = now - self._failing_since
+        for name, unlisted in self._unlisted.items():
+            self._unlisted[name] = unlisted._replace(since=unlisted.since + gap)
         for name, known in self._doubts.items():
             if known.state is not State.PRESENT:
                 # A DNS that fails, and misses most of the pods when it answers, may be restarting.
@@ -332,7 +367,12 @@ class Membership:
             elif known is not peer or (name in doubts and doubts[name].state is not State.PRESENT):
                 # Else it is the same object as in the look before: nothing changed.
                 self._see(name, peer, now, whole=absence_counts, told=told)
-        if absence_counts:
+        if not absence_counts:
+            self._unlisted = {
+                name: self._unlist(name, now) for name in peers if name not in by_name
+            }
+        else:
+            self._unlisted = {}
             absent = [name for name in peers if name not in by_name]
             mass = len(absent) * 2 >= len(peers)
             for name in absent:
@@ -340,6 +380,11 @@ class Membership:
             if not absent and isinstance(seen, tuple) and not self.unconfirmed:
                 self._quiet = seen
         return self._finish(told, now)
+
+    def _unlist(self, name: str, now: float) -> _Unlisted:
+        """An incomplete answer does not list a peer."""
+        before = self._unlisted.get(name) or _Unlisted(now)
+        return before._replace(answers=before.answers + 1)
 
     def _see(self, name: str, peer: Peer, now: float, *, whole: bool, told: _Telling) -> None:
         """An answer lists a peer that is known."""

@@ -286,6 +286,10 @@ class Snapshot:
         last_error: Why the newest look failed; None if it did not.
         may_be_stale: Whether every answer so far came with TTL 0: then a zone that is configured
             with it cannot be told from a cache that serves an old list.
+        unconfirmed: The peers here that the newest answers do not confirm: they do not list the
+            peer, or list it with another address, and nothing is certain yet. While answers are
+            incomplete a departure cannot be observed; a peer that they have not listed for as long
+            as a departure takes is here until an answer is complete, or lists it.
         identity: Who this pod is; None if not known.
         policy: Picks the primary; None for the peer of `first_ordinal`.
     """
@@ -299,6 +303,7 @@ class Snapshot:
     incomplete_reason: str | None = None
     last_error: DiscoveryError | None = field(default=None, compare=False)
     may_be_stale: bool = False
+    unconfirmed: tuple[Peer, ...] = field(default=(), compare=False)
     identity: Identity | None = field(default=None, repr=False)
     policy: Annotated[PrimaryPolicy | None, _NotData] = field(
         default=None, repr=False, compare=False
@@ -495,6 +500,9 @@ class Change:
         snapshot: The membership after the change.
         degraded: Whether looks began to fail; the membership stays as it was.
         recovered: Whether looks are answered again.
+        incomplete: Whether answers began to be incomplete. Until one is complete again departures
+            cannot be observed: pods that have left stay listed; see `Snapshot.unconfirmed`.
+        completed: Whether answers are complete again, so that departures are observed.
     """
 
     joined: tuple[Peer, ...]
@@ -503,6 +511,8 @@ class Change:
     snapshot: Snapshot
     degraded: bool = False
     recovered: bool = False
+    incomplete: bool = False
+    completed: bool = False
 
     @classmethod
     def between(
@@ -527,6 +537,7 @@ class Change:
             elif (old.addresses, old.ports) != (peer.addresses, peer.ports):
                 replaced.append((old, peer))
         stale = before is not None and before.stale
+        cut = before is not None and before.known and not before.complete
         return cls(
             joined=tuple(joined),
             left=tuple(peer for name, peer in known.items() if name != ignore),
@@ -534,11 +545,15 @@ class Change:
             snapshot=after,
             degraded=after.stale and not stale,
             recovered=stale and not after.stale,
+            incomplete=after.known and not after.complete and not cut,
+            completed=cut and after.complete,
         )
 
     def __bool__(self) -> bool:
         """Whether there is anything to tell."""
-        return bool(self.joined or self.left or self.replaced or self.degraded or self.recovered)
+        members = self.joined or self.left or self.replaced
+        health = self.degraded or self.recovered or self.incomplete or self.completed
+        return bool(members or health)
 
 
 @dataclass(frozen=True, slots=True)

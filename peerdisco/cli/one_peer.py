@@ -80,7 +80,7 @@ def print_peer(snapshot: Snapshot, peer: Peer | None, how: str) -> None:
     elif peer is None:
         return
     elif how == "table":
-        row = output.peer_row(peer, primary=primary, local=snapshot.local)
+        row = output.peer_row(peer, snapshot, primary)
         output.print_table(output.PEER_HEADER, [row])
     else:
         output.print_lines([peer], how)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from ..model import Peer
+from ..model import Peer, Snapshot
 
 FORMATS = ("table", "json", "names", "hostnames", "addresses")
 
@@ -66,8 +66,10 @@ def table_lines(
 PEER_HEADER = ("NAME", "ORDINAL", "ADDRESSES", "PORTS", "ROLE")
 
 
-def peer_row(peer: Peer, *, primary: Peer | None, local: Peer | None) -> tuple[str, ...]:
-    roles = [role for role, who in (("primary", primary), ("local", local)) if who is peer]
+def peer_row(peer: Peer, snapshot: Snapshot, primary: Peer | None) -> tuple[str, ...]:
+    roles = [role for role, who in (("primary", primary), ("local", snapshot.local)) if who is peer]
+    if peer in snapshot.unconfirmed:
+        roles.append("unconfirmed")
     return (
         peer.name,
         "-" if peer.ordinal is None else str(peer.ordinal),

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     elif snapshot.peers:
         output.print_table(
             output.PEER_HEADER,
-            [output.peer_row(p, primary=primary, local=snapshot.local) for p in snapshot],
+            [output.peer_row(peer, snapshot, primary) for peer in snapshot],
         )
     if not snapshot.complete:
         print(

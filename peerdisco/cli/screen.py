@@ -86,6 +86,10 @@ def in_words(change: Change) -> list[str]:
     lines += [f"{peer.name} joined at {_at(peer)}" for peer in change.joined]
     lines += [f"{new.name} moved to {_at(new)}" for _, new in change.replaced]
     lines += [f"{peer.name} left" for peer in change.left]
+    if change.incomplete:
+        lines.append(f"departures cannot be observed: {change.snapshot.incomplete_reason}")
+    if change.completed:
+        lines.append("the list is complete again")
     if change.degraded:
         lines.append(f"no answer: nobody left, the {len(change.snapshot)} peers stay, marked stale")
     return lines
@@ -127,13 +131,13 @@ class LiveScreen(Screen):
 
     def _client(self) -> RenderableType:
         snapshot = self.disco.snapshot if self.disco is not None else None
-        if snapshot is None or snapshot.observed_at is None:
+        if snapshot is None or not snapshot.known:
             return _table("what a client sees: nothing yet", PEER_HEADER)
         state = f"stale for {snapshot.age:.1f} s" if snapshot.stale else "up to date"
         table = _table(f"what a client sees: {state}", PEER_HEADER)
         for peer in snapshot:
             style = "dim" if snapshot.stale else "green" if peer is snapshot.primary else None
-            table.add_row(*peer_row(peer, primary=snapshot.primary, local=None), style=style)
+            table.add_row(*peer_row(peer, snapshot, snapshot.primary), style=style)
         return table
 
 

@@ -137,8 +137,8 @@ def _print(snapshot: Snapshot, how: str) -> None:
     elif how != "table":
         output.print_lines(snapshot.peers, how)
     else:
-        primary, local = clear_primary(snapshot), snapshot.local
-        rows = [output.peer_row(peer, primary=primary, local=local) for peer in snapshot]
+        primary = clear_primary(snapshot)
+        rows = [output.peer_row(peer, snapshot, primary) for peer in snapshot]
         output.print_table(output.PEER_HEADER, rows)
     if snapshot.may_be_stale:
         print(f"peerdisco: {may_be_stale_in_words(snapshot.service)}", file=sys.stderr)

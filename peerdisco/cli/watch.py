@@ -33,8 +33,9 @@ exit status:
 
 JSON, one object a line: at (RFC 3339, UTC), joined, left, replaced and peers (names), primary
 (null while it is absent, or where several StatefulSets leave it open), known (false before the
-first answer), complete, incomplete_reason (text, or null), stale, error (why the newest lookup
-failed, or null), degraded, recovered.
+first answer), complete, incomplete_reason (text, or null), unconfirmed (names: missing from the
+newest answers, and not known to have left), stale, error (why the newest lookup failed, or null),
+degraded, recovered, incomplete (departures cannot be observed any more), completed.
 
 examples:
   peerdisco watch my-database
@@ -167,10 +168,13 @@ def as_json(change: Change, at: datetime) -> dict[str, object]:
         "known": snapshot.known,
         "complete": snapshot.complete,
         "incomplete_reason": snapshot.incomplete_reason,
+        "unconfirmed": [peer.name for peer in snapshot.unconfirmed],
         "stale": snapshot.stale,
         "error": str(snapshot.last_error) if snapshot.last_error else None,
         "degraded": change.degraded,
         "recovered": change.recovered,
+        "incomplete": change.incomplete,
+        "completed": change.completed,
     }
 
 
@@ -189,11 +193,16 @@ def as_text(change: Change, at: datetime, *, verbose: bool = False) -> str:
     remarks = []
     if change.recovered:
         remarks.append("answered again")
+    if change.completed:
+        remarks.append("the list is complete again")
     if change.degraded:
         error = " ".join(str(snapshot.last_error).split())
         remarks.append(f"no answer, nobody left because of that: {error}")
     if snapshot.known and not snapshot.complete:
         remarks.append(f"the list may lack pods: {snapshot.incomplete_reason}")
+        if snapshot.unconfirmed:
+            suspects = " ".join(map(str, snapshot.unconfirmed))
+            remarks.append(f"departures cannot be observed; not listed lately: {suspects}")
     count = f"{len(snapshot)} peer{'' if len(snapshot) == 1 else 's'}"
     if not snapshot.known:
         count = "peers not known"

@@ -276,6 +276,7 @@ class HookRunner:
                 self._tell(f"the peers are as they were last seen: {error}")
             elif change.recovered and self._newest is not None and self._newest.observed_at:
                 self._tell("looks are answered again")
+            self._tell_completeness(change)
         self._newest = change.snapshot
         self._names |= {peer.name for peer in (*change.joined, *change.left)}
         self._names |= {new.name for _, new in change.replaced}
@@ -283,6 +284,19 @@ class HookRunner:
         # A hook that was given up may have failed for the same reason as the looks.
         self._news = self._news or runs or (change.recovered and self._unsettled)
         return runs
+
+    def _tell_completeness(self, change: Change) -> None:
+        """Tell when departures cannot be observed any more, whose, and when they can be again."""
+        snapshot = change.snapshot
+        if change.incomplete:
+            reason = _one_line(snapshot.incomplete_reason)
+            self._tell(f"the list is incomplete, so departures cannot be observed: {reason}")
+        elif change.completed:
+            self._tell("the list is complete again")
+        suspected_before = self._newest is not None and self._newest.unconfirmed
+        if not snapshot.complete and snapshot.unconfirmed and not suspected_before:
+            names = ", ".join(peer.name for peer in snapshot.unconfirmed)
+            self._tell(f"not listed lately, and still among the peers: {names}")
 
     async def _pause(self, seconds: float) -> None:
         """Wait before the next attempt; news cuts it short.

@@ -30,10 +30,13 @@ NOTHING: dict[str, Any] = {
     "known": True,
     "complete": True,
     "incomplete_reason": None,
+    "unconfirmed": [],
     "stale": False,
     "error": None,
     "degraded": False,
     "recovered": False,
+    "incomplete": False,
+    "completed": False,
 }
 
 

@@ -117,6 +117,8 @@ def changes(change: Change) -> None:
     assert_type(change.snapshot, Snapshot)
     assert_type(change.degraded, bool)
     assert_type(change.recovered, bool)
+    assert_type(change.incomplete, bool)
+    assert_type(change.completed, bool)
 
 
 def enough(snapshot: Snapshot) -> bool:
@@ -167,6 +169,7 @@ def reading(snapshot: Snapshot) -> None:
     assert_type(snapshot.complete, bool)
     assert_type(snapshot.incomplete_reason, str | None)
     assert_type(snapshot.stale, bool)
+    assert_type(snapshot.unconfirmed, tuple[Peer, ...])
     assert_type(snapshot.last_error, DiscoveryError | None)
     assert_type(snapshot.identity, Identity | None)
     assert_type(snapshot.policy, PrimaryPolicy | None)

@@ -1,0 +1,233 @@
+"""Who is listed and may have left: in the snapshot, the table, the JSON, and told once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import peerdisco
+from peerdisco.as_json import membership_json
+from peerdisco.cli import output
+from peerdisco.cli import watch as watch_command
+from peerdisco.hooks import CommandHook, HookRunner
+from peerdisco.model import Answered, Observation
+from peerdisco.testing import ManualClock, ScriptedSource, failure, peers
+
+NOW = datetime(2025, 1, 1, tzinfo=UTC)
+REASON = "truncated: the server does not answer over TCP"
+
+
+def cut(ordinals: Any) -> Answered:
+    """An answer over UDP alone, which holds some of the pods."""
+    return peers("mysql", ordinals, incomplete_reason=REASON)
+
+
+def watching(script: list[Any], clock: ManualClock) -> tuple[peerdisco.Discovery, ScriptedSource]:
+    source = ScriptedSource("my-database", script)
+    return peerdisco.Discovery(source=source, clock=clock, chance=lambda: 0.5), source
+
+
+def names(found: Any) -> list[str]:
+    return [peer.name for peer in found]
+
+
+GHOSTS = ["mysql-16", "mysql-17", "mysql-18", "mysql-19"]
+
+
+async def test_departed_pods_are_told_apart_where_answers_are_always_incomplete() -> None:
+    clock = ManualClock()
+    disco, _ = watching([cut(20)] * 5 + [cut(16)], clock)
+    async with disco:
+        watch = disco.watch()
+        await clock.advance(1)
+        first = await anext(watch)
+        assert (bool(first), first.incomplete, first.completed) == (True, True, False)
+        assert first.snapshot.unconfirmed == ()
+        following = asyncio.ensure_future(anext(watch))
+        await clock.advance(86_400)
+        told = await following
+        assert names(told.snapshot.unconfirmed) == GHOSTS
+        assert (told.joined, told.left, told.replaced, told.incomplete) == ((), (), (), False)
+        snapshot = disco.snapshot
+        assert len(snapshot) == 20, "an incomplete answer never shows a departure"
+        assert names(snapshot.unconfirmed) == GHOSTS
+        assert membership_json(snapshot)["unconfirmed"] == GHOSTS
+
+
+async def test_a_complete_answer_confirms_the_departures() -> None:
+    clock = ManualClock()
+    disco, source = watching([cut(20)] * 3 + [cut(16)], clock)
+    async with disco:
+        watch = disco.watch()
+        await clock.advance(60)
+        assert names((await anext(watch)).snapshot.unconfirmed) == GHOSTS
+        source.then(peers("mysql", 16))
+        await clock.advance(2.5)
+        told = await anext(watch)
+        assert (told.completed, told.incomplete, bool(told)) == (True, False, True)
+        assert names(told.snapshot.unconfirmed) == GHOSTS, "a complete answer does not list them"
+        await clock.advance(60)
+        assert names((await anext(watch)).left) == GHOSTS
+        assert disco.snapshot.unconfirmed == ()
+
+
+async def test_who_is_listed_again_is_confirmed_and_that_is_told() -> None:
+    clock = ManualClock()
+    disco, source = watching([cut(20)] * 3 + [cut(16)], clock)
+    async with disco:
+        watch = disco.watch()
+        await clock.advance(60)
+        assert names((await anext(watch)).snapshot.unconfirmed) == GHOSTS
+        source.then(cut([0, 16, 17, 18]))
+        await clock.advance(2.5)
+        assert names(disco.snapshot.unconfirmed) == ["mysql-19"]
+        source.then(cut(20))
+        await clock.advance(2.5)
+        assert (await anext(watch)).snapshot.unconfirmed == ()
+
+
+async def test_answers_that_hold_another_part_each_time_make_nobody_suspected() -> None:
+    """A records are shuffled before they are truncated."""
+    clock = ManualClock()
+    parts = [[*range(10)], [*range(10, 20)]]
+    disco, _ = watching([cut(20), *[cut(part) for _ in range(200) for part in parts]], clock)
+    async with disco:
+        watch = disco.watch()
+        await clock.advance(1)
+        await anext(watch)
+        following = asyncio.ensure_future(anext(watch))
+        await clock.advance(600)
+        assert disco.snapshot.unconfirmed == ()
+        assert not following.done()
+        following.cancel()
+
+
+async def test_time_without_answers_makes_nobody_suspected() -> None:
+    clock = ManualClock()
+    disco, source = watching([cut(20), cut(16), failure()], clock)
+    async with disco:
+        await clock.advance(3600)
+        assert disco.snapshot.stale
+        source.then(cut(16))
+        await clock.advance(9, until=lambda: not disco.snapshot.stale)
+        assert disco.snapshot.unconfirmed == (), "two answers, a second apart but for the outage"
+        await clock.advance(60)
+        assert names(disco.snapshot.unconfirmed) == GHOSTS
+
+
+async def test_who_is_missing_from_a_complete_answer_is_unconfirmed_at_once() -> None:
+    clock = ManualClock()
+    disco, source = watching([peers("mysql", 3)], clock)
+    async with disco:
+        await clock.advance(30)
+        source.then(peers("mysql", 2))
+        await clock.advance(2.5)
+        assert names(disco.snapshot) == ["mysql-0", "mysql-1", "mysql-2"]
+        assert names(disco.snapshot.unconfirmed) == ["mysql-2"]
+        source.then(peers("mysql", 3))
+        await clock.advance(1.5)
+        assert disco.snapshot.unconfirmed == ()
+
+
+async def test_an_address_that_is_not_certain_is_unconfirmed() -> None:
+    clock = ManualClock()
+    disco, source = watching([peers("mysql", 3)], clock)
+    async with disco:
+        await clock.advance(30)
+        source.then(peers("mysql", 3, addresses={1: "10.9.0.1"}))
+        await clock.advance(2.5)
+        assert disco.snapshot.unconfirmed == ()
+        source.then(peers("mysql", 3))
+        await clock.advance(2.5)
+        assert names(disco.snapshot.unconfirmed) == ["mysql-1"], "the old address again"
+        assert str(disco.snapshot.peers[1].address) == "10.9.0.1"
+
+
+async def test_completeness_that_turns_is_told_each_time() -> None:
+    clock = ManualClock()
+    script: list[Observation] = [peers("mysql", 3), cut(3), cut(3), peers("mysql", 3)]
+    disco, _ = watching(script, clock)
+    async with disco:
+        watch, seen = disco.watch(), []
+        for seconds in (1, 2.1, 2.1, 2.1):
+            await clock.advance(seconds)
+            while not seen or seen[-1].snapshot.complete != disco.snapshot.complete:
+                seen.append(await anext(watch))
+    assert [(change.incomplete, change.completed) for change in seen] == [
+        (False, False),
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_what_is_not_known_is_neither() -> None:
+    unknown = peerdisco.Snapshot("db.ns")
+    known = peerdisco.Snapshot("db.ns", peers("mysql", 3).peers)
+    short = peerdisco.Snapshot("db.ns", cut(3).peers, incomplete_reason=REASON)
+    flags = {
+        (before, after): (change.incomplete, change.completed)
+        for before, one in {"unknown": unknown, "known": known, "short": short}.items()
+        for after, other in {"unknown": unknown, "known": known, "short": short}.items()
+        for change in [peerdisco.Change.between(one, other)]
+    }
+    assert {pair for pair, told in flags.items() if told == (True, False)} == {
+        ("unknown", "short"),
+        ("known", "short"),
+    }
+    assert {pair for pair, told in flags.items() if told == (False, True)} == {("short", "known")}
+
+
+# For people and programs.
+
+
+async def suspicion() -> peerdisco.Change:
+    """The change that tells of the first suspects."""
+    clock = ManualClock()
+    disco, _ = watching([cut(4)] * 3 + [cut(2)], clock)
+    async with disco:
+        watch = disco.watch()
+        await clock.advance(60)
+        return await anext(watch)
+
+
+async def test_watch_prints_them() -> None:
+    change = await suspicion()
+    line = json.loads(json.dumps(watch_command.as_json(change, NOW)))
+    assert line["unconfirmed"] == ["mysql-2", "mysql-3"]
+    assert (line["incomplete"], line["completed"], line["complete"]) == (True, False, False)
+    text = watch_command.as_text(change, NOW)
+    assert f"the list may lack pods: {REASON}" in text
+    assert "departures cannot be observed; not listed lately: mysql-2 mysql-3" in text
+
+
+async def test_the_table_marks_them() -> None:
+    snapshot = (await suspicion()).snapshot
+    roles = [output.peer_row(peer, snapshot, snapshot.primary)[-1] for peer in snapshot]
+    assert roles == ["primary", "-", "unconfirmed", "unconfirmed"]
+
+
+async def test_a_hook_is_told_of_them_in_json(tmp_path: Any) -> None:
+    path = tmp_path / "told"
+    change = await suspicion()
+    await CommandHook(["sh", "-c", f"cat > {path}"], stdin="json")(change)
+    assert json.loads(path.read_text())["unconfirmed"] == ["mysql-2", "mysql-3"]
+
+
+async def test_a_runner_says_once_that_departures_cannot_be_observed() -> None:
+    clock = ManualClock()
+    told: list[str] = []
+    disco, source = watching([peers("mysql", 4), *[cut(4)] * 3, cut(2)], clock)
+    async with disco:
+        runner = HookRunner(disco, on_change=lambda change: None, tell=told.append)
+        running = asyncio.create_task(runner.run())
+        await clock.advance(3600)
+        assert told == [
+            f"the list is incomplete, so departures cannot be observed: {REASON}",
+            "not listed lately, and still among the peers: mysql-2, mysql-3",
+        ]
+        source.then(peers("mysql", 4))
+        await clock.advance(5)
+        assert told[2:] == ["the list is complete again"]
+        running.cancel()
