@@ -243,6 +243,19 @@ def find_cluster_domain(given: str | None, around: Surroundings) -> str | None:
     return around.cluster[1] if around.cluster else None
 
 
+def find_statefulset(given: str | None, around: Surroundings) -> str | None:
+    """The StatefulSet that was chosen, as an argument or a variable; None if none was.
+
+    Raises:
+        ConfigurationError: It is no StatefulSet's name.
+    """
+    chosen = given or around.variable("PEERDISCO_STATEFULSET")
+    if chosen is not None and not is_pod_name(chosen):
+        what = "statefulset" if given else "PEERDISCO_STATEFULSET"
+        raise ConfigurationError(what, chosen, "a StatefulSet's name, such as 'mysql'")
+    return chosen
+
+
 def find_nameservers(given: Sequence[str], around: Surroundings) -> tuple[Endpoint, ...]:
     """The name servers that were named; empty for those of resolv.conf, which has some.
 

@@ -15,6 +15,7 @@ from .local import (
     Surroundings,
     find_nameservers,
     find_service,
+    find_statefulset,
     local_identity,
 )
 from .model import Identity, PrimaryPolicy
@@ -22,7 +23,6 @@ from .names import (
     PROTOCOLS,
     Endpoint,
     ServiceName,
-    is_pod_name,
     parse_port_name,
     parse_protocol,
     srv_prefix,
@@ -180,10 +180,7 @@ def choose_view(
     surroundings: Surroundings,
 ) -> View:
     """From where to look; arguments and errors are those of `peerdisco.discover`."""
-    chosen = statefulset or surroundings.variable("PEERDISCO_STATEFULSET")
-    if chosen is not None and not is_pod_name(chosen):
-        what = "statefulset" if statefulset else "PEERDISCO_STATEFULSET"
-        raise ConfigurationError(what, chosen, "a StatefulSet's name, such as 'mysql'")
+    chosen = find_statefulset(statefulset, surroundings)
     if identity is None:
         try:
             identity = local_identity(surroundings=surroundings)

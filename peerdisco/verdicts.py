@@ -358,9 +358,10 @@ def _against_the_name(snapshot: Snapshot, identity: Identity) -> Iterator[Reason
         return
     local = snapshot.local
     if primary is not None and (local is None or primary is not local):
-        yield Reason(
-            ReasonCode.NOT_THE_PRIMARY, f"the primary is {primary.name}, this pod is {name}", name
-        )
+        of, where = primary.name, name
+        if of == where:  # the same name in two namespaces
+            of, where = primary.hostname, f"{name} in namespace {identity.namespace}"
+        yield Reason(ReasonCode.NOT_THE_PRIMARY, f"the primary is {of}, this pod is {where}", name)
         return
     if primary is None and (local is not None or _has_another_ordinal(snapshot, identity)):
         yield Reason(

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
 from .look import TIMEOUT, add_look, add_service, add_verbose, look
-from .processes import run_until_signal
 from .status import NO, OK, WRONG
 
 SUMMARY = "exit with 0 if this pod is the primary, with 1 if not"
 DESCRIPTION = """\
 For 'if' in a shell: is this pod the one of ordinal 0 (or of --ordinal)?
-It says yes only if DNS lists this pod under that name, with one of its own addresses where these
-are known. Ordinal 0 is a name and not a lock: a yes does not keep another pod from writing."""
+It says no where the pod's own name has another ordinal or StatefulSet, without a lookup. It says
+yes only if a complete answer lists this pod under the primary's name with this pod's own addresses
+and no others. Ordinal 0 is a name and not a lock: a yes does not keep another pod from writing."""
 EPILOG = """\
 exit status:
   0  yes
   1  no
-  2  it cannot be told; stderr says why
+  2  it cannot be told; stderr says why: the lookup failed, the list may be incomplete, this pod is
+     not listed, its addresses differ from those in DNS, or its own addresses are not known
 
 example:
   if peerdisco is-primary; then echo primary; else echo "not the primary, or not known"; fi
@@ -34,29 +34,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..local import local_identity  # noqa: PLC0415 - not needed for --help
+    from ..local import (  # noqa: PLC0415 - not needed for --help
+        find_statefulset,
+        local_identity,
+        read_surroundings,
+    )
 
-    me = local_identity(namespace=args.namespace, cluster_domain=args.cluster_domain)
-    chosen = args.statefulset or os.environ.get("PEERDISCO_STATEFULSET") or me.statefulset
+    around = read_surroundings()
+    me = local_identity(
+        namespace=args.namespace, cluster_domain=args.cluster_domain, surroundings=around
+    )
+    chosen = find_statefulset(args.statefulset, around) or me.statefulset
     if (me.statefulset, me.ordinal) != (chosen, args.ordinal):
-        # StatefulSet and ordinal are in the pod's own name: no look could make it the primary.
+        # StatefulSet and ordinal are in the pod's own name: no lookup could make it the primary.
         if args.verbose:
             print(f"peerdisco: {me.pod_name} is not {chosen}-{args.ordinal}", file=sys.stderr)
         return NO
+    # Loaded here, since the probes of most pods never come this far.
+    from ..verdicts import confirm_local_primary  # noqa: PLC0415
+    from .processes import run_until_signal  # noqa: PLC0415
+
+    # The same ordinal of another StatefulSet behind the service says nothing about this pod.
+    args.statefulset = chosen
     seen = run_until_signal(look(args, timeout=args.timeout, identity=me))
     if seen.error is not None:
         raise seen.error
-    local = seen.snapshot.local
-    if local is None:
-        doubt = (
-            f"{seen.snapshot.service} does not list {me.pod_name}: it is not ready, or not of it"
-        )
-    elif me.addresses and local.addresses and not set(me.addresses) & set(local.addresses):
-        doubt = (
-            f"{local.hostname} is {', '.join(map(str, local.addresses))} in DNS, and this pod has "
-            f"{', '.join(map(str, me.addresses))}: the record is old, or another pod has this name"
-        )
-    else:
-        return OK if seen.snapshot.primary is local else NO
-    print(f"peerdisco: cannot tell: {doubt}", file=sys.stderr)
-    return WRONG
+    verdict = confirm_local_primary(seen.snapshot, me)
+    reasons = "; ".join(map(str, verdict.reasons))
+    if not verdict:
+        print(f"peerdisco: cannot tell: {reasons}", file=sys.stderr)
+        return WRONG
+    if args.verbose:
+        print(f"peerdisco: {reasons}", file=sys.stderr)
+    return OK

@@ -107,9 +107,17 @@ class _Output(_Stream):
 
 
 class _Log(_Stream):
-    """Stderr: line by line, each of which may be lost, and none of which holds up the command."""
+    """Stderr: line by line, each of which may be lost, and none of which holds up the command.
 
-    _stalled = False
+    Args:
+        stream: As for any stream.
+        output: Stdout. What was printed there before a line is written before it.
+    """
+
+    def __init__(self, stream: TextIO | None, output: _Output) -> None:
+        super().__init__(stream)
+        self._output = output
+        self._stalled = False
 
     def write(self, text: str) -> int:
         super().write(text)
@@ -118,6 +126,7 @@ class _Log(_Stream):
         return len(text)
 
     def _put(self, data: memoryview) -> None:
+        self._output.flush()
         while data:
             patience = 0.0 if self._stalled else _LOG_PATIENCE
             self._stalled = not _wait_for_room(self.fileno(), patience)
@@ -182,7 +191,8 @@ def standard_streams() -> Iterator[Streams]:
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it is the lowest free one
     stdout, stderr = sys.stdout, sys.stderr
-    output, log = _Output(stdout), _Log(stderr)
+    output = _Output(stdout)
+    log = _Log(stderr, output)
     sys.stdout, sys.stderr = cast("TextIO", output), cast("TextIO", log)
     try:
         yield Streams(output, log)

@@ -186,33 +186,6 @@ def test_primary_waits_no_longer_than_told(dns: ClusterDNS, env: dict[str, str])
     assert "waited 0.3 s" in done.complaint
 
 
-@pytest.mark.parametrize(
-    ("variables", "status", "said"),
-    [
-        ({"POD_NAME": "mysql-0"}, 0, ""),
-        ({"POD_NAME": "mysql-1"}, 1, ""),
-        ({"POD_NAME": "mysql-0", "POD_IP": "10.0.0.1"}, 2, "the record is old, or another pod"),
-        ({"POD_NAME": "other-0"}, 2, "does not list other-0"),
-        ({}, 2, "POD_NAME"),
-    ],
-)
-def test_is_primary(env: dict[str, str], variables: dict[str, str], status: int, said: str) -> None:
-    done = peerdisco("is-primary", "my-database", env={**env, **variables})
-    assert (done.status, done.out) == (status, "")
-    assert said in done.err
-    assert bool(done.err) is bool(said)
-
-
-def test_is_primary_cannot_tell_during_an_outage(dns: ClusterDNS, env: dict[str, str]) -> None:
-    dns.fail("servfail")
-    done = peerdisco("is-primary", "my-database", env={**env, "POD_NAME": "mysql-0"})
-    assert done.status == 2
-    assert "SERVFAIL" in done.complaint
-    # Whoever has another ordinal is not the primary, whatever DNS says.
-    done = peerdisco("is-primary", "my-database", env={**env, "POD_NAME": "mysql-2"})
-    assert (done.status, done.err) == (1, "")
-
-
 def test_whoami(env: dict[str, str]) -> None:
     pod = {"POD_NAME": "mysql-2", "POD_IP": "10.244.0.9", "PEERDISCO_SERVICE": "my-database"}
     done = peerdisco("whoami", "-o", "json", env={**env, **pod})
