@@ -9,7 +9,9 @@ explain it any more:
   longer than any cache can hold an answer that lacks it;
 - a name with a new address was replaced, at once; with an address it had before, or with the old
   and the new one at a time, when that has settled;
-- a look that failed says nothing about anybody.
+- what was reported and then turned out to be undone, as a replica that lags for good makes it look,
+  takes longer to be believed each time;
+- a look that failed, or whose answer is served stale, says nothing about anybody.
 
 What a peer can be, what a look can say of it, and what follows, is the table `TRANSITIONS`.
 Everything takes ``now``, in seconds of a clock that only goes forward.
@@ -19,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import NamedTuple
 
 from .caching import TTL_TOLERANCE, Caching
@@ -27,67 +28,9 @@ from .exceptions import DiscoveryError, StaleAnswer
 from .freshness import Evidence, Freshness
 from .model import Answered, Empty, Failed, Observation, Peer
 from .rules import Rules
+from .transitions import TRANSITIONS, Action, Said, State
 
 __all__ = ["TRANSITIONS", "Action", "Membership", "Said", "State", "Told"]
-
-
-class State(Enum):
-    """What a peer is to the application."""
-
-    GONE = "gone"
-    """Not there, as far as was told."""
-    PRESENT = "present"
-    """There, as it was told."""
-    DOUBTED = "doubted"
-    """There, as far as was told, but missing from the newest complete answer."""
-    SETTLING = "settling"
-    """There, but its addresses or ports differ from what was told, and may be old news."""
-
-
-class Said(Enum):
-    """What a look says of one peer."""
-
-    SAME = "the same"
-    """It is listed as it was told."""
-    MOVED = "moved"
-    """It is listed with addresses or ports that it did not have before."""
-    UNSETTLED = "unsettled"
-    """It is listed differently, as an old answer may have it, or with old and new addresses."""
-    SETTLED = "settled"
-    """The same difference for so long that no old answer can explain it."""
-    ABSENT = "absent"
-    """A complete answer does not list it."""
-    ABSENT_FOR_LONG = "absent for long"
-    """It was absent from enough complete answers, for longer than a cache can hold one."""
-
-
-class Action(Enum):
-    """What is told."""
-
-    NOTHING = "-"
-    JOINED = "joined"
-    LEFT = "left"
-    REPLACED = "replaced"
-
-
-TRANSITIONS: dict[tuple[State, Said], tuple[State, Action]] = {
-    (State.GONE, Said.MOVED): (State.PRESENT, Action.JOINED),
-    (State.PRESENT, Said.SAME): (State.PRESENT, Action.NOTHING),
-    (State.PRESENT, Said.MOVED): (State.PRESENT, Action.REPLACED),
-    (State.PRESENT, Said.UNSETTLED): (State.SETTLING, Action.NOTHING),
-    (State.PRESENT, Said.ABSENT): (State.DOUBTED, Action.NOTHING),
-    (State.DOUBTED, Said.SAME): (State.PRESENT, Action.NOTHING),
-    (State.DOUBTED, Said.MOVED): (State.PRESENT, Action.REPLACED),
-    (State.DOUBTED, Said.UNSETTLED): (State.SETTLING, Action.NOTHING),
-    (State.DOUBTED, Said.ABSENT): (State.DOUBTED, Action.NOTHING),
-    (State.DOUBTED, Said.ABSENT_FOR_LONG): (State.GONE, Action.LEFT),
-    (State.SETTLING, Said.SAME): (State.PRESENT, Action.NOTHING),
-    (State.SETTLING, Said.MOVED): (State.PRESENT, Action.REPLACED),
-    (State.SETTLING, Said.UNSETTLED): (State.SETTLING, Action.NOTHING),
-    (State.SETTLING, Said.SETTLED): (State.PRESENT, Action.REPLACED),
-    (State.SETTLING, Said.ABSENT): (State.DOUBTED, Action.NOTHING),
-}
-"""Every state, everything a look can say in it, the state that follows, and what is told."""
 
 
 class _Known(NamedTuple):
@@ -97,14 +40,18 @@ class _Known(NamedTuple):
         peer: As it was told.
         state: Never `State.GONE`.
         since: When the doubt, or the difference, was first seen.
-        looks: How many complete answers in a row lacked it.
+        looks: How many complete answers in a row lacked it; while it is settling, how many in a
+            row listed it with the same difference.
         mass: Whether it was missed together with half of the peers or more.
         shaken: Whether looks failed while it was missed so; then it is doubted twice as long
             as emptiness is.
         refuted: How many doubts in a row, with less than a minute or so between them, were wrong.
+        returns: How often of late it came back to what it was before: with an address that it had
+            been replaced with another one for, or after its departure.
+        returned_at: When it did so last.
         seen_at: When it was last seen.
         candidate: The difference that may settle; None in the other states.
-        before: What it was before it was replaced, and until when an old answer may say so.
+        before: What it was before it was replaced, the newest last.
     """
 
     peer: Peer
@@ -114,9 +61,11 @@ class _Known(NamedTuple):
     mass: bool = False
     shaken: bool = False
     refuted: int = 0
+    returns: int = 0
+    returned_at: float = 0.0
     seen_at: float = 0.0
     candidate: Peer | None = None
-    before: tuple[tuple[Peer, float], ...] = ()
+    before: tuple[Peer, ...] = ()
 
 
 class _Unlisted(NamedTuple):
@@ -139,6 +88,25 @@ _MOST_CAUTION = 3
 
 _QUIET = 30
 """After so many intervals without a doubt, the wrong ones are forgotten."""
+
+_MOST_RETURNS = 6
+"""A difference that was undone takes twice as long each time, up to two to the power of this."""
+
+_RETURNS_QUIET = 300
+"""After so many intervals one time that it was undone is forgotten."""
+
+_REVERSAL_LOOKS = 5
+"""In so many answers in a row an address is listed that a peer had before, until it has it again.
+
+As many as a departure takes without a cache, where a look comes each half interval."""
+
+_MOST_PLACES = 8
+"""So many former addresses of a peer are remembered."""
+
+
+def _had(known: _Known, peer: Peer) -> bool:
+    """Whether a peer had this address before the one that was told."""
+    return any(_place(old) == _place(peer) for old in known.before)
 
 
 def _place(peer: Peer) -> tuple[object, ...]:
@@ -189,6 +157,8 @@ class Membership:
         """The peers that the incomplete answers since the last complete one do not list."""
         self._quiet: tuple[Peer, ...] | None = None
         """The peers of an answer that, if it comes again, says nothing new about anybody."""
+        self._departed: dict[str, _Known] = {}
+        """The peers that left of late, to know them again."""
         self._failing_since = 0.0
         self._negative_ttl = 0.0
 
@@ -314,7 +284,7 @@ class Membership:
             if (
                 known.state is State.SETTLING
                 and known.seen_at == self.observed_at
-                and now - known.since >= self.hold
+                and self._stands(known, known.looks, now)
             ):
                 self._step(name, Said.SETTLED, known.candidate, now, told)
         return self._finish(told, now)
@@ -363,7 +333,7 @@ class Membership:
         for name, peer in by_name.items():
             known = peers.get(name)
             if known is None:
-                self._join(name, peer, told)
+                self._join(name, peer, now, told)
             elif known is not peer or (name in doubts and doubts[name].state is not State.PRESENT):
                 # Else it is the same object as in the look before: nothing changed.
                 self._see(name, peer, now, whole=absence_counts, told=told)
@@ -399,15 +369,7 @@ class Membership:
                 ordinal=before.ordinal,
                 statefulset=before.statefulset,
             )
-        known = self._doubts[name] = known._replace(
-            seen_at=now,
-            before=tuple(
-                # As long as somebody says the old thing, it is not news.
-                (old, now + self.hold if _place(old) == _place(peer) else until)
-                for old, until in known.before
-                if now < until
-            ),
-        )
+        known = self._doubts[name] = known._replace(seen_at=now)
         self._step(name, self._said_of(known, peer, now, whole=whole), peer, now, told)
 
     def _said_of(self, known: _Known, peer: Peer, now: float, *, whole: bool) -> Said:
@@ -415,7 +377,7 @@ class Membership:
         told = known.peer
         if _place(peer) == _place(told):
             return Said.SAME
-        old_news = any(_place(peer) == _place(old) for old, _ in known.before)
+        old_news = _had(known, peer)
         both = peer.addresses != told.addresses and set(peer.addresses) & set(told.addresses)
         if whole and not old_news and not both:
             return Said.MOVED
@@ -423,9 +385,22 @@ class Membership:
 
     def _unsettled(self, known: _Known, peer: Peer, now: float) -> Said:
         same = known.candidate is not None and _place(known.candidate) == _place(peer)
-        if known.state is State.SETTLING and same and now - known.since >= self.hold:
+        if known.state is State.SETTLING and same and self._stands(known, known.looks + 1, now):
             return Said.SETTLED
         return Said.UNSETTLED
+
+    def _stands(self, known: _Known, looks: int, now: float) -> bool:
+        """Whether a difference has been seen often and long enough."""
+        assert known.candidate is not None
+        least = self.rules.leave_looks
+        if _had(known, known.candidate):
+            least = max(least, _REVERSAL_LOOKS) << self._returns(known, now)
+        return looks >= least and now - known.since >= self.hold
+
+    def _returns(self, known: _Known, now: float) -> int:
+        """How often a peer came back to what it was, as far as it counts."""
+        forgotten = (now - known.returned_at) // (_RETURNS_QUIET * self.rules.interval)
+        return max(0, min(_MOST_RETURNS, known.returns) - int(forgotten))
 
     def _miss(self, name: str, now: float, hold: float, mass: bool, told: _Telling) -> None:
         """A complete answer does not list a peer."""
@@ -440,26 +415,38 @@ class Membership:
         known = known._replace(looks=known.looks + 1, mass=known.mass or mass)
         self._keep(name, known)
         looks = self.rules.leave_looks + (self.rules.mass_looks if known.mass else 0)
-        hold *= self._caution(known)
+        hold *= self._caution(known, now)
         if known.shaken:
             hold = max(hold, 2 * self._empty_hold())
         long = known.looks >= looks and now - known.since >= hold
         self._step(name, Said.ABSENT_FOR_LONG if long else Said.ABSENT, None, now, told)
 
-    def _caution(self, known: _Known) -> float:
+    def _caution(self, known: _Known, now: float) -> float:
         """How much longer than usual to doubt a peer that was doubted in vain again and again.
 
-        Without a cache that is a replica that lags behind for good: it lost the API, say. Where
-        there is a cache, the hold covers what replicas can disagree about.
+        That is a replica that lags behind for good: it lost the API, say. Where there is a cache,
+        the hold covers what replicas can disagree about, unless the peer came back after it.
         """
-        if not self.caching.none_seen or self.rules.leave_after is not None:
+        if self.rules.leave_after is not None:
             return 1.0
-        return 2.0 ** min(_MOST_CAUTION, known.refuted // _FREE_DOUBTS)
+        returns = self._returns(known, now)
+        if not self.caching.none_seen:
+            return 2.0**returns
+        return 2.0 ** max(returns, min(_MOST_CAUTION, known.refuted // _FREE_DOUBTS))
 
-    def _join(self, name: str, peer: Peer, told: _Telling) -> None:
+    def _join(self, name: str, peer: Peer, now: float, told: _Telling) -> None:
         """The one transition of a peer that is not known: from gone, by having moved in."""
         told.joined.append(peer)
         self._peers[name] = peer
+        departed = self._departed.pop(name, None)
+        if departed is not None and _place(departed.peer) == _place(peer):
+            # As it was before its departure: a replica that lags for good may list it for ever.
+            self._keep(name, self._returned(departed, now)._replace(peer=peer))
+
+    def _returned(self, known: _Known, now: float) -> _Known:
+        """A peer that came back once more to what it was, and present again."""
+        returns = self._returns(known, now) + 1
+        return _Known(known.peer, before=known.before, returns=returns, returned_at=now)
 
     def _step(self, name: str, said: Said, peer: Peer | None, now: float, told: _Telling) -> None:
         """One transition of a peer that is known."""
@@ -470,19 +457,30 @@ class Membership:
             told.left.append(known.peer)
             del self._peers[name]
             self._doubts.pop(name, None)
+            self._remember(name, known, now)
             return
         if action is Action.REPLACED:
             assert peer is not None
             told.replaced.append((known.peer, peer))
-            old = (*known.before, (known.peer, now + self.hold))
-            before = tuple(item for item in old if now < item[1] and item[0] != peer)
-            self._keep(name, _Known(peer, before=before))
+            if _had(known, peer):
+                known = self._returned(known, now)
+            others = [old for old in known.before if _place(old) != _place(peer)]
+            before = (*others, known.peer)[-_MOST_PLACES:]
+            self._keep(
+                name,
+                _Known(peer, before=before, returns=known.returns, returned_at=known.returned_at),
+            )
             return
         if following is State.SETTLING:
             assert peer is not None
-            if known.state is not State.SETTLING or known.candidate != peer:
-                known = known._replace(since=now, candidate=peer)
+            if known.candidate is None or _place(known.candidate) != _place(peer):
+                known = known._replace(since=now, candidate=peer, looks=0)
+            known = known._replace(looks=known.looks + 1)
         else:
+            undone = following is State.PRESENT
+            if undone and known.candidate is not None and _had(known, known.candidate):
+                returns = self._returns(known, now) + 1
+                known = known._replace(returns=returns, returned_at=now)
             known = known._replace(candidate=None)
         if following is State.PRESENT:
             if peer is not None and _place(peer) == _place(known.peer):
@@ -491,6 +489,16 @@ class Membership:
                 known = known._replace(refuted=known.refuted + 1)
             known = known._replace(looks=0, mass=False, shaken=False)
         self._keep(name, known._replace(state=following))
+
+    def _remember(self, name: str, known: _Known, now: float) -> None:
+        """Keep what is known of a peer that leaves, and forget those that left long ago."""
+        recent = _MOST_RETURNS * _RETURNS_QUIET * self.rules.interval
+        self._departed = {
+            other: departed
+            for other, departed in self._departed.items()
+            if now - departed.seen_at <= recent
+        }
+        self._departed[name] = known._replace(seen_at=now)
 
     def _finish(self, telling: _Telling, now: float) -> Told:
         told = Told(tuple(telling.joined), tuple(telling.left), tuple(telling.replaced))

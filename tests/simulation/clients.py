@@ -36,6 +36,9 @@ class Run:
         trouble: What the application was told that cannot be: a second join and the like.
         refuted: For each pod, how often a whole answer lacked it and a later one listed it again
             while it was told to be there, and when.
+        returns: For each pod, when it came back to what it was before: when an answer that listed
+            an address it had been told with before was followed by one with the address that was
+            told last, and when such an address, or a pod that had left with it, was told again.
     """
 
     setup: Setup
@@ -45,6 +48,7 @@ class Run:
     sure_at: float | None = None
     trouble: list[str] = field(default_factory=list)
     refuted: dict[str, list[float]] = field(default_factory=dict)
+    returns: dict[str, list[float]] = field(default_factory=dict)
 
 
 Client = Callable[[Setup, Truth], Run]
@@ -65,6 +69,7 @@ def peerdisco(
     schedule = Schedule(setup.interval, min(0.5, setup.interval))
     known: dict[str, Peer] = {}
     absent: set[str] = set()
+    past = _Past(run.returns)
     asked = chance.random() * setup.interval
     while asked < setup.seconds:
         look = dns.look(asked)
@@ -75,6 +80,7 @@ def peerdisco(
             for name in absent & {peer.name for peer in listed}:
                 absent.discard(name)
                 run.refuted.setdefault(name, []).append(now)
+            past.see(now, listed, known)
             if getattr(look.observation, "incomplete_reason", None) is None:
                 absent |= known.keys() - {peer.name for peer in listed}
         run.looks.append((asked, now, look.wrong))
@@ -83,11 +89,13 @@ def peerdisco(
                 if peer.name in known:
                     run.trouble.append(f"{now:.1f}: {peer} joined twice")
                 known[peer.name] = peer
+                past.tell(now, peer, joined=True)
                 run.told.append(Told(now, peer.name, "joined", peer.addresses))
             for old, new in told.replaced:
                 if known.get(old.name) != old:
                     run.trouble.append(f"{now:.1f}: {old} replaced, but was told otherwise")
                 known[new.name] = new
+                past.tell(now, new, joined=False)
                 run.told.append(Told(now, new.name, "replaced", new.addresses))
             for peer in told.left:
                 if known.pop(peer.name, None) is None:
@@ -102,6 +110,38 @@ def peerdisco(
                 run.sure_at = now
         asked = now + schedule.wait(membership, now, chance.random())
     return run
+
+
+class _Past:
+    """Finds the moments at which a pod comes back to what it was before; see `Run.returns`."""
+
+    def __init__(self, returns: dict[str, list[float]]) -> None:
+        self._returns = returns
+        self._had: dict[str, list[Addresses]] = {}
+        self._odd: set[str] = set()
+
+    def see(self, now: float, listed: tuple[Peer, ...], known: dict[str, Peer]) -> None:
+        """An answer lists these, and those are what was told before."""
+        for peer in listed:
+            told = known.get(peer.name)
+            if told is None or not peer.addresses:
+                continue
+            if peer.addresses == told.addresses:
+                if peer.name in self._odd:
+                    self._count(now, peer)
+            elif peer.addresses in self._had.get(peer.name, ()):
+                self._odd.add(peer.name)
+
+    def tell(self, now: float, peer: Peer, *, joined: bool) -> None:
+        """A pod is told to be there, or to be replaced, with these addresses."""
+        had = self._had.setdefault(peer.name, [])
+        if peer.addresses in (had[-1:] if joined else had):
+            self._count(now, peer)
+        had.append(peer.addresses)
+
+    def _count(self, now: float, peer: Peer) -> None:
+        self._odd.discard(peer.name)
+        self._returns.setdefault(peer.name, []).append(now)
 
 
 def peer_finder(setup: Setup, truth: Truth) -> Run:

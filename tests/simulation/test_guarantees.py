@@ -192,7 +192,7 @@ def test_a_departure_too_early_is_found() -> None:
     found = []
     for seed in range(100):
         setup = draw(seed)
-        hasty = Rules(interval=setup.interval, leave_after=0.0, leave_looks=1, mass_looks=0)
+        hasty = Rules(interval=setup.interval, leave_after=0.001, leave_looks=1, mass_looks=0)
         found += check(peerdisco(setup, Truth(setup.events, setup.seconds), hasty))
     assert {"false departure", "ghost"} & {violation.kind for violation in found}
 

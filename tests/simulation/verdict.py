@@ -8,6 +8,8 @@ The formulas are those of ``docs/explanation/guarantees.md``; the letters too:
 - D: the time that looks took, or that passed between two good answers where a look between them
   said nothing of the truth: it failed, was cut, or came from a replica that had just restarted.
 - C: caution, without caches: H and E are doubled for every four doubts that were wrong, up to 8.
+- n: how often of late the pod came back to what it was before, up to 6: H and E are doubled for
+  each, and so are the five answers in a row that an address takes which the pod had before.
 """
 
 from __future__ import annotations
@@ -39,15 +41,17 @@ class Bounds:
     leave: float
     leave_of_the_last: float
     leave_while_looks_fail: float
+    reversal: float
 
     @classmethod
-    def of(cls, run: Run, *, sure: bool, refuted: int = 0) -> Bounds:
+    def of(cls, run: Run, *, sure: bool, refuted: int = 0, returns: int = 0) -> Bounds:
         """For this run.
 
         Args:
             run: What happened.
             sure: Whether the client has seen for how long caches hold, if any do.
             refuted: How many doubts were wrong.
+            returns: How often the pod came back to what it was before.
         """
         setup = run.setup
         interval, ttl = setup.interval, float(setup.ttl)
@@ -59,13 +63,16 @@ class Bounds:
             assumed = max(ttl, rules.cache_ttl) if setup.cached else ttl
             known = max(hold, assumed + 2 * interval)
         hold_empty = max(rules.empty_after, 2 * known, ttl + 1)
-        caution = 1.0 if setup.cached else 2.0 ** min(3, refuted // 4)
+        doublings = 0 if setup.cached else min(3, refuted // 4)
+        caution = 2.0 ** max(doublings, min(6, returns))
+        looks = 5 * 2 ** min(6, returns)
         stale = max(setup.lags) + (ttl if setup.cached else 0.0)
         return cls(
             join=stale + wait,
             leave=stale + wait + hold * caution + wait / 2,
             leave_of_the_last=stale + wait + hold_empty * caution + wait / 2,
             leave_while_looks_fail=stale + wait + 2 * hold_empty * caution + wait / 2,
+            reversal=stale + wait + max(hold, (looks - 1) * wait / 2) + wait / 2,
         )
 
 
@@ -231,7 +238,8 @@ def _late(run: Run) -> Iterator[Violation]:
             settled = settled_after(run, Segment(start, segment.end, segment.addresses), spans)
             sure = run.sure_at is not None and run.sure_at <= start
             refuted = sum(time < settled for time in run.refuted.get(name, ()))
-            bounds = Bounds.of(run, sure=sure, refuted=refuted)
+            returns = sum(time < settled for time in run.returns.get(name, ()))
+            bounds = Bounds.of(run, sure=sure, refuted=refuted, returns=returns)
             old_news = any(
                 told.name == name and start <= told.time < settled and set(told.addresses) & earlier
                 for told in run.told
@@ -242,7 +250,7 @@ def _late(run: Run) -> Iterator[Violation]:
                 # An address that it had before, an old and a new one, or an old one that was seen
                 # after the new one: this has to settle, and begins anew with each look that says
                 # something else.
-                bound = bounds.leave
+                bound = bounds.reversal
                 doubts = [time for time in lost.wrong if start <= time < settled]
                 start = max([start, *doubts])
             elif segment.addresses:

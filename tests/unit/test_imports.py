@@ -30,6 +30,7 @@ LAYERS = {
         "rules",
         "caching",
         "freshness",
+        "transitions",
         "membership",
         "schedule",
         "as_json",

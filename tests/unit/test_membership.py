@@ -429,16 +429,20 @@ def test_an_old_address_that_stays_is_told_when_no_old_answer_can_explain_it() -
     assert told.replaced == ((moved, pod("db-1")),)
 
 
-def test_after_the_hold_an_old_address_is_a_new_one() -> None:
+def test_an_old_address_takes_five_answers_however_long_they_take() -> None:
     machine = settled()
     machine.observe(saw(*three(moved)), 6)
     machine.observe(saw(*three(moved)), 9)
-    assert machine.observe(saw(*three()), 20).replaced == ((moved, pod("db-1")),)
+    for now in (100, 200, 300, 400):
+        assert not machine.observe(saw(*three()), now)
+        assert not machine.tick(now + 50)
+    assert machine.observe(saw(*three()), 500).replaced == ((moved, pod("db-1")),)
 
 
 def test_two_addresses_settle() -> None:
     machine = settled()
-    assert not machine.observe(saw(*three(both)), 6)
+    for now in (6, 7, 8):
+        assert not machine.observe(saw(*three(both)), now)
     assert not machine.tick(9.9)
     assert machine.tick(10.0).replaced == ((pod("db-1"), both),)
     assert not machine.tick(20)
@@ -449,9 +453,18 @@ def test_another_difference_settles_anew() -> None:
     machine = settled()
     machine.observe(saw(*three(both)), 6)
     other = pod("db-1", "10.244.0.4", "10.9.0.2")
-    machine.observe(saw(*three(other)), 9)
-    assert not machine.tick(11)
+    for now in (9, 10, 11):
+        machine.observe(saw(*three(other)), now)
+        assert not machine.tick(now)
     assert machine.tick(13.5).replaced == ((pod("db-1"), other),)
+
+
+def test_a_difference_takes_three_answers_however_long_they_take() -> None:
+    machine = settled()
+    for now in (100, 200):
+        assert not machine.observe(saw(*three(both)), now)
+        assert not machine.tick(now + 50)
+    assert machine.observe(saw(*three(both)), 300).replaced == ((pod("db-1"), both),)
 
 
 def test_nothing_settles_while_looks_fail() -> None:
