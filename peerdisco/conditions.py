@@ -44,6 +44,25 @@ def quorum(of: int) -> at_least:
     return at_least(of // 2 + 1)
 
 
+@dataclass(frozen=True, slots=True)
+class with_local:  # noqa: N801 - used as a function
+    """Whether a condition holds and this pod itself is listed; in words it says so.
+
+    Attributes:
+        condition: What is required besides.
+        name: This pod's name.
+    """
+
+    condition: Condition
+    name: str
+
+    def __call__(self, snapshot: Snapshot) -> bool:
+        return snapshot.local is not None and self.condition(snapshot)
+
+    def __str__(self) -> str:
+        return f"{in_words(self.condition)}, this pod ({self.name}) among them"
+
+
 def _check_count(count: object, what: str, least: int) -> None:
     if not isinstance(count, int) or isinstance(count, bool) or count < least:
         raise ConfigurationError(what, count, f"a number of peers, {least} or more")
@@ -69,7 +88,7 @@ def to_condition(required: int | Condition) -> Condition:
 
 def in_words(condition: Condition) -> str:
     """A condition as an error tells it."""
-    if isinstance(condition, at_least | _Checked):
+    if isinstance(condition, at_least | with_local | _Checked):
         return str(condition)
     return getattr(condition, "__name__", None) or repr(condition)
 

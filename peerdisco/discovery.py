@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any, Self
 
 from .clock import Clock, SystemClock
-from .conditions import Condition, in_words, to_condition
-from .exceptions import NotReady, WatcherError
+from .conditions import Condition, in_words, to_condition, with_local
+from .exceptions import IdentityError, NotReady, WatcherError
 from .local import Surroundings, read_surroundings
 from .looking import observe_once, one_look
 from .membership import Membership
@@ -420,6 +420,7 @@ class Discovery:
         required: int | Condition = 1,
         *,
         stable_for: float = 0.0,
+        local: bool = False,
         timeout: float | None = None,
     ) -> Snapshot:
         """Wait until there are enough peers.
@@ -429,6 +430,8 @@ class Discovery:
         Args:
             required: How many, `quorum`, or any function of a snapshot.
             stable_for: Seconds for which, before that, nothing changed, was in doubt, or failed.
+            local: Whether to wait until this pod is listed too. DNS lists a pod when it is ready,
+                or before that with ``publishNotReadyAddresses``.
             timeout: Seconds to wait; None for as long as it takes.
 
         Returns:
@@ -436,11 +439,15 @@ class Discovery:
 
         Raises:
             NotReady: They were not there in time; says what was.
+            IdentityError: `local` is True, and it is not known who this pod is.
             ConfigurationError: An argument has a value that cannot be right.
             WatcherError: The watcher is not running, has failed, or was started by the process
                 that forked this one.
         """
         condition = to_condition(required)
+        me = self._own_name() if local else None
+        if me is not None:
+            condition = with_local(condition, me)
         stable_for = parse_seconds(stable_for, "stable_for", zero=True)
         if timeout is not None:
             timeout = parse_seconds(timeout, "timeout", zero=True)
@@ -462,8 +469,21 @@ class Discovery:
             if deadline is not None and now >= deadline:
                 there = snapshot if snapshot.known else None
                 assert timeout is not None
-                raise NotReady(in_words(condition), timeout, there) from snapshot.last_error
+                unlisted = me if there is not None and there.local is None else None
+                words = in_words(condition)
+                raise NotReady(words, timeout, there, unlisted) from snapshot.last_error
             await self._clock.wait(looked, pause)
+
+    def _own_name(self) -> str:
+        if self._view.identity is None:
+            raise IdentityError(
+                "pod name",
+                ("identity=", "POD_NAME"),
+                "waiting until this pod is listed needs to know who it is: set POD_NAME from the "
+                "downward API (fieldRef: metadata.name), or give "
+                "identity=peerdisco.local_identity()",
+            )
+        return self._view.identity.pod_name
 
     def watch(self) -> Watch:
         """The changes, from now on.

@@ -158,6 +158,11 @@ class ResolverUnavailable(DiscoveryError):
         self.name = name
         self.attempts = attempts
 
+    @property
+    def replied(self) -> bool:
+        """Whether a name server sent anything, SERVFAIL or REFUSED for instance."""
+        return any(attempt.outcome.replied for attempt in self.attempts)
+
     def __str__(self) -> str:
         return f"{self.name}: no name server answered{self._tried()}; {self._advice()}"
 
@@ -337,19 +342,29 @@ class NotReady(DiscoveryError, TimeoutError):
         required: What was waited for, in words.
         timeout: The time that was given, in seconds.
         snapshot: The membership at the end; None if there was no answer at all.
+        unlisted: The name of this pod, if it was required and is not listed; else None.
     """
 
-    def __init__(self, required: str, timeout: float, snapshot: model.Snapshot | None) -> None:
-        super().__init__(required, timeout, snapshot)
+    def __init__(
+        self,
+        required: str,
+        timeout: float,
+        snapshot: model.Snapshot | None,
+        unlisted: str | None = None,
+    ) -> None:
+        super().__init__(required, timeout, snapshot, unlisted)
         self.required = required
         self.timeout = timeout
         self.snapshot = snapshot
+        self.unlisted = unlisted
 
     def __str__(self) -> str:
         if self.snapshot is None:
             there = "no answer came at all"
         else:
             there = f"there was: {', '.join(peer.name for peer in self.snapshot) or 'nobody'}"
+            if self.unlisted is not None:
+                there += f"; this pod, {self.unlisted}, is not listed"
         return f"waited {self.timeout:g} s for {self.required}; {there}"
 
 

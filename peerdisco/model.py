@@ -58,6 +58,11 @@ class Outcome(Enum):
     UNREACHABLE = "unreachable"
     """The operating system refused the exchange (connection refused, no route)."""
 
+    @property
+    def replied(self) -> bool:
+        """Whether a name server sent anything at all, an error too."""
+        return self not in (Outcome.TIMEOUT, Outcome.UNREACHABLE)
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:

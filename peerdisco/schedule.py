@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .backoff import Backoff
+from .exceptions import ResolverUnavailable
 from .freshness import RECHECK_AFTER
 from .membership import Membership
 from .names import parse_seconds
@@ -19,7 +20,9 @@ class Schedule:
     Attributes:
         interval: Seconds between two looks when nothing happens.
         min_interval: Never less than so many seconds between two looks.
-        max_backoff: Never more than so many seconds between two looks that fail.
+        max_backoff: Never more than so many seconds between two lookups that fail because no name
+            server replies. Where one replies, with SERVFAIL or REFUSED for instance, never more
+            than `interval` either: it recovers soon, and is asked no more often than a healthy one.
         jitter: Each wait is longer or shorter by up to this part of itself, so that pods which
             started together do not ask together for ever.
     """
@@ -37,7 +40,8 @@ class Schedule:
         """Seconds from now until the next look.
 
         - After an answer with TTL 0 that has to be asked for again: half a second at most.
-        - After failures: half an interval, doubled with each one, up to `max_backoff`.
+        - After failures: half an interval, doubled with each one, up to `max_backoff`; up to an
+          interval where a name server replies, so that its recovery is seen soon.
         - While something is unconfirmed: half an interval, so that it is confirmed soon.
         - Where a cache holds the answer: until it expires, since nothing new can be seen before.
         - Otherwise an interval.
@@ -50,7 +54,10 @@ class Schedule:
         if membership.recheck:
             seconds = min(self.interval, RECHECK_AFTER)
         elif membership.failures:
-            seconds = Backoff(self.interval / 2, self.max_backoff).after(membership.failures)
+            error = membership.last_error
+            replied = isinstance(error, ResolverUnavailable) and error.replied
+            longest = min(self.interval, self.max_backoff) if replied else self.max_backoff
+            seconds = Backoff(self.interval / 2, longest).after(membership.failures)
         elif membership.unconfirmed:
             seconds = self.interval / 2
         else:

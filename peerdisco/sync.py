@@ -332,17 +332,21 @@ class Discovery:
         required: int | Condition = 1,
         *,
         stable_for: float = 0.0,
+        local: bool = False,
         timeout: float | None = None,
     ) -> Snapshot:
         """Wait until there are enough peers; see `peerdisco.Discovery.wait`.
 
         Raises:
             NotReady: They were not there in time.
+            IdentityError: `local` is True, and it is not known who this pod is.
             WatcherError: The watcher is not running, or has failed.
         """
         return self._call(
             "wait",
-            lambda: self._discovery.wait(required, stable_for=stable_for, timeout=timeout),
+            lambda: self._discovery.wait(
+                required, stable_for=stable_for, local=local, timeout=timeout
+            ),
         )
 
     def watch(self) -> Watch:

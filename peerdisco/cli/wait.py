@@ -34,6 +34,7 @@ exit status:
 examples:
   peerdisco wait my-database --required 3 --timeout 120
   peerdisco wait my-database --quorum 5 --stable-for 10 -o addresses
+  peerdisco wait my-database --required 3 --local
 """
 WAIT_TIMEOUT = 300.0
 
@@ -52,6 +53,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=_seconds_or_none,
         default=0.0,
         help="wait until nothing changed, was in doubt or failed for so long",
+    )
+    parser.add_argument(
+        "--local", action="store_true", help="wait until this pod is listed, too (POD_NAME)"
     )
     add_look(parser)
     parser.conflict_handler = "resolve"  # --timeout means something else than for one look
@@ -95,10 +99,17 @@ async def _wait(args: argparse.Namespace) -> Snapshot:
 
     required = quorum(args.quorum) if args.quorum is not None else at_least(args.required)
     look_timeout = min(TIMEOUT, args.timeout)
-    async with open_discovery(args, timeout=look_timeout) as disco:
+    identity = None
+    if args.local:
+        from ..local import local_identity  # noqa: PLC0415 - not needed for --help
+
+        identity = local_identity(namespace=args.namespace, cluster_domain=args.cluster_domain)
+    async with open_discovery(args, timeout=look_timeout, identity=identity) as disco:
         telling = asyncio.create_task(_tell(disco)) if args.verbose else None
         try:
-            return await disco.wait(required, stable_for=args.stable_for, timeout=args.timeout)
+            return await disco.wait(
+                required, stable_for=args.stable_for, local=args.local, timeout=args.timeout
+            )
         finally:
             if telling is not None:
                 telling.cancel()
@@ -119,6 +130,11 @@ def _in_words(error: NotReady, args: argparse.Namespace) -> str:
             return (
                 f"{error}: there is no service {snapshot.service}, or none of its pods is ready "
                 "(publishNotReadyAddresses: true in the headless service lists them before)"
+            )
+        if error.unlisted is not None:
+            return (
+                f"{error}: a pod is listed when it is ready, or before that with "
+                "publishNotReadyAddresses: true in the headless service"
             )
         needed = args.quorum // 2 + 1 if args.quorum is not None else args.required
         if len(snapshot) >= needed:

@@ -153,3 +153,36 @@ def test_help_tells_the_exit_statuses() -> None:
     assert "exit status:" in done.out
     assert "default: 300" in done.out
     assert done.out.count("--timeout SECONDS") == 2, "in the usage, and once described"
+
+
+def test_it_waits_until_this_pod_is_listed_too(dns: ClusterDNS, env: dict[str, str]) -> None:
+    pods = dns.statefulset("late", service="late", replicas=3)
+    pods.set_ready(2, False)
+    env = {**env, "POD_NAME": "late-2"}
+    args = ("wait", "late", "--required", "2", "--local", "-v")
+    with running(*args, env=env) as wait:
+        assert "  2 peers  +late-0=" in wait.complaint()
+        after_another_look(dns, wait)
+        pods.set_ready(2, True)
+        status, out, _ = wait.ended()
+    assert (status, out) == (0, "late-0\nlate-1\nlate-2\n")
+
+
+def test_it_says_that_this_pod_is_not_listed(env: dict[str, str]) -> None:
+    done = peerdisco(
+        *("wait", "my-database", "--required", "3", "--local", "--timeout", "0.5"),
+        env={**env, "POD_NAME": "mysql-7"},
+    )
+    assert (done.status, done.out) == (5, "")
+    assert done.err == (
+        "peerdisco: waited 0.5 s for 3 peers, this pod (mysql-7) among them; there was: mysql-0, "
+        "mysql-1, mysql-2; this pod, mysql-7, is not listed: a pod is listed when it is ready, or "
+        "before that with publishNotReadyAddresses: true in the headless service\n"
+    )
+
+
+def test_outside_a_pod_it_cannot_wait_for_itself(env: dict[str, str]) -> None:
+    done = peerdisco("wait", "my-database", "--required", "3", "--local", env=env)
+    assert (done.status, done.out) == (2, "")
+    assert done.err.count("\n") == 1
+    assert "the pod name is not known" in done.err

@@ -91,7 +91,7 @@ async def watching() -> None:
         assert_type(disco, Discovery)
         assert_type(await disco.wait(), Snapshot)
         assert_type(await disco.wait(3, stable_for=5.0, timeout=120), Snapshot)
-        assert_type(await disco.wait(required=quorum(5)), Snapshot)
+        assert_type(await disco.wait(required=quorum(5), local=True), Snapshot)
         assert_type(await disco.wait(enough), Snapshot)
         assert_type(disco.watch(), Watch)
         async for change in disco.watch():
@@ -136,7 +136,7 @@ def conditions(snapshot: Snapshot) -> None:
 def watching_in_a_thread() -> None:
     with sync.Discovery("my-database", timeout=1) as disco:
         assert_type(disco, sync.Discovery)
-        assert_type(disco.wait(3, stable_for=5.0, timeout=120), Snapshot)
+        assert_type(disco.wait(3, stable_for=5.0, local=True, timeout=120), Snapshot)
         assert_type(disco.snapshot, Snapshot)
         assert_type(disco.local, Peer | None)
         for change in disco.watch():

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from peerdisco.exceptions import ResolverUnavailable
 from peerdisco.membership import Membership
+from peerdisco.model import Failed, Outcome
 from peerdisco.rules import Rules
 from peerdisco.schedule import Schedule
 from peerdisco.testing import failure, nxdomain
@@ -23,10 +25,10 @@ def quiet() -> Membership:
     return settled()
 
 
-def failing(times: int) -> Membership:
+def failing(times: int, outcome: Outcome = Outcome.TIMEOUT) -> Membership:
     machine = settled()
     for _ in range(times):
-        machine.observe(failure(), 5.0)
+        machine.observe(failure(outcome), 5.0)
     return machine
 
 
@@ -65,6 +67,46 @@ def test_failures_double_the_wait_up_to_its_limit() -> None:
     assert waits == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0]
 
 
+@pytest.mark.parametrize(
+    ("outcome", "replied"),
+    [
+        (Outcome.SERVFAIL, True),
+        (Outcome.REFUSED, True),
+        (Outcome.ERROR, True),
+        (Outcome.MALFORMED, True),
+        (Outcome.TIMEOUT, False),
+        (Outcome.UNREACHABLE, False),
+    ],
+)
+def test_a_server_that_replies_is_asked_as_often_as_a_healthy_one(
+    outcome: Outcome, replied: bool
+) -> None:
+    waits = [SCHEDULE.wait(failing(times, outcome), 5.0, 0.5) for times in (1, 2, 3, 4, 5, 1000)]
+    assert waits == ([1.0, 2.0, 2.0, 2.0, 2.0, 2.0] if replied else [1.0, 2.0, 4.0, 8.0, 8.0, 8.0])
+
+
+def test_after_a_long_silence_the_first_reply_is_followed_soon() -> None:
+    machine = failing(100)
+    assert SCHEDULE.wait(machine, 5.0, 0.5) == 8.0
+    machine.observe(failure(Outcome.SERVFAIL), 6.0)
+    assert SCHEDULE.wait(machine, 6.0, 0.5) == 2.0
+
+
+def test_one_server_of_several_that_replies_is_enough() -> None:
+    silent, replies = failure(Outcome.TIMEOUT).error, failure(Outcome.REFUSED).error
+    assert isinstance(silent, ResolverUnavailable)
+    assert isinstance(replies, ResolverUnavailable)
+    machine = settled()
+    for _ in range(9):
+        both = ResolverUnavailable("db", (*silent.attempts, *replies.attempts, *silent.attempts))
+        machine.observe(Failed(both), 5.0)
+    assert SCHEDULE.wait(machine, 5.0, 0.5) == 2.0
+
+
+def test_a_long_interval_does_not_make_a_failing_server_wait_longer() -> None:
+    assert Schedule(60.0).wait(failing(9, Outcome.SERVFAIL), 5.0, 0.5) == 8.0
+
+
 def test_a_thousand_failures_are_no_overflow() -> None:
     machine = quiet()
     machine.failures = 1000
@@ -75,7 +117,7 @@ def test_failures_count_more_than_what_is_unconfirmed() -> None:
     machine = failing(4)
     machine.observe(saw(*three(without="db-1")), 6.0)
     for _ in range(4):
-        machine.observe(failure(), 7.0)
+        machine.observe(failure(Outcome.TIMEOUT), 7.0)
     assert machine.unconfirmed
     assert SCHEDULE.wait(machine, 7.0, 0.5) == 8.0
 
@@ -109,18 +151,24 @@ def test_a_cache_does_not_keep_it_from_confirming() -> None:
     chance=st.floats(0, 1, exclude_max=True),
     failures=st.integers(0, 50),
     unconfirmed=st.booleans(),
+    outcome=st.sampled_from([Outcome.TIMEOUT, Outcome.SERVFAIL]),
     interval=st.floats(0.1, 60),
     least=st.floats(0.05, 5),
 )
 def test_never_sooner_than_the_minimum_never_later_than_the_backoff(
-    chance: float, failures: int, unconfirmed: bool, interval: float, least: float
+    chance: float,
+    failures: int,
+    unconfirmed: bool,
+    outcome: Outcome,
+    interval: float,
+    least: float,
 ) -> None:
     schedule = Schedule(interval, least)
     machine = failing(0)
     if unconfirmed:
         machine.observe(saw(*three(without="db-1")), 6.0)
     for _ in range(failures):
-        machine.observe(failure(), 7.0)
+        machine.observe(failure(outcome), 7.0)
     wait = schedule.wait(machine, 7.0, chance)
     assert least <= wait <= max(least, 1.1 * max(interval, 8.0)) + 1e-9
 

@@ -14,7 +14,9 @@ DAY = 86_400.0
 async def test_seven_days_of_servfail() -> None:
     clock = ManualClock()
     source = ScriptedSource("my-database", [peers("mysql", 3), failure()])
-    async with peerdisco.Discovery(source=source, clock=clock, chance=lambda: 0.5) as disco:
+    async with peerdisco.Discovery(
+        source=source, clock=clock, chance=lambda: 0.5, interval=8
+    ) as disco:
         watch = disco.watch()
         await clock.advance(0.1)
         assert len((await anext(watch)).joined) == 3
