@@ -30,6 +30,7 @@ from .schedule import Schedule
 from .sources import Source
 from .sources.lookup import lookup
 from .sources.shared import SharedSource, share
+from .stalls import LEAST_STALL
 from .target import Target, choose_view, refuse_beside
 
 __all__ = ["Discovery", "Watch", "discover"]
@@ -453,26 +454,35 @@ class Discovery:
             timeout = parse_seconds(timeout, "timeout", zero=True)
         deadline = None if timeout is None else self._clock.now() + timeout
         refreshes = self._refreshes
+        lookups, latest = 0, 0.0
+        """How many lookups there have to be, or what the time, to conclude from time passing."""
         while True:
             self._check_running()
             looked, published = self._looked, self._published
             now = self._clock.now()
             snapshot = published.at(now)
             pause = None if deadline is None else deadline - now
+            concludes = published.lookups >= lookups or now >= latest
             if snapshot.known and not snapshot.stale and published.refreshes >= refreshes:
                 since = now if published.stable_since is None else published.stable_since
                 if condition(snapshot):
                     left = stable_for - (now - since)
-                    if left <= 0:
+                    if left <= 0 and (concludes or not stable_for):
                         return snapshot
                     pause = left if pause is None else min(pause, left)
-            if deadline is not None and now >= deadline:
+            if deadline is not None and now >= deadline and concludes:
                 there = snapshot if snapshot.known else None
                 assert timeout is not None
                 unlisted = me if there is not None and there.local is None else None
                 words = in_words(condition)
                 raise NotReady(words, timeout, there, unlisted) from snapshot.last_error
+            if not concludes:
+                pause = latest - now
             await self._clock.wait(looked, pause)
+            woken = self._clock.now()
+            if pause is not None and woken - now - pause > LEAST_STALL:
+                # The process could not run, and saw nothing meanwhile: the next lookup decides.
+                lookups, latest = self._published.lookups + 1, woken + self._timeout
 
     def _own_name(self) -> str:
         if self._view.identity is None:

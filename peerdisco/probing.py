@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from .model import Peer
 from .names import parse_seconds, reject_text
+from .stalls import TimeLimit
 from .verdicts import Probe
 
 __all__ = ["probe_peers"]
@@ -33,7 +34,7 @@ async def probe_peers(
 
     async def ask(peer: Peer) -> Probe:
         try:
-            async with asyncio.timeout(timeout):
+            async with TimeLimit(timeout):
                 return await probe(peer)
         except TimeoutError:
             return Probe(peer.name, answered=False, detail=f"no answer within {timeout:g} s")

@@ -20,6 +20,7 @@ from ..as_json import clear_primary, membership_json
 from ..exceptions import ConfigurationError, DiscoveryError
 from ..model import Change, Peer, Snapshot
 from ..names import parse_seconds
+from ..stalls import TimeLimit
 from .groups import Group
 from .programs import CannotStart, find_program, shell_advice, start
 
@@ -185,7 +186,7 @@ class CommandHook:
         """
         group = self._start(change, event)
         try:
-            async with asyncio.timeout(self.timeout):
+            async with TimeLimit(self.timeout):
                 await asyncio.sleep(0)  # the start has held up the event loop; others first
                 status = await group.wait()
         except TimeoutError:

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from ..exceptions import ConfigurationError
 from ..names import parse_seconds
+from ..stalls import TimeLimit
 from .errors import DatabaseError
 from .setup import Account
 
@@ -59,7 +60,7 @@ class Connection:
             Exception: What aiomysql raises.
         """
         try:
-            async with asyncio.timeout(self._timeout), self._connection.cursor() as cursor:
+            async with TimeLimit(self._timeout), self._connection.cursor() as cursor:
                 await cursor.execute(sql)
                 return list(await cursor.fetchall() or ())
         except asyncio.CancelledError:
@@ -102,8 +103,8 @@ async def connect(
     where = {"unix_socket": socket} if socket else {"host": host, "port": port}
     name = socket or f"{host}:{port}"
     try:
-        # Its own time limit is not one for a server that accepts and then says nothing.
-        async with asyncio.timeout(timeout):
+        # The driver's own time limit does not cover a server that accepts and then says nothing.
+        async with TimeLimit(timeout):
             connection = await aiomysql.connect(
                 **where,
                 user=account.user,
@@ -113,7 +114,7 @@ async def connect(
                 cursorclass=type(
                     "_Cursor", (aiomysql.DictCursor,), {"_show_warnings": _no_warnings}
                 ),
-                connect_timeout=timeout,
+                connect_timeout=None,
             )
     except TimeoutError as error:
         raise DatabaseError(name, "connecting", None, f"no answer in {timeout:g} s") from error

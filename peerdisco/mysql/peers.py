@@ -8,6 +8,7 @@ from typing import Protocol
 
 from ..model import Peer
 from ..names import Endpoint
+from ..stalls import TimeLimit
 from .decisions import Unanswered
 from .errors import DatabaseError
 from .facts import Executor, ServerFacts, read_facts
@@ -61,7 +62,7 @@ class PeerServers:
             return Unanswered("its address is not known")
         where = Endpoint(str(peer.address), self.port_of(peer))
         try:
-            async with asyncio.timeout(self._timeout):
+            async with TimeLimit(self._timeout):
                 link = await self._connect(where, self.account())
                 try:
                     return await read_facts(link, str(where))

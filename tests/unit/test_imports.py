@@ -47,6 +47,7 @@ LAYERS = {
     ],
     "edge": [
         "clock",
+        "stalls",
         "hooks",
         "hooks.command",
         "hooks.groups",
