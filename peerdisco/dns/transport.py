@@ -146,6 +146,22 @@ def _wake(future: asyncio.Future[Any]) -> None:
         future.set_result(None)
 
 
+async def _connect(sock: socket.socket, address: tuple[Any, ...]) -> None:
+    """Connect a socket that does not block, to the address exactly as it is given."""
+    loop = asyncio.get_running_loop()
+    try:
+        sock.connect(address)
+    except BlockingIOError:
+        writable = asyncio.Event()
+        loop.add_writer(sock, writable.set)
+        try:
+            await writable.wait()
+        finally:
+            loop.remove_writer(sock)
+        if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(error, os.strerror(error)) from None
+
+
 def _give_up(future: asyncio.Future[Any]) -> None:
     if not future.done():
         future.set_exception(TimeoutError())
@@ -235,11 +251,11 @@ class TcpConnection(asyncio.Protocol):
         if "%" not in server.address:
             _, connection = await loop.create_connection(cls, server.address, server.port)
             return connection
-        # With a name of an interface the event loop would ask the C library, in a thread.
+        # asyncio would look the interface up in a thread, and uvloop would drop it.
         sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
-            await loop.sock_connect(sock, socket_address(server))
+            await _connect(sock, socket_address(server))
             _, connection = await loop.create_connection(cls, sock=sock)
         except BaseException:
             sock.close()

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import coroutine
 from typing import Any
 
+from tests.unit.scripted import open_files
+
 
 class Stepped:
     """Counts how often a coroutine is suspended, and cancels its task the n-th time."""
@@ -48,10 +50,9 @@ class Stepped:
 
 def remains() -> tuple[set[asyncio.Task[Any]], int, list[str]]:
     """The tasks, open files, threads and child processes that there are."""
-    files = sum(1 for _ in Path("/proc/self/fd").iterdir())
     children = Path("/proc/thread-self/children").read_text().split()
     threads = sorted(thread.name for thread in threading.enumerate() if not _waits(thread))
-    return asyncio.all_tasks(), files, threads + children
+    return asyncio.all_tasks(), open_files(), threads + children
 
 
 def _waits(thread: threading.Thread) -> bool:

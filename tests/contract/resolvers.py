@@ -12,7 +12,7 @@ from peerdisco.dns.aiodns_resolver import AiodnsResolver
 from peerdisco.dns.resolver import FIRST_PATIENCE, Asks, Resolver
 from peerdisco.model import Outcome
 from peerdisco.names import Endpoint
-from tests.unit.scripted import NameServer
+from tests.unit.scripted import NameServer, open_files
 
 NAME = wire.name_from_text("db.shop.svc.cluster.local")
 
@@ -81,8 +81,7 @@ class Held:
 
     @classmethod
     def now(cls) -> Held:
-        process = Path("/proc/self")
-        return cls(len(list((process / "fd").iterdir())), len(list((process / "task").iterdir())))
+        return cls(open_files(), len(list(Path("/proc/self/task").iterdir())))
 
     def is_not_exceeded(self) -> bool:
         now = Held.now()
