@@ -22,7 +22,7 @@ $(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
 
 $(VENV)/develop.stamp: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,mysql]' --group test --group docs --group check
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,mysql]' --group test --group servers --group docs --group check
 	touch $@
 
 demo: $(VENV)/demo.stamp ## see a StatefulSet being discovered over real DNS messages (20 s)

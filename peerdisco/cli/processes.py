@@ -71,7 +71,6 @@ async def until_signal(work: Coroutine[Any, Any, _T], *, patience: float = PATIE
         if not came.done():
             came.set_result(number)
 
-    task = loop.create_task(work)
     before = {number: signal.getsignal(number) or signal.SIG_DFL for number in ENDING}
     heeded = [
         number
@@ -82,6 +81,8 @@ async def until_signal(work: Coroutine[Any, Any, _T], *, patience: float = PATIE
         loop.add_signal_handler(number, note, number)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # see become_init
     try:
+        # Not before: where the loop starts tasks eagerly, the work begins in this line.
+        task = loop.create_task(work)
         waiting: set[asyncio.Future[Any]] = {task, came}
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for _ in range(2):
