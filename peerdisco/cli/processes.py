@@ -45,17 +45,22 @@ control."""
 PATIENCE = 0.5
 """Seconds between the two times that work is cancelled: hooks get SIGTERM, then SIGKILL."""
 
+AGAIN_AFTER = 1.0
+"""Seconds after which another signal is a second one, and not the first by another way."""
 
-async def until_signal(work: Coroutine[Any, Any, _T], *, patience: float = PATIENCE) -> _T:
+
+async def until_signal(work: Coroutine[Any, Any, _T], *, patience: float | None = PATIENCE) -> _T:
     """Do some work until it is done, or a signal of `ENDING` comes.
 
-    At the signal the work is cancelled, and once more if it has not ended after so many seconds.
+    At the signal the work is cancelled, and once more if it has not ended after so many seconds, or
+    when a second signal comes. Signals within a second count as one: a terminal and process 1 both
+    send the same.
     A signal that whoever started this process had it ignore (``nohup``) stays ignored, but for
     SIGINT and SIGTERM: a shell without job control starts background commands with SIGINT ignored.
 
     Args:
         work: What to do.
-        patience: Seconds.
+        patience: Seconds; None for no limit.
 
     Returns:
         What the work returns.
@@ -66,10 +71,16 @@ async def until_signal(work: Coroutine[Any, Any, _T], *, patience: float = PATIE
     """
     loop = asyncio.get_running_loop()
     came: asyncio.Future[int] = loop.create_future()
+    again: asyncio.Future[None] = loop.create_future()
+    counts_from = 0.0
 
     def note(number: int) -> None:
+        nonlocal counts_from
         if not came.done():
             came.set_result(number)
+            counts_from = loop.time() + AGAIN_AFTER
+        elif not again.done() and loop.time() >= counts_from:
+            again.set_result(None)
 
     before = {number: signal.getsignal(number) or signal.SIG_DFL for number in ENDING}
     heeded = [
@@ -85,10 +96,13 @@ async def until_signal(work: Coroutine[Any, Any, _T], *, patience: float = PATIE
         task = loop.create_task(work)
         waiting: set[asyncio.Future[Any]] = {task, came}
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for _ in range(2):
-            if not task.done():
-                task.cancel()
-                await asyncio.wait({task}, timeout=patience)
+        if not task.done():
+            task.cancel()
+            waiting = {task, again}
+            await asyncio.wait(waiting, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=PATIENCE)
         if came.done() and (not task.done() or task.cancelled()):
             raise Ended(came.result())
         return task.result()
@@ -98,14 +112,18 @@ async def until_signal(work: Coroutine[Any, Any, _T], *, patience: float = PATIE
             signal.signal(number, before[number])
 
 
-def run_until_signal(work: Coroutine[Any, Any, _T]) -> _T:
+def run_until_signal(work: Coroutine[Any, Any, _T], *, patience: float | None = PATIENCE) -> _T:
     """Do some work in an event loop of its own, until it is done or a signal of `ENDING` comes.
+
+    Args:
+        work: What to do.
+        patience: As for `until_signal`.
 
     Raises:
         Ended: A signal came.
         Exception: What the work raises.
     """
-    return asyncio.run(until_signal(work))
+    return asyncio.run(until_signal(work, patience=patience))
 
 
 def end_as_process_1() -> None:

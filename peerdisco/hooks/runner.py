@@ -63,7 +63,7 @@ class HookRunner:
       what the hook was told when it last succeeded, so nothing is lost with a run that failed.
     - A hook that fails is run again, with exponential backoff and jitter, `attempts` times; at once
       and with the newest membership if that changes meanwhile. Then it is left until the next
-      change. No failure ends the watch.
+      change. No failure ends the watch unless it is asked for (`end_on_failure`).
     - An outage is no change, and runs nothing unless it is asked for (`on_health`). No hook is run
       before there was an answer. A hook that got an incomplete list is run again when the list is
       complete.
@@ -80,6 +80,8 @@ class HookRunner:
         listed_only: Whether `on_change`, too, waits while this pod is not listed, as the
             peer-finder of the Kubernetes project has it.
         attempts: How often a hook is run for one change until it is given up.
+        end_on_failure: Whether the end of the attempts ends `run` with the hook's error, as the
+            peer-finder of the Kubernetes project ends.
         backoff: Seconds after the first failure, at most; doubled with each one. Each pause is
             shortened by up to a half of it, by chance, so that pods do not act all at once.
         max_backoff: Never more than so many seconds.
@@ -102,6 +104,7 @@ class HookRunner:
         on_health: bool = False,
         listed_only: bool = False,
         attempts: int = ATTEMPTS,
+        end_on_failure: bool = False,
         backoff: float = BACKOFF,
         max_backoff: float = MAX_BACKOFF,
         tell: Callable[[str], object] | None = None,
@@ -119,6 +122,7 @@ class HookRunner:
         self._on_health = on_health
         self._listed_only = listed_only
         self._attempts = attempts
+        self._end_on_failure = end_on_failure
         self._backoff = parse_seconds(backoff, "backoff")
         self._max_backoff = parse_seconds(max_backoff, "max_backoff")
         self._tell = tell or _log.warning
@@ -144,7 +148,8 @@ class HookRunner:
 
         Raises:
             IdentityError: A hook has to wait for this pod to be listed, and who it is is not known.
-            Exception: Only without `on_change`: what `on_start` raised the last time.
+            Exception: What `on_start` raised the last time, without `on_change`; with
+                `end_on_failure`, what either hook raised the last time.
             WatcherError: The watcher is not running, or has failed.
         """
         if self._watch is not None:
@@ -354,7 +359,7 @@ class HookRunner:
         except _News:
             return False
         except Exception as error:
-            if self._on_change is None:
+            if self._on_change is None or self._end_on_failure:
                 raise
             self._tell(
                 f"the {name} hook failed ({self._attempts} of {self._attempts}): "

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from peerdisco.testing import ClusterDNS
+from tests.hooks.running import Pipe
 
 
 @pytest.fixture
@@ -18,3 +20,27 @@ def dns() -> Iterator[ClusterDNS]:
 @pytest.fixture
 def env(dns: ClusterDNS) -> dict[str, str]:
     return dict(dns.environment)
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[Callable[[str], Pipe]]:
+    made: list[Pipe] = []
+
+    def make(name: str) -> Pipe:
+        made.append(Pipe(tmp_path / name))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[..., str]:
+    def write(name: str, *lines: str) -> str:
+        path = tmp_path / name
+        path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+        path.chmod(0o755)
+        return str(path)
+
+    return write

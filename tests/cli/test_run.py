@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from peerdisco.cli import peer_finder
-from peerdisco.cli.peer_finder import parse_flags
+from peerdisco import ConfigurationError
+from peerdisco.cli.command_lines import refuse_shell_text
 from peerdisco.cli.processes import ENDING
 from peerdisco.testing import ClusterDNS
 from tests.hooks.running import Pipe, running
@@ -22,36 +23,11 @@ from .command import peerdisco
 from .process_1 import UNSHARE, as_process_1, children, process_1
 
 SERVICE = "my-database.default.svc.cluster.local"
-PEER_FINDER = "peerdisco.cli.peer_finder"
 
 
 @pytest.fixture
 def env(dns: ClusterDNS) -> dict[str, str]:
     return {**dns.environment, "POD_NAME": "mysql-1"}
-
-
-@pytest.fixture
-def pipe(tmp_path: Path) -> Iterator[Callable[[str], Pipe]]:
-    made: list[Pipe] = []
-
-    def make(name: str) -> Pipe:
-        made.append(Pipe(tmp_path / name))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-@pytest.fixture
-def script(tmp_path: Path) -> Callable[..., str]:
-    def write(name: str, *lines: str) -> str:
-        path = tmp_path / name
-        path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
-        path.chmod(0o755)
-        return str(path)
-
-    return write
 
 
 def hostnames(*ordinals: int) -> str:
@@ -97,8 +73,88 @@ def test_json_and_the_facts(
 
 
 def test_no_shell_reads_the_command_line(env: dict[str, str]) -> None:
-    with running("run", "my-database", "--on-start", "echo $(id) > x | y", env=env) as run:
-        assert run.ended() == (0, "$(id) > x | y\n", "")
+    hook = r"""echo '$(id)' '>' "|" a&b=c \; '&&' $1 x>y "it's" '*' \$HOME *.cnf"""
+    with running("run", "my-database", "--on-start", hook, env=env) as run:
+        assert run.ended() == (0, "$(id) > | a&b=c ; && $1 x>y it's * $HOME *.cnf\n", "")
+
+
+@pytest.mark.parametrize(
+    ("hook", "found"),
+    [
+        ("echo a | sort", "'|'"),
+        ("echo a |& sort", "'|&'"),
+        ("echo a > /tmp/x", "'>'"),
+        ("echo a >/tmp/x", "'>/tmp/x'"),
+        ("echo a >> /tmp/x", "'>>'"),
+        ("echo a 2>/dev/null", "'2>/dev/null'"),
+        ("echo a 2>&1", "'2>&1'"),
+        ("echo a >&2", "'>&2'"),
+        ("echo a &> x", "'&>'"),
+        ("sort < /tmp/x", "'<'"),
+        ("sort <<EOF", "'<<EOF'"),
+        ("true && echo a", "'&&'"),
+        ("true || echo a", "'||'"),
+        ("true ; echo a", "';'"),
+        ("true; echo a", "'true;'"),
+        ("sleep 1 &", "'&'"),
+        ("sleep 1&", "'1&'"),
+        ("( echo a )", "'('"),
+        ("echo $HOME", "'$HOME'"),
+        ("echo --user=$USER", "'--user=$USER'"),
+        ('echo "$HOME/x"', "'\"$HOME/x\"'"),
+        ("echo ${HOME}", "'${HOME}'"),
+        ("echo $(POD_NAME)", "'$(POD_NAME)'"),
+        ("echo `id`", "'`id`'"),
+        ('echo "`id`"', "'\"`id`\"'"),
+        ("rm -f /var/lib/mysql/*", "'/var/lib/mysql/*'"),
+        ("ls *", "'*'"),
+        ("cat ~/x", "'~/x'"),
+        ("cat ~", "'~'"),
+        ("true\ntrue", "a line break"),
+        ("true \\\n  -x", "a line break"),
+    ],
+)
+def test_text_for_a_shell_is_refused(hook: str, found: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        refuse_shell_text(hook, "--on-start")
+    said = str(raised.value)
+    assert said.startswith("--on-start: got ")
+    assert f"no shell is started that would understand {found}: use sh -c '...' or --shell" in said
+
+
+@pytest.mark.parametrize("option", ["--on-start", "--on-change", "-on-start"])
+def test_it_is_refused_before_anything_runs(option: str, tmp_path: Path) -> None:
+    args = ("run", SERVICE, option, f"touch {tmp_path}/made && true")
+    done = peerdisco(*args, env={"PEERDISCO_NAMESERVERS": "127.0.0.1:1"})
+    assert (done.status, done.out) == (2, "")
+    assert "understand '&&': use sh -c" in done.complaint
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "true http://127.0.0.1:8080/reload?now=1&all=2",
+        "true --filter=a|b a;b x>y a->b",
+        "true 'a | b' \"c && d\" \\; \\| \\>",
+        "true 50% a=b +x -- - {} {print} [a] ! # %h @ ^x$ $ $1 US$",
+        "true *.cnf --include=*.sh *:80 http://*:80/ a?b --exclude=/tmp/*",
+        "true a~b user~1",
+        "sh -c 'true | true; true && echo $HOME > /dev/null'",
+        "  true  ",
+        "true\n",
+    ],
+)
+def test_an_argument_is_not_refused(hook: str) -> None:
+    refuse_shell_text(hook, "--on-start")
+
+
+def test_a_shell_by_an_option(env: dict[str, str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    hook = f"sort -r | head -n 1 > {out} && echo $PEERDISCO_EVENT >> {out}"
+    with running("run", "my-database", "--shell", "--on-start", hook, env=env) as run:
+        assert run.ended() == (0, "", "")
+    assert out.read_text() == f"mysql-2.{SERVICE}\nstart\n"
 
 
 def test_a_shell_that_is_asked_for(env: dict[str, str]) -> None:
@@ -175,6 +231,43 @@ def test_a_hook_that_takes_too_long(env: dict[str, str]) -> None:
         assert "(1 of 5): sleep 1000 did not end within 0.2 s" in run.complaint()
 
 
+def test_no_limit_for_a_hook(env: dict[str, str]) -> None:
+    hook = ("--on-start", "sleep 0.3")
+    short = {**env, "PEERDISCO_HOOK_TIMEOUT": "0.1", "PEERDISCO_HOOK_ATTEMPTS": "1"}
+    with running("run", "my-database", *hook, "--hook-timeout", "none", env=short) as run:
+        assert run.ended() == (0, "", "")
+    with running("run", "my-database", *hook, env=short) as run:
+        status, _, err = run.ended()
+    assert status == 1
+    assert "did not end within 0.1 s" in err
+
+
+def test_a_failure_ends_it_where_that_is_asked_for(env: dict[str, str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    hooks = ("--shell", "--on-change", f"echo ran >> {out}; exit 7", "--exit-on-failure")
+    with running("run", "my-database", *hooks, "--attempts", "2", env=env) as run:
+        status, _, err = run.ended()
+    assert status == 1
+    assert out.read_text() == "ran\nran\n"
+    assert err.endswith("exited with status 7\n")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("PEERDISCO_HOOK_TIMEOUT", "nan", "or 'none'"),
+        ("PEERDISCO_HOOK_TIMEOUT", "5m", "a number of seconds"),
+        ("PEERDISCO_HOOK_GRACE", "0", "or 'none'"),
+        ("PEERDISCO_HOOK_ATTEMPTS", "none", "a number of 1 or more"),
+    ],
+)
+def test_a_wrong_limit(variable: str, value: str, said: str) -> None:
+    done = peerdisco("run", SERVICE, "--on-change", "true", env={variable: value})
+    assert (done.status, done.out) == (2, "")
+    assert done.complaint.startswith(f"peerdisco: {variable}: got {value!r}, expected ")
+    assert said in done.complaint
+
+
 def test_on_start_alone_that_fails_in_the_end(env: dict[str, str]) -> None:
     hook = ("--on-start", "false", "--attempts", "2")
     with running("run", "my-database", *hook, env=env) as run:
@@ -229,6 +322,45 @@ def test_a_signal_ends_the_hook_and_all_its_processes(
     os.close(held)
 
 
+def test_a_hook_is_given_time_to_end(
+    env: dict[str, str], pipe: Callable[[str], Pipe], script: Callable[..., str], tmp_path: Path
+) -> None:
+    """A database that a hook runs closes its files, which takes a while."""
+    say, go, out = pipe("say"), pipe("go"), tmp_path / "out"
+    hook = script(
+        "hook",
+        f"trap 'echo closing > {say}; read word < {go}; echo closed > {out}; exit' TERM",
+        f"echo begun > {say}",
+        "while :; do sleep 0.05; done",
+    )
+    args = ("run", "my-database", "--on-start", hook, "--grace", "none")
+    with running(*args, env=env) as run:
+        assert say.line() == "begun"
+        run.process.send_signal(signal.SIGTERM)
+        assert say.line() == "closing"
+        with pytest.raises(subprocess.TimeoutExpired):  # longer than the limit otherwise is
+            run.process.wait(0.8)
+        go.say()
+        assert run.ended()[:2] == (0, "")
+    assert out.read_text() == "closed\n"
+
+
+def test_a_second_signal_ends_the_wait(
+    env: dict[str, str], pipe: Callable[[str], Pipe], script: Callable[..., str]
+) -> None:
+    say = pipe("say")
+    hook = script("hook", 'trap "" TERM', f"echo begun > {say}", "exec sleep 1000")
+    args = ("run", "my-database", "--on-start", hook, "--grace", "none")
+    with running(*args, env=env) as run:
+        say.line()
+        # The same signal may come by two ways, from a terminal and from process 1.
+        run.process.send_signal(signal.SIGTERM)
+        run.process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            run.process.wait(1.2)
+        assert run.end()[:3] == (0, "", "")
+
+
 # Wrong calls.
 
 
@@ -260,119 +392,6 @@ def test_help_tells_the_exit_statuses() -> None:
     assert (done.status, done.err) == (0, "")
     assert "exit status:" in done.out
     assert "sh -c" in done.out
-
-
-# In the place of the peer-finder.
-
-FLAGS: Sequence[tuple[str, str]] = [
-    ("peerdisco", "run"),
-    (PEER_FINDER, ""),
-]
-
-
-@pytest.mark.parametrize(("module", "command"), FLAGS)
-@pytest.mark.parametrize("equals", [True, False])
-def test_the_flags_of_the_peer_finder(
-    dns: ClusterDNS,
-    pipe: Callable[[str], Pipe],
-    script: Callable[..., str],
-    module: str,
-    command: str,
-    equals: bool,
-) -> None:
-    pods = dns.statefulset("mysql", service="galera", namespace="db", replicas=11)
-    report, say = script("report", REPORT), pipe("say")
-    flags = {
-        "-service": "galera",
-        "-ns": "db",
-        "-domain": "cluster.local",
-        "-on-start": f"{report} begin {say}",
-        "-on-change": f"{report} reload {say}",
-    }
-    args = [f"{name}={value}" for name, value in flags.items()]
-    if not equals:
-        args = [word for flag in flags.items() for word in flag]
-    env = {
-        "PEERDISCO_NAMESERVERS": dns.nameserver,
-        "POD_NAME": "mysql-1",
-        "POD_NAMESPACE": "db",
-    }
-    names = sorted(f"mysql-{n}.galera.db.svc.cluster.local" for n in range(12))
-    with running(*filter(None, [command]), *args, module=module, env=env) as run:
-        without = [name for name in names if not name.startswith("mysql-11.")]
-        assert say.line() == f"begin start: {' '.join(without)}"
-        pods.scale(12)
-        assert say.line() == f"reload change: {' '.join(names)}"
-        assert run.end()[:3] == (0, "", "")
-
-
-def test_the_peer_finder_with_on_start_alone_ends(env: dict[str, str]) -> None:
-    args = ("-service=my-database", "-on-start=sort -r")
-    with running(*args, module=PEER_FINDER, env=env) as run:
-        names = [f"mysql-{n}.{SERVICE}" for n in (2, 1, 0)]
-        assert run.ended() == (0, "".join(f"{name}\n" for name in names), "")
-
-
-def test_the_peer_finder_waits_for_this_pod_with_on_change_too(
-    dns: ClusterDNS, env: dict[str, str]
-) -> None:
-    pods = dns.statefulset("db", service="late", replicas=2)
-    pods.set_ready(1, False)
-    env = {**env, "POD_NAME": "db-1"}
-    with running("-service", "late", "-on-change", "cat", module=PEER_FINDER, env=env) as run:
-        assert "the on-change hook waits" in run.complaint()
-        pods.set_ready(1, True)
-        assert run.line().startswith("db-0.late.")
-        assert run.line().startswith("db-1.late.")
-
-
-@pytest.mark.parametrize(
-    ("args", "given", "rest"),
-    [
-        (["-service=a", "--ns", "b"], {"service": "a", "ns": "b"}, []),
-        (["-service=a=b", "-service", "-c"], {"service": "-c"}, []),
-        (["-on-start="], {"on-start": ""}, []),
-        (["-ns=a", "b", "-service=c"], {"ns": "a"}, ["b", "-service=c"]),
-        (["-ns=a", "--", "-service=c"], {"ns": "a"}, ["-service=c"]),
-        (["-ns=a", "-"], {"ns": "a"}, ["-"]),
-        (["-ns=a", "-h"], None, []),
-        (["--help"], None, []),
-    ],
-)
-def test_flags_are_read_as_go_reads_them(
-    args: list[str], given: dict[str, str] | None, rest: list[str]
-) -> None:
-    assert parse_flags(args) == (given, rest)
-
-
-@pytest.mark.parametrize(
-    ("args", "said"),
-    [
-        (["-colour=red"], "flag provided but not defined: -colour"),
-        (["-service"], "flag needs an argument: -service"),
-        (["---service=a"], "bad flag syntax: ---service=a"),
-        (["-=a"], "bad flag syntax: -=a"),
-        (["-on-start=true"], "-service is required"),
-        (["-service=a"], "-on-change or -on-start"),
-        ([], "incomplete arguments"),
-        (["-service=a.b.svc.c", "-on-start=no-such-hook"], "PATH has no such program"),
-    ],
-)
-def test_a_wrong_call_of_the_peer_finder(
-    args: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert peer_finder.main(args) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert said in err
-    assert len(err.splitlines()) == 1
-
-
-def test_the_peer_finder_tells_its_flags(capsys: pytest.CaptureFixture[str]) -> None:
-    assert peer_finder.main(["-help"]) == 0
-    out, _ = capsys.readouterr()
-    for flag in ("-service", "-ns", "-domain", "-on-start", "-on-change"):
-        assert f"  {flag} string" in out
 
 
 # As process 1.
