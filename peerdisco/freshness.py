@@ -18,10 +18,9 @@ from .model import Answered, Empty, Failed, Observation
 __all__ = ["RECHECK_AFTER", "Evidence", "Freshness"]
 
 RECHECK_AFTER = 0.5
-"""Seconds after which an answer with TTL 0 is asked for again.
+"""Seconds after which an answer with TTL 0 is asked for again, at most.
 
-A cache that counts down refreshes its entry within a second, and one that refreshes in the
-background has done so by then."""
+A cache that refreshes its entry in the background has done so by then."""
 
 LONGEST_STALE = 86_400.0
 """Seconds after which answers with TTL 0 are taken for a zone that is configured with it.
@@ -30,10 +29,18 @@ CoreDNS serves stale for an hour by default, dnsmasq for a day; RFC 8767, 5 sugg
 days."""
 
 MOST_STALE_ANSWERS = 4
-"""At most so many different answers are expected of caches that serve stale.
+"""At most so many caches are expected to serve stale answers in turn.
 
-Each cache repeats the one answer that it holds, and a service address has few replicas behind it.
-"""
+Each repeats the one answer that it holds, and a service address has few replicas behind it."""
+
+PERSISTS_LOOKUPS = MOST_STALE_ANSWERS + 1
+"""TTL 0 in so many lookups in a row persists: one of the caches was asked twice.
+
+A cache that serves stale while it refreshes sends 0 only once, and one that counts down only
+within a second."""
+
+PERSISTS_FOR = 3.0
+"""Seconds after which TTL 0 persists however few lookups there were."""
 
 
 class Evidence(Enum):
@@ -69,6 +76,8 @@ class Freshness:
     since: float | None = None
     _burst: float | None = None
     """When the first of the lookups was that shall show whether TTL 0 persists."""
+    _lookups: int = 0
+    """How many of these lookups there were."""
     _judged: Evidence = Evidence.UNCLEAR
     """What they have shown."""
     _answers: frozenset[Hashable] = frozenset()
@@ -105,7 +114,11 @@ class Freshness:
         judged = self._judged
         if judged is Evidence.UNVERIFIED and not positive:
             return replace(self, since=since, _answers=answers)
-        persists = now - burst >= TTL_TOLERANCE
+        lookups = 1 if self._burst is None else self._lookups + 1
+        lasted = now - burst
+        persists = lasted >= PERSISTS_FOR or (
+            lookups >= PERSISTS_LOOKUPS and lasted >= TTL_TOLERANCE
+        )
         if persists:
             judged = Evidence.STALE if positive else Evidence.UNVERIFIED
         elif positive and judged is Evidence.UNVERIFIED:
@@ -116,6 +129,7 @@ class Freshness:
             positive=positive,
             since=since,
             _burst=None if persists else burst,
+            _lookups=lookups,
             _judged=judged,
             _answers=answers,
         )

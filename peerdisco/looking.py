@@ -6,13 +6,16 @@ import asyncio
 from datetime import UTC, datetime
 
 from .exceptions import ServiceNotFound, StaleAnswer
-from .freshness import RECHECK_AFTER, Evidence, Freshness
+from .freshness import PERSISTS_LOOKUPS, Evidence, Freshness
 from .model import Answered, Empty, Failed, Observation, Outcome, Snapshot
 from .sources import Source
 from .sources.lookup import lookup
 from .view import View
 
 __all__ = ["observe_once", "one_look"]
+
+_AGAIN_AFTER = 1.05 / (PERSISTS_LOOKUPS - 1)
+"""Seconds between two of the lookups that show within a second whether TTL 0 persists."""
 
 
 async def observe_once(source: Source, *, timeout: float) -> tuple[Observation, bool]:
@@ -34,8 +37,8 @@ async def observe_once(source: Source, *, timeout: float) -> tuple[Observation, 
     deadline = now() + timeout
     observation = await lookup(source, timeout)
     freshness = Freshness().after(observation, now())
-    while freshness.recheck and deadline - now() > RECHECK_AFTER:
-        await asyncio.sleep(RECHECK_AFTER)
+    while freshness.recheck and deadline - now() > _AGAIN_AFTER:
+        await asyncio.sleep(_AGAIN_AFTER)
         again = await lookup(source, max(0.001, deadline - now()))
         if isinstance(again, Failed):
             break

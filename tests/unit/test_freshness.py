@@ -88,9 +88,9 @@ def test_an_old_nxdomain_is_an_outage_and_no_departure(empty: Empty, interval: f
     assert machine.observed_at is not None
     assert machine.observed_at < begin, "the snapshot gets older"
     ((degraded, _),) = watcher.health
-    assert degraded - begin <= 2.0
+    assert degraded - begin <= 2.3
     outage = [now for now in watcher.polls if now > begin + 60]
-    assert len(outage) < 4 * (watcher.now - begin) / 8, "polling backs off"
+    assert len(outage) < 6 * (watcher.now - begin) / 8, "polling backs off"
     end = watcher.now
     watcher.poll(end + 120, always(saw(*three())))
     assert [failing for _, failing in watcher.health] == [True, False]
@@ -143,7 +143,7 @@ class Immediate:
 
     def __init__(self, ttl: float, upstream: Callable[[float], tuple[Peer, ...]]) -> None:
         self._ttl, self._upstream = ttl, upstream
-        self._filled, self._held = float("-inf"), upstream(0.0)
+        self._filled, self._held = float("-inf"), upstream(-1.0)
 
     def __call__(self, now: float) -> Observation:
         left = self._ttl - (now - self._filled)
@@ -172,6 +172,25 @@ def test_a_cache_that_serves_stale_while_it_refreshes_hides_no_change(
     assert sorted(watcher.names_told("left")) == ["db-2", "db-3"]
     joined = [now for now, told in watcher.told if names(told.joined) == ["db-3"]]
     assert joined[0] - 300 <= 2 * ttl + 2.2 * interval + 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_nor_do_several_of_them(count: int, seed: int) -> None:
+    """Nobody else asks them, so that each is asked when its entry has expired long ago."""
+    ghosts = three(pod("db-9"))
+    caches = [Immediate(5, lambda now: three() if now >= 0 else ghosts) for _ in range(count)]
+    chance = random.Random(seed)
+    watcher = Watcher(seed)
+
+    def observe(now: float) -> Observation:
+        cache = chance.choice(caches)
+        return cache(now)
+
+    watcher.poll(600, observe)
+    assert watcher.health == []
+    assert watcher.names_told("joined") == ["db-0", "db-1", "db-2"]
+    assert not watcher.machine.may_be_stale
 
 
 def test_a_cache_that_refreshes_in_the_background_recovers_after_an_outage() -> None:
@@ -203,7 +222,7 @@ def test_a_zone_that_is_configured_with_0_is_believed_and_may_be_stale() -> None
     watcher = Watcher()
     watcher.poll(20, always(saw(*three(), ttl=0.0)))
     assert watcher.names_told("joined") == ["db-0", "db-1", "db-2"]
-    assert 1.0 <= watcher.told[0][0] <= 1.7
+    assert 2.0 <= watcher.told[0][0] <= 2.3
     assert watcher.machine.may_be_stale
     assert watcher.health == []
     begin = watcher.now
