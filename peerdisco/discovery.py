@@ -563,7 +563,7 @@ class Discovery:
             observed_at=membership.observed_at,
             stable_since=membership.stable_since,
             lookups=before.lookups + 1,
-            refreshes=refreshes,
+            refreshes=refreshes if counted else before.refreshes,
         )
         self._tell()
 

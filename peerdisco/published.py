@@ -23,7 +23,8 @@ class Published:
         stable_since: When something last changed, was suspected, or failed; None before the first
             lookup.
         lookups: How many lookups have ended, failed ones too.
-        refreshes: How many calls of ``refresh()`` came before the newest lookup was begun.
+        refreshes: How many calls of ``refresh()`` came before the lookup of the newest answer was
+            begun.
         failure: Why there are no more lookups; None while there are.
     """
 

@@ -14,7 +14,10 @@ class Source(Protocol):
     """The one seam between the world and the membership.
 
     A source looks when it is told to, never by itself, and says what it saw. It raises nothing
-    for what goes wrong out there: that is a `Failed` observation.
+    for what goes wrong out there: that is a `Failed` observation. A `DiscoveryError` that it raises
+    all the same, and a `asyncio.CancelledError` although nobody cancelled the lookup, count as
+    failed lookups too; any other error is a bug, and ends the `peerdisco.Discovery` that uses the
+    source with a `WatcherError` for everybody who waits.
     """
 
     @property

@@ -55,8 +55,8 @@ async def _lookup(source: Source, timeout: float) -> Observation:
 
     A source should return every failure as `Failed`. One that raises a `DiscoveryError`, or ends
     in `asyncio.CancelledError` although the calling task was not cancelled, has failed to look up
-    the service as well: what nobody cancelled must not end, or silently stop, whoever waits.
-
+    the service as well: what nobody cancelled must not end, or silently stop, whoever waits. A
+    `Failed` with another error than a `DiscoveryError` gets one.
     """
     task = asyncio.current_task()
     try:
@@ -66,12 +66,19 @@ async def _lookup(source: Source, timeout: float) -> Observation:
     except asyncio.CancelledError as error:
         if task is None or task.cancelling():
             raise
-        failed = SourceFailed(source.service, repr(error))
-        failed.__cause__ = error
-        return Failed(failed)
+        return _failed(source, error)
     if not isinstance(observation, Answered | Empty | Failed):
         raise TypeError(
             f"{type(source).__name__}.observe() returned {observation!r}, expected an observation: "
             "Answered, Empty or Failed"
         )
+    reason: object = getattr(observation, "error", None)
+    if isinstance(observation, Failed) and not isinstance(reason, DiscoveryError):
+        return _failed(source, reason)
     return observation
+
+
+def _failed(source: Source, error: object) -> Failed:
+    failed = SourceFailed(source.service, repr(error))
+    failed.__cause__ = error if isinstance(error, BaseException) else None
+    return Failed(failed)

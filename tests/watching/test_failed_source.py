@@ -156,6 +156,19 @@ async def test_a_shared_lookup_that_a_stranger_cancels_is_a_failed_one() -> None
         assert [len(await soon(disco.wait(4))) for disco in discos] == [4, 4]
 
 
+@pytest.mark.parametrize("error", [OSError("no file"), None, "text"], ids=repr)
+async def test_a_failure_without_a_fitting_error_is_a_failure(error: Any) -> None:
+    source = ScriptedSource("my-database", [peers("mysql", 3), Failed(error), peers("mysql", 4)])
+    async with peerdisco.Discovery(source=source, interval=0.1, min_interval=0.05) as disco:
+        watch = disco.watch()
+        await soon(anext(watch))
+        degraded = await soon(anext(watch))
+        assert degraded.degraded
+        assert isinstance(degraded.snapshot.last_error, peerdisco.SourceFailed)
+        assert repr(error) in str(degraded.snapshot.last_error)
+        assert (await soon(anext(watch))).recovered
+
+
 # An error that ends the lookups: everybody gets it.
 
 

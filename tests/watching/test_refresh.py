@@ -78,6 +78,22 @@ async def test_a_refresh_during_a_failed_lookup_does_not_wait_for_the_backoff() 
         assert len(await waiting) == 4
 
 
+async def test_an_answer_that_may_be_stale_does_not_count() -> None:
+    """TTL 0 after a larger one: a cache may serve what it had before the call."""
+    clock = ManualClock()
+    script = [peers("mysql", 3), peers("mysql", 3, ttl=0), peers("mysql", 4)]
+    source = ScriptedSource("my-database", script)
+    async with peerdisco.Discovery(source=source, clock=clock, interval=60) as disco:
+        await clock.advance(5)
+        disco.refresh()
+        waiting = asyncio.create_task(disco.wait(1))
+        await clock.advance(0.1)
+        assert source.looks == 2
+        assert not waiting.done()
+        await clock.advance(1)
+        assert len(await waiting) == 4
+
+
 async def test_those_who_refresh_for_ever_keep_nobody_waiting() -> None:
     clock = ManualClock()
     source = ScriptedSource("my-database", [peers("mysql", 3)])
