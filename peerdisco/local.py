@@ -35,6 +35,9 @@ _log = logging.getLogger(__name__)
 
 RESOLV_CONF = "/etc/resolv.conf"
 HOSTS = "/etc/hosts"
+NAMESPACE_VARIABLES = ("PEERDISCO_NAMESPACE", "POD_NAMESPACE")
+"""Both mean the same: a variable of the product is expected to have its prefix, and the usual name
+for a fact of the downward API is the other one."""
 NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 _KUBELET_HOSTS = "# Kubernetes-managed hosts file"
@@ -168,7 +171,8 @@ def local_identity(
 
     - pod name: ``POD_NAME``; the host name up to its first dot, since StatefulSet pods have their
       name as host name (not where it is the node's, with ``hostNetwork``, and not outside a pod);
-    - namespace: ``POD_NAMESPACE``; the search list in ``/etc/resolv.conf``; the service account;
+    - namespace: ``POD_NAMESPACE`` or ``PEERDISCO_NAMESPACE``, which must not contradict each other;
+      the search list in ``/etc/resolv.conf``; the service account;
     - cluster domain: ``PEERDISCO_CLUSTER_DOMAIN``; the search list;
     - service: ``PEERDISCO_SERVICE``; what the kubelet wrote for this pod into ``/etc/hosts``;
     - addresses: ``POD_IPS`` or ``POD_IP``; those in ``/etc/hosts``.
@@ -224,12 +228,25 @@ def local_identity(
 
 
 def find_namespace(given: str | None, around: Surroundings) -> str | None:
-    """The namespace to look in; None if nothing tells it."""
+    """The namespace to look in; None if nothing tells it.
+
+    Raises:
+        ConfigurationError: It is no namespace, or the two variables that tell it do not agree.
+    """
+    told = [(name, around.variable(name)) for name in NAMESPACE_VARIABLES]
+    (name, variable), (other_name, other) = told
+    if variable and other and variable != other:
+        raise ConfigurationError(
+            name,
+            variable,
+            f"{other!r}, as {other_name} has it: both are the namespace of this pod, so set one of "
+            "them; a service in another namespace is NAME.NAMESPACE",
+        )
     if given:
         return parse_namespace(given)
-    variable = around.variable("POD_NAMESPACE")
-    if variable:
-        return parse_namespace(variable, "POD_NAMESPACE")
+    for name, variable in told:
+        if variable:
+            return parse_namespace(variable, name)
     return around.cluster[0] if around.cluster else around.service_account_namespace
 
 

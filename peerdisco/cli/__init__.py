@@ -81,6 +81,7 @@ environment (an option wins over a variable, a variable over what is detected):
   PEERDISCO_PROTOCOL        as --protocol
   PEERDISCO_INTERVAL        seconds between two looks of a command that waits
   POD_NAME, POD_NAMESPACE, POD_IP   who this pod is, from the downward API
+  PEERDISCO_NAMESPACE       as POD_NAMESPACE; both at once have to agree
 
 'peerdisco COMMAND --help' describes a command and its exit status.
 """

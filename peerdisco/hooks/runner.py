@@ -148,19 +148,22 @@ class HookRunner:
 
         Raises:
             IdentityError: A hook has to wait for this pod to be listed, and who it is is not known.
+            ConfigurationError: A hook has to wait for this pod to be listed, and the service is in
+                another namespace, so that it never will be.
             Exception: What `on_start` raised the last time, without `on_change`; with
                 `end_on_failure`, what either hook raised the last time.
             WatcherError: The watcher is not running, or has failed.
         """
         if self._watch is not None:
             raise RuntimeError("a HookRunner is run once: make another one")
-        if (self._on_start is not None or self._listed_only) and self._identity is None:
+        if self._needs_local and self._identity is None:
             raise IdentityError(
                 "pod name",
                 ("POD_NAME", "the host name"),
                 "an on-start hook waits until this pod is listed: set POD_NAME from the downward "
                 "API (fieldRef: metadata.name), or use an on-change hook alone",
             )
+        self._refuse_another_namespace()
         self._watch = self._discovery.watch()
         try:
             while True:
@@ -174,6 +177,26 @@ class HookRunner:
             raise error  # outside of the except clause, so that its own cause stays
 
     # What there is to do.
+
+    @property
+    def _needs_local(self) -> bool:
+        """Whether the hook whose turn it is waits until this pod is listed."""
+        return self._listed_only or (self._on_start is not None and not self._started)
+
+    def _refuse_another_namespace(self) -> None:
+        snapshot = self._discovery.snapshot
+        labels = snapshot.service.split(".")
+        me = snapshot.identity
+        if not self._needs_local or me is None or labels[2:3] != ["svc"]:
+            return
+        if labels[1] != me.namespace:
+            raise ConfigurationError(
+                f"the namespace of {snapshot.service}",
+                labels[1],
+                f"{me.namespace!r}, in which this pod {me.pod_name} is (POD_NAMESPACE, else "
+                f"/etc/resolv.conf): a service of another one never lists it, and the "
+                f"{self._current[1]} hook would wait for ever",
+            )
 
     @property
     def _identity(self) -> str | None:
@@ -222,8 +245,7 @@ class HookRunner:
             return None
         if newest.observed_at is None:
             return f"there was no answer yet: {newest.last_error}"
-        needs_local = self._listed_only or (self._on_start is not None and not self._started)
-        if needs_local and newest.local is None:
+        if self._needs_local and newest.local is None:
             others = ", ".join(peer.name for peer in newest) or "nobody"
             why = f"{newest.service} lists {others} and not {self._identity}"
         elif self._told is None and not newest.peers:

@@ -319,6 +319,29 @@ def test_the_working_directory_and_the_arguments(
         assert run.ended() == (0, f"{Path.cwd()}\n3 --user=root a b\n{names}", "")
 
 
+@pytest.mark.parametrize("hook", ["-on-start=true", "-on-change=true"])
+def test_a_service_in_another_namespace(dns: ClusterDNS, env: dict[str, str], hook: str) -> None:
+    """Its pods have the same names, and this one is not among them and never will be."""
+    dns.statefulset("mysql", service="my-database", namespace="other", replicas=3)
+    args = ("-service=my-database", "-ns=other", hook)
+    with running(*args, module=PEER_FINDER, env=env) as run:
+        status, out, err = run.ended()
+    assert (status, out) == (2, "")
+    [line] = err.splitlines()
+    assert "my-database.other.svc.cluster.local: got 'other', expected 'default'" in line
+    assert "this pod mysql-1" in line
+    assert "would wait for ever" in line
+
+
+def test_another_namespace_is_no_matter_where_no_hook_waits_for_this_pod(
+    dns: ClusterDNS, env: dict[str, str]
+) -> None:
+    dns.statefulset("mysql", service="my-database", namespace="other", replicas=1)
+    args = ("run", "my-database", "-ns=other", "--on-change", "cat")
+    with running(*args, env=env) as run:
+        assert run.line() == "mysql-0.my-database.other.svc.cluster.local"
+
+
 # Flags of its forks.
 
 

@@ -432,6 +432,7 @@ def test_an_argument_that_cannot_be_right_is_refused(
     [
         ("POD_NAME", "mysql_0"),
         ("POD_NAMESPACE", "Shop"),
+        ("PEERDISCO_NAMESPACE", "Shop"),
         ("PEERDISCO_CLUSTER_DOMAIN", "cluster..local"),
         ("PEERDISCO_SERVICE", "my database"),
         ("POD_IP", "10.0.0"),
@@ -461,6 +462,35 @@ def test_the_namespace_to_look_in(describe: Describe) -> None:
     assert find_namespace(None, around) == "shop"
     around = describe({}, resolv_conf=NODE_RESOLV_CONF, namespace="account")
     assert find_namespace(None, around) == "account"
+
+
+def test_either_variable_tells_the_namespace(describe: Describe) -> None:
+    for environ in (
+        {"PEERDISCO_NAMESPACE": "variable"},
+        {"PEERDISCO_NAMESPACE": "variable", "POD_NAMESPACE": " variable "},
+        {"PEERDISCO_NAMESPACE": "variable", "POD_NAMESPACE": ""},
+        {"PEERDISCO_NAMESPACE": "", "POD_NAMESPACE": "variable"},
+    ):
+        around = describe({**IN_CLUSTER, **environ})
+        assert find_namespace(None, around) == "variable"
+        assert find_namespace("given", around) == "given"
+        assert local_identity(surroundings=around).namespace == "variable"
+        assert find_service("db", None, None, around).namespace == "variable"
+
+
+@pytest.mark.parametrize("given", [None, "given", "shop"])
+def test_variables_that_contradict_each_other_are_refused(
+    describe: Describe, given: str | None
+) -> None:
+    around = describe({**IN_CLUSTER, "PEERDISCO_NAMESPACE": "other", "POD_NAMESPACE": "shop"})
+    for use in (
+        lambda: find_namespace(given, around),
+        lambda: local_identity(namespace=given, surroundings=around),
+        lambda: find_service("db", given, None, around),
+    ):
+        with pytest.raises(ConfigurationError) as raised:
+            use()
+        assert str(raised.value).startswith("PEERDISCO_NAMESPACE: got 'other', expected 'shop', as")
 
 
 def test_nothing_tells_the_namespace(describe: Describe) -> None:
