@@ -214,6 +214,11 @@ class StaleAnswer(ResolverUnavailable):
         self.args = (name, attempts, seconds)
         self.seconds = seconds
 
+    @property
+    def replied(self) -> bool:
+        """False: the cache replied, and the cluster DNS behind it did not."""
+        return False
+
     def __str__(self) -> str:
         return (
             f"{self.name}: the name server serves stale answers, with TTL 0, for "
