@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -51,6 +52,10 @@ example:
     --replication-password-file /run/secrets/replication
 """
 PORT = 3306
+PORT_VARIABLE = "PEERDISCO_MYSQL_PORT"
+"""The one variable whose name Kubernetes gives to a variable of its own: ``NAME_PORT`` of each
+Service in the namespace (https://kubernetes.io/docs/concepts/services-networking/service/)."""
+_SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
 LISTEN_PORT = 8080
 MAX_LAG = 30.0
 INTERVAL = 1.0
@@ -139,7 +144,7 @@ async def _run(args: argparse.Namespace) -> None:
     options = SidecarOptions(
         local=required(account_of(args, ""), ""),
         replication=required(account_of(args, "replication"), "replication"),
-        port=_setting(args.port, "PEERDISCO_MYSQL_PORT", _port) or PORT,
+        port=_setting(args.port, PORT_VARIABLE, _port) or PORT,
         expected=_setting(args.replicas, "PEERDISCO_MYSQL_REPLICAS", _count),
         first_start=_first_start(args),
     )
@@ -191,6 +196,13 @@ def _setting(given: int | None, variable: str, parse: Callable[[str], int]) -> i
     text = os.environ.get(variable)
     if given is not None or not text:
         return given
+    if variable == PORT_VARIABLE and _SERVICE_LINK.match(text):
+        _tell(
+            f"{variable}={text} is ignored: Kubernetes sets it for the Service 'peerdisco-mysql' "
+            f"(enableServiceLinks: false in the pod's spec stops that); the port is {PORT}, "
+            "another one can be given as --port"
+        )
+        return None
     try:
         return parse(text)
     except argparse.ArgumentTypeError as error:

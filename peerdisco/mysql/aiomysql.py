@@ -108,7 +108,7 @@ async def connect(
             connection = await aiomysql.connect(
                 **where,
                 user=account.user,
-                password=account.password,
+                password=_in_utf8(account.password),
                 charset="utf8mb4",
                 autocommit=True,
                 cursorclass=type(
@@ -122,8 +122,17 @@ async def connect(
         cause = error.__cause__ or error.__context__
         if isinstance(cause, OSError):
             error = type(error)(*error.args[:1], cause.strerror or str(cause))
-        raise DatabaseError.of(error, name, "connecting", [account.password]) from None
+        # The server has not seen the password, which is sent scrambled, and cannot quote it.
+        raise DatabaseError.of(error, name, "connecting") from None
     return Connection(connection, timeout)
+
+
+def _in_utf8(password: str) -> str:
+    """A password for drivers of PyMySQL's kind, which send each character as one byte (Latin-1).
+
+    Servers hash the bytes that were in ``IDENTIFIED BY``, which is UTF-8 wherever statements are.
+    """
+    return password.encode().decode("latin-1")
 
 
 async def _no_warnings(_cursor: object, _connection: object) -> None:

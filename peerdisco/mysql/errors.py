@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
+from itertools import groupby
 
 from ..exceptions import DiscoveryError
 from .literals import literal
@@ -93,7 +94,14 @@ class DatabaseError(DiscoveryError):
     def of(
         cls, error: BaseException, server: str, doing: str, secrets: Iterable[str] = ()
     ) -> DatabaseError:
-        """From what a driver raised."""
+        """From what a driver raised.
+
+        Args:
+            error: What it raised.
+            server: Which server.
+            doing: What was being done.
+            secrets: The passwords in the statement, no part of which is shown.
+        """
         if isinstance(error, cls):
             return error
         errno = errno_of(error)
@@ -103,8 +111,7 @@ class DatabaseError(DiscoveryError):
         else:
             detail = str(error) or type(error).__name__
         for secret in filter(None, secrets):
-            for form in (literal(secret)[1:-1], secret):
-                detail = detail.replace(form, "***")
+            detail = _without(secret, detail)
         return cls(server, doing, errno, " ".join(detail.split()))
 
     @property
@@ -120,6 +127,36 @@ class DatabaseError(DiscoveryError):
     def __str__(self) -> str:
         number = f"error {self.errno}: " if self.errno is not None else ""
         return f"{self.server}: {self.doing}: {number}{self.detail}"
+
+
+_LEAST_PART = 3
+"""Characters of a password in a row that are taken for a part of it, and not for chance."""
+
+
+def _without(secret: str, text: str) -> str:
+    """The text without the password, whole or in parts.
+
+    Servers quote statements from where they stop understanding them, and values up to some length;
+    as they were written, escaped, or with bytes in hexadecimal.
+    """
+    data = secret.encode()
+    forms = {
+        secret,
+        literal(secret)[1:-1],
+        data.decode("latin-1"),
+        "".join(chr(byte) if byte < 0x80 else f"\\x{byte:02X}" for byte in data),
+    }
+    covered = bytearray(len(text))
+    for form in forms:
+        size = min(_LEAST_PART, len(form))
+        for start in range(len(form) - size + 1):
+            part = form[start : start + size]
+            found = text.find(part)
+            while found >= 0:
+                covered[found : found + size] = b"\1" * size
+                found = text.find(part, found + 1)
+    runs = groupby(zip(text, covered, strict=True), lambda pair: pair[1])
+    return "".join("***" if hidden else "".join(c for c, _ in run) for hidden, run in runs)
 
 
 def errno_of(error: BaseException) -> int | None:

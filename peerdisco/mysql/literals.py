@@ -33,17 +33,20 @@ _ESCAPES = str.maketrans(
 _LONGEST_HOST = 253
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written in UTF-8: the environment may hold bytes that are none."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def literal(text: str) -> str:
     """A string literal in SQL, quotes included, for a connection that speaks utf8mb4.
 
     Raises:
         ConfigurationError: The text cannot be written in UTF-8.
     """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        # The value itself may be a password, and is not told.
-        raise ConfigurationError("a value for SQL", "a lone surrogate", "text") from None
+    if not is_unicode(text):
+        # The value itself may be a password, and is not shown.
+        raise ConfigurationError("a value for SQL", "a lone surrogate", "text")
     return f"'{text.translate(_ESCAPES)}'"
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from ..exceptions import ConfigurationError
 from .facts import CLUSTER_SCHEMA
-from .literals import SESSION, host_name, literal
+from .literals import SESSION, host_name, is_unicode, literal
 from .versions import Flavour
 
 __all__ = ["Account", "accounts_sql", "render_config", "server_id"]
@@ -32,34 +32,51 @@ class Account:
 
     Attributes:
         user: At most 32 characters, which is what MySQL takes.
-        password: Not empty.
+        password: Not empty; any characters but NUL. Servers hash its bytes in UTF-8.
 
     Raises:
-        ConfigurationError: One of them is empty, or the user's name is too long.
+        ConfigurationError: One of them is empty or cannot be written in UTF-8, the user's name is
+            too long, or the password has a NUL character in it.
     """
 
     user: str
     password: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        if not 0 < len(self.user) <= _LONGEST_USER:
+        if not 0 < len(self.user) <= _LONGEST_USER or not is_unicode(self.user):
             raise ConfigurationError("user", self.user, f"1 to {_LONGEST_USER} characters")
+        what = f"the password of {self.user!r}"
         if not self.password:
-            raise ConfigurationError(f"the password of {self.user}", "", "one that is not empty")
+            raise ConfigurationError(what, "", "one that is not empty")
+        # None of these errors may show any of it, nor have it in a traceback.
+        if not is_unicode(self.password):
+            raise ConfigurationError(what, "bytes that are not UTF-8", "a password in UTF-8")
+        if "\0" in self.password:
+            raise ConfigurationError(what, "a NUL character", "a password without any")
 
 
 def replication_password(flavour: Flavour, account: Account) -> str:
     """The account's password, if a replica of this family can log in with it.
 
     Raises:
-        ConfigurationError: It is too long. A server would find that out when it is set up as a
+        ConfigurationError: It is too long, or has a line break or a character beyond U+FFFF in it.
+            A server would find that out when it is set up as a
             replica, and MariaDB would then show most of it.
     """
+    what = f"the password of {account.user!r}"
+    if "\n" in account.password:
+        raise ConfigurationError(what, "a line break", "a password that is one line")
+    if max(account.password) > "\uffff":
+        raise ConfigurationError(
+            what,
+            "a character beyond U+FFFF",
+            "characters up to U+FFFF: servers keep a replica's password in three-byte UTF-8",
+        )
     longest = _LONGEST_PASSWORD[flavour]
     length = len(account.password.encode())
     if length > longest:
         raise ConfigurationError(
-            f"the password of {account.user}",
+            what,
             f"{length} bytes",
             f"at most {longest}, with which a replica of {flavour.value} can log in",
         )

@@ -9,6 +9,7 @@ import pytest
 
 from peerdisco.mysql import Account, DatabaseError
 from peerdisco.mysql.aiomysql import Connection, connect
+from peerdisco.mysql.literals import literal
 
 from .database import Database
 from .mariadb import MariaDB
@@ -83,3 +84,20 @@ async def test_a_server_that_is_not_there(server: MariaDB) -> None:
         await connection(server)
     assert not error.value.access_denied
     assert str(server.socket) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "password", ["q\\{7'x\"`$%s%%{y}; --", "päss-wörd-ß", "€-密码-ł", "a🔑b", "a1" * 50]
+)
+async def test_a_password_of_any_characters(server: MariaDB, password: str) -> None:
+    server.sql(f"ALTER USER 'somebody'@'localhost' IDENTIFIED BY {literal(password)}")
+    async with await connection(server, password) as own:
+        assert await own.execute("SELECT 1 AS n") == [{"n": 1}]
+
+
+async def test_a_replicas_password_beyond_three_bytes_is_lost(server: MariaDB) -> None:
+    """Why it is refused: the server keeps another one, and says nothing."""
+    for password, kept in (("a€b", True), ("a🔑b", False)):
+        server.sql("STOP SLAVE", f"CHANGE MASTER TO MASTER_PASSWORD = {literal(password)}")
+        told = (server.datadir / "master.info").read_bytes()
+        assert (password.encode() in told) is kept
