@@ -169,11 +169,17 @@ class ResolverUnavailable(DiscoveryError):
     def _tried(self) -> str:
         if not self.attempts:
             return ""
-        last = {attempt.server: attempt for attempt in self.attempts}
+        last = {(a.server, a.transport, a.outcome): a for a in self.attempts}
         more = f" after {len(self.attempts)} attempts" if len(self.attempts) > len(last) else ""
         return f"{more}: " + ", ".join(str(attempt) for attempt in last.values())
 
     def _advice(self) -> str:
+        if self.attempts and all(a.outcome.name == "FOREIGN" for a in self.attempts):
+            return (
+                "check the cluster's domain (--cluster-domain or PEERDISCO_CLUSTER_DOMAIN), and "
+                "name only servers that serve it (--nameserver or PEERDISCO_NAMESERVERS, or "
+                "dnsConfig in the pod)"
+            )
         return (
             "check that the cluster DNS runs and is reachable from here "
             "(--nameserver IP[:PORT] or PEERDISCO_NAMESERVERS chooses another)"

@@ -45,6 +45,12 @@ class Outcome(Enum):
     """The name exists and has no record of this type (RFC 2308, 2.2)."""
     NXDOMAIN = "NXDOMAIN"
     """There is no such name, or no pod behind it is ready (Kubernetes DNS specification 2.4.1)."""
+    FOREIGN = "foreign answer"
+    """No data or NXDOMAIN, from a server that does not serve the zone of the cluster as far as it
+    shows: a failure, since such a server says the same of every name in it."""
+    LAME = "lame referral"
+    """No records, from a server that refers to others and does not resolve (RFC 2308, 2.2): a
+    failure."""
     SERVFAIL = "SERVFAIL"
     """The server could not find out; CoreDNS says so until it has seen the Kubernetes API."""
     REFUSED = "REFUSED"

@@ -7,8 +7,8 @@ record's TTL, or refuse SRV targets that are compressed. Importing this module s
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import replace
 
 import aiodns
 import pycares
@@ -16,6 +16,9 @@ import pycares
 from ..model import Attempt, Outcome
 from ..names import Endpoint
 from . import wire
+from .asking import FIRST_PATIENCE, OF_ONE_REPLICA, PAUSES
+from .cares_messages import Records, least_size, message_of
+from .evidence import RECORDS, is_within, shows_nothing, shows_zone
 from .resolver import Reply
 
 __all__ = ["AiodnsResolver"]
@@ -30,22 +33,14 @@ _refuse_too_old("aiodns", aiodns.__version__, (4,))
 _refuse_too_old("pycares", pycares.__version__, (5, 2, 1))
 
 _TRIES = 8
-"""So many rounds of the servers, each with doubled patience: the deadline ends the asking.
-
-With fewer, c-ares gives up on a server that was fast and is slow now: it asks anew after a few
-times what the last answers took, 250 ms at least.
+"""How often c-ares asks a server after the first round, each time with doubled patience: the
+deadline ends it. It sends a failure such as SERVFAIL the question again too, from a new port.
 """
 
 _AT_ONCE = 64
 
 _EDNS_PAYLOAD = 1232
 """What c-ares offers; it cannot be told otherwise."""
-
-_FULL = 65535 - 1024
-"""Records of fewer bytes leave room in a message for the header, the question, an OPT record with
-a cookie, and one record more, whatever its names are."""
-
-_QR, _TC = 0x8000, 0x0200
 
 _ABSENCES = {Outcome.NO_DATA: wire.NOERROR, Outcome.NXDOMAIN: wire.NXDOMAIN}
 
@@ -66,24 +61,27 @@ _CODES = {
 _EMPTY_SUCCESS = "a response code that c-ares does not tell, or no record that it can read"
 _CUT_TO_NOTHING = "no data for a name of SRV records alone: the answer was cut, which c-ares hides"
 _NO_TRANSPORT = frozenset({Outcome.UNREACHABLE, Outcome.TIMEOUT})
+_SILENCE = frozenset({Outcome.TIMEOUT})
+_EVERY_WAY = ("udp", "plain", "tcp")
+"""How a silent server is asked again: something on the path may drop messages with EDNS, or UDP."""
 
 
 class AiodnsResolver:
     """Asks name servers through c-ares, and gives what it tells the form of `Resolver`'s replies.
 
-    c-ares goes round the servers, asks again and goes to TCP by itself. It heeds the options
-    ``timeout`` and ``rotate`` of ``/etc/resolv.conf``, also for other servers than that file's;
-    ``use-vc`` comes with the name servers (`Endpoint.tcp`);
-    for ``attempts`` stands the deadline.
+    Each server is asked through a channel of its own, in their order, so that it is known which
+    one answered; that server is asked first in the rest of the lookup, which `begin` starts.
+    c-ares retransmits and goes to TCP on its own. It heeds the option ``timeout`` of
+    ``/etc/resolv.conf``, also for other servers than that file's; ``use-vc`` comes with the name
+    servers (`Endpoint.tcp`); for ``attempts`` stands the deadline, and ``rotate`` does nothing.
 
     c-ares holds answers for their TTL and cannot be told not to, which would hide every change as
-    long. So each call of `ask` and `ask_many` opens a channel of its own (a thread and four file
-    descriptors) and closes it in the end; nothing is kept in between, and a call that is
-    cancelled ends c-ares's questions too.
+    long. So a channel (a thread and four file descriptors) serves one call of `ask` or `ask_many`
+    and is closed in the end; nothing is kept in between, and a call that is cancelled ends
+    c-ares's questions too.
 
     What it cannot tell, and what is made of it:
 
-    - Which server answered: an attempt names all of them.
     - The transport: an attempt's is the one that the question went out over first, or ``tcp``
       where the answer is larger than any over UDP.
     - Whether the answer was cut (TC). Over TCP an answer is cut at 65,535 bytes, and glue is left
@@ -93,10 +91,13 @@ class AiodnsResolver:
       that cuts below 64 KiB over TCP is not noticed. One that sends no record of what does not
       fit, as BIND does, has no data; that is an error for ``_port._proto`` names, which exist
       only with their records.
-    - How long an absence holds (RFC 2308): there is no SOA.
+    - The SOA of a negative answer: for how long it holds (RFC 2308), and of which zone it is. With
+      several servers it counts from one that named pods or services of the zone before, or has an
+      SOA record when asked for it; a single server is believed, also where it is not one of the
+      zone.
+    - Referrals: they are no data.
     - Response codes but the common ones: an empty success is `Outcome.ERROR`. With records in it,
       which no server sends, it is an answer.
-    - Where a question fails at several servers, what any but the last one did.
 
     Where TCP does not work an answer that was cut is no answer: c-ares does not give it.
 
@@ -113,6 +114,10 @@ class AiodnsResolver:
             raise ValueError("a resolver needs a name server")
         self.nameservers = tuple(nameservers)
         self._patience = patience
+        self._first = 0
+        self._zone: bytes | None = None
+        self._serving: set[Endpoint] = set()
+        """The servers that showed that they serve the zone."""
         self._channels: set[_Channel] = set()
         self._closed = False
 
@@ -124,8 +129,17 @@ class AiodnsResolver:
 
     def use(self, nameservers: Sequence[Endpoint]) -> None:
         """Ask these from now on; none leaves it with those it has."""
-        if nameservers:
+        if nameservers and tuple(nameservers) != self.nameservers:
             self.nameservers = tuple(nameservers)
+            self._first = 0
+            self._serving.intersection_update(nameservers)
+
+    def begin(self, zone: bytes | None) -> None:
+        """A lookup begins; see `Resolver.begin`."""
+        self._first = 0
+        if zone != self._zone:
+            self._zone = zone
+            self._serving.clear()
 
     async def ask(self, name: bytes, rtype: int, *, deadline: float, tcp: bool = False) -> Reply:
         """Ask until a server answers, all have failed, or the deadline is reached.
@@ -150,30 +164,81 @@ class AiodnsResolver:
 
         Over TCP all go through one connection, over UDP through one socket.
         """
-        if not (tcp or self.nameservers[0].tcp):
-            return await self._ask_over("udp", questions, deadline, at_once)
-        now = asyncio.get_running_loop().time()
-        replies = await self._ask_over("tcp", questions, now + (deadline - now) / 2, at_once)
-        without = [at for at, reply in enumerate(replies) if reply.outcome in _NO_TRANSPORT]
-        again = await self._ask_over("udp", [questions[at] for at in without], deadline, at_once)
-        for at, reply in zip(without, again, strict=True):
-            attempts = (*replies[at].attempts, *reply.attempts)
-            replies[at] = Reply(attempts, reply.attempt, reply.message)
-        return replies
+        asking = _Asking(self, questions, deadline, at_once)
+        await asking.run(tcp or self.nameservers[0].tcp)
+        return asking.replies()
 
-    async def _ask_over(
+    def order(self) -> tuple[Endpoint, ...]:
+        """The servers in the order in which to ask them."""
+        return self.nameservers[self._first :] + self.nameservers[: self._first]
+
+    def prefer(self, server: Endpoint) -> None:
+        """Ask this server first in the rest of the lookup."""
+        if server in self.nameservers:
+            self._first = self.nameservers.index(server)
+
+    async def learn_zone(self, server: Endpoint, way: str, name: bytes, deadline: float) -> None:
+        """Find out whether a server serves the zone: it then has an SOA record to show.
+
+        Args:
+            server: The name server.
+            way: See `ask_over`.
+            name: A name that the server says it does not have, or without records.
+            deadline: In the event loop's time.
+        """
+        zone = self._zone
+        assert zone is not None
+        apexes = [zone]
+        while is_within(name, zone) and len(name) > len(zone):
+            name = name[1 + name[0] :]
+            if name != zone:
+                apexes.append(name)
+        questions = [(apex, wire.SOA) for apex in apexes]
+        replies = await self.ask_over(server, way, questions, deadline, len(questions), 1)
+        if any(reply.message and shows_zone(reply.message, zone) for reply in replies):
+            self._serving.add(server)
+
+    def doubts(self, server: Endpoint, reply: Reply) -> bool:
+        """Whether this is a negative answer, and nothing shows that its server serves the zone."""
+        zone, message = self._zone, reply.message
+        if message is None or zone is None:
+            return False
+        if shows_zone(message, zone):
+            self._serving.add(server)
+        negative = reply.outcome in (Outcome.NO_DATA, Outcome.NXDOMAIN) and not message.answers
+        return negative and len(set(self.nameservers)) > 1 and server not in self._serving
+
+    def judged(self, server: Endpoint, reply: Reply) -> Reply:
+        """The reply, or a failure in place of a negative answer that proves nothing."""
+        if not self.doubts(server, reply):
+            return reply
+        assert self._zone is not None
+        detail = f"{reply.outcome.value}, and {shows_nothing(self._zone)}"
+        attempt = replace(reply.attempt, outcome=Outcome.FOREIGN, detail=detail)
+        return Reply((attempt,), attempt, None)
+
+    async def ask_over(
         self,
-        transport: str,
+        server: Endpoint,
+        way: str,
         questions: Sequence[tuple[bytes, int]],
         deadline: float,
         at_once: int,
+        tries: int,
     ) -> list[Reply]:
-        """Ask these through a channel of their own."""
-        if not questions:
-            return []
-        channel = _Channel(self.nameservers, transport, deadline)
+        """Ask one server these, through a channel of their own.
+
+        Args:
+            server: The name server.
+            way: ``udp``, ``tcp``, or ``plain`` for UDP without EDNS.
+            questions: Names in wire form, and record types.
+            deadline: In the event loop's time.
+            at_once: At most so many questions are out concurrently.
+            tries: How often c-ares asks.
+        """
+        channel = _Channel(server, way, deadline)
         if not self._closed:
-            channel.open(self._patience)
+            channel.open(self._patience, tries)
         self._channels.add(channel)
         slots = asyncio.Semaphore(at_once)
 
@@ -192,28 +257,134 @@ class AiodnsResolver:
             await channel.aclose()
 
 
+class _Asking:
+    """The questions of one call, on their way round the servers."""
+
+    def __init__(
+        self,
+        resolver: AiodnsResolver,
+        questions: Sequence[tuple[bytes, int]],
+        deadline: float,
+        at_once: int,
+    ) -> None:
+        self._resolver = resolver
+        self._questions = questions
+        self._deadline = deadline
+        self._at_once = at_once
+        self._attempts: list[list[Attempt]] = [[] for _ in questions]
+        self._answers: dict[int, Reply] = {}
+        self._last: dict[tuple[int, Endpoint], Outcome] = {}
+
+    async def run(self, tcp: bool) -> None:
+        """Ask until each has its answer, all servers have failed, or the deadline is reached."""
+        servers = self._resolver.order()
+        ways = ("tcp", "udp") if tcp else ("udp",)
+        turns = (len(ways) + 1) * len(servers)
+        for server in servers:
+            await self._ask(server, ways[0], None, turns)
+            if tcp:
+                await self._ask(server, "udp", _NO_TRANSPORT, turns - 1)
+            turns -= len(ways)
+        for pause in PAUSES:
+            now = asyncio.get_running_loop().time()
+            failed = any(self._open(server, OF_ONE_REPLICA) for server in servers)
+            if not failed or now + pause >= self._deadline:
+                break
+            await asyncio.sleep(pause)
+            for server in servers:
+                await self._ask(server, ways[0], OF_ONE_REPLICA, len(servers))
+        turns = len(_EVERY_WAY) * len(servers)
+        for server in servers:
+            for way in _EVERY_WAY:
+                await self._ask(server, way, _SILENCE, turns, _TRIES)
+                turns -= 1
+
+    def replies(self) -> list[Reply]:
+        """The replies, in the questions' order."""
+        return [self._reply(number) for number in range(len(self._questions))]
+
+    def _reply(self, number: int) -> Reply:
+        attempts = self._attempts[number]
+        answer = self._answers.get(number)
+        if answer is not None:
+            return Reply(tuple(attempts), answer.attempt, answer.message)
+        late = [attempt for attempt in attempts if attempt.outcome is Outcome.TIMEOUT]
+        up = asyncio.get_running_loop().time() >= self._deadline
+        return Reply(tuple(attempts), (late if late and up else attempts)[-1], None)
+
+    def _open(self, server: Endpoint, after: Container[Outcome] | None) -> list[int]:
+        """Questions without an answer, for which this server had one of these outcomes last."""
+        return [
+            number
+            for number in range(len(self._questions))
+            if number not in self._answers
+            and (after is None or self._last.get((number, server)) in after)
+        ]
+
+    async def _ask(
+        self,
+        server: Endpoint,
+        way: str,
+        after: Container[Outcome] | None,
+        turns: int,
+        tries: int = 1,
+    ) -> None:
+        """Ask a server what is open.
+
+        Args:
+            server: The name server.
+            way: See `AiodnsResolver.ask_over`.
+            after: The last outcomes of that server after which to ask; None for any.
+            turns: How many of these calls share the time that is left.
+            tries: How often c-ares asks.
+        """
+        numbers = self._open(server, after)
+        now = asyncio.get_running_loop().time()
+        left = self._deadline - now
+        if not numbers or (left <= 0 and self._attempts[numbers[0]]):
+            return
+        questions = [self._questions[number] for number in numbers]
+        until = self._deadline if turns == 1 else now + left / turns
+        replies = await self._resolver.ask_over(server, way, questions, until, self._at_once, tries)
+        doubted = (
+            n for n, r in zip(numbers, replies, strict=True) if self._resolver.doubts(server, r)
+        )
+        example = next(doubted, None)
+        if example is not None:
+            name = self._questions[example][0]
+            until = min(self._deadline, asyncio.get_running_loop().time() + FIRST_PATIENCE)
+            await self._resolver.learn_zone(server, way, name, until)
+        for number, came in zip(numbers, replies, strict=True):
+            reply = self._resolver.judged(server, came)
+            self._attempts[number] += reply.attempts
+            self._last[number, server] = reply.outcome
+            if reply.message is not None:
+                self._answers[number] = reply
+                self._resolver.prefer(server)
+
+
 class _Channel:
     """One channel of c-ares, for the questions of one call."""
 
-    def __init__(self, nameservers: Sequence[Endpoint], transport: str, deadline: float) -> None:
-        self._nameservers = tuple(nameservers)
-        self._servers = [str(server) for server in nameservers]
-        self._transport = transport
+    def __init__(self, server: Endpoint, way: str, deadline: float) -> None:
+        self._server = server
+        self._way = way
         self._deadline = deadline
         self._cares: aiodns.DNSResolver | None = None
         self._why_closed = (Outcome.UNREACHABLE, "the resolver is closed")
 
-    def open(self, patience: float | None) -> None:
+    def open(self, patience: float | None, tries: int) -> None:
         """Open it; where the system refuses, every question is told so."""
         flags = None
-        if self._transport == "tcp":
-            # Flags replace the defaults, of which EDNS is one.
+        if self._way == "plain":
+            flags = 0  # flags replace the defaults, of which EDNS is one
+        elif self._way == "tcp":
             flags = pycares.ARES_FLAG_USEVC | pycares.ARES_FLAG_STAYOPEN | pycares.ARES_FLAG_EDNS
         try:
             self._cares = aiodns.DNSResolver(
-                nameservers=[_as_cares_writes(server) for server in self._nameservers],
+                nameservers=[_as_cares_writes(self._server)],
                 timeout=patience,
-                tries=_TRIES,
+                tries=tries,
                 flags=flags,
             )
         except (pycares.AresError, OSError, RuntimeError) as error:
@@ -232,16 +403,16 @@ class _Channel:
         now = asyncio.get_running_loop().time
         start = now()
         message: wire.Message | None = None
-        transport = self._transport
+        transport = "tcp" if self._way == "tcp" else "udp"
         try:
             async with asyncio.timeout_at(self._deadline):
                 outcome, detail, message = await self._query(name, rtype)
         except TimeoutError:
             outcome, detail = Outcome.TIMEOUT, ""
-        if message is not None and _least_size(message) > _EDNS_PAYLOAD:
+        if message is not None and least_size(message) > _EDNS_PAYLOAD:
             transport = "tcp"
         attempt = Attempt(
-            server=", ".join(self._servers),
+            server=str(self._server),
             transport=transport,
             name=wire.name_to_text(name) + ".",
             type=wire.TYPE_NAMES[rtype],
@@ -261,14 +432,14 @@ class _Channel:
             if outcome is Outcome.NO_DATA and rtype == wire.SRV and name[1:2] == b"_":
                 return Outcome.ERROR, _CUT_TO_NOTHING, None
             rcode = _ABSENCES.get(outcome)
-            return outcome, detail, None if rcode is None else _message(name, rtype, rcode)
+            return outcome, detail, None if rcode is None else message_of(name, rtype, rcode)
         if not result.answer:
             return Outcome.ERROR, _EMPTY_SUCCESS, None
-        records = _Records()
+        records = Records()
         answers = await records.read(result.answer)
         additional = await records.read(result.additional)
-        message = _message(name, rtype, wire.NOERROR, answers, additional)
-        kind = _KINDS[rtype]
+        message = message_of(name, rtype, wire.NOERROR, answers, additional)
+        kind = RECORDS[rtype]
         found = any(type(record) is kind for record in message.answers)
         return (Outcome.ANSWER if found else Outcome.NO_DATA), "", message
 
@@ -277,132 +448,3 @@ def _as_cares_writes(server: Endpoint) -> str:
     """``[ip]:port%interface`` (ares_set_servers_csv(3))."""
     host, scoped, scope = server.address.partition("%")
     return f"{Endpoint(host, server.port)}{scoped}{scope}"
-
-
-_KINDS: dict[int, type[wire.Record]] = {
-    wire.A: wire.Address,
-    wire.AAAA: wire.Address,
-    wire.SRV: wire.Srv,
-    wire.PTR: wire.Pointer,
-}
-
-
-def _message(
-    name: bytes,
-    rtype: int,
-    rcode: int,
-    answers: Sequence[wire.Record] = (),
-    additional: Sequence[wire.Record] = (),
-) -> wire.Message:
-    """What the server's message was, as far as c-ares tells; cut if it can have been."""
-    message = wire.Message(
-        id=0,
-        flags=_QR,
-        rcode=rcode,
-        questions=(wire.Question(name, rtype, wire.IN),),
-        answers=list(answers),
-        authority=[],
-        additional=list(additional),
-        edns_payload=None,
-    )
-    targets = {record.target for record in answers if type(record) is wire.Srv}
-    glue = any(record.owner in targets for record in additional)
-    if not glue and _largest_size(message) > _FULL:
-        message = message._replace(flags=_QR | _TC)
-    return message
-
-
-class _Records:
-    """From the records of one answer to those of `wire`; each name is read once."""
-
-    def __init__(self) -> None:
-        self._names: dict[str, bytes] = {"": b"\0", ".": b"\0"}
-
-    async def read(self, records: Sequence[pycares.DNSRecord]) -> list[wire.Record]:
-        """The records; one that cannot be read keeps its owner, and its type.
-
-        It lets others have the event loop in between.
-        """
-        read: list[wire.Record] = []
-        for start in range(0, len(records), _SLICE):
-            if start:
-                await asyncio.sleep(0)
-            for record in records[start : start + _SLICE]:
-                try:
-                    read.append(self._read(record))
-                except ValueError:  # a name that is no host's
-                    read.append(self._opaque(record))
-        return read
-
-    def _opaque(self, record: pycares.DNSRecord) -> wire.Record:
-        try:
-            owner = self._name(record.name)
-        except ValueError:
-            owner = b"\0"
-        return wire.Opaque(owner, record.ttl, record.type, record.record_class, b"")
-
-    def _read(self, record: pycares.DNSRecord) -> wire.Record:
-        if record.record_class != wire.IN:
-            return self._opaque(record)
-        owner, ttl, data = self._name(record.name), record.ttl, record.data
-        if isinstance(data, pycares.ARecordData):
-            return wire.Address(owner, ttl, socket.inet_pton(socket.AF_INET, data.addr))
-        if isinstance(data, pycares.SRVRecordData):
-            target = self._name(data.target)
-            return wire.Srv(owner, ttl, data.priority, data.weight, data.port, target)
-        if isinstance(data, pycares.AAAARecordData):
-            return wire.Address(owner, ttl, socket.inet_pton(socket.AF_INET6, data.addr))
-        if isinstance(data, pycares.PTRRecordData):
-            return wire.Pointer(owner, ttl, self._name(data.dname))
-        if isinstance(data, pycares.CNAMERecordData):
-            return wire.Alias(owner, ttl, self._name(data.cname))
-        return self._opaque(record)
-
-    def _name(self, text: str) -> bytes:
-        name = self._names.get(text)
-        if name is None:
-            # The names of an answer share all but their first label.
-            label, _, rest = text.partition(".")
-            first = wire.name_from_text(label)[:-1]
-            name = first + self._name(rest)
-            if len(name) > _LONGEST_NAME:
-                raise ValueError(f"a name has at most {_LONGEST_NAME} bytes: {text!r}")
-            self._names[text] = name
-        return name
-
-
-_SLICE = 250
-"""So many records are read in well under a millisecond."""
-_LONGEST_NAME = 255
-_FIXED = 10
-"""The bytes of a record after its owner's name and before its data (RFC 1035, 4.1.3)."""
-_POINTER = 2
-
-
-def _largest_size(message: wire.Message) -> int:
-    """How many bytes the answer section takes if names are written as `AiodnsResolver` says."""
-    question = message.questions[0].name
-    size = 0
-    for record in message.answers:
-        size += _FIXED + (_POINTER if record.owner == question else len(record.owner))
-        if type(record) is wire.Srv:
-            size += 6 + len(record.target)
-        elif type(record) is wire.Pointer or type(record) is wire.Alias:
-            size += len(record.target)
-        elif type(record) is wire.Address:
-            size += len(record.packed)
-    return size
-
-
-def _least_size(message: wire.Message) -> int:
-    """How many bytes the records take at least, however names are compressed."""
-    size = 0
-    for record in (*message.answers, *message.additional):
-        size += _POINTER + _FIXED
-        if type(record) is wire.Srv:
-            size += 6 + _POINTER
-        elif type(record) is wire.Pointer:
-            size += _POINTER
-        elif type(record) is wire.Address:
-            size += len(record.packed)
-    return size

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from . import wire
+from .evidence import USABLE
 from .resolver import Asks, Reply, Resolver
 from .transport import Batch
 
@@ -58,7 +59,9 @@ async def ask_each(
     bulk = _Bulk(questions, read, convert)
     tcp = tcp or len(questions) > FEW
     if isinstance(resolver, Resolver) and tcp:
-        await resolver.run(Batch(questions, bulk.take), deadline=deadline)
+        bulk.batch = Batch(questions, bulk.take)
+        bulk.resolver = resolver
+        await resolver.run(bulk.batch, deadline=deadline)
     await bulk.ask_the_rest(resolver, deadline, tcp)
     found = bulk.results()
     assert len(found) == len(questions)
@@ -78,6 +81,8 @@ class _Bulk(Generic[_T]):
         self.read = read
         self.convert = convert
         self.found: list[_T | Reply | None] = [None] * len(questions)
+        self.resolver: Resolver | None = None
+        self.batch: Batch | None = None
 
     def take(self, number: int, reply: bytes) -> bool:
         found = self.read(number, reply)
@@ -90,11 +95,18 @@ class _Bulk(Generic[_T]):
                 return False
             if not message.response:
                 return False
-            if not message.questions or message.rcode not in (wire.NOERROR, wire.NXDOMAIN):
+            if not message.questions or not self._counts(message, number):
                 return True
             found = self.convert(message)
         self.found[number] = found
         return True
+
+    def _counts(self, message: wire.Message, number: int) -> bool:
+        """Whether this reply says something about its question."""
+        if self.resolver is None or self.batch is None or self.batch.server is None:
+            return False
+        question = self.questions[number]
+        return self.resolver.outcome(self.batch.server, message, *question)[0] in USABLE
 
     async def ask_the_rest(self, resolver: Asks, deadline: float, tcp: bool) -> None:
         """Ask anew what had no usual answer; no more once that helped none of many."""

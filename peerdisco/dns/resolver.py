@@ -6,52 +6,36 @@ No cache, no search list, no ``/etc/hosts``: what is returned is what a server s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from functools import lru_cache
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Self
 
-from ..model import Attempt, Outcome
+from ..model import Outcome
 from ..names import Endpoint
 from . import wire
+from .asking import FIRST_PATIENCE, Answer, Ask, Judge
+from .evidence import USABLE, judge, shows_zone
 from .quick import Listing
 from .reply import Asks, ReadListing, Reply
-from .transport import Batch, TcpConnection, exchange_udp
+from .transport import Batch, TcpConnection
 
-__all__ = ["Asks", "ReadListing", "Reply", "Resolver"]
-
-FIRST_PATIENCE = 1.0
-"""Seconds to wait for a server the first time round; doubled with each round, up to `MAX_PATIENCE`.
-
-A lost datagram costs this much, a slow server is asked twice: a name server inside a cluster
-answers in milliseconds, and a forwarding one gives up on its upstream after two seconds.
-"""
-
-MAX_PATIENCE = 60.0
-"""The longest time in seconds to wait for one server: a lookup may be given hours."""
+__all__ = ["FIRST_PATIENCE", "Asks", "ReadListing", "Reply", "Resolver"]
 
 _MOST_CONNECTIONS = 4
 """So many connections to one server are used up by one batch: a server that hangs up after each
 few questions is asked over UDP instead."""
 
-_Answer = wire.Message | Listing
-
-_USABLE = frozenset({Outcome.ANSWER, Outcome.NO_DATA, Outcome.NXDOMAIN})
-
-_RCODES = {
-    wire.NXDOMAIN: Outcome.NXDOMAIN,
-    wire.SERVFAIL: Outcome.SERVFAIL,
-    wire.REFUSED: Outcome.REFUSED,
-}
-_RCODE_NAMES = {wire.FORMERR: "FORMERR", wire.NOTIMP: "NOTIMP", wire.BADVERS: "BADVERS"}
-_NO_EDNS = frozenset(_RCODE_NAMES)
-"""What servers that do not know EDNS may answer to it (RFC 6891, 7)."""
+_PLAIN_FOR = 600.0
+"""For so many seconds a server that seems not to know EDNS is asked without; then EDNS is tried
+again, which costs one lookup the wait for the first server."""
 
 
 class Resolver:
     """Asks name servers; in turn, until one of them answers.
 
-    It remembers which server answered last and asks that one first, keeps one TCP connection a
-    server, and belongs to one event loop. Close it with `aclose` or ``async with``.
+    `begin` starts a lookup, and each lookup asks the first server first; within a lookup the one
+    that answered last. It remembers which servers serve the zone of the cluster, by their answers,
+    and which do not know EDNS; it keeps one TCP connection a server, and belongs to one event loop.
+    Close it with `aclose` or ``async with``.
 
     Args:
         nameservers: In order of preference; at least one.
@@ -64,7 +48,15 @@ class Resolver:
         self.texts = {server: str(server) for server in nameservers}
         """How to write each of them."""
         self._first = 0
+        self._zone: bytes | None = None
+        self._alone = len(set(nameservers)) == 1
+        self._serving: set[Endpoint] = set()
+        """Those that showed that they serve the zone."""
+        self._plain: dict[Endpoint, float] = {}
+        """Those to ask without EDNS, and until when."""
         self._connections: dict[Endpoint, TcpConnection] = {}
+        self._retired: list[TcpConnection] = []
+        """Those to which nothing new is sent, and on which somebody may still wait."""
         self._connecting: dict[Endpoint, asyncio.Lock] = {}
         self._one_batch = asyncio.Lock()
         self._closed = False
@@ -78,7 +70,7 @@ class Resolver:
     async def aclose(self) -> None:
         """Close the kept connections; what is being asked ends without an answer."""
         self._closed = True
-        connections = list(self._connections.values())
+        connections = [*self._connections.values(), *self._retired]
         self._connections.clear()
         for connection in connections:
             connection.abort()
@@ -91,8 +83,22 @@ class Resolver:
             self.nameservers = tuple(nameservers)
             self.texts.update((server, str(server)) for server in nameservers)
             self._first = 0
+            self._alone = len(set(nameservers)) == 1
+            self._serving.intersection_update(nameservers)
             for server in set(self._connections) - set(nameservers):
                 self._connections.pop(server).abort()
+
+    def begin(self, zone: bytes | None) -> None:
+        """A lookup begins: ask the first server first again.
+
+        Args:
+            zone: The zone of the cluster, in wire form. That a name in it does not exist, or has
+                no records, counts only if a server of this zone says so. None accepts it of any.
+        """
+        self._first = 0
+        if zone != self._zone:
+            self._zone = zone
+            self._serving.clear()
 
     async def ask(
         self,
@@ -105,8 +111,11 @@ class Resolver:
     ) -> Reply:
         """Ask until a server answers, all have failed, or the deadline is reached.
 
-        NXDOMAIN and no data are answers. A server that fails in any way is followed by the next
-        one; as long as any of them just keeps silent they are asked again, with doubled patience.
+        NXDOMAIN and no data are answers, of a server of the zone. A server that fails in any way is
+        followed by the next one. As long as any of them keeps silent they are asked again, with
+        doubled patience, and the silent ones over TCP and without EDNS too. Where all of them
+        fail, and one replica behind a server's address may be the cause, they are asked again from
+        new ports, a few times.
         An answer that was cut over UDP is asked for over TCP, and returned as it was if that fails.
 
         Args:
@@ -117,8 +126,7 @@ class Resolver:
             read: Reads the answer about a service where it can, instead of the message; it checks
                 the question too.
         """
-        ask = _Ask(self, name, rtype, deadline, tcp, read)
-        return await ask.run()
+        return await Ask(self, name, rtype, deadline, tcp, read).run()
 
     async def ask_many(
         self,
@@ -148,6 +156,39 @@ class Resolver:
         """The servers in the order in which to ask them."""
         return self.nameservers[self._first :] + self.nameservers[: self._first]
 
+    def outcome(
+        self, server: Endpoint, answer: Answer, name: bytes, rtype: int
+    ) -> tuple[Outcome, str]:
+        """What this server's reply to a question says, and a detail."""
+        if isinstance(answer, Listing):
+            self._serving.add(server)
+            return Outcome.ANSWER, ""
+        trusted = self._alone or server in self._serving
+        outcome, detail = judge(answer, name, rtype, self._zone, trusted)
+        if outcome in USABLE and shows_zone(answer, self._zone):
+            self._serving.add(server)
+        return outcome, detail
+
+    def is_plain(self, server: Endpoint) -> bool:
+        """Whether to ask this server without EDNS."""
+        until = self._plain.get(server)
+        return until is not None and asyncio.get_running_loop().time() < until
+
+    def learn_plain(self, server: Endpoint) -> None:
+        """Ask this server without EDNS for a while."""
+        self._plain[server] = asyncio.get_running_loop().time() + _PLAIN_FOR
+
+    def retire(self, server: Endpoint, connection: TcpConnection) -> None:
+        """Use another connection from now on: this one leads to a replica that fails."""
+        if self._connections.get(server) is connection:
+            del self._connections[server]
+        self._retire(connection)
+
+    def _retire(self, connection: TcpConnection) -> None:
+        self._retired = [other for other in self._retired if not other.closed]
+        self._retired.append(connection)
+        connection.retire()
+
     async def _connection(self, server: Endpoint) -> TcpConnection:
         """The kept connection, or a new one; one caller connects, the others wait for it."""
         lock = self._connecting.setdefault(server, asyncio.Lock())
@@ -162,7 +203,7 @@ class Resolver:
                     await connection.aclose()
                     raise
                 if server in self._connections:
-                    self._connections[server].retire()
+                    self._retire(self._connections[server])
                 self._connections[server] = connection
             return connection
 
@@ -185,6 +226,7 @@ class Resolver:
                         return
                     taken = batch.taken
                     kept = False
+                    batch.server = server
                     try:
                         async with asyncio.timeout_at(min(deadline, now() + FIRST_PATIENCE)):
                             connection = await self._connection(server)
@@ -207,11 +249,12 @@ class Resolver:
             connection.abort()
 
     async def exchange_tcp(
-        self, server: Endpoint, question: bytes, judge: _Judge, when: float
-    ) -> _Answer:
+        self, server: Endpoint, question: bytes, judge: Judge, when: float
+    ) -> Answer:
         """One exchange on the kept connection, or on a new one; TimeoutError at that time."""
         connection = self._connections.get(server)
         if connection is not None and connection.usable:
+            judge.connection = connection
             try:
                 return await connection.exchange(question, judge, when)
             except ConnectionError:
@@ -222,176 +265,5 @@ class Resolver:
                 del self._connections[server]
         async with asyncio.timeout_at(when):
             connection = await self._connection(server)
+        judge.connection = connection
         return await connection.exchange(question, judge, when)
-
-
-class _Ask:
-    """One question on its way round the servers."""
-
-    def __init__(
-        self,
-        resolver: Resolver,
-        name: bytes,
-        rtype: int,
-        deadline: float,
-        tcp: bool,
-        read: ReadListing | None,
-    ) -> None:
-        self.resolver = resolver
-        self.name = name
-        self.rtype = rtype
-        self.deadline = deadline
-        self.tcp = tcp
-        self.read = read
-        self.attempts: list[Attempt] = []
-        self.cut: tuple[Attempt, _Answer] | None = None
-        """The best there is if no server gives the whole answer."""
-
-    async def run(self) -> Reply:
-        resolver = self.resolver
-        now = asyncio.get_running_loop().time
-        patience = FIRST_PATIENCE
-        while True:
-            silent = False
-            for server in resolver.order():
-                answer = await self._ask_server(server, patience)
-                if answer is not None:
-                    resolver.prefer(server)
-                    return self._reply(self.attempts[-1], answer)
-                silent = silent or self.attempts[-1].outcome is Outcome.TIMEOUT
-                if now() >= self.deadline:
-                    return self._give_up()
-            if not silent or self.cut is not None:
-                return self._give_up()
-            patience = min(2 * patience, MAX_PATIENCE)
-
-    def _give_up(self) -> Reply:
-        return self._reply(*(self.cut or (self.attempts[-1], None)))
-
-    def _reply(self, attempt: Attempt, answer: _Answer | None) -> Reply:
-        if isinstance(answer, Listing):
-            return Reply(tuple(self.attempts), attempt, None, answer)
-        return Reply(tuple(self.attempts), attempt, answer)
-
-    async def _ask_server(self, server: Endpoint, patience: float) -> _Answer | None:
-        """The server's whole answer over either transport; None if it gives none."""
-        if self.tcp or server.tcp or self.cut is not None:
-            message = await self._attempt(server, "tcp", patience)
-            no_tcp = self.attempts[-1].outcome in (Outcome.UNREACHABLE, Outcome.TIMEOUT)
-            if self.cut is not None or not no_tcp:
-                return message
-        message = await self._attempt(server, "udp", patience)
-        if message is None or not message.truncated:
-            return message
-        self.cut = (self.attempts[-1], message)
-        if self.tcp or server.tcp:
-            return None
-        return await self._attempt(server, "tcp", patience)
-
-    async def _attempt(self, server: Endpoint, transport: str, patience: float) -> _Answer | None:
-        """One exchange, noted among the attempts; None if it gave no usable answer."""
-        now = asyncio.get_running_loop().time
-        start = now()
-        when = min(self.deadline, start + patience)
-        message: _Answer | None = None
-        judge = _Judge(self.name, self.rtype, self.read)
-        try:
-            message = await self._exchange(server, transport, judge, when)
-            if not isinstance(message, Listing) and message.rcode in _NO_EDNS:
-                message = await self._exchange(server, transport, judge, when, payload=None)
-            outcome, detail = _outcome(message, self.rtype)
-        except TimeoutError:
-            outcome, detail = Outcome.TIMEOUT, ""
-            if judge.strays:
-                outcome = Outcome.MALFORMED
-                detail = f"{judge.strays} messages that are no reply to the question"
-        except wire.MalformedMessage as error:
-            outcome, detail = Outcome.MALFORMED, str(error)
-        except OSError as error:
-            outcome, detail = Outcome.UNREACHABLE, (error.strerror or str(error)).lower()
-        self.attempts.append(
-            Attempt(
-                server=self.resolver.texts[server],
-                transport=transport,
-                name=_fqdn(self.name),
-                type=wire.TYPE_NAMES.get(self.rtype, f"TYPE{self.rtype}"),
-                outcome=outcome,
-                seconds=now() - start,
-                detail=detail,
-            )
-        )
-        return message if outcome in _USABLE else None
-
-    def _exchange(
-        self,
-        server: Endpoint,
-        transport: str,
-        judge: _Judge,
-        when: float,
-        *,
-        payload: int | None = wire.EDNS_PAYLOAD,
-    ) -> Coroutine[Any, Any, _Answer]:
-        question = _question(self.name, self.rtype, payload)
-        if transport == "tcp":
-            return self.resolver.exchange_tcp(server, question, judge, when)
-        return _exchange_udp(server, question, judge, when)
-
-
-async def _exchange_udp(server: Endpoint, question: bytes, judge: _Judge, when: float) -> _Answer:
-    async with asyncio.timeout_at(when):
-        return await exchange_udp(server, question, judge)
-
-
-@lru_cache(maxsize=64)
-def _question(name: bytes, rtype: int, payload: int | None) -> bytes:
-    return wire.query(0, name, rtype, payload=payload)
-
-
-@lru_cache(maxsize=64)
-def _fqdn(name: bytes) -> str:
-    return wire.name_to_text(name) + "."
-
-
-class _Judge:
-    """Reads the replies to one question, and counts what is none."""
-
-    def __init__(self, name: bytes, rtype: int, read: ReadListing | None) -> None:
-        self.question = (wire.Question(name, rtype, wire.IN),)
-        self.read = read
-        self.strays = 0
-
-    def __call__(self, question: bytes, reply: bytes) -> _Answer | None:
-        if not wire.answers_to(reply, question):
-            self.strays += 1
-            return None
-        if self.read is not None and (listing := self.read(reply)) is not None:
-            return listing
-        message = wire.read(reply)
-        # A server that cannot read EDNS, or will not, may leave the question out.
-        unread = not message.questions and message.rcode in _NO_EDNS
-        if message.questions != self.question and not unread:
-            self.strays += 1
-            return None
-        return message
-
-
-def _outcome(message: _Answer, rtype: int) -> tuple[Outcome, str]:
-    if isinstance(message, Listing):
-        return Outcome.ANSWER, ""
-    if message.rcode != wire.NOERROR:
-        outcome = _RCODES.get(message.rcode, Outcome.ERROR)
-        if outcome is not Outcome.ERROR:
-            return outcome, ""
-        return outcome, _RCODE_NAMES.get(message.rcode, f"RCODE{message.rcode}")
-    wanted = _RECORDS.get(rtype, wire.Opaque)
-    found = any(type(record) is wanted for record in message.answers)
-    return (Outcome.ANSWER if found or message.truncated else Outcome.NO_DATA), ""
-
-
-_RECORDS: dict[int, type[wire.Record]] = {
-    wire.A: wire.Address,
-    wire.AAAA: wire.Address,
-    wire.SRV: wire.Srv,
-    wire.PTR: wire.Pointer,
-    wire.SOA: wire.Soa,
-}

@@ -182,9 +182,10 @@ class Batch:
         left: The numbers of the questions that are not out and have no reply yet.
         out: Those that are out, by id.
         taken: How many have their reply.
+        server: The name server that is being asked.
     """
 
-    __slots__ = ("_questions", "done", "left", "out", "take", "taken")
+    __slots__ = ("_questions", "done", "left", "out", "server", "take", "taken")
 
     def __init__(self, questions: Sequence[tuple[bytes, int]], take: Take) -> None:
         self._questions = questions
@@ -192,6 +193,7 @@ class Batch:
         self.left = deque(range(len(questions)))
         self.out: dict[bytes, int] = {}
         self.taken = 0
+        self.server: Endpoint | None = None
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Set when there is a reply to each; or to what befell the connection."""
 

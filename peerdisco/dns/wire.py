@@ -48,7 +48,7 @@ _RECORD = struct.Struct("!HHIH")
 _SRV = struct.Struct("!3H")
 _SOA = struct.Struct("!5I")
 
-_QR, _TC, _AA, _RD = 0x8000, 0x0200, 0x0400, 0x0100
+_QR, _TC, _AA, _RD, _RA = 0x8000, 0x0200, 0x0400, 0x0100, 0x0080
 _OPCODE = 0x7800
 
 _LONGEST_NAME = 255
@@ -164,6 +164,10 @@ class Message(NamedTuple):
     @property
     def authoritative(self) -> bool:
         return bool(self.flags & _AA)
+
+    @property
+    def recursion_available(self) -> bool:
+        return bool(self.flags & _RA)
 
     @property
     def truncated(self) -> bool:

@@ -149,7 +149,9 @@ class Enumeration:
     # What the service's own answers hold.
 
     async def _ask_service(self) -> None:
-        results = await self._ask_addresses([(self._name, wire.A), (self._name, wire.AAAA)])
+        # One family that is never answered must leave the pods some time.
+        until = self._now + (self._deadline - self._now) / 2
+        results = await self._ask_addresses([(self._name, wire.A), (self._name, wire.AAAA)], until)
         answers = dict(zip((wire.A, wire.AAAA), results, strict=True))
         failed = [found for found in results if isinstance(found, Reply)]
         if failed:
@@ -175,9 +177,16 @@ class Enumeration:
 
     # The pods' own answers.
 
-    async def _ask_addresses(self, questions: Sequence[tuple[bytes, int]]) -> list[Found | Reply]:
+    async def _ask_addresses(
+        self, questions: Sequence[tuple[bytes, int]], deadline: float | None = None
+    ) -> list[Found | Reply]:
         return await ask_addresses(
-            self._resolver, questions, self._memory, self._deadline, self._leftovers, tcp=True
+            self._resolver,
+            questions,
+            self._memory,
+            self._deadline if deadline is None else deadline,
+            self._leftovers,
+            tcp=True,
         )
 
     async def _ask_known(self) -> None:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from ..dns import wire
 from ..dns.bulk import FEW
+from ..dns.evidence import USABLE
 from ..dns.quick import Listing, listing_of, read_listing, smallest_ttl
 from ..dns.resolver import Asks, Reply, Resolver
 from ..exceptions import ConfigurationError, ResolverUnavailable, ResolveTimeout
@@ -72,6 +73,7 @@ class HeadlessDNS:
         self._protocol = parse_protocol(protocol)
         prefix = "" if self._port_name is None else srv_prefix(self._port_name, self._protocol)
         self._srv_name = wire.name_from_text(prefix + service.fqdn)
+        self._zone = _zone_of(service)
         self._roster = Roster(service.fqdn, self._port_name)
         self._nameservers = nameservers if callable(nameservers) else None
         self._resolver = resolver(nameservers() if callable(nameservers) else nameservers)
@@ -110,6 +112,7 @@ class HeadlessDNS:
         """Look once; see `peerdisco.sources.Source`."""
         if self._nameservers is not None:
             self._resolver.use(self._nameservers())
+        self._resolver.begin(self._zone)
         look = _Look(self._subject, timeout, self._large)
         try:
             seen = await look.run()
@@ -125,6 +128,19 @@ class HeadlessDNS:
             if name not in self._named and len(self._named) < _MOST_NAMED:
                 self._named.add(name)
                 _log.warning("%s: not a peer: %s: %s", self.service, name, why)
+
+
+def _zone_of(service: ServiceName) -> bytes | None:
+    """The zone whose servers may say that the service has no pods; None where none is known.
+
+    For a name outside a cluster that is the domain of its last two labels, above which there are
+    only registries and the root.
+    """
+    domain = service.cluster_domain
+    if domain is None:
+        labels = service.fqdn.split(".")
+        domain = ".".join(labels[-2:]) if len(labels) > 2 else None
+    return None if domain is None else wire.name_from_text(domain)
 
 
 class _UsualAnswer:
@@ -150,6 +166,10 @@ class _UsualAnswer:
             listing = before._replace(ttl=listing.ttl, truncated=listing.truncated)
         self._reply, self._listing = reply[2:], listing
         return listing
+
+
+def _came_over_tcp(reply: Reply) -> bool:
+    return any(a.transport == "tcp" and a.outcome in USABLE for a in reply.attempts)
 
 
 class _Subject(NamedTuple):
@@ -219,8 +239,7 @@ class _Look:
             )
         else:
             reply = await resolver.ask(name, wire.SRV, deadline=self._deadline, tcp=tcp)
-        if not self.large:
-            self.large = any(attempt.transport == "tcp" for attempt in reply.attempts)
+        self.large = self.large or _came_over_tcp(reply)
         return reply
 
     def _listing(self, reply: Reply) -> Listing:
@@ -427,10 +446,14 @@ class _Look:
     async def _from_addresses(self) -> Observation:
         """A service without ports: its addresses, then the name of each."""
         name = self._subject.srv_name
+        # One family that is never answered must leave the names some time.
+        now = asyncio.get_running_loop().time()
         replies = await self._subject.resolver.ask_many(
-            [(name, wire.A), (name, wire.AAAA)], deadline=self._deadline, tcp=self.large
+            [(name, wire.A), (name, wire.AAAA)],
+            deadline=now + (self._deadline - now) / 2,
+            tcp=self.large,
         )
-        self.large = self.large or any(a.transport == "tcp" for r in replies for a in r.attempts)
+        self.large = self.large or any(map(_came_over_tcp, replies))
         answered = [reply for reply in replies if reply.outcome is Outcome.ANSWER]
         failed = [reply for reply in replies if reply.message is None]
         for reply in replies:

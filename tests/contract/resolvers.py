@@ -20,20 +20,16 @@ NAME = wire.name_from_text("db.shop.svc.cluster.local")
 class Limit(Enum):
     """What a resolver may be unable to do; a test says what it does instead."""
 
-    TELL_EACH_SERVER = auto()
-    """One attempt for each server and transport; else one for all of them."""
-    TELL_NEGATIVE_TTL = auto()
-    """The SOA of a negative answer."""
+    TELL_EACH_TRANSPORT = auto()
+    """One attempt over UDP and one over TCP for an answer that was cut; else one for both."""
+    TELL_THE_SOA = auto()
+    """The SOA of a negative answer, and a referral from it."""
     SEE_TC = auto()
     """That an answer over TCP was cut; else it is concluded from its size."""
     KEEP_A_CUT_ANSWER = auto()
     """What came over UDP, where TCP does not work."""
     TELL_EVERY_CODE = auto()
     """Response codes beyond those that c-ares has an error for."""
-    ASK_THE_NEXT_AFTER_ANY_CODE = auto()
-    """Another server, where one answers with a code that it should not."""
-    STICK_TO_THE_SERVER = auto()
-    """Ask the server that answered last first."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +47,15 @@ class Kind:
         return what not in self.limits
 
     def told(self, *attempts: tuple[str, Outcome]) -> list[tuple[str, Outcome]]:
-        """The attempts that it tells of these; where it tells one for all, the last outcome."""
-        if self.can(Limit.TELL_EACH_SERVER):
-            return list(attempts)
-        return [(attempts[0][0], attempts[-1][1])]
+        """The attempts that it tells of these."""
+        told: list[tuple[str, Outcome]] = []
+        for transport, outcome in attempts:
+            over_tcp_too = transport == "tcp" and told[-1:] == [("udp", Outcome.ANSWER)]
+            if over_tcp_too and not self.can(Limit.TELL_EACH_TRANSPORT):
+                told[-1] = ("udp", outcome)
+            else:
+                told.append((transport, outcome))
+        return told
 
 
 KINDS = [

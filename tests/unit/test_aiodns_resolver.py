@@ -33,18 +33,20 @@ async def test_the_machines_patience_rules(serve: Serve, monkeypatch: pytest.Mon
     monkeypatch.setenv("RES_OPTIONS", "timeout:3 attempts:1")
     first, second = await serve(silent), await serve(says("10.0.0.1"))
     asking = AiodnsResolver([first.endpoint, second.endpoint])
-    reply = await asking.ask(NAME, wire.A, deadline=soon())
+    reply = await asking.ask(NAME, wire.A, deadline=soon(30))
     assert reply.outcome is Outcome.ANSWER
-    assert reply.attempt.seconds > 2.5  # c-ares's own patience is 2 s
+    assert reply.attempts[0].seconds > 2.5  # c-ares's own patience is 2 s
 
 
-async def test_the_machines_rotation_rules(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_machines_rotation_does_not_rule(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RES_OPTIONS", "rotate")
     servers = [await serve(says("10.0.0.1")) for _ in range(2)]
     asking = AiodnsResolver([server.endpoint for server in servers])
-    for _ in range(60):
+    for _ in range(20):
         await asking.ask(NAME, wire.A, deadline=soon())
-    assert all(server.asked for server in servers)
+    assert [len(server.asked) for server in servers] == [20, 0]
 
 
 async def test_the_machines_attempts_do_not_end_the_asking(
@@ -66,7 +68,7 @@ async def test_a_failure_names_every_server(serve: Serve) -> None:
     servers = [await serve(says(rcode="REFUSED")) for _ in range(2)]
     asking = AiodnsResolver([server.endpoint for server in servers])
     reply = await asking.ask(NAME, wire.A, deadline=soon())
-    assert reply.attempt.server == f"{servers[0].endpoint}, {servers[1].endpoint}"
+    assert {attempt.server for attempt in reply.attempts} == {str(s.endpoint) for s in servers}
 
 
 async def test_at_most_so_many_questions_are_out_at_a_time(serve: Serve) -> None:

@@ -6,9 +6,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
+import dns.message
+import dns.rcode
+import dns.rrset
 import pytest
 
 from peerdisco.dns import wire
+from peerdisco.dns.asking import PAUSES
 from peerdisco.dns.bulk import ask_each
 from peerdisco.dns.quick import Found, question_after_id, read_addresses
 from peerdisco.dns.resolver import Asks, Reply, Resolver
@@ -243,7 +247,8 @@ async def test_where_all_fail_not_each_is_asked_again(serve: Serve) -> None:
         results = await ask(resolver)
     assert {r.outcome for r in results if isinstance(r, Reply)} == {Outcome.SERVFAIL}
     assert len(results) == MANY
-    assert len(server.asked) == MANY + 64
+    # One portion, and each of it a few times: behind the address may be other replicas.
+    assert len(server.asked) == MANY + 64 * (1 + len(PAUSES))
 
 
 def another_question(asked: Asked) -> None:
@@ -380,3 +385,48 @@ async def test_any_resolver_can_be_asked(serve: Serve) -> None:
         assert packed(await ask(resolver)) == RIGHT
     finally:
         await resolver.aclose()
+
+
+ZONE = wire.name_from_text("cluster.local")
+
+
+def nowhere(zone: str | None) -> Script:
+    """Says of each name that it does not exist."""
+
+    def script(asked: Asked) -> None:
+        message = dns.message.make_response(dns.message.from_wire(asked.raw))
+        message.set_rcode(dns.rcode.NXDOMAIN)
+        if zone is not None:
+            text = "ns. hostmaster. 1 2 3 4 5"
+            message.authority.append(dns.rrset.from_text(zone, 30, "IN", "SOA", text))
+        asked.send(message.to_wire())
+
+    return script
+
+
+@pytest.mark.parametrize("zone", [".", "local.", None])
+async def test_a_server_of_another_zone_proves_no_pod_absent(
+    serve: Serve, zone: str | None
+) -> None:
+    """Neither in the batch nor where what it left open is asked once more."""
+    dead, other = dead_endpoint(), await serve(nowhere(zone))
+    async with Resolver([dead, other.endpoint]) as resolver:
+        resolver.begin(ZONE)
+        results = await ask(resolver)
+    assert {r.outcome for r in results if isinstance(r, Reply)} == {Outcome.FOREIGN}
+    assert len(results) == MANY
+
+
+async def test_the_server_after_one_of_another_zone_answers_a_batch(serve: Serve) -> None:
+    other, server = await serve(nowhere(".")), await serve(right)
+    async with Resolver([other.endpoint, server.endpoint]) as resolver:
+        resolver.begin(ZONE)
+        assert packed(await ask(resolver, NAMES[:40])) == RIGHT[:40]
+
+
+async def test_a_server_of_the_zone_proves_pods_absent(serve: Serve) -> None:
+    first, second = await serve(nowhere("cluster.local.")), await serve(right)
+    async with Resolver([first.endpoint, second.endpoint]) as resolver:
+        resolver.begin(ZONE)
+        assert packed(await ask(resolver)) == [()] * MANY
+    assert second.asked == []

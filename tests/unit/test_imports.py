@@ -21,6 +21,7 @@ LAYERS = {
     # A name that ends with a dot and a star stands for a package and all in it.
     "ground": ["exceptions", "model", "wording"],
     "core": [
+        "dns.evidence",
         "names",
         "resolv_conf",
         "primary",
@@ -58,6 +59,8 @@ LAYERS = {
         "probing",
         "target",
         "dns.transport",
+        "dns.asking",
+        "dns.cares_messages",
         "dns.bulk",
         "dns.resolver",
         "sources.enumeration",
