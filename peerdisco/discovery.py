@@ -101,7 +101,14 @@ async def discover(
     """
     timeout = parse_seconds(timeout, "timeout")
     around = read_surroundings()
-    view = choose_view(statefulset, primary, identity, around)
+    view = choose_view(
+        statefulset,
+        primary,
+        identity,
+        around,
+        namespace=namespace,
+        cluster_domain=cluster_domain,
+    )
     if isinstance(source, Source):
         refuse_beside(
             "a source that is given",
@@ -202,7 +209,14 @@ class Discovery:
             leave_after = parse_seconds(leave_after, "leave_after")
         least = min(parse_seconds(min_interval, "min_interval"), seconds)
         self._timeout = parse_seconds(timeout, "timeout")
-        self._view = choose_view(statefulset, primary, identity, around)
+        self._view = choose_view(
+            statefulset,
+            primary,
+            identity,
+            around,
+            namespace=namespace,
+            cluster_domain=cluster_domain,
+        )
         self._given: Source | None = None
         self._target: Target | None = None
         if isinstance(source, Source):

@@ -7,6 +7,7 @@ line: what was tried, what came back, what to do.
 DiscoveryError
 ├── ConfigurationError   (also a ValueError)    you erred: a name or an option
 ├── IdentityError                               who this pod is cannot be told
+│   └── IdentityConflict                        two facts about this pod contradict each other
 ├── ServiceNotFound                             DNS says that the name does not exist
 ├── ResolverUnavailable                         no name server gave a usable answer
 │   ├── ResolveTimeout   (also a TimeoutError)  the time was up before one did
@@ -34,6 +35,7 @@ __all__ = [
     "AmbiguousPrimary",
     "ConfigurationError",
     "DiscoveryError",
+    "IdentityConflict",
     "IdentityError",
     "IncompleteAnswer",
     "NotHeadless",
@@ -105,6 +107,20 @@ class IdentityError(DiscoveryError):
             f"the {self.missing} is not known (looked at: {'; '.join(self.looked_at)}); "
             f"{self.advice}"
         )
+
+
+class IdentityConflict(IdentityError):
+    """Two facts about this pod contradict each other, so that neither can be believed.
+
+    Attributes:
+        missing: The fact that they are about: ``pod name`` or ``ordinal``.
+        looked_at: What each of them says.
+        advice: How to make them agree.
+    """
+
+    def __str__(self) -> str:
+        statements = ", and ".join(self.looked_at)
+        return f"the {self.missing} is contradictory: {statements}; {self.advice}"
 
 
 class ServiceNotFound(DiscoveryError):

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from .exceptions import ConfigurationError, IdentityError
+from .exceptions import ConfigurationError, IdentityConflict, IdentityError
+from .kubelet_hosts import OwnLine, from_kubelet, host_network, own_line
 from .model import Identity
 from .names import (
     Endpoint,
@@ -27,7 +28,8 @@ from .names import (
     parse_service,
     reject_text,
 )
-from .resolv_conf import ResolvConf, parse_resolv_conf, split_words
+from .pod_name import Witnesses, check_index, find_pod_name
+from .resolv_conf import ResolvConf, parse_resolv_conf
 
 __all__ = ["ResolvConfFile", "Surroundings", "local_identity", "read_surroundings"]
 
@@ -39,10 +41,6 @@ NAMESPACE_VARIABLES = ("PEERDISCO_NAMESPACE", "POD_NAMESPACE")
 """Both mean the same: a variable of the product is expected to have its prefix, and the usual name
 for a fact of the downward API is the other one."""
 NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
-
-_KUBELET_HOSTS = "# Kubernetes-managed hosts file"
-_HOST_NETWORK = "(host network)"
-"""How the kubelet heads ``/etc/hosts`` (pkg/kubelet/kubelet_pods.go)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +67,40 @@ class Surroundings:
 
     @property
     def cluster(self) -> tuple[str, str] | None:
-        """The namespace and the cluster domain in the search list; None without them."""
-        return cluster_of_search_domains(self.resolv_conf.search)
+        """The namespace and the cluster domain; None where nothing tells both.
+
+        From the search list; with ``dnsPolicy: None`` that may be of no cluster, and what the
+        kubelet wrote into ``/etc/hosts`` tells.
+        """
+        listed = cluster_of_search_domains(self.resolv_conf.search)
+        if listed is not None or self.own_line is None or self.own_line.service is None:
+            return listed
+        service = self.own_line.service
+        if service.namespace is None or service.cluster_domain is None:
+            return None
+        return service.namespace, service.cluster_domain
+
+    @property
+    def own_line(self) -> OwnLine | None:
+        """What the kubelet wrote for this pod into ``/etc/hosts``; None without such a line."""
+        return own_line(self.hosts)
+
+    def witnesses(self, cluster_domain: str | None = None) -> Witnesses:
+        """What it shows of the pod's name."""
+        return Witnesses(
+            pod_name=self.variable("POD_NAME"),
+            completion_index=self.variable("JOB_COMPLETION_INDEX"),
+            hostname=self.hostname,
+            line=self.own_line,
+            in_pod=self.in_pod,
+            host_network=self.host_network,
+            cluster_domain=find_cluster_domain(cluster_domain, self),
+        )
 
     @property
     def host_network(self) -> bool:
         """Whether the pod shares its node's network, so that its host name is the node's."""
-        return bool(self.hosts) and (
-            self.hosts[0].startswith(_KUBELET_HOSTS) and _HOST_NETWORK in self.hosts[0]
-        )
+        return host_network(self.hosts)
 
     @property
     def in_pod(self) -> bool:
@@ -86,17 +109,8 @@ class Surroundings:
             "KUBERNETES_SERVICE_HOST" in self.environ
             or self.service_account_namespace is not None
             or self.cluster is not None
-            or (bool(self.hosts) and self.hosts[0].startswith(_KUBELET_HOSTS))
+            or from_kubelet(self.hosts)
         )
-
-    def own_hosts(self, pod_name: str) -> list[tuple[str, list[str]]]:
-        """The address and the names of each hosts line that names this pod."""
-        lines = []
-        for line in self.hosts:
-            address, *names = split_words(line.partition("#")[0]) or [""]
-            if any(name.partition(".")[0].lower() == pod_name for name in names):
-                lines.append((address, [name.lower() for name in names]))
-        return lines
 
 
 def read_surroundings(
@@ -169,13 +183,17 @@ def local_identity(
 
     Each fact from the first that tells it:
 
-    - pod name: ``POD_NAME``; the host name up to its first dot, since StatefulSet pods have their
-      name as host name (not where it is the node's, with ``hostNetwork``, and not outside a pod);
+    - pod name: ``POD_NAME``, without the random suffix of an Indexed Job's pod; the host name,
+      where the kubelet's line in ``/etc/hosts`` does not contradict it (not the node's, with
+      ``hostNetwork``, not one outside the cluster's domain, and not outside a pod);
     - namespace: ``POD_NAMESPACE`` or ``PEERDISCO_NAMESPACE``, which must not contradict each other;
-      the search list in ``/etc/resolv.conf``; the service account;
-    - cluster domain: ``PEERDISCO_CLUSTER_DOMAIN``; the search list;
-    - service: ``PEERDISCO_SERVICE``; what the kubelet wrote for this pod into ``/etc/hosts``;
-    - addresses: ``POD_IPS`` or ``POD_IP``; those in ``/etc/hosts``.
+      the search list in ``/etc/resolv.conf``; the kubelet's line; the service account;
+    - cluster domain: ``PEERDISCO_CLUSTER_DOMAIN``; the search list; the kubelet's line;
+    - service: ``PEERDISCO_SERVICE``; the kubelet's line;
+    - addresses: ``POD_IPS`` or ``POD_IP``; the kubelet's line.
+
+    ``POD_INDEX`` (the label ``apps.kubernetes.io/pod-index``) and ``JOB_COMPLETION_INDEX`` are a
+    second witness of the ordinal, where they are set: they must agree with the name.
 
     Args:
         pod_name: Wins over everything else; so do the others for their facts.
@@ -186,12 +204,13 @@ def local_identity(
 
     Raises:
         IdentityError: The pod's name or its namespace is not known.
+        IdentityConflict: Two facts about the pod contradict each other.
         ConfigurationError: An argument or a variable has a value that cannot be right.
     """
     around = read_surroundings() if surroundings is None else surroundings
-    name = _pod_name(pod_name, around)
-    own_hosts = around.own_hosts(name)
-    hosts_name = _name_in_hosts(name, own_hosts)
+    line = around.own_line
+    name = find_pod_name(pod_name, around.witnesses(cluster_domain))
+    hosts_name = line.service if line is not None and line.host == name else None
     space = find_namespace(namespace, around)
     domain = find_cluster_domain(cluster_domain, around)
     if hosts_name is not None:
@@ -213,8 +232,11 @@ def local_identity(
         service_name = service_name or hosts_name.name
         if service is None:  # what the kubelet wrote is the name that the peers find
             hostname = f"{name}.{hosts_name.fqdn}"
-    addresses = _addresses(around, own_hosts)
+    addresses = _addresses(around, line)
     statefulset, ordinal = ordinal_of(name, addresses) or (None, None)
+    if pod_name is None:
+        for variable in ("POD_INDEX", "JOB_COMPLETION_INDEX"):
+            check_index(name, ordinal, variable, around.variable(variable))
     return Identity(
         pod_name=name,
         namespace=space,
@@ -322,6 +344,8 @@ def find_service(
             text = local_identity(
                 namespace=namespace, cluster_domain=cluster_domain, surroundings=around
             ).service
+        except IdentityConflict:
+            raise
         except IdentityError:
             text = None
     if text is None:
@@ -338,44 +362,6 @@ def find_service(
         default_cluster_domain=find_cluster_domain(None, around),
         what="service" if given is not None else "PEERDISCO_SERVICE",
     )
-
-
-def _pod_name(given: str | None, around: Surroundings) -> str:
-    for what, text in (("pod name", given), ("POD_NAME", around.variable("POD_NAME"))):
-        if text:
-            name = text.lower()
-            if not is_pod_name(name):
-                raise ConfigurationError(what, text, "a pod's name, such as 'mysql-0'")
-            return name
-    label = around.hostname.partition(".")[0].lower()
-    if not around.in_pod:
-        found = "which is this machine's, since nothing here shows a pod"
-    elif around.host_network:
-        found = "which is the node's, since the pod has hostNetwork"
-    elif not is_pod_name(label):
-        found = "which is no pod's name"
-    else:
-        return label
-    raise IdentityError(
-        "pod name",
-        ("POD_NAME", f"the host name {around.hostname!r}, {found}"),
-        "set POD_NAME from the downward API (fieldRef: metadata.name), or give pod_name=; outside "
-        "a pod there is no identity",
-    )
-
-
-def _name_in_hosts(pod_name: str, own_hosts: list[tuple[str, list[str]]]) -> ServiceName | None:
-    """The service that the kubelet wrote behind the pod's name: ``IP POD.SERVICE.NS.svc.DOMAIN``.
-
-    It stands there for pods with a subdomain, as StatefulSet pods have
-    (pkg/kubelet/kubelet_pods.go).
-    """
-    for _, names in own_hosts:
-        for name in names:
-            first, _, rest = name.partition(".")
-            if first == pod_name and rest.count(".") > 2 and rest.split(".")[2] == "svc":
-                return parse_service(rest, what=HOSTS)
-    return None
 
 
 def _service_of(
@@ -397,9 +383,7 @@ def _service_of(
     return named.name, domain or named.cluster_domain, f"{pod_name}.{named.fqdn}" if own else None
 
 
-def _addresses(
-    around: Surroundings, own_hosts: list[tuple[str, list[str]]]
-) -> tuple[IPv4Address | IPv6Address, ...]:
+def _addresses(around: Surroundings, line: OwnLine | None) -> tuple[IPv4Address | IPv6Address, ...]:
     for variable in ("POD_IPS", "POD_IP"):
         text = around.variable(variable)
         if text is None:
@@ -408,17 +392,7 @@ def _addresses(
             return _in_order(ip_address(part.strip()) for part in text.split(","))
         except ValueError:
             raise ConfigurationError(variable, text, "the pod's IP addresses") from None
-    if around.host_network:
-        return ()
-    found = []
-    for text, _ in own_hosts:
-        try:
-            address = ip_address(text)
-        except ValueError:
-            continue
-        if not address.is_loopback:
-            found.append(address)
-    return _in_order(found)
+    return _in_order(line.addresses) if line is not None else ()
 
 
 def _in_order(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .dns.resolver import Asks, Resolver
-from .exceptions import ConfigurationError, IdentityError
+from .exceptions import ConfigurationError, IdentityConflict, IdentityError
 from .local import (
     ResolvConfFile,
     Surroundings,
@@ -178,12 +178,24 @@ def choose_view(
     policy: PrimaryPolicy | None,
     identity: Identity | None,
     surroundings: Surroundings,
+    *,
+    namespace: str | None = None,
+    cluster_domain: str | None = None,
 ) -> View:
-    """From where to look; arguments and errors are those of `peerdisco.discover`."""
+    """From where to look; arguments and errors are those of `peerdisco.discover`.
+
+    Where nothing else tells this pod's namespace, it is the one that is given for the service: a
+    pod with the node's network and without a service account shows none.
+    """
     chosen = find_statefulset(statefulset, surroundings)
     if identity is None:
         try:
             identity = local_identity(surroundings=surroundings)
-        except IdentityError:
-            identity = None
+        except IdentityConflict:
+            raise
+        except IdentityError as error:
+            if error.missing == "namespace" and namespace is not None:
+                identity = local_identity(
+                    namespace=namespace, cluster_domain=cluster_domain, surroundings=surroundings
+                )
     return View(identity, chosen, policy or ordinal(0))

@@ -123,7 +123,14 @@ async def look(args: argparse.Namespace, *, timeout: float, identity: Identity |
     from ..target import Target, choose_view  # noqa: PLC0415
 
     surroundings = read_surroundings()
-    view = choose_view(args.statefulset, ordinal(args.ordinal), identity, surroundings)
+    view = choose_view(
+        args.statefulset,
+        ordinal(args.ordinal),
+        identity,
+        surroundings,
+        namespace=args.namespace,
+        cluster_domain=args.cluster_domain,
+    )
     source = Target.choose(
         args.service,
         namespace=args.namespace,

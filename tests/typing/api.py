@@ -22,6 +22,7 @@ from peerdisco import (
     Discovery,
     DiscoveryError,
     Identity,
+    IdentityConflict,
     IdentityError,
     IncompleteAnswer,
     NotHeadless,
@@ -238,6 +239,8 @@ def errors(error: DiscoveryError) -> str:
             assert_type(what, str)
             assert_type(given, object)
             assert_type(expected, str)
+        case IdentityConflict(missing=missing, looked_at=looked_at):
+            print(missing, looked_at)
         case IdentityError(missing=missing, looked_at=looked_at, advice=advice):
             assert_type(missing, str)
             assert_type(looked_at, tuple[str, ...])

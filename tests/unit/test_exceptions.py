@@ -15,6 +15,7 @@ from peerdisco.exceptions import (
     AmbiguousPrimary,
     ConfigurationError,
     DiscoveryError,
+    IdentityConflict,
     IdentityError,
     IncompleteAnswer,
     NotHeadless,
@@ -52,6 +53,15 @@ ERRORS: list[tuple[DiscoveryError, dict[str, Any], list[str]]] = [
             "advice": "set POD_NAMESPACE",
         },
         ["the namespace is not known", "POD_NAMESPACE; /etc/resolv.conf", "set POD_NAMESPACE"],
+    ),
+    (
+        IdentityConflict("ordinal", ("the name is 'mysql-3'", "POD_INDEX is 0"), "set both"),
+        {
+            "missing": "ordinal",
+            "looked_at": ("the name is 'mysql-3'", "POD_INDEX is 0"),
+            "advice": "set both",
+        },
+        ["the ordinal is contradictory", "'mysql-3', and POD_INDEX is 0", "set both"],
     ),
     (
         ServiceNotFound(SERVICE, NXDOMAIN, Snapshot(SERVICE)),
@@ -229,6 +239,7 @@ def test_every_error_is_met_above() -> None:
 TREE = {
     ConfigurationError: (DiscoveryError, ValueError),
     IdentityError: (DiscoveryError,),
+    IdentityConflict: (IdentityError,),
     ServiceNotFound: (DiscoveryError,),
     ResolverUnavailable: (DiscoveryError,),
     ResolveTimeout: (ResolverUnavailable, TimeoutError),

@@ -24,6 +24,8 @@ LAYERS = {
         "dns.evidence",
         "names",
         "resolv_conf",
+        "kubelet_hosts",
+        "pod_name",
         "primary",
         "verdicts",
         "view",

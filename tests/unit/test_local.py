@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from peerdisco.exceptions import ConfigurationError, IdentityError
+from peerdisco.exceptions import ConfigurationError, IdentityConflict, IdentityError
 from peerdisco.local import (
     ResolvConfFile,
     Surroundings,
@@ -308,10 +308,11 @@ def test_a_host_name_that_was_never_set_is_no_pods(describe: Describe, hostname:
         local_identity(surroundings=describe(hostname=hostname))
 
 
-def test_a_hosts_line_of_another_pod_tells_nothing(describe: Describe) -> None:
-    around = describe(hostname="mysql-1")
-    identity = local_identity(surroundings=around)
-    assert (identity.pod_name, identity.service, identity.addresses) == ("mysql-1", None, ())
+def test_a_hosts_line_of_another_pod_contradicts_the_host_name(describe: Describe) -> None:
+    with pytest.raises(IdentityConflict) as caught:
+        local_identity(surroundings=describe(hostname="mysql-1"))
+    assert "'mysql-1'" in str(caught.value)
+    assert "'mysql-0'" in str(caught.value)
 
 
 def test_comments_and_short_lines_in_the_hosts_file_tell_nothing(describe: Describe) -> None:
@@ -461,6 +462,8 @@ def test_the_namespace_to_look_in(describe: Describe) -> None:
     around = describe({}, namespace="account")
     assert find_namespace(None, around) == "shop"
     around = describe({}, resolv_conf=NODE_RESOLV_CONF, namespace="account")
+    assert find_namespace(None, around) == "shop"  # the kubelet's line in the hosts file
+    around = describe({}, resolv_conf=NODE_RESOLV_CONF, hosts="", namespace="account")
     assert find_namespace(None, around) == "account"
 
 
@@ -494,7 +497,8 @@ def test_variables_that_contradict_each_other_are_refused(
 
 
 def test_nothing_tells_the_namespace(describe: Describe) -> None:
-    assert find_namespace(None, describe({}, resolv_conf=None, namespace=None)) is None
+    around = describe({}, resolv_conf=None, hosts=None, namespace=None)
+    assert find_namespace(None, around) is None
 
 
 def test_the_cluster_domain_to_look_in(describe: Describe) -> None:
@@ -502,7 +506,9 @@ def test_the_cluster_domain_to_look_in(describe: Describe) -> None:
     assert find_cluster_domain("Given.Example", around) == "given.example"
     assert find_cluster_domain(None, around) == "corp.example"
     assert find_cluster_domain(None, describe({})) == "cluster.local"
-    assert find_cluster_domain(None, describe({}, resolv_conf=NODE_RESOLV_CONF)) is None
+    around = describe({}, resolv_conf=NODE_RESOLV_CONF)
+    assert find_cluster_domain(None, around) == "cluster.local"  # as in the hosts file
+    assert find_cluster_domain(None, describe({}, resolv_conf=NODE_RESOLV_CONF, hosts="")) is None
 
 
 def test_the_name_servers_to_ask(describe: Describe) -> None:
