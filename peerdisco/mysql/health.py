@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +29,10 @@ __all__ = ["HealthServer"]
 STUCK_AFTER = 30.0
 """Seconds without a look that has ended after which the sidecar counts as stuck. A look asks a few
 servers at the same time and gives up on each within seconds."""
+
+_STOPPED_FOR = 2.0
+"""Seconds without a turn of the server's own thread, which has two a second, that show that the
+whole process did not run."""
 
 _REQUEST_TIMEOUT = 5.0
 
@@ -65,6 +70,9 @@ class HealthServer:
                 "--listen", str(listen), f"an address to listen on ({error.strerror})"
             ) from None
         self._server.daemon_threads = True
+        self._beat_at = time.monotonic()
+        self._resumed_at = float("-inf")
+        self._server.service_actions = self._beat  # type: ignore[method-assign]
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="peerdisco health", daemon=True
         )
@@ -85,10 +93,21 @@ class HealthServer:
         self._server.server_close()
         self._thread.join()
 
+    def _beat(self) -> None:
+        """Notice, several times a second, that this thread did not run: the process was stopped.
+
+        What the sidecar could not do meanwhile says nothing of it.
+        """
+        beat = time.monotonic()
+        if beat - self._beat_at > _STOPPED_FOR:
+            self._resumed_at = self._now()
+        self._beat_at = beat
+
     def answer(self, path: str) -> tuple[HTTPStatus, str, bytes] | None:
         """Status, content type and body for a path; None for one that there is not."""
         if path == "/healthz":
-            quiet = self._now() - self._sidecar.looked_at
+            self._beat()
+            quiet = self._now() - max(self._sidecar.looked_at, self._resumed_at)
             alive = quiet < STUCK_AFTER
             status = HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE
             told = "ok" if alive else f"no look has ended for {quiet:.0f} s"

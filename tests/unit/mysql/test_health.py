@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -165,3 +170,33 @@ def test_it_is_over_at_the_end(sidecar: Told) -> None:
         where = server.listening
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(f"http://{where}/healthz", timeout=10)
+
+
+STOPPED = """
+import sys, time
+from types import SimpleNamespace
+from peerdisco.mysql import health
+from peerdisco.names import Endpoint
+health.STUCK_AFTER = 4.0
+sidecar = SimpleNamespace(looked_at=time.monotonic())
+with health.HealthServer(sidecar, Endpoint("127.0.0.1", 0), time.monotonic, 30.0) as server:
+    print(server.listening, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_process_that_was_stopped_is_not_stuck() -> None:
+    """Really stopped, for longer than it takes to be stuck; afterwards it has to move again."""
+    with subprocess.Popen(
+        [sys.executable, "-c", STOPPED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        where = SimpleNamespace(listening=process.stdout.readline().strip())
+        assert get(where, "/healthz")[0] == 200  # type: ignore[arg-type]
+        os.kill(process.pid, signal.SIGSTOP)
+        time.sleep(5)
+        os.kill(process.pid, signal.SIGCONT)
+        assert get(where, "/healthz")[0] == 200  # type: ignore[arg-type]
+        time.sleep(4.5)
+        assert get(where, "/healthz")[0] == 503  # type: ignore[arg-type]
+        process.communicate("", timeout=20)
