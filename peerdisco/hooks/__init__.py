@@ -13,6 +13,7 @@ environment, never as an argument, and no shell is started.
 from __future__ import annotations
 
 from .command import CommandHook, Event, HookFailed, StdinFormat
-from .runner import Hook, HookRunner, Watched
+from .contract import Hook, Watched
+from .runner import HookRunner
 
 __all__ = ["CommandHook", "Event", "Hook", "HookFailed", "HookRunner", "StdinFormat", "Watched"]

@@ -8,15 +8,16 @@ import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 from ..backoff import Backoff
 from ..exceptions import ConfigurationError, IdentityError
 from ..model import Change, Peer, Snapshot
 from ..names import parse_seconds
 from .command import CommandHook, HookFailed
+from .contract import Hook, Watched
 
-__all__ = ["Hook", "HookRunner", "Watched"]
+__all__ = ["HookRunner"]
 
 ATTEMPTS = 5
 BACKOFF = 1.0
@@ -25,24 +26,6 @@ REMIND_EVERY = 30.0
 """Seconds until it is said again what an on-start hook waits for."""
 
 _log = logging.getLogger("peerdisco.hooks")
-
-Hook: TypeAlias = CommandHook | Callable[[Change], Awaitable[object] | object]
-"""What is run: a command, or a function of the change.
-
-What a function returns is awaited if it can be. One that blocks holds up everything else."""
-
-
-class Watched(Protocol):
-    """What a `HookRunner` needs of a `peerdisco.Discovery`."""
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The membership as it is known now."""
-        ...
-
-    def watch(self) -> AsyncIterator[Change]:
-        """The changes: first the present membership, then differences, merged while nobody asks."""
-        ...
 
 
 class _News(Exception):

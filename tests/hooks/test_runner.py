@@ -497,6 +497,30 @@ async def test_a_command_alone_raises_what_it_did() -> None:
             await HookRunner(disco, on_start=CommandHook(["false"]), attempts=1).run()
 
 
+@pytest.mark.parametrize("failing", ["on_start", "on_change"])
+async def test_a_failure_ends_it_where_that_is_asked_for(failing: str) -> None:
+    hooks = {"on_start": Log(), "on_change": Log()}
+    hooks[failing].failures = 9
+    options = {**hooks, "attempts": 2, "backoff": 0.1, "end_on_failure": True}
+    async with World(mysql(0, 1)).running(**options) as world:
+        await world.sees(mysql(0, 1, 2))
+        await world.clock.advance(1)
+        with pytest.raises(OSError, match="no connection"):
+            await world.task
+    assert len(hooks[failing].changes) == 2
+
+
+@pytest.mark.parametrize("service", ["db.other.svc.cluster.local", "db.other.svc"])
+async def test_a_pod_is_never_listed_in_another_namespace(service: str) -> None:
+    hook = Log()
+    source = ScriptedSource(service, [mysql(1)])
+    async with Discovery(source=source, identity=ME) as disco:
+        for options in ({"on_start": hook}, {"on_change": hook, "listed_only": True}):
+            with pytest.raises(ConfigurationError, match="got 'other', expected 'default'"):
+                await HookRunner(disco, **options).run()
+    assert hook.changes == []
+
+
 async def test_wrong_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("POD_NAME", raising=False)
     hook = Log()

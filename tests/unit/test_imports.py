@@ -53,6 +53,7 @@ LAYERS = {
         "stalls",
         "hooks",
         "hooks.command",
+        "hooks.contract",
         "hooks.groups",
         "hooks.programs",
         "hooks.runner",
