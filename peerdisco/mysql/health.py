@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -62,7 +63,7 @@ class HealthServer:
             def answer(self, path: str) -> tuple[HTTPStatus, str, bytes] | None:
                 return health.answer(path)
 
-        server = _ServerV6 if ":" in listen.address else ThreadingHTTPServer
+        server = _ServerV6 if ":" in listen.address else _Server
         try:
             self._server = server((listen.address, listen.port), Handler)
         except OSError as error:
@@ -225,7 +226,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Probes come every few seconds, and are no news."""
 
 
-class _ServerV6(ThreadingHTTPServer):
+class _Server(ThreadingHTTPServer):
+    """A server that prints no traceback about a client that has gone."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
+class _ServerV6(_Server):
     """The same on an IPv6 address."""
 
     address_family = socket.AF_INET6

@@ -25,11 +25,11 @@ class Done:
 
 
 def bare_environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without anything that peerdisco reads."""
+    """This process's environment: nothing that peerdisco reads, and Python's own buffers."""
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("PEERDISCO_", "POD_", "KUBERNETES_"))
+        if not name.startswith(("PEERDISCO_", "POD_", "KUBERNETES_", "PYTHONUNBUFFERED"))
     }
     return {**kept, **(variables or {})}
 

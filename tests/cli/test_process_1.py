@@ -11,12 +11,11 @@ import time
 
 import pytest
 
-from peerdisco.cli.processes import ENDING
 from peerdisco.testing import ClusterDNS
 from tests.hooks.running import Running, running
 
 from .command import bare_environment
-from .process_1 import UNSHARE, as_process_1, process_1
+from .process_1 import ENDING, UNSHARE, as_process_1, process_1
 
 WAITING = {
     "peers": ("peers", "my-database", "--timeout", "300"),
@@ -80,7 +79,7 @@ def test_a_signal_ends_it(silent: ClusterDNS, env: dict[str, str], name: str, nu
         until_it_waits(run, args, silent)
         status, _, err, seconds = run.end(number)
     assert status == (128 + number if name in WAITING else 0)
-    assert seconds < 2
+    assert seconds < 10
     assert "Traceback" not in err
 
 
@@ -93,7 +92,7 @@ def test_a_signal_ends_process_1(silent: ClusterDNS, env: dict[str, str], name: 
         start = time.monotonic()
         os.kill(process_1(run), signal.SIGTERM)
         status, _, err = run.ended()
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 10
     assert status == (143 if name in WAITING else 0)
     assert "Traceback" not in err
 

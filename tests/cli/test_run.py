@@ -15,12 +15,11 @@ import pytest
 
 from peerdisco import ConfigurationError
 from peerdisco.cli.command_lines import refuse_shell_text
-from peerdisco.cli.processes import ENDING
 from peerdisco.testing import ClusterDNS
 from tests.hooks.running import Pipe, running
 
 from .command import peerdisco
-from .process_1 import UNSHARE, as_process_1, children, process_1
+from .process_1 import ENDING, UNSHARE, as_process_1, children, process_1
 
 SERVICE = "my-database.default.svc.cluster.local"
 

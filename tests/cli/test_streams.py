@@ -217,11 +217,11 @@ def started(
             text=True,
             env=bare_environment(env),
         )
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
 
 @pytest.fixture
@@ -448,3 +448,24 @@ def test_a_show_that_nobody_sees_ends(env: dict[str, str], stdout: str) -> None:
         start = time.monotonic()
         assert process.wait(20) == (0 if stdout == "gone" else 6)
         assert time.monotonic() - start < 10, "the whole story takes 20 s"
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_what_others_left_in_a_buffer_changes_no_status(stream: str) -> None:
+    program = (
+        "import contextlib, sys\n"
+        "with contextlib.suppress(OSError):\n"
+        f"    print('early', file=sys.{stream})\n"
+        "from peerdisco.cli import main\n"
+        "sys.exit(main(['nonsense']))\n"
+    )
+    with Path("/dev/full").open("wb") as full:
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: full}
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            **streams,  # type: ignore[call-overload]
+            env=bare_environment(),
+            check=False,
+            timeout=50,
+        )
+    assert done.returncode == 2

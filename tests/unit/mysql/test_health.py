@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -158,6 +161,23 @@ def test_metrics(server: HealthServer, sidecar: Told) -> None:
 def test_a_lag_that_is_not_known_is_no_number(server: HealthServer, sidecar: Told) -> None:
     sidecar.report = replicating(None)
     assert "lag_seconds" not in get(server, "/metrics")[2]
+
+
+def test_a_client_that_resets_its_connection_leaves_no_trace(
+    server: HealthServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = threading.active_count()
+    for request in (b"", b"GET /metrics HTTP/1.0\r\n", b"GET /metrics HTTP/1.0\r\n\r\n"):
+        client = socket.create_connection((server.listening.address, server.listening.port))
+        client.sendall(request)
+        while threading.active_count() == before and request[-4:] != b"\r\n\r\n":
+            pass
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+    assert get(server, "/healthz")[0] == 200
+    while threading.active_count() > before:
+        pass
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_port_that_is_taken_is_one_clear_error(sidecar: Told, server: HealthServer) -> None:
