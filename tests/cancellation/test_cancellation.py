@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -213,7 +214,7 @@ async def test_a_break_out_of_a_watch_leaves_no_task(dns: ClusterDNS) -> None:
         assert asyncio.all_tasks() == before
 
 
-MARK = "cancelled-everywhere"
+MARK = f"cancelled-everywhere-{os.getpid()}"
 
 
 def hooked() -> list[str]:
