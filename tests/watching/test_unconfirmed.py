@@ -106,14 +106,14 @@ async def test_answers_that_hold_another_part_each_time_make_nobody_suspected() 
 
 async def test_time_without_answers_makes_nobody_suspected() -> None:
     clock = ManualClock()
-    disco, source = watching([cut(20), cut(16), failure()], clock)
-    async with disco:
-        await clock.advance(3600)
+    source = ScriptedSource("my-database", [cut(20), *[cut(16)] * 3, failure()])
+    async with peerdisco.Discovery(source=source, clock=clock, leave_after=60) as disco:
+        await clock.advance(600)
         assert disco.snapshot.stale
         source.then(cut(16))
         await clock.advance(9, until=lambda: not disco.snapshot.stale)
-        assert disco.snapshot.unconfirmed == (), "two answers, a second apart but for the outage"
-        await clock.advance(60)
+        assert disco.snapshot.unconfirmed == (), "a few seconds of answers, but for the outage"
+        await clock.advance(70)
         assert names(disco.snapshot.unconfirmed) == GHOSTS
 
 
