@@ -18,11 +18,13 @@ def peer_json(peer: Peer) -> dict[str, object]:
         "addresses": [str(address) for address in peer.addresses],
         "ports": dict(peer.ports),
         "ready": peer.ready,
+        "cluster": peer.cluster,
     }
 
 
 def snapshot_json(snapshot: Snapshot, primary: Peer | None) -> dict[str, object]:
     """What every snapshot says of itself, without its peers."""
+    local = snapshot.local
     return {
         "service": snapshot.service,
         "known": snapshot.known,
@@ -30,9 +32,9 @@ def snapshot_json(snapshot: Snapshot, primary: Peer | None) -> dict[str, object]
         "incomplete_reason": snapshot.incomplete_reason,
         "stale": snapshot.stale,
         "may_be_stale": snapshot.may_be_stale,
-        "unconfirmed": [peer.name for peer in snapshot.unconfirmed],
-        "primary": primary.name if primary else None,
-        "local": snapshot.local.name if snapshot.local else None,
+        "unconfirmed": [snapshot.name_of(peer) for peer in snapshot.unconfirmed],
+        "primary": snapshot.name_of(primary) if primary else None,
+        "local": snapshot.name_of(local) if local else None,
     }
 
 

@@ -51,6 +51,7 @@ async def discover(
     namespace: str | None = None,
     cluster_domain: str | None = None,
     statefulset: str | None = None,
+    cluster: str | None = None,
     port_name: str | None = None,
     protocol: str | None = None,
     primary: PrimaryPolicy | None = None,
@@ -73,6 +74,8 @@ async def discover(
         statefulset: List the pods of this StatefulSet alone. None for ``PEERDISCO_STATEFULSET``,
             else list every pod, and count the ordinals of this pod's own StatefulSet if it has
             pods behind the service.
+        cluster: List the pods of this cluster alone, behind a multi-cluster service. None for
+            ``PEERDISCO_CLUSTER``, else list every pod; the primary is ambiguous then.
         port_name: Ask for this named port (``_port._tcp``); None for ``PEERDISCO_PORT_NAME``,
             else every port, without names. At most 62 characters over DNS.
         protocol: The protocol of the named port: ``tcp``, ``udp`` or ``sctp``. None for
@@ -108,6 +111,7 @@ async def discover(
         around,
         namespace=namespace,
         cluster_domain=cluster_domain,
+        cluster=cluster,
     )
     if isinstance(source, Source):
         refuse_beside(
@@ -131,6 +135,7 @@ async def discover(
         nameservers=nameservers,
         resolver=resolver,
         source=source,
+        cluster=view.cluster,
         surroundings=around,
     ).open()
     try:
@@ -160,6 +165,7 @@ class Discovery:
         namespace: As for `discover`.
         cluster_domain: As for `discover`.
         statefulset: As for `discover`.
+        cluster: As for `discover`.
         port_name: As for `discover`.
         protocol: As for `discover`.
         primary: As for `discover`.
@@ -189,6 +195,7 @@ class Discovery:
         namespace: str | None = None,
         cluster_domain: str | None = None,
         statefulset: str | None = None,
+        cluster: str | None = None,
         port_name: str | None = None,
         protocol: str | None = None,
         primary: PrimaryPolicy | None = None,
@@ -216,6 +223,7 @@ class Discovery:
             around,
             namespace=namespace,
             cluster_domain=cluster_domain,
+            cluster=cluster,
         )
         self._given: Source | None = None
         self._target: Target | None = None
@@ -241,6 +249,7 @@ class Discovery:
                 nameservers=nameservers,
                 resolver=resolver,
                 source=source,
+                cluster=self._view.cluster,
                 surroundings=around,
             )
         self._source: Source | None = None
@@ -255,7 +264,8 @@ class Discovery:
         self._error: BaseException | None = None
         self._process: int | None = None
         self._closed = False
-        self._leaving = False
+        self._leaving: str | None = None
+        """The unique name of this pod, once it is about to go."""
         self._refreshes = 0
         """How often `refresh` was called."""
         self._published = Published(self._view.snapshot(self.service, (), observed_at=None))
@@ -428,7 +438,9 @@ class Discovery:
         drains must not have its own hooks run because it drains.
         """
         self.check_process()
-        self._leaving = True
+        me, local = self._view.identity, self.local
+        name = None if me is None else me.pod_name
+        self._leaving = name if local is None else local.unique_name
 
     async def wait(
         self,
@@ -524,9 +536,8 @@ class Discovery:
             self.check_process()
             looked, published = self._looked, self._published
             if published.lookups and (published.snapshot.known or published.snapshot.stale):
-                ignore = self._view.identity if self._leaving else None
                 now = published.at(self._clock.now())
-                change = Change.between(seen, now, ignore=ignore.pod_name if ignore else None)
+                change = Change.between(seen, now, ignore=self._leaving)
                 if change or seen is None or _is_to_be_told(seen, now):
                     return change
             self._check_running()
@@ -572,7 +583,7 @@ class Discovery:
                 incomplete_reason=membership.incomplete_reason,
                 last_error=membership.last_error,
                 may_be_stale=membership.may_be_stale,
-                unconfirmed=tuple(peer for peer in known if peer.name in suspected),
+                unconfirmed=tuple(peer for peer in known if peer.unique_name in suspected),
             ),
             observed_at=membership.observed_at,
             stable_since=membership.stable_since,

@@ -337,27 +337,39 @@ class IncompleteAnswer(DiscoveryError):
 
 
 class AmbiguousPrimary(DiscoveryError):
-    """Several StatefulSets stand behind the service, and nothing says which one counts.
+    """Several StatefulSets or clusters stand behind the service; nothing says which one counts.
 
     Attributes:
         ordinal: The ordinal that was looked for.
         candidates: The peers that have it now.
         statefulsets: The StatefulSets that were seen.
+        clusters: The clusters that were seen, behind a multi-cluster service; else empty.
     """
 
     def __init__(
-        self, ordinal: int, candidates: tuple[model.Peer, ...], statefulsets: tuple[str, ...]
+        self,
+        ordinal: int,
+        candidates: tuple[model.Peer, ...],
+        statefulsets: tuple[str, ...],
+        clusters: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(ordinal, candidates, statefulsets)
+        super().__init__(ordinal, candidates, statefulsets, clusters)
         self.ordinal = ordinal
         self.candidates = candidates
         self.statefulsets = statefulsets
+        self.clusters = clusters
 
     def __str__(self) -> str:
-        names = ", ".join(peer.name for peer in self.candidates) or "none at the moment"
+        names = listed((p.unique_name for p in self.candidates), nobody="none at the moment")
+        if self.clusters:
+            return (
+                f"ordinal {self.ordinal} is ambiguous ({names}): each cluster of a multi-cluster "
+                f"service counts its own, and pods of {listed(self.clusters)} are listed; choose "
+                "one cluster (cluster=, --cluster or PEERDISCO_CLUSTER)"
+            )
         return (
             f"ordinal {self.ordinal} is ambiguous ({names}): the service has pods of the "
-            f"StatefulSets {', '.join(self.statefulsets)}; choose one "
+            f"StatefulSets {listed(self.statefulsets)}; choose one "
             "(statefulset=, --statefulset or PEERDISCO_STATEFULSET)"
         )
 
@@ -389,7 +401,9 @@ class NotReady(DiscoveryError, TimeoutError):
         if self.snapshot is None:
             there = "no answer came at all"
         else:
-            there = f"there was: {', '.join(peer.name for peer in self.snapshot) or 'nobody'}"
+            from .listing import peers_in_words  # noqa: PLC0415 - it needs this module
+
+            there = f"there was: {peers_in_words(self.snapshot)}"
             if self.unlisted is not None:
                 there += f"; this pod, {self.unlisted}, is not listed"
         return f"waited {self.timeout:g} s for {self.required}; {there}"

@@ -328,7 +328,7 @@ class Membership:
     ) -> Told:
         self._quiet = None
         told = _Telling()
-        by_name = {peer.name: peer for peer in seen}
+        by_name = {peer.unique_name: peer for peer in seen}
         peers, doubts = self._peers, self._doubts
         for name, peer in by_name.items():
             known = peers.get(name)

@@ -163,6 +163,8 @@ class Peer:
         ports: Port name, or ``""``, to number; see `Ports`.
         ready: Whether the pod is Ready; None where the source cannot tell. DNS cannot: with
             ``publishNotReadyAddresses`` it lists pods that are not ready too.
+        cluster: The cluster that the pod is in, behind a multi-cluster service (KEP-1645); None
+            behind any other. Two clusters may have pods of one name: see `unique_name`.
     """
 
     name: str
@@ -172,6 +174,12 @@ class Peer:
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
     ports: Ports = Ports()  # noqa: RUF009 - immutable
     ready: bool | None = None
+    cluster: str | None = None
+
+    @property
+    def unique_name(self) -> str:
+        """The name, with the cluster where there is one (``mysql-0.east``): unique in a service."""
+        return self.name if self.cluster is None else f"{self.name}.{self.cluster}"
 
     @property
     def address(self) -> IPv4Address | IPv6Address | None:
@@ -184,12 +192,19 @@ class Peer:
         return next(iter(self.ports.values())) if len(self.ports) == 1 else None
 
     def __str__(self) -> str:
-        return self.name
+        return self.unique_name
 
 
-_set_name, _set_ordinal, _set_statefulset, _set_hostname, _set_addresses, _set_ports, _set_ready = (
-    vars(Peer)[field].__set__ for field in Peer.__slots__
-)
+(
+    _set_name,
+    _set_ordinal,
+    _set_statefulset,
+    _set_hostname,
+    _set_addresses,
+    _set_ports,
+    _set_ready,
+    _set_cluster,
+) = (vars(Peer)[field].__set__ for field in Peer.__slots__)
 
 
 def new_peer(
@@ -199,6 +214,7 @@ def new_peer(
     hostname: str,
     addresses: tuple[IPv4Address | IPv6Address, ...],
     ports: Ports,
+    cluster: str | None = None,
 ) -> Peer:
     """`Peer`, in little more than half of the time; of which a source makes thousands.
 
@@ -212,12 +228,13 @@ def new_peer(
     _set_addresses(peer, addresses)
     _set_ports(peer, ports)
     _set_ready(peer, None)
+    _set_cluster(peer, cluster)
     return peer
 
 
-def _position(peer: Peer) -> tuple[bool, int, str]:
-    """The one total order: by ordinal, then by name; peers without an ordinal come last."""
-    return (peer.ordinal is None, peer.ordinal or 0, peer.name)
+def _position(peer: Peer) -> tuple[bool, int, str, str]:
+    """The one total order: by ordinal, name and cluster; peers without an ordinal come last."""
+    return (peer.ordinal is None, peer.ordinal or 0, peer.name, peer.cluster or "")
 
 
 class _InOrder(tuple[Peer, ...]):
@@ -227,7 +244,7 @@ class _InOrder(tuple[Peer, ...]):
 
 
 def in_order(peers: Iterable[Peer]) -> tuple[Peer, ...]:
-    """The peers in the one total order: by ordinal, then by name; those without one last."""
+    """The peers in the one total order: by ordinal, name and cluster; without an ordinal last."""
     return _InOrder(sorted(peers, key=_position))
 
 
@@ -285,7 +302,7 @@ class Snapshot:
 
     Attributes:
         service: The service's fully qualified name without the trailing dot.
-        peers: In one total order: by ordinal, then by name; those without an ordinal last.
+        peers: In one total order: by ordinal, name and cluster; those without an ordinal last.
         statefulset: The StatefulSet whose ordinals count; None if there is only one, or none was
             chosen.
         first_ordinal: ``spec.ordinals.start`` of that StatefulSet: where `missing` begins, and the
@@ -303,6 +320,10 @@ class Snapshot:
             as a departure takes is here until an answer is complete, or lists it.
         identity: Who this pod is; None if not known.
         policy: Picks the primary; None for the peer of `first_ordinal`.
+        cluster: The cluster whose ordinals count, behind a multi-cluster service; None if none was
+            chosen.
+        left_out: The peers behind the service that are not listed, because another StatefulSet or
+            another cluster was chosen.
     """
 
     service: str
@@ -319,6 +340,8 @@ class Snapshot:
     policy: Annotated[PrimaryPolicy | None, _NotData] = field(
         default=None, repr=False, compare=False
     )
+    cluster: str | None = None
+    left_out: tuple[Peer, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if type(self.peers) is not _InOrder:
@@ -335,7 +358,14 @@ class Snapshot:
         return len(self.peers)
 
     def __contains__(self, name: object) -> bool:
-        return any(peer.name == name or peer == name for peer in self.peers)
+        return any(name in (peer.name, peer.unique_name, peer) for peer in self.peers)
+
+    def name_of(self, peer: Peer) -> str:
+        """What to call a peer so that no other one here is called the same.
+
+        Its name, with the cluster behind it (``mysql-0.east``) unless one cluster was chosen.
+        """
+        return peer.name if self.cluster is not None else peer.unique_name
 
     @property
     def known(self) -> bool:
@@ -361,10 +391,23 @@ class Snapshot:
     def members(self) -> tuple[Peer, ...]:
         """The peers whose ordinals count: those of `statefulset`, or of the only one there is.
 
+        Each cluster counts its own, so behind a multi-cluster service one has to be chosen, even
+        while the pods of only one are listed: those of another may just be out of reach.
+
         Raises:
-            AmbiguousPrimary: Several StatefulSets stand behind the service and none was chosen.
+            AmbiguousPrimary: Several StatefulSets stand behind the service and none was chosen; or
+                it is a multi-cluster service, and no cluster was.
         """
         members = tuple(peer for peer in self.peers if peer.ordinal is not None)
+        clusters = {peer.cluster for peer in members if peer.cluster is not None}
+        if self.cluster is not None:
+            members = tuple(peer for peer in members if peer.cluster == self.cluster)
+        elif clusters:
+            first = tuple(peer for peer in members if peer.ordinal == self.first_ordinal)
+            seen = {peer.statefulset for peer in members if peer.statefulset is not None}
+            raise AmbiguousPrimary(
+                self.first_ordinal, first, tuple(sorted(seen)), tuple(sorted(clusters))
+            )
         if self.statefulset is not None:
             return tuple(peer for peer in members if peer.statefulset == self.statefulset)
         seen = {peer.statefulset for peer in members if peer.statefulset is not None}
@@ -381,7 +424,7 @@ class Snapshot:
         also mean that the answer was cut before it.
 
         Raises:
-            AmbiguousPrimary: Several StatefulSets stand behind the service and none was chosen.
+            AmbiguousPrimary: As for `members`.
         """
         if self.policy is not None:
             return self.policy(self)
@@ -392,14 +435,23 @@ class Snapshot:
         """This pod among the peers; None if it is not listed or not known who it is.
 
         A pod that is not ready is not listed, unless the service publishes not-ready addresses.
+        Behind a multi-cluster service nothing but its address tells this pod from one of the same
+        name in another cluster.
         """
         me = self.identity
         if me is None:
             return None
+        found = []
         for peer in self.peers:
-            if peer.name == me.pod_name and peer.hostname.split(".")[2:3] == [me.namespace]:
-                return peer
-        return None
+            if peer.name != me.pod_name:
+                continue
+            own, _, rest = peer.hostname.removeprefix(f"{peer.unique_name}.").partition(".")
+            if own and rest.partition(".")[0] == me.namespace:
+                if peer.cluster is None:
+                    return peer
+                if not set(me.addresses).isdisjoint(peer.addresses):
+                    found.append(peer)
+        return found[0] if len(found) == 1 else None
 
     @property
     def others(self) -> tuple[Peer, ...]:
@@ -412,7 +464,7 @@ class Snapshot:
         """The peers of the StatefulSet without the primary; all of them while it is absent.
 
         Raises:
-            AmbiguousPrimary: Several StatefulSets stand behind the service and none was chosen.
+            AmbiguousPrimary: As for `members`.
         """
         primary = self.primary
         return tuple(peer for peer in self.members if peer is not primary)
@@ -425,7 +477,7 @@ class Snapshot:
         the StatefulSet is scaled down.
 
         Raises:
-            AmbiguousPrimary: Several StatefulSets stand behind the service and none was chosen.
+            AmbiguousPrimary: As for `members`.
         """
         replicas = self.replicas
         return replicas[-1] if replicas else None
@@ -440,7 +492,7 @@ class Snapshot:
         StatefulSet.
 
         Raises:
-            AmbiguousPrimary: Several StatefulSets stand behind the service and none was chosen.
+            AmbiguousPrimary: As for `members`.
         """
         me, primary = self.identity, self.primary
         members = self.members
@@ -458,7 +510,7 @@ class Snapshot:
         """The peer with this ordinal; None if it is absent.
 
         Raises:
-            AmbiguousPrimary: Several StatefulSets stand behind the service and none was chosen;
+            AmbiguousPrimary: As for `members`;
                 also where only one of them has this ordinal at the moment, since the other's
                 pod may just be away.
         """
@@ -478,7 +530,7 @@ class Snapshot:
         leaves two thousand million ordinals below it.
 
         Raises:
-            AmbiguousPrimary: Several StatefulSets stand behind the service and none was chosen.
+            AmbiguousPrimary: As for `members`.
         """
         present = {peer.ordinal for peer in self.members}
         highest = max((ordinal for ordinal in present if ordinal is not None), default=-1)
@@ -534,14 +586,15 @@ class Change:
         Args:
             before: The earlier one.
             after: The later one.
-            ignore: The name of a peer of whom nothing is told.
+            ignore: The unique name of a peer of whom nothing is told.
         """
         same = before is not None and before.peers is after.peers
-        known = {} if before is None or same else {peer.name: peer for peer in before}
+        known = {} if before is None or same else {peer.unique_name: peer for peer in before}
         joined, replaced = [], []
         for peer in () if same else after:
-            old = known.pop(peer.name, None)
-            if peer.name == ignore or old is peer:
+            name = peer.unique_name
+            old = known.pop(name, None)
+            if name == ignore or old is peer:
                 continue
             if old is None:
                 joined.append(peer)

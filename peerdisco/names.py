@@ -153,6 +153,11 @@ class ServiceName:
     def __str__(self) -> str:
         return self.fqdn
 
+    @property
+    def spans_clusters(self) -> bool:
+        """Whether it is a multi-cluster service (KEP-1645): one in ``clusterset.local``."""
+        return (self.cluster_domain or "").partition(".")[0] == "clusterset"
+
 
 _SERVICE_EXPECTED = (
     "SERVICE, SERVICE.NAMESPACE or SERVICE.NAMESPACE.svc.DOMAIN, in letters, digits and dashes "

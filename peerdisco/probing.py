@@ -37,9 +37,11 @@ async def probe_peers(
             async with TimeLimit(timeout):
                 return await probe(peer)
         except TimeoutError:
-            return Probe(peer.name, answered=False, detail=f"no answer within {timeout:g} s")
+            return Probe(peer.unique_name, answered=False, detail=f"no answer within {timeout:g} s")
         except Exception as error:  # noqa: BLE001 - the user's own code; it is told, not hidden
-            return Probe(peer.name, answered=False, detail=str(error) or type(error).__name__)
+            return Probe(
+                peer.unique_name, answered=False, detail=str(error) or type(error).__name__
+            )
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(ask(peer)) for peer in peers]

@@ -23,6 +23,7 @@ from .names import (
     PROTOCOLS,
     Endpoint,
     ServiceName,
+    is_label,
     parse_port_name,
     parse_protocol,
     srv_prefix,
@@ -47,6 +48,7 @@ class Target:
         port_name: The named port to ask for; None for all.
         protocol: The named port's protocol.
         resolver: What asks the name servers: ``builtin`` or ``aiodns``.
+        clusters: Whether the pods' names hold their clusters'.
     """
 
     service: ServiceName
@@ -55,6 +57,7 @@ class Target:
     port_name: str | None = None
     protocol: str = "tcp"
     resolver: str = "builtin"
+    clusters: bool = False
 
     @classmethod
     def choose(
@@ -68,9 +71,13 @@ class Target:
         nameservers: Sequence[str] = (),
         source: str | None = None,
         resolver: str | None = None,
+        cluster: str | None = None,
         surroundings: Surroundings,
     ) -> Target:
-        """The target; arguments and errors are those of `peerdisco.discover`."""
+        """The target; arguments and errors are those of `peerdisco.discover`.
+
+        The cluster is as `choose_view` chose it.
+        """
         name = find_service(service, namespace, cluster_domain, surroundings)
         text = source or surroundings.variable("PEERDISCO_SOURCE") or "dns"
         kind, _, rest = text.partition(":")
@@ -89,7 +96,8 @@ class Target:
             raise ConfigurationError(what, text, "'dns' or 'static:NAME=IP[:PORT],...'")
         port = _choose_port(port_name, protocol, surroundings)
         servers = find_nameservers(nameservers, surroundings)
-        return cls(name, None, servers, *port, find_resolver(resolver, surroundings))
+        clusters = name.spans_clusters or cluster is not None
+        return cls(name, None, servers, *port, find_resolver(resolver, surroundings), clusters)
 
     def open(self) -> Source:
         """A source that looks at it; the caller closes it."""
@@ -100,6 +108,7 @@ class Target:
             self.nameservers or ResolvConfFile().nameservers,
             port_name=self.port_name,
             protocol=self.protocol,
+            clusters=self.clusters,
             resolver=_resolver_of(self.resolver),
         )
 
@@ -181,6 +190,7 @@ def choose_view(
     *,
     namespace: str | None = None,
     cluster_domain: str | None = None,
+    cluster: str | None = None,
 ) -> View:
     """From where to look; arguments and errors are those of `peerdisco.discover`.
 
@@ -188,6 +198,7 @@ def choose_view(
     pod with the node's network and without a service account shows none.
     """
     chosen = find_statefulset(statefulset, surroundings)
+    chosen_cluster = _find_cluster(cluster, surroundings)
     if identity is None:
         try:
             identity = local_identity(surroundings=surroundings)
@@ -198,4 +209,13 @@ def choose_view(
                 identity = local_identity(
                     namespace=namespace, cluster_domain=cluster_domain, surroundings=surroundings
                 )
-    return View(identity, chosen, policy or ordinal(0))
+    return View(identity, chosen, policy or ordinal(0), chosen_cluster)
+
+
+def _find_cluster(given: str | None, surroundings: Surroundings) -> str | None:
+    """The cluster whose pods are to be listed; None for every one."""
+    chosen = given or surroundings.variable("PEERDISCO_CLUSTER") or None
+    if chosen is not None and not is_label(chosen):
+        what = "cluster" if given else "PEERDISCO_CLUSTER"
+        raise ConfigurationError(what, chosen, "a cluster's name, such as 'east'")
+    return chosen

@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .exceptions import AmbiguousPrimary, ConfigurationError
+from .listing import peers_in_words
 from .model import Identity, Peer, Snapshot
+from .wording import listed as in_list
 
 __all__ = [
     "Decision",
@@ -167,7 +169,7 @@ class Probe:
     """What a probe found out about one peer.
 
     Attributes:
-        peer: The peer's name.
+        peer: The peer's unique name.
         answered: Whether it answered. One that did not may hold data, and may be the primary.
         holds_data: Whether it holds data that an empty primary would be a danger to; None if it
             could not tell.
@@ -199,6 +201,7 @@ def confirm_local_primary(
     Returns:
         ALLOWED with CONFIRMED; else every reason against it.
     """
+    own = _own_name(snapshot, identity)
     against = [
         *_against_the_view(snapshot),
         *_against_the_name(snapshot, identity),
@@ -210,7 +213,7 @@ def confirm_local_primary(
                 probe.peer,
             )
             for probe in probes
-            if probe.claims_primary and probe.peer != identity.pod_name
+            if probe.claims_primary and probe.peer != own
         ),
     ]
     if against:
@@ -247,11 +250,12 @@ def lost_the_name(snapshot: Snapshot, identity: Identity) -> Reason | None:
     name = identity.pod_name
     local = snapshot.local
     if local is None:
-        if not snapshot.complete:
+        if not snapshot.complete or any(peer.name == name for peer in snapshot):
+            # In several clusters there may be pods of this name; which is this one is not known.
             return None
         return Reason(
             ReasonCode.NOT_LISTED,
-            f"{snapshot.service} lists {', '.join(peer.name for peer in snapshot)} and no longer "
+            f"{snapshot.service} lists {peers_in_words(snapshot)} and no longer "
             f"{name}: the pod was deleted, or is not ready and the service has no "
             "publishNotReadyAddresses: true",
             name,
@@ -296,7 +300,8 @@ def may_bootstrap(
     """
     if expected is not None and expected < 1:
         raise ConfigurationError("expected", expected, "a number of pods, 1 or more")
-    found = {probe.peer: probe for probe in probes if probe.peer != identity.pod_name}
+    own = _own_name(snapshot, identity)
+    found = {probe.peer: probe for probe in probes if probe.peer != own}
     against = [
         Reason(
             ReasonCode.PEER_HOLDS_DATA,
@@ -331,7 +336,7 @@ def may_bootstrap(
     against += _not_answered(snapshot, identity, found, expected)
     if against:
         return Verdict.of(against)
-    names = ", ".join(found) or "there is no other"
+    names = in_list(found, nobody="there is no other")
     return Verdict.of(
         [Reason(ReasonCode.ALL_EMPTY, f"every peer answered, and holds no data ({names})")]
     )
@@ -358,7 +363,7 @@ def _against_the_name(snapshot: Snapshot, identity: Identity) -> Iterator[Reason
         return
     local = snapshot.local
     if primary is not None and (local is None or primary is not local):
-        of, where = primary.name, name
+        of, where = primary.unique_name, name
         if of == where:  # the same name in two namespaces
             of, where = primary.hostname, f"{name} in namespace {identity.namespace}"
         yield Reason(ReasonCode.NOT_THE_PRIMARY, f"the primary is {of}, this pod is {where}", name)
@@ -425,12 +430,15 @@ def _not_answered(
     snapshot: Snapshot, identity: Identity, found: dict[str, Probe], expected: int | None
 ) -> Iterator[Reason]:
     """The peers, listed or expected, of which it is not known whether they hold data."""
-    listed = {peer.name for peer in snapshot if peer.name != identity.pod_name}
+    own, local = _own_name(snapshot, identity), snapshot.local
+    listed = {peer.unique_name for peer in snapshot if peer.unique_name != own}
+    cluster = f".{local.cluster}" if local is not None and local.cluster is not None else ""
     wanted = set(listed)
     if expected is not None and identity.statefulset is not None:
         first = snapshot.first_ordinal
-        wanted |= {f"{identity.statefulset}-{n}" for n in range(first, first + expected)}
-        wanted.discard(identity.pod_name)
+        stem = identity.statefulset
+        wanted |= {f"{stem}-{n}{cluster}" for n in range(first, first + expected)}
+        wanted.discard(own)
     for name in sorted(wanted, key=_by_number):
         probe = found.get(name)
         if probe is not None and probe.answered and probe.holds_data is not None:
@@ -449,6 +457,12 @@ def _not_answered(
             "first start",
             name,
         )
+
+
+def _own_name(snapshot: Snapshot, identity: Identity) -> str:
+    """What this pod is called among the peers; without a cluster while that is not known."""
+    local = snapshot.local
+    return identity.pod_name if local is None else local.unique_name
 
 
 def _by_number(name: str) -> tuple[str, int, str]:

@@ -21,11 +21,13 @@ class View:
         statefulset: List the pods of this StatefulSet alone; None for every pod, counting the
             ordinals of this pod's own StatefulSet if it has pods behind the service.
         policy: Picks the primary.
+        cluster: List the pods of this cluster alone; None for every one.
     """
 
     identity: Identity | None = None
     statefulset: str | None = None
     policy: PrimaryPolicy = ordinal(0)  # noqa: RUF009 - immutable
+    cluster: str | None = None
 
     def snapshot(
         self,
@@ -39,10 +41,15 @@ class View:
         may_be_stale: bool = False,
     ) -> Snapshot:
         """The membership that these peers are, seen from here."""
-        statefulset = self.statefulset
-        if statefulset is not None:
-            peers = tuple(peer for peer in peers if peer.statefulset == statefulset)
-        elif self.identity is not None and self.identity.statefulset is not None:
+        every, statefulset = peers, self.statefulset
+        if self.cluster is not None or statefulset is not None:
+            peers = tuple(peer for peer in every if self._lists(peer))
+        left_out = () if peers is every else tuple(p for p in every if not self._lists(p))
+        if (
+            statefulset is None
+            and self.identity is not None
+            and self.identity.statefulset is not None
+        ):
             own = self.identity.statefulset
             statefulset = own if any(peer.statefulset == own for peer in peers) else None
         return Snapshot(
@@ -57,4 +64,11 @@ class View:
             may_be_stale=may_be_stale,
             identity=self.identity,
             policy=self.policy,
+            cluster=self.cluster,
+            left_out=left_out,
+        )
+
+    def _lists(self, peer: Peer) -> bool:
+        return (self.cluster is None or peer.cluster == self.cluster) and (
+            self.statefulset is None or peer.statefulset == self.statefulset
         )

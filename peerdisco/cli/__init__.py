@@ -73,6 +73,7 @@ _EPILOG = """\
 environment (an option wins over a variable, a variable over what is detected):
   PEERDISCO_SERVICE         the headless service, if none is named
   PEERDISCO_STATEFULSET     as --statefulset
+  PEERDISCO_CLUSTER         as --cluster
   PEERDISCO_CLUSTER_DOMAIN  as --cluster-domain
   PEERDISCO_NAMESERVERS     as --nameserver, several with commas between them
   PEERDISCO_RESOLVER        as --resolver

@@ -43,6 +43,11 @@ def add_look(parser: argparse.ArgumentParser) -> None:
         "--statefulset", metavar="NAME", help="list the pods of this StatefulSet alone"
     )
     group.add_argument(
+        "--cluster",
+        metavar="NAME",
+        help="list the pods of this cluster alone, behind a multi-cluster service",
+    )
+    group.add_argument(
         "--ordinal",
         metavar="N",
         type=_number,
@@ -130,6 +135,7 @@ async def look(args: argparse.Namespace, *, timeout: float, identity: Identity |
         surroundings,
         namespace=args.namespace,
         cluster_domain=args.cluster_domain,
+        cluster=args.cluster,
     )
     source = Target.choose(
         args.service,
@@ -140,6 +146,7 @@ async def look(args: argparse.Namespace, *, timeout: float, identity: Identity |
         nameservers=args.nameserver,
         resolver=args.resolver,
         source=args.source,
+        cluster=view.cluster,
         surroundings=surroundings,
     ).open()
     try:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from ..listing import peers_in_words
 from ..local import local_identity
 from ..model import Identity, Peer, Snapshot
 from . import output
@@ -59,12 +60,13 @@ def run(
 def absent(seen: Seen, what: str) -> int:
     """Say that there is no such peer; the exit status for it."""
     snapshot = seen.snapshot
-    there = ", ".join(peer.name for peer in snapshot) or "no peers"
+    there = peers_in_words(snapshot)
     error = seen.error or f"{snapshot.service}: {what}"
     if snapshot.complete:
         remark = "" if seen.error else f"; there is: {there}"
     else:
-        remark = f", and the list may lack pods: {snapshot.incomplete_reason}"
+        nobody = f"; there is: {there}" if snapshot.left_out and not snapshot.peers else ""
+        remark = f"{nobody}, and the list may lack pods: {snapshot.incomplete_reason}"
     print(f"peerdisco: {error}{remark}", file=sys.stderr)
     return NONE if snapshot.complete else INCOMPLETE
 
@@ -80,7 +82,6 @@ def print_peer(snapshot: Snapshot, peer: Peer | None, how: str) -> None:
     elif peer is None:
         return
     elif how == "table":
-        row = output.peer_row(peer, snapshot, primary)
-        output.print_table(output.PEER_HEADER, [row])
+        output.print_peers(snapshot, [peer], primary)
     else:
-        output.print_lines([peer], how)
+        output.print_lines(snapshot, [peer], how)

@@ -35,14 +35,14 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
 
 
-def print_lines(peers: Sequence[Peer], what: str) -> None:
+def print_lines(snapshot: Snapshot, peers: Sequence[Peer], what: str) -> None:
     """One line for each peer's name or host name, or for each of its addresses."""
     for peer in peers:
         if what == "addresses":
             for address in peer.addresses:
                 print(address)
         else:
-            print(peer.hostname if what == "hostnames" else peer.name)
+            print(peer.hostname if what == "hostnames" else snapshot.name_of(peer))
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -63,7 +63,19 @@ def table_lines(
     return lines
 
 
-PEER_HEADER = ("NAME", "ORDINAL", "ADDRESSES", "PORTS", "ROLE")
+def print_peers(snapshot: Snapshot, peers: Sequence[Peer], primary: Peer | None) -> None:
+    """The table of these peers of a membership, with their clusters where they have any."""
+    header = PEER_HEADER
+    rows = [peer_row(peer, snapshot, primary) for peer in peers]
+    if any(peer.cluster is not None for peer in peers):
+        header = (header[0], "CLUSTER", *header[1:])
+        rows = [
+            (row[0], peer.cluster or "-", *row[1:]) for row, peer in zip(rows, peers, strict=True)
+        ]
+    print_table(header, rows)
+
+
+PEER_HEADER: tuple[str, ...] = ("NAME", "ORDINAL", "ADDRESSES", "PORTS", "ROLE")
 
 
 def peer_row(peer: Peer, snapshot: Snapshot, primary: Peer | None) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from ..exceptions import AmbiguousPrimary
+from ..listing import nobody_chosen
 from . import output
 from .look import TIMEOUT, add_look, add_service, add_verbose, look
 from .processes import run_until_signal
@@ -54,21 +55,19 @@ def run(args: argparse.Namespace) -> int:
         listed = [peer_json(peer) for peer in snapshot]
         output.print_json({**snapshot_json(snapshot, primary), "peers": listed})
     elif args.output != "table":
-        output.print_lines(snapshot.peers, args.output)
+        output.print_lines(snapshot, snapshot.peers, args.output)
     elif snapshot.peers:
-        output.print_table(
-            output.PEER_HEADER,
-            [output.peer_row(peer, snapshot, primary) for peer in snapshot],
-        )
+        output.print_peers(snapshot, snapshot.peers, primary)
+    nobody = nobody_chosen(snapshot) if snapshot.left_out and not snapshot.peers else ""
     if not snapshot.complete:
         print(
-            f"peerdisco: {snapshot.service}: the list may lack pods or addresses: "
-            f"{snapshot.incomplete_reason}",
+            f"peerdisco: {snapshot.service}: {f'{nobody}; ' if nobody else ''}the list may lack "
+            f"pods or addresses: {snapshot.incomplete_reason}",
             file=sys.stderr,
         )
         return INCOMPLETE
     if remark is not None:
         print(f"peerdisco: {remark}", file=sys.stderr)
     elif not snapshot.peers:
-        print(f"peerdisco: {snapshot.service}: it has no peers", file=sys.stderr)
+        print(f"peerdisco: {snapshot.service}: {nobody or 'it has no peers'}", file=sys.stderr)
     return OK if snapshot.peers else NONE

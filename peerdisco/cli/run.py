@@ -217,6 +217,7 @@ def _environment(args: argparse.Namespace) -> dict[str, str]:
     """What has ``peerdisco`` in a hook look as this command was told to by its options."""
     told = {
         "PEERDISCO_STATEFULSET": args.statefulset,
+        "PEERDISCO_CLUSTER": args.cluster,
         "PEERDISCO_CLUSTER_DOMAIN": args.cluster_domain,
         "PEERDISCO_NAMESERVERS": ",".join(args.nameserver),
         "PEERDISCO_RESOLVER": args.resolver,

@@ -126,7 +126,7 @@ def _in_words(error: NotReady, args: argparse.Namespace) -> str:
     """What was there, what was required, and why it did not do."""
     snapshot = error.snapshot
     if snapshot is not None and snapshot.last_error is None:
-        if not snapshot.peers:
+        if not snapshot.peers and not snapshot.left_out:
             return (
                 f"{error}: there is no service {snapshot.service}, or none of its pods is ready "
                 "(publishNotReadyAddresses: true in the headless service lists them before)"
@@ -151,11 +151,9 @@ def _print(snapshot: Snapshot, how: str) -> None:
     if how == "json":
         output.print_json(membership_json(snapshot))
     elif how != "table":
-        output.print_lines(snapshot.peers, how)
+        output.print_lines(snapshot, snapshot.peers, how)
     else:
-        primary = clear_primary(snapshot)
-        rows = [output.peer_row(peer, snapshot, primary) for peer in snapshot]
-        output.print_table(output.PEER_HEADER, rows)
+        output.print_peers(snapshot, snapshot.peers, clear_primary(snapshot))
     if snapshot.may_be_stale:
         print(f"peerdisco: {may_be_stale_in_words(snapshot.service)}", file=sys.stderr)
     if not snapshot.complete:

@@ -113,6 +113,7 @@ def open_discovery(
         namespace=args.namespace,
         cluster_domain=args.cluster_domain,
         statefulset=args.statefulset,
+        cluster=args.cluster,
         port_name=args.port_name,
         protocol=args.protocol,
         primary=ordinal(args.ordinal),
@@ -158,13 +159,14 @@ def as_json(change: Change, at: datetime) -> dict[str, object]:
 
     snapshot = change.snapshot
     primary = clear_primary(snapshot)
+    name_of = snapshot.name_of
     return {
         "at": _rfc_3339(at),
-        "joined": [peer.name for peer in change.joined],
-        "left": [peer.name for peer in change.left],
-        "replaced": [new.name for _, new in change.replaced],
-        "peers": [peer.name for peer in snapshot],
-        "primary": primary.name if primary else None,
+        "joined": [name_of(peer) for peer in change.joined],
+        "left": [name_of(peer) for peer in change.left],
+        "replaced": [name_of(new) for _, new in change.replaced],
+        "peers": [name_of(peer) for peer in snapshot],
+        "primary": name_of(primary) if primary else None,
         "known": snapshot.known,
         "complete": snapshot.complete,
         "incomplete_reason": snapshot.incomplete_reason,
@@ -182,7 +184,7 @@ def as_text(change: Change, at: datetime, *, verbose: bool = False) -> str:
     """A change as people read it, in one line."""
     snapshot = change.snapshot
     told = [
-        f"{sign}{peer.name}{_addresses(peer.addresses) if verbose else ''}"
+        f"{sign}{snapshot.name_of(peer)}{_addresses(peer.addresses) if verbose else ''}"
         for sign, peers in (
             ("+", change.joined),
             ("-", change.left),
@@ -198,6 +200,10 @@ def as_text(change: Change, at: datetime, *, verbose: bool = False) -> str:
     if change.degraded:
         error = " ".join(str(snapshot.last_error).split())
         remarks.append(f"no answer, nobody left because of that: {error}")
+    if snapshot.left_out and not snapshot.peers:
+        from ..listing import nobody_chosen  # noqa: PLC0415 - for this line alone
+
+        remarks.append(nobody_chosen(snapshot))
     if snapshot.known and not snapshot.complete:
         remarks.append(f"the list may lack pods: {snapshot.incomplete_reason}")
         if snapshot.unconfirmed:

@@ -12,13 +12,13 @@ import os
 import shlex
 import signal
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Literal, TypeAlias, get_args
 
 from ..as_json import clear_primary, membership_json
 from ..exceptions import ConfigurationError, DiscoveryError
-from ..model import Change, Peer, Snapshot
+from ..model import Change, Snapshot
 from ..names import parse_seconds
 from ..stalls import TimeLimit
 from .groups import Group
@@ -235,12 +235,12 @@ class CommandHook:
 
     def _environment(self, change: Change, event: Event) -> dict[str, str]:
         snapshot = change.snapshot
-        primary, local = clear_primary(snapshot), snapshot.local
+        primary, local, name_of = clear_primary(snapshot), snapshot.local, snapshot.name_of
         lists = {
-            "PEERDISCO_PEERS": _names(snapshot.peers),
-            "PEERDISCO_JOINED": _names(change.joined),
-            "PEERDISCO_LEFT": _names(change.left),
-            "PEERDISCO_REPLACED": _names(new for _, new in change.replaced),
+            "PEERDISCO_PEERS": " ".join(map(name_of, snapshot.peers)),
+            "PEERDISCO_JOINED": " ".join(map(name_of, change.joined)),
+            "PEERDISCO_LEFT": " ".join(map(name_of, change.left)),
+            "PEERDISCO_REPLACED": " ".join(name_of(new) for _, new in change.replaced),
         }
         inherited = {name: value for name, value in os.environ.items() if name not in lists}
         return {
@@ -249,9 +249,9 @@ class CommandHook:
             **{name: text for name, text in lists.items() if len(text) <= _LONGEST_VARIABLE},
             "PEERDISCO_EVENT": event,
             "PEERDISCO_SERVICE": snapshot.service,
-            "PEERDISCO_PRIMARY": primary.name if primary else "",
+            "PEERDISCO_PRIMARY": snapshot.name_of(primary) if primary else "",
             "PEERDISCO_PRIMARY_HOST": primary.hostname if primary else "",
-            "PEERDISCO_LOCAL": local.name if local else "",
+            "PEERDISCO_LOCAL": snapshot.name_of(local) if local else "",
             "PEERDISCO_COMPLETE": "true" if snapshot.complete else "false",
             "PEERDISCO_STALE": "true" if snapshot.stale else "false",
         }
@@ -260,10 +260,6 @@ class CommandHook:
         program = self.command[0]
         place = "it is no executable file" if "/" in program else "PATH has no such program"
         return f"{program!r}: {place}{shell_advice(self.command)}"
-
-
-def _names(peers: Iterable[Peer]) -> str:
-    return " ".join(peer.name for peer in peers)
 
 
 def _in_words(status: int | None) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..backoff import Backoff
 from ..exceptions import ConfigurationError, IdentityError
+from ..listing import nobody_chosen, peers_in_words
 from ..model import Change, Peer, Snapshot
 from ..names import parse_seconds
 from .command import CommandHook, HookFailed
@@ -202,11 +203,11 @@ class HookRunner:
             change,
             joined=self._of_interest(change.joined),
             left=self._of_interest(change.left),
-            replaced=tuple(pair for pair in change.replaced if pair[1].name in self._names),
+            replaced=tuple(pair for pair in change.replaced if pair[1].unique_name in self._names),
         )
 
     def _of_interest(self, peers: tuple[Peer, ...]) -> tuple[Peer, ...]:
-        return tuple(peer for peer in peers if peer.name in self._names)
+        return tuple(peer for peer in peers if peer.unique_name in self._names)
 
     def _runs_for(self, change: Change) -> bool:
         """Whether this change by itself is a reason to run a hook."""
@@ -229,10 +230,11 @@ class HookRunner:
         if newest.observed_at is None:
             return f"there was no answer yet: {newest.last_error}"
         if self._needs_local and newest.local is None:
-            others = ", ".join(peer.name for peer in newest) or "nobody"
+            others = peers_in_words(newest)
             why = f"{newest.service} lists {others} and not {self._identity}"
         elif self._told is None and not newest.peers:
-            why = f"{newest.service} has no peers"
+            there = nobody_chosen(newest) if newest.left_out else "no peers"
+            why = f"{newest.service} has {there}"
         else:
             return None
         return (
@@ -288,8 +290,8 @@ class HookRunner:
                 self._tell("looks are answered again")
             self._tell_completeness(change)
         self._newest = change.snapshot
-        self._names |= {peer.name for peer in (*change.joined, *change.left)}
-        self._names |= {new.name for _, new in change.replaced}
+        self._names |= {peer.unique_name for peer in (*change.joined, *change.left)}
+        self._names |= {new.unique_name for _, new in change.replaced}
         runs = self._runs_for(change)
         # A hook that was given up may have failed for the same reason as the looks.
         self._news = self._news or runs or (change.recovered and self._unsettled)

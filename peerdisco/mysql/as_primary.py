@@ -62,7 +62,7 @@ class AsPrimary:
             return self._open(own, snapshot)
         if snapshot.observed_at is None:
             return Report.without_dns(snapshot, self.role, own)
-        others = [peer for peer in snapshot.others if peer.name != self._identity.pod_name]
+        others = [peer for peer in snapshot.others if peer.unique_name != self._identity.pod_name]
         peers = await self._peers.ask_all(others)
         own = await read_facts(server, self._name)  # after them: none is ahead by time alone
         if is_open:

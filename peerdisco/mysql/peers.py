@@ -74,9 +74,9 @@ class PeerServers:
             return Unanswered(str(error))
 
     async def ask_all(self, peers: Iterable[Peer]) -> dict[str, ServerFacts | Unanswered]:
-        """The same of each of them, asked at the same time; by their names."""
+        """The same of each of them, asked at the same time; by their unique names."""
         async with asyncio.TaskGroup() as group:
-            asking = {peer.name: group.create_task(self.ask(peer)) for peer in peers}
+            asking = {peer.unique_name: group.create_task(self.ask(peer)) for peer in peers}
         return {name: task.result() for name, task in asking.items()}
 
     async def lets_in(self, where: Endpoint) -> bool:

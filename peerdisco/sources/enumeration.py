@@ -309,7 +309,7 @@ class Enumeration:
             pods = [pod for pod in ordinals.next(most) if self._can_be(pod)] if most else []
             if not pods:
                 break
-            names = [roster.name_of(f"{statefulset}-{number}") for statefulset, number in pods]
+            names = [roster.name_of(*pod) for pod in pods]
             await self._ask_pods(names)
             there = 0
             for pod, name in zip(pods, names, strict=True):
@@ -327,8 +327,8 @@ class Enumeration:
 
     def _can_be(self, pod: Pod) -> bool:
         """Whether a name can be as long as this pod's is (RFC 1035, 3.1)."""
-        size = len(pod[0]) + 1 + len(str(pod[1]))
-        return size <= _LONGEST_LABEL and 1 + size + len(self._roster.suffix) <= _LONGEST_NAME
+        name = self._roster.name_of(*pod)
+        return name[0] <= _LONGEST_LABEL and len(name) <= _LONGEST_NAME
 
     def _pods(self, names: Iterable[bytes]) -> list[Pod]:
         """Those of the names that have an ordinal."""

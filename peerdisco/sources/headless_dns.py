@@ -53,6 +53,8 @@ class HeadlessDNS:
         nameservers: Asked in turn until one answers; or what tells them before each look.
         port_name: Ask for this named port alone; None for every port, without their names.
         protocol: The named port's protocol: ``tcp``, ``udp`` or ``sctp``.
+        clusters: Whether the pods' names hold their clusters' (KEP-1645); None to tell it by the
+            service's domain.
         resolver: Makes what asks the name servers.
 
     Raises:
@@ -66,6 +68,7 @@ class HeadlessDNS:
         *,
         port_name: str | None = None,
         protocol: str = "tcp",
+        clusters: bool | None = None,
         resolver: Callable[[Sequence[Endpoint]], Asks] = Resolver,
     ) -> None:
         self._service = service
@@ -74,7 +77,11 @@ class HeadlessDNS:
         prefix = "" if self._port_name is None else srv_prefix(self._port_name, self._protocol)
         self._srv_name = wire.name_from_text(prefix + service.fqdn)
         self._zone = _zone_of(service)
-        self._roster = Roster(service.fqdn, self._port_name)
+        self._roster = Roster(
+            service.fqdn,
+            self._port_name,
+            clusters=service.spans_clusters if clusters is None else clusters,
+        )
         self._nameservers = nameservers if callable(nameservers) else None
         self._resolver = resolver(nameservers() if callable(nameservers) else nameservers)
         self._subject = _Subject(
@@ -507,6 +514,7 @@ class _Look:
         if nameless:
             example = next((f" ({reply.attempt})" for reply in nameless if reply is not None), "")
             self.reasons.append(
-                f"the names of {len(nameless)} of {len(packed)} addresses are not known{example}"
+                f"the names of {len(nameless)} of {len(packed)} addresses are not known{example}; "
+                "if the service has a named port, ask for it (--port-name, port_name=)"
             )
         return names

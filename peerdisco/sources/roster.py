@@ -6,6 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from operator import is_
 
+from ..dns.quick import labels_below
 from ..dns.wire import name_from_text
 from ..model import Peer, Ports, in_order, new_peer
 from ..names import is_label, ordinal_of
@@ -14,6 +15,9 @@ __all__ = ["Roster", "unpack"]
 
 _SLICE = 500
 """So many peers are made in one go: a millisecond or two."""
+
+_WITH_CLUSTER = 2
+"""How many labels a pod's name has before a multi-cluster service: its own, and the cluster's."""
 
 _MOST_PREFIXES = 1000
 _HEXADECIMAL = frozenset("0123456789abcdef-")
@@ -25,13 +29,19 @@ class Roster:
     Args:
         service: The service's fully qualified name, without the trailing dot.
         port_name: The name of the port that was asked for; None if any was.
+        clusters: Whether a pod's name has its cluster's before the service's, too, as behind a
+            multi-cluster service (KEP-1645).
     """
 
-    def __init__(self, service: str, port_name: str | None = None) -> None:
+    def __init__(
+        self, service: str, port_name: str | None = None, *, clusters: bool = False
+    ) -> None:
         self.service = service
         self.suffix = name_from_text(service)
         """The service's name in wire form."""
+        self._size = len(self.suffix)
         self._port_name = port_name or ""
+        self._clusters = clusters
         self._ports: dict[tuple[int, ...], Ports] = {}
         self._peers: dict[bytes, tuple[tuple[bytes, ...], tuple[int, ...], Peer]] = {}
         self._made_of: tuple[object, object] = (None, None)
@@ -50,22 +60,35 @@ class Roster:
         self.refused = ()
 
     def label(self, target: bytes) -> str | None:
-        """The pod's label in a name; None if the name is not one label within the service.
+        """The pod's label in a name; None if the name is not one of a pod within the service.
 
         What is no host name for Kubernetes is no peer either, whatever DNS says.
         """
-        after = 1 + target[0]
-        if len(target) != after + len(self.suffix) or not target.endswith(self.suffix):
+        below = labels_below(target, self.suffix)
+        if below != 1 and (below != _WITH_CLUSTER or self._cluster(target) is None):
             return None
-        label = target[1:after].decode("latin-1")
+        label = target[1 : 1 + target[0]].decode("latin-1")
         return label if is_label(label) else None
 
-    def name_of(self, label: str) -> bytes:
-        """A pod's name in wire form."""
-        return bytes((len(label),)) + label.encode("ascii") + self.suffix
+    def _cluster(self, target: bytes) -> str | None:
+        """The cluster in a name that is below the service; None if there is none."""
+        start = 1 + target[0]
+        stop = start + 1 + target[start]
+        if not self._clusters or len(target) != stop + len(self.suffix):
+            return None
+        cluster = target[start + 1 : stop].decode("latin-1")
+        return cluster if is_label(cluster) else None
+
+    def name_of(self, row: str, ordinal: int) -> bytes:
+        """A pod's name in wire form; its StatefulSet is called as `pod` calls it."""
+        statefulset, _, cluster = row.partition(".")
+        labels = [f"{statefulset}-{ordinal}", *([cluster] if cluster else [])]
+        return b"".join(b"%c%b" % (len(text), text.encode()) for text in labels) + self.suffix
 
     def pod(self, target: bytes, packed: Sequence[bytes] = ()) -> tuple[str, int] | None:
         """The StatefulSet and the ordinal in a name that `label` accepts; None without one.
+
+        Behind a multi-cluster service the StatefulSet is ``NAME.CLUSTER``.
 
         Args:
             target: The name.
@@ -73,11 +96,14 @@ class Roster:
         """
         known = self._peers.get(target)
         if known is None:
-            return self.ordinal(target[1 : 1 + target[0]].decode("ascii"), packed)
-        peer = known[2]
-        if peer.statefulset is None or peer.ordinal is None:
+            pod = self.ordinal(target[1 : 1 + target[0]].decode("ascii"), packed)
+            statefulset, ordinal = pod or (None, None)
+        else:
+            statefulset, ordinal = known[2].statefulset, known[2].ordinal
+        if statefulset is None or ordinal is None:
             return None
-        return peer.statefulset, peer.ordinal
+        cluster = self._cluster(target)
+        return statefulset if cluster is None else f"{statefulset}.{cluster}", ordinal
 
     def ordinal(self, label: str, packed: Sequence[bytes] = ()) -> tuple[str, int] | None:
         """The StatefulSet and the ordinal of a pod, by its label and addresses; None without."""
@@ -161,10 +187,12 @@ class Roster:
         self, target: bytes, packed: tuple[bytes, ...], numbers: tuple[int, ...]
     ) -> Peer | None:
         """A new peer; None if `label` refuses the name."""
-        label = target[1 : 1 + target[0]].decode("latin-1")
+        size = 1 + target[0]
+        label = target[1:size].decode("latin-1")
         prefix, _, digits = label.rpartition("-")
-        statefulset = self._prefixes.get(prefix)
+        statefulset = self._prefixes.get(prefix) if len(target) == size + self._size else None
         ordinal: int | None = None
+        cluster: str | None = None
         if statefulset is not None and len(digits) < 10 and digits.isdecimal() and digits[0] != "0":
             # The pod of a StatefulSet that is known, as nearly all are: it has a right label.
             ordinal = int(digits)
@@ -172,6 +200,7 @@ class Roster:
             return None
         else:
             statefulset, ordinal = self.ordinal(label, packed) or (None, None)
+            cluster = self._cluster(target) if len(target) != size + self._size else None
         ports = self._ports.get(numbers)
         if ports is None:
             ports = self._ports[numbers] = Ports.of_numbers(numbers, self._port_name)
@@ -179,12 +208,13 @@ class Roster:
             label,
             ordinal,
             statefulset,
-            f"{label}.{self.service}",
+            f"{label}.{self.service}" if cluster is None else f"{label}.{cluster}.{self.service}",
             # All but a few pods have one address, and that is of IPv4.
             (IPv4Address(packed[0]),)
             if len(packed) == 1 and len(packed[0]) == 4
             else tuple(map(unpack, packed)),
             ports,
+            cluster,
         )
 
 

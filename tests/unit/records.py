@@ -16,8 +16,6 @@ Records = Mapping[tuple[str, str], Sequence[str]]
 """What to answer: by name (with its final dot) and record type the lines of the answer, as in a
 zone file. A line that begins with ``+`` goes into the additional section."""
 
-SOA = "cluster.local. 5 IN SOA ns.dns.cluster.local. hostmaster.cluster.local. 1 2 3 4 5"
-
 
 def serves(records: Records, *, ttl: int = 5, nxdomain: bool = True) -> Script:
     """Answers with these; any other name does not exist, another type of a name has no data."""
@@ -35,8 +33,9 @@ def serves(records: Records, *, ttl: int = 5, nxdomain: bool = True) -> Script:
         if not reply.answer:
             if nxdomain and name not in {known for known, _ in records}:
                 reply.set_rcode(dns.rcode.NXDOMAIN)
-            owner, _, _, _, *data = SOA.split()
-            reply.authority.append(dns.rrset.from_text(owner, 5, "IN", "SOA", " ".join(data)))
+            zone = ".".join(name.split(".")[-3:])
+            soa = f"ns.dns.{zone} hostmaster.{zone} 1 2 3 4 5"
+            reply.authority.append(dns.rrset.from_text(zone, 5, "IN", "SOA", soa))
         asked.send(reply.to_wire(max_size=65535))
 
     return script

@@ -19,7 +19,7 @@ ROOT = Path(peerdisco.__file__).parent
 LAYERS = {
     # Each may import what stands in its own layer and above it in this table, and nothing below.
     # A name that ends with a dot and a star stands for a package and all in it.
-    "ground": ["exceptions", "model", "wording"],
+    "ground": ["exceptions", "listing", "model", "wording"],
     "core": [
         "dns.evidence",
         "names",
