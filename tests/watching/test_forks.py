@@ -9,6 +9,8 @@ import asyncio
 import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -324,12 +326,32 @@ def test_multiprocessing_that_forks(disco: peerdisco.sync.Discovery) -> None:
     assert_says_what_to_do(queue.get())
 
 
-@pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_multiprocessing_that_pickles(disco: peerdisco.sync.Discovery, method: str) -> None:
-    context = multiprocessing.get_context(method)
-    process = context.Process(target=print, args=(disco,))
-    with pytest.raises(peerdisco.WatcherError, match="create one in the process that uses it"):
+PICKLES = """\
+import multiprocessing
+import peerdisco
+
+with peerdisco.sync.Discovery("a.b.svc.c", source="static:mysql-0=127.0.0.1:3306") as disco:
+    process = multiprocessing.get_context("{}").Process(target=print, args=(disco,))
+    try:
         process.start()
+    except peerdisco.WatcherError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_multiprocessing_that_pickles(method: str) -> None:
+    """In a process of its own: the server of forkserver ends with the process that started it."""
+    said = subprocess.run(
+        [sys.executable, "-c", PICKLES.format(method)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert said.stdout.strip() == (
+        "a Discovery cannot be pickled or copied: create one in the process that uses it"
+    )
 
 
 @pytest.mark.parametrize("kind", [peerdisco.Discovery, peerdisco.sync.Discovery])
