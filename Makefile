@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 SOURCES := peerdisco tests examples docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench docs package clean
+.PHONY: help demo test test-loop test-python test-all-pythons check fix bench docs package clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "peerdisco needs Python 3.11 or later: make PYTHON=python3.11 ...")'
@@ -25,11 +25,30 @@ $(VENV)/develop.stamp: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,mysql]' --group test --group servers --group docs --group check
 	touch $@
 
+# What the suites need on any Python: no checkers and no documentation.
+$(VENV)/test.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,mysql]' --group test --group servers
+	touch $@
+
 demo: $(VENV)/demo.stamp ## see a StatefulSet being discovered over real DNS messages (20 s)
 	$(BIN)/peerdisco simulate
 
 test: $(VENV)/develop.stamp ## run all tests
 	$(BIN)/python -m pytest --numprocesses auto
+
+# One event loop for the tests and for every process that they start: asyncio, debug, eager, uvloop.
+EVENT_LOOP ?= uvloop
+LOOP_SUITES := tests/loops tests/watching tests/contract tests/cancellation tests/hooks tests/cli/test_run.py tests/testing
+
+test-loop: $(VENV)/test.stamp ## run the suites of EVENT_LOOP (debug, eager, uvloop) on that loop
+	EVENT_LOOP=$(EVENT_LOOP) PYTHONPATH=$(CURDIR)/tests/loops/site $(BIN)/python -m pytest --numprocesses auto $(LOOP_SUITES)
+
+test-python: $(VENV)/test.stamp ## run what may depend on the Python: make PYTHON=python3.13 VENV=.venv-3.13 test-python
+	$(BIN)/python -m pytest --numprocesses auto tests/unit tests/cli tests/watching tests/servers tests/docs/test_repl.py --ignore tests/unit/test_typing.py
+
+test-all-pythons: $(VENV)/develop.stamp ## run them on the other Pythons of the classifiers, and on every event loop
+	.ci/pythons $(BIN)/python
 
 check: $(VENV)/develop.stamp ## format, lint, types, import rules, docs: what CI checks
 	$(BIN)/ruff format --check $(SOURCES)
@@ -52,4 +71,4 @@ package: ## build the wheel and the source archive, and test the wheel as built
 	.ci/package $(PYTHON)
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) .venv-3.* docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

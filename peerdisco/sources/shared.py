@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import weakref
 from collections.abc import Callable, Hashable
 
@@ -48,12 +49,15 @@ class SharedSource:
         the whole timeout.
         """
         now = asyncio.get_running_loop().time
-        after = self._after
+        after, begun = self._after, self._looks.begun
         seen = self._looks.seen_since(now() - self._fresh, after)
         if seen is not None:
             return seen
         if not await self._looks.pass_by(after, timeout):
             return Failed(ResolveTimeout(self.service, (), timeout))
+        # Another user may have made one meanwhile; where tasks start eagerly, it may have ended.
+        if (seen := self._looks.seen_since(-math.inf, begun)) is not None:
+            return seen
         deadline = now() + timeout
         while True:
             left = deadline - now()

@@ -284,7 +284,7 @@ async def test_it_is_told_although_the_task_never_began() -> None:
         async with disco:
             assert disco._task is not None
             disco._task.cancel()
-            await soon(disco.wait(1))
+            await soon(disco.wait(9))
 
 
 async def test_an_error_in_the_last_turn_is_told_at_the_end_of_the_block() -> None:
