@@ -99,6 +99,8 @@ class _Bulk(Generic[_T]):
                 return True
             found = self.convert(message)
         self.found[number] = found
+        if self.batch is not None:
+            self.batch.useful = True
         return True
 
     def _counts(self, message: wire.Message, number: int) -> bool:

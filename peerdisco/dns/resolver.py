@@ -226,13 +226,14 @@ class Resolver:
                         return
                     taken = batch.taken
                     kept = False
-                    batch.server = server
+                    batch.server, batch.useful = server, False
                     try:
                         async with asyncio.timeout_at(min(deadline, now() + FIRST_PATIENCE)):
                             connection = await self._connection(server)
                         kept = connection.used
                         if await connection.run(batch, FIRST_PATIENCE, deadline):
-                            self.prefer(server)
+                            if batch.useful:
+                                self.prefer(server)
                             return
                         kept = False
                     except ConnectionError:

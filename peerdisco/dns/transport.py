@@ -183,9 +183,10 @@ class Batch:
         out: Those that are out, by id.
         taken: How many have their reply.
         server: The name server that is being asked.
+        useful: Whether it gave an answer; set by whoever takes the replies.
     """
 
-    __slots__ = ("_questions", "done", "left", "out", "server", "take", "taken")
+    __slots__ = ("_questions", "done", "left", "out", "server", "take", "taken", "useful")
 
     def __init__(self, questions: Sequence[tuple[bytes, int]], take: Take) -> None:
         self._questions = questions
@@ -194,6 +195,7 @@ class Batch:
         self.out: dict[bytes, int] = {}
         self.taken = 0
         self.server: Endpoint | None = None
+        self.useful = False
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Set when there is a reply to each; or to what befell the connection."""
 
