@@ -39,9 +39,6 @@ PERSISTS_LOOKUPS = MOST_STALE_ANSWERS + 1
 A cache that serves stale while it refreshes sends 0 only once, and one that counts down only
 within a second."""
 
-PERSISTS_FOR = 3.0
-"""Seconds after which TTL 0 persists however few lookups there were."""
-
 
 class Evidence(Enum):
     """What an answer may be used for."""
@@ -93,7 +90,9 @@ class Freshness:
         if isinstance(observation, Failed):
             return replace(self, recheck=False, _burst=None)
         if not _expired(observation):
-            return Freshness(positive=self.positive or bool(observation.ttl))
+            if not observation.ttl:  # without a SOA, or without records: it says nothing of TTLs
+                return replace(self, evidence=Evidence.FRESH, recheck=False)
+            return Freshness(positive=True)
         if self.configured:
             return replace(self, evidence=Evidence.FRESH)
         positive = self.positive or _zone_has_ttl(observation)
@@ -113,12 +112,9 @@ class Freshness:
         burst = now if self._burst is None else self._burst
         judged = self._judged
         if judged is Evidence.UNVERIFIED and not positive:
-            return replace(self, since=since, _answers=answers)
+            return replace(self, evidence=judged, since=since, _answers=answers)
         lookups = 1 if self._burst is None else self._lookups + 1
-        lasted = now - burst
-        persists = lasted >= PERSISTS_FOR or (
-            lookups >= PERSISTS_LOOKUPS and lasted >= TTL_TOLERANCE
-        )
+        persists = lookups >= PERSISTS_LOOKUPS and now - burst >= TTL_TOLERANCE
         if persists:
             judged = Evidence.STALE if positive else Evidence.UNVERIFIED
         elif positive and judged is Evidence.UNVERIFIED:

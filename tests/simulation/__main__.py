@@ -1,8 +1,13 @@
-"""The command: ``python -m tests.simulation [SEED]``; without a seed it renews the tables."""
+"""The command: ``python -m tests.simulation [SEED | --seeds N]``.
+
+Without arguments it renews the tables, with a seed it shows that run, and ``--seeds`` checks
+what is promised in the runs of the first N seeds.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from dataclasses import replace
 
 from peerdisco.model import Answered, Empty
@@ -52,12 +57,36 @@ def names(peers: tuple[object, ...]) -> str:
     )
 
 
-def main(arguments: list[str]) -> None:
-    if arguments:
-        show(int(arguments[0]))
-        return
-    print(compare.write(), end="")
+def check_seeds(count: int) -> int:
+    """Check the runs of the first seeds; print what is wrong and how many there were.
+
+    Returns:
+        The exit status: 1 if something that is promised does not hold.
+    """
+    broken: set[int] = set()
+    kinds: Counter[str] = Counter()
+    for seed in range(count):
+        setup = draw(seed)
+        kinds.update({trouble.kind for trouble in setup.troubles})
+        kinds.update({f"serve_stale {setup.serve_stale}"} if setup.cached else ())
+        for violation in check(peerdisco(setup, Truth(setup.events, setup.seconds))):
+            broken.add(seed)
+            print(violation, flush=True)
+    shares = ", ".join(f"{kind} {number}" for kind, number in sorted(kinds.items()))
+    print(f"{count} runs, {len(broken)} of them break what is promised; with {shares}")
+    return 1 if broken else 0
+
+
+def main(arguments: list[str]) -> int:
+    match arguments:
+        case ["--seeds", count]:
+            return check_seeds(int(count))
+        case [seed]:
+            show(int(seed))
+        case _:
+            print(compare.write(), end="")
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
@@ -39,6 +40,8 @@ class Run:
         returns: For each pod, when it came back to what it was before: when an answer that listed
             an address it had been told with before was followed by one with the address that was
             told last, and when such an address, or a pod that had left with it, was told again.
+        fresh_at: When the first answer with a TTL above 0 came; endless if none did.
+        undone: Those of them that were told, with the addresses.
     """
 
     setup: Setup
@@ -49,6 +52,8 @@ class Run:
     trouble: list[str] = field(default_factory=list)
     refuted: dict[str, list[float]] = field(default_factory=dict)
     returns: dict[str, list[float]] = field(default_factory=dict)
+    fresh_at: float = math.inf
+    undone: dict[str, list[tuple[float, Addresses]]] = field(default_factory=dict)
 
 
 Client = Callable[[Setup, Truth], Run]
@@ -69,7 +74,7 @@ def peerdisco(
     schedule = Schedule(setup.interval, min(0.5, setup.interval))
     known: dict[str, Peer] = {}
     absent: set[str] = set()
-    past = _Past(run.returns)
+    past = _Past(run)
     asked = chance.random() * setup.interval
     while asked < setup.seconds:
         look = dns.look(asked)
@@ -84,6 +89,8 @@ def peerdisco(
             if getattr(look.observation, "incomplete_reason", None) is None:
                 absent |= known.keys() - {peer.name for peer in listed}
         run.looks.append((asked, now, look.wrong))
+        if getattr(look.observation, "ttl", 0):
+            run.fresh_at = min(run.fresh_at, now)
         for told in (membership.observe(look.observation, now), membership.tick(now)):
             for peer in told.joined:
                 if peer.name in known:
@@ -115,8 +122,8 @@ def peerdisco(
 class _Past:
     """Finds the moments at which a pod comes back to what it was before; see `Run.returns`."""
 
-    def __init__(self, returns: dict[str, list[float]]) -> None:
-        self._returns = returns
+    def __init__(self, run: Run) -> None:
+        self._run = run
         self._had: dict[str, list[Addresses]] = {}
         self._odd: set[str] = set()
 
@@ -137,11 +144,12 @@ class _Past:
         had = self._had.setdefault(peer.name, [])
         if peer.addresses in (had[-1:] if joined else had):
             self._count(now, peer)
+            self._run.undone.setdefault(peer.name, []).append((now, peer.addresses))
         had.append(peer.addresses)
 
     def _count(self, now: float, peer: Peer) -> None:
         self._odd.discard(peer.name)
-        self._returns.setdefault(peer.name, []).append(now)
+        self._run.returns.setdefault(peer.name, []).append(now)
 
 
 def peer_finder(setup: Setup, truth: Truth) -> Run:

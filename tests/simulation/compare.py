@@ -71,7 +71,7 @@ def flaps(run: Run) -> int:
             time, addresses = left[told.name]
             returned = any(
                 segment.addresses == addresses and time - 60 < segment.start <= told.time
-                for segment in run.truth.segments[told.name]
+                for segment in run.truth.segments.get(told.name, ())
             )
             count += told.time - time < 60 and told.addresses == addresses and not returned
         has[told.name] = told.addresses
@@ -94,7 +94,7 @@ def groups(runs: int) -> dict[str, list[Setup]]:
     found: dict[str, list[Setup]] = {}
     for setup in setups:
         cache = "with caches" if setup.cached else "no caches"
-        well = replace(setup, loss=0.0, cut=0.0, troubles=())
+        well = replace(setup, loss=0.0, cut=0.0, troubles=(), serve_stale="never", old=False)
         found.setdefault(f"{cache}, nothing fails", []).append(well)
         found.setdefault(f"{cache}, failures", []).append(setup)
     return dict(sorted(found.items(), key=lambda item: ("with" in item[0], "failures" in item[0])))

@@ -64,6 +64,11 @@ def test_a_run_can_be_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert "mysql-0 joined" in shown
 
 
+def test_runs_can_be_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--seeds", "30"]) == 0
+    assert "30 runs, 0 of them break what is promised; with " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", PICTURES)
 def test_the_pictures_are_what_the_commands_make(name: str) -> None:
     tool = ROOT / "docs" / "_tools" / PICTURES[name]

@@ -40,6 +40,7 @@ def test_guarantees_hold_whatever_happens(block: int) -> None:
 
 WENT_WRONG = (
     *(23, 35, 182, 243, 1202, 1885, 2055, 2122, 5793, 9756, 10770, 12555, 12707, 12732, 13937),
+    *(474, 1187, 3787, 15959, 16665, 17049, 18204),
     *(28190, 37336, 37849, 56160, 72760, 94269, 107409),
 )
 
@@ -214,7 +215,12 @@ def test_the_runs_are_not_all_alike() -> None:
     assert {len(setup.lags) for setup in drawn} == {1, 2, 3, 4}
     assert {setup.pick for setup in drawn} == {"turn", "random", "sticky"}
     kinds = {trouble.kind for setup in drawn for trouble in setup.troubles}
-    assert kinds == {"timeout", "servfail", "restart"}
+    assert kinds == {
+        *("timeout", "servfail", "foreign", "lame"),
+        *("restart", "upstream", "cut off"),
+    }
+    assert {setup.serve_stale for setup in drawn} == {"never", "verify", "immediate"}
+    assert sum(setup.old for setup in drawn) > 10
     ran = [peerdisco(setup, Truth(setup.events, setup.seconds)) for setup in drawn]
     actions = [told.action for run in ran for told in run.told]
     assert min(actions.count(action) for action in ("joined", "left", "replaced")) > 300

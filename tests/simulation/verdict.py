@@ -104,11 +104,67 @@ def check(run: Run) -> Iterator[Violation]:
     for words in run.trouble:
         yield Violation(seed, "not a sequence", 0.0, words)
     for told in false_departures(run):
-        yield Violation(seed, "false departure", told.time, f"{told.name} was there all the time")
+        if not at_odds(run, told.name, told.time):
+            words = f"{told.name} was there all the time"
+            yield Violation(seed, "false departure", told.time, words)
     for told in ghosts(run):
-        yield Violation(seed, "ghost", told.time, f"{told.name} joined again and was not there")
+        if not at_odds(run, told.name, told.time):
+            words = f"{told.name} joined again and was not there"
+            yield Violation(seed, "ghost", told.time, words)
+    yield from _strangers(run)
+    yield from _flapping(run)
     yield from _false_replacements(run)
     yield from _late(run)
+
+
+def at_odds(run: Run, name: str, until: float, since: float = float("-inf")) -> bool:
+    """Whether a replica that lost the API may have said otherwise of a pod than it was.
+
+    Such a replica lags for longer than any hold: it is told what it says, but with ever more
+    caution; see `_flapping`. Of pods that did not change meanwhile it says the truth.
+    """
+    kept = float(run.setup.ttl) if run.setup.cached else 0.0
+    for trouble in run.setup.troubles:
+        if trouble.kind == "cut off" and trouble.start <= until and trouble.end + kept >= since:
+            early = trouble.start - max(run.setup.lags)
+            late = min(until, trouble.end + max(run.setup.lags) + kept)
+            if any(early < segment.start <= late for segment in run.truth.segments.get(name, ())):
+                return True
+    return False
+
+
+def _strangers(run: Run) -> Iterator[Violation]:
+    """Pods that only an answer from before the run lists.
+
+    Where caches cannot reach their upstream, and nothing fresh came before, it cannot be known.
+    """
+    for told in run.told:
+        unknown = told.time < run.fresh_at and any(
+            trouble.kind == "upstream" and trouble.start <= told.time < trouble.end
+            for trouble in run.setup.troubles
+        )
+        if told.name not in run.truth.segments and told.action == "joined" and not unknown:
+            words = f"{told.name} was gone before the run"
+            yield Violation(run.setup.seed, "stranger", told.time, words)
+
+
+_MOST_FLAPS = 6
+"""A pod may be told so often to be again what it was before, while it was not, in some minutes."""
+
+
+def _flapping(run: Run) -> Iterator[Violation]:
+    for name, times in run.undone.items():
+        false = [
+            time
+            for time, addresses in times
+            if not any(
+                segment.addresses == addresses and time - 120 < segment.start <= time
+                for segment in run.truth.segments.get(name, ())
+            )
+        ]
+        if len(false) > _MOST_FLAPS:
+            words = f"{name} was told {len(false)} times to be again what it was before"
+            yield Violation(run.setup.seed, "flapping", false[-1], words)
 
 
 def false_departures(run: Run) -> Iterator[Told]:
@@ -165,7 +221,7 @@ def _false_replacements(run: Run) -> Iterator[Violation]:
             again = any(
                 old.addresses == told.addresses and had and old.time >= had[-1] for old in before
             )
-            if still and again:
+            if still and again and not at_odds(run, told.name, told.time):
                 words = f"{told.name} replaced by {told.addresses}, but still has {last.addresses}"
                 yield Violation(run.setup.seed, "false replacement", told.time, words)
         before.append(told)
@@ -236,6 +292,8 @@ def _late(run: Run) -> Iterator[Violation]:
             had |= set(segment.addresses)
             start = max(0.0, segment.start)
             settled = settled_after(run, Segment(start, segment.end, segment.addresses), spans)
+            if at_odds(run, name, settled, start):
+                continue
             sure = run.sure_at is not None and run.sure_at <= start
             refuted = sum(time < settled for time in run.refuted.get(name, ()))
             returns = sum(time < settled for time in run.returns.get(name, ()))

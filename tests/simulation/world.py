@@ -1,27 +1,29 @@
 """What happens in a simulated cluster, and what its DNS says of it. Pure: chance is a seed.
 
 Truth is the list of pods that the Kubernetes API holds, over time. Each replica of the DNS learns
-of it some time later; it may keep its answers for a TTL, be away, say nonsense while it restarts;
-looks are lost, and answers are cut.
+of it some time later; it may keep its answers for a TTL, be away, say nonsense while it restarts,
+lose the API for minutes, or serve what has expired; servers that do not serve the zone reply in its
+place; looks are lost, and answers are cut.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from peerdisco.exceptions import ResolverUnavailable, ResolveTimeout
-from peerdisco.model import Answered, Empty, Failed, Observation, Outcome, Peer, Ports
+from peerdisco.model import Answered, Attempt, Empty, Failed, Observation, Outcome, Peer, Ports
 
 SERVICE = "my-database.default.svc.cluster.local"
 TIMEOUT = 5.0
 
 TIMED_OUT = Failed(ResolveTimeout(SERVICE, (), TIMEOUT))
 REFUSED = Failed(ResolverUnavailable(SERVICE, ()))
+ASKED = Attempt("10.96.0.10:53", "udp", f"{SERVICE}.", "SRV", Outcome.ANSWER, 0.002)
 
 Addresses = tuple[IPv4Address, ...]
 Event = tuple[float, str, Addresses]
@@ -102,14 +104,17 @@ class Trouble:
     """For so long a replica, or each of them, does not do what it should.
 
     Attributes:
-        kind: `timeout` and `servfail` are failures; `restart` is a replica that says NXDOMAIN
-            because it has not learned of anything yet, and whose cache begins empty.
+        kind: `timeout` and `servfail` are failures, and so is what a `foreign` server, which does
+            not serve the zone, or a `lame` one, which refers to others, replies in the place of
+            the replica; `restart` is a replica that says NXDOMAIN because it has not learned of
+            anything yet, and whose cache begins empty; `upstream` is a cache that cannot refresh
+            what has expired; `cut off` is a replica that lost the API and goes on answering.
         replica: Which; None for each of them.
     """
 
     start: float
     end: float
-    kind: Literal["timeout", "servfail", "restart"]
+    kind: Literal["timeout", "servfail", "foreign", "lame", "restart", "upstream", "cut off"]
     replica: int | None = None
 
 
@@ -124,6 +129,11 @@ class Setup:
         lags: For each replica of the DNS, how long after the API it learns of a change.
         ttl: The TTL of its answers, negative ones too.
         cached: Whether each replica keeps its answers for the TTL and counts it down.
+        serve_stale: What a cache does with an answer that has expired: `never` serves it,
+            `verify` does where it cannot refresh it, `immediate` does and refreshes it then. The
+            TTL is 0 in both.
+        old: Whether caches that serve stale hold answers from before the run, with a pod that is
+            gone.
         pick: How the replica for a look is chosen: `sticky` stays with one until a look fails, and
             is moved to another one now and then, as connection tracking does.
         loss: What part of the looks fails.
@@ -139,12 +149,24 @@ class Setup:
     lags: tuple[float, ...] = (0.0,)
     ttl: int = 30
     cached: bool = False
+    serve_stale: Literal["never", "verify", "immediate"] = "never"
+    old: bool = False
     pick: Literal["turn", "random", "sticky"] = "random"
     loss: float = 0.0
     cut: float = 0.0
     others: float = 0.0
     troubles: tuple[Trouble, ...] = ()
     interval: float = 2.0
+
+
+_BEHIND = frozenset({"upstream", "cut off"})
+_FAILURES = frozenset({"timeout", "servfail", "foreign", "lame"})
+
+ZEROS = 5
+"""So many answers in a row with TTL 0, from the beginning, are needed until they count."""
+
+GONE = pod("mysql-99", (IPv4Address("10.255.0.99"),))
+"""A pod that was there before the run, in caches that hold answers from then."""
 
 
 @dataclass(slots=True)
@@ -165,8 +187,16 @@ class _Replica:
     entry: _Entry | None = None
 
     def trouble(self, time: float) -> Trouble | None:
+        """What goes wrong with its answers."""
         for trouble in self.troubles:
-            if trouble.start <= time < trouble.end:
+            if trouble.start <= time < trouble.end and trouble.kind not in _BEHIND:
+                return trouble
+        return None
+
+    def behind(self, time: float, kind: str) -> Trouble | None:
+        """What goes wrong behind it."""
+        for trouble in self.troubles:
+            if trouble.start <= time < trouble.end and trouble.kind == kind:
                 return trouble
         return None
 
@@ -178,8 +208,8 @@ class Look:
     Attributes:
         observation: What the client sees.
         seconds: How long it took.
-        wrong: Whether it says nothing of the truth: it failed, was cut, or came from a replica that
-            had just restarted.
+        wrong: Whether it says nothing of the truth: it failed, was cut, was served stale, may have
+            been, or came from a replica that had just restarted.
     """
 
     observation: Observation
@@ -203,33 +233,53 @@ class DNS:
             for number, lag in enumerate(setup.lags)
         ]
         self._turn = self._chance.randrange(len(setup.lags))
+        self._zeros = 0
         if setup.cached and setup.others:
             for replica in self._replicas:
                 self._fill(replica, -replica.chance.random() * setup.ttl)
+        if setup.old:
+            for replica in self._replicas:
+                held = (*truth.at(-3000.0), GONE)
+                replica.entry = _Entry(held, -3000.0, -2000.0, wrong=True)
 
     def look(self, now: float) -> Look:
         """Ask for every pod of the service."""
+        look = self._look(now)
+        if self._setup.ttl > 0 or self._zeros >= ZEROS:
+            return look
+        # A TTL of 0 is taken for the zone's own when it has come so often in a row.
+        came = getattr(look.observation, "peers", ()) or isinstance(look.observation, Empty)
+        self._zeros = self._zeros + 1 if came else 0
+        return look if self._zeros >= ZEROS else replace(look, wrong=True)
+
+    def _look(self, now: float) -> Look:
         chance = self._chance
         number = self._next_replica()
         replica = self._replicas[number]
         trouble = replica.trouble(now)
         kind = trouble.kind if trouble is not None else ""
-        if kind in {"timeout", "servfail"} or chance.random() < self._setup.loss:
+        if kind in _FAILURES or chance.random() < self._setup.loss:
             self._turn = number + 1 if self._setup.pick == "sticky" else self._turn
-            if kind == "servfail" or (not kind and chance.random() < 0.5):
+            if kind in {"servfail", "foreign", "lame"} or (not kind and chance.random() < 0.5):
                 return Look(REFUSED, 0.002, wrong=True)
             return Look(TIMED_OUT, TIMEOUT, wrong=True)
         # A datagram that is lost is asked for again.
         seconds = 0.002 if chance.random() < 0.95 else chance.uniform(0.5, 2.0)
         entry = self._ask(replica, now)
+        if entry is None:
+            return Look(REFUSED, 0.002, wrong=True)
         ttl = self._setup.ttl
+        stale = self._setup.cached and entry.until <= now
         if self._setup.cached:
-            ttl -= int(now - entry.filled)
+            ttl = 0 if stale else ttl - int(now - entry.filled)
         if not entry.peers:
-            return Look(Empty(Outcome.NXDOMAIN, ttl), seconds, entry.wrong)
+            soa = (ttl, self._setup.ttl)
+            return Look(Empty(Outcome.NXDOMAIN, ttl, ASKED, *soa), seconds, entry.wrong or stale)
+        if stale:
+            return Look(Answered(entry.peers, 0, None, ASKED), seconds, wrong=True)
         if self._setup.cut and chance.random() < self._setup.cut:
             return Look(self._cut(entry.peers, ttl), seconds, wrong=True)
-        return Look(Answered(entry.peers, ttl), seconds, wrong=False)
+        return Look(Answered(entry.peers, ttl, None, ASKED), seconds, wrong=False)
 
     def _next_replica(self) -> int:
         setup = self._setup
@@ -239,17 +289,25 @@ class DNS:
             self._turn = self._chance.randrange(len(setup.lags))
         return self._turn % len(setup.lags)
 
-    def _ask(self, replica: _Replica, now: float) -> _Entry:
-        if not self._setup.cached:
+    def _ask(self, replica: _Replica, now: float) -> _Entry | None:
+        """What it answers; None if it cannot."""
+        setup = self._setup
+        if not setup.cached:
             return self._fill(replica, now)
         entry = replica.entry
         while entry is None or entry.until <= now:
             filled = now
-            if entry is not None and self._setup.others:
-                asked = entry.until + replica.chance.expovariate(self._setup.others)
+            if entry is not None and setup.others and entry.filled >= -setup.ttl:
+                asked = entry.until + replica.chance.expovariate(setup.others)
                 trouble = replica.trouble(asked)
-                if asked < now and (trouble is None or trouble.kind == "restart"):
+                dead = replica.behind(asked, "upstream") is not None
+                if asked < now and not dead and (trouble is None or trouble.kind == "restart"):
                     filled = asked
+            if filled == now and replica.behind(now, "upstream") is not None:
+                return entry if setup.serve_stale != "never" else None
+            if filled == now and entry is not None and setup.serve_stale == "immediate":
+                self._fill(replica, now)
+                return entry
             entry = self._fill(replica, filled)
         return entry
 
@@ -258,7 +316,9 @@ class DNS:
         wrong = trouble is not None and trouble.kind == "restart"
         restarts = [t.start for t in replica.troubles if t.kind == "restart" and t.start > now]
         until = min([now + self._setup.ttl, *restarts])
-        peers = () if wrong else self._truth.at(now - replica.lag)
+        lost = replica.behind(now, "cut off")
+        known = now - replica.lag if lost is None else min(now, lost.start) - replica.lag
+        peers = () if wrong else self._truth.at(known)
         replica.entry = _Entry(peers, now, until, wrong)
         return replica.entry
 
@@ -266,7 +326,7 @@ class DNS:
         chance = self._chance
         some = [peer for peer in peers if chance.random() < 0.6]
         bare = [pod(peer.name, ()) if chance.random() < 0.3 else peer for peer in some]
-        return Answered(tuple(bare), ttl, "the answer was cut")
+        return Answered(tuple(bare), ttl, "the answer was cut", ASKED)
 
 
 # --- chance
@@ -370,7 +430,7 @@ def draw(seed: int) -> Setup:
     replicas = chance.randint(1, 4)
     most_lag = chance.choice((0.0, 0.3, 2.0))
     cached = chance.random() < 0.6
-    return Setup(
+    setup = Setup(
         seed=seed,
         seconds=seconds,
         events=Plan(chance, seconds).make(),
@@ -386,3 +446,33 @@ def draw(seed: int) -> Setup:
         troubles=draw_troubles(chance, seconds, replicas),
         interval=chance.choice((2.0, 2.0, 2.0, 1.0, 5.0)),
     )
+    return with_old_answers(setup)
+
+
+def with_old_answers(setup: Setup) -> Setup:
+    """The same, with servers that do not serve the zone, caches that serve stale answers, and
+    replicas that lose the API, in some of the runs."""
+    chance = Random(f"{setup.seed} old answers")
+    replicas = len(setup.lags)
+    troubles = list(setup.troubles)
+
+    def trouble(kind: Any, most: float) -> None:
+        start = chance.uniform(5.0, setup.seconds)
+        which = chance.choice((None, chance.randrange(replicas)))
+        troubles.append(Trouble(start, start + chance.uniform(1.0, most), kind, which))
+
+    for kind in ("foreign", "lame"):
+        if chance.random() < 0.15:
+            trouble(kind, 60.0)
+    serve_stale: Any = "never"
+    if setup.cached and chance.random() < 0.6:
+        serve_stale = chance.choice(("verify", "immediate"))
+    if setup.cached and chance.random() < 0.4:
+        for _ in range(chance.randint(1, 2)):
+            trouble("upstream", 120.0)
+    if chance.random() < 0.15:
+        start = chance.uniform(5.0, setup.seconds)
+        end = start + chance.uniform(5.0, 240.0)
+        troubles.append(Trouble(start, end, "cut off", chance.randrange(replicas)))
+    old = serve_stale == "immediate" and chance.random() < 0.3
+    return replace(setup, troubles=tuple(troubles), serve_stale=serve_stale, old=old)

@@ -251,6 +251,17 @@ def test_a_list_that_no_server_gave_is_believed_at_once() -> None:
     assert not machine.recheck
 
 
+def test_an_answer_that_says_nothing_of_ttls_does_not_begin_it_again() -> None:
+    watcher = Watcher()
+    watcher.poll(60, always(saw(*three(), ttl=0.0)))
+    for observation in (Answered((), 0.0, "truncated", SERVER), nxdomain(None)):
+        watcher.poll(watcher.now + 0.1, always(observation))
+        assert not watcher.machine.may_be_stale
+        watcher.poll(watcher.now + 0.1, always(saw(*three(), ttl=0.0)))
+        assert watcher.machine.may_be_stale
+        assert not watcher.machine.recheck
+
+
 def test_an_old_nxdomain_shows_that_it_is_old_from_the_beginning() -> None:
     """Its SOA says for how long a fresh one may be held, and its TTL is 0."""
     watcher = Watcher()
