@@ -195,7 +195,7 @@ def ghosts(run: Run) -> Iterator[Told]:
                 segment.addresses == addresses
                 and segment.start < told.time
                 and segment.end > time - hold
-                for segment in run.truth.segments[told.name]
+                for segment in run.truth.segments.get(told.name, ())
             ):
                 yield told
         has[told.name] = told.addresses
@@ -215,7 +215,7 @@ def _false_replacements(run: Run) -> Iterator[Violation]:
             still = segment.addresses == last.addresses and segment.start <= last.time
             had = [
                 old.start
-                for old in run.truth.segments[told.name]
+                for old in run.truth.segments.get(told.name, ())
                 if old.addresses == told.addresses and old.start <= told.time
             ]
             again = any(
