@@ -4,9 +4,12 @@ Pure: no sockets, no clock, and chance is an argument. Names, types and response
 CoreDNS 1.13 (``plugin/kubernetes``: ``parse.go``, ``kubernetes.go``, ``reverse.go``;
 ``plugin/backend_lookup.go``), and its recorded answers are replayed against this in the tests.
 
-Not modelled: services with a cluster IP, ``pod`` records (``pods disabled``), NS records, zone
-transfers, and forwarding: what CoreDNS would forward is REFUSED, or SERVFAIL in a reverse zone, as
-where nothing answers upstream.
+A service that spans several clusters follows the ``multicluster`` plugin (KEP-1645): targets of
+two labels, SRV records for named ports alone, and no PTR records.
+
+Not modelled: services with a cluster IP, ExternalName services, ``pods verified``, NS records, zone
+transfers, DNSSEC, and forwarding: what CoreDNS would forward is REFUSED, or SERVFAIL in a reverse
+zone, as where nothing answers upstream.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ from dns.rdtypes.IN.AAAA import AAAA
 from dns.rdtypes.IN.SRV import SRV
 from dns.rrset import RRset
 
+from ..names import address_with_dashes
 from .state import ClusterState, Endpoint, IPAddress, ServiceKey, ServicePort
 
 __all__ = ["Shuffle", "Zone", "reply_to", "shuffled"]
@@ -85,7 +89,7 @@ class Zone:
         self._namespaces = _ALWAYS_NAMESPACES | {namespace for namespace, _ in state.services}
         self._kept: dict[tuple[tuple[bytes, ...], RdataType], _Records] = {}
         self._addresses: dict[IPAddress, A | AAAA] = {}
-        self._hosts: dict[ServiceKey, dict[str, list[Endpoint]]] = {}
+        self._hosts: dict[ServiceKey, dict[tuple[str, ...], list[Endpoint]]] = {}
         self._owners: dict[IPAddress, list[tuple[str, ServiceKey]]] = {}
 
     def answer(self, query: Message) -> Message:
@@ -156,12 +160,14 @@ class Zone:
         if len(labels) == 2:
             return _NO_DATA if namespace in self._namespaces else _NXDOMAIN
         if labels[-1] == "pod":
-            return _NXDOMAIN
+            return self._pod(name, labels[:-2], namespace, rdtype)
         service, rest = labels[-3], labels[:-3]
         listing = self._listing(namespace, service, rest)
         if not listing:
             return _NXDOMAIN  # also for a service that exists: none of its pods is ready
         if rdtype == RdataType.SRV:
+            if not rest and listing[0][0].cluster is not None:
+                return _NO_DATA
             return self._services(name, namespace, service, listing)
         if rdtype in (RdataType.A, RdataType.AAAA):
             addresses = dict.fromkeys(endpoint.address for endpoint, _ in listing)
@@ -174,17 +180,30 @@ class Zone:
             )
         return _NO_DATA
 
+    def _pod(self, name: Name, labels: list[str], namespace: str, rdtype: RdataType) -> _Records:
+        """``pods insecure``: the address is in the name, whether a pod has it or not."""
+        if self._state.pods == "disabled" or len(labels) != 1 or namespace not in self._namespaces:
+            return _NXDOMAIN
+        address = address_with_dashes(labels[0])
+        if address is None:
+            return _NXDOMAIN
+        if _ADDRESS_TYPES[address.version] != rdtype:
+            return _NO_DATA
+        return _Records((self._address(name, address),))
+
     def _listing(self, namespace: str, service: str, rest: list[str]) -> _Listing:
         """The endpoints that the name means, each with the ports that it means."""
         endpoints: Iterable[Endpoint] = self._state.services.get((namespace, service), ())
         if len(rest) > 2:
             return []
-        if len(rest) == 1:
-            endpoints = self._hosts_of((namespace, service)).get(rest[0], ())
+        hosts = self._hosts_of((namespace, service))
+        named = len(rest) == 1 or tuple(rest) in hosts
+        if named:
+            endpoints = hosts.get(tuple(rest), ())
         listing: _Listing = [
             (endpoint, port) for endpoint in endpoints for port in endpoint.ports or (None,)
         ]
-        if len(rest) == 2:
+        if len(rest) == 2 and not named:
             # Underscores may be left out, and a lone one means any (parse.go).
             port_name, protocol = (label.removeprefix("_") for label in rest)
             listing = [
@@ -196,13 +215,13 @@ class Zone:
             ]
         return listing
 
-    def _hosts_of(self, service: ServiceKey) -> dict[str, list[Endpoint]]:
+    def _hosts_of(self, service: ServiceKey) -> dict[tuple[str, ...], list[Endpoint]]:
         """A service's endpoints by what DNS calls them."""
         hosts = self._hosts.get(service)
         if hosts is None:
             hosts = self._hosts[service] = {}
             for endpoint in self._state.services.get(service, ()):
-                hosts.setdefault(endpoint.label, []).append(endpoint)
+                hosts.setdefault(endpoint.labels, []).append(endpoint)
         return hosts
 
     def _services(self, name: Name, namespace: str, service: str, listing: _Listing) -> _Records:
@@ -215,25 +234,26 @@ class Zone:
         zone = self._zone_as_asked(name)
         domain = (service.encode(), namespace.encode(), b"svc", *zone.labels)
         ttl = self._state.ttl
-        targets: dict[str, Name] = {}
-        answer: dict[tuple[str, int], RRset] = {}
-        glue: dict[tuple[str, IPAddress], RRset] = {}
+        targets: dict[tuple[str, ...], Name] = {}
+        answer: dict[tuple[tuple[str, ...], int], RRset] = {}
+        glue: dict[tuple[tuple[str, ...], IPAddress], RRset] = {}
         for endpoint, port in listing:
             if port is None:
                 continue
-            label = endpoint.label
-            target = targets.get(label)
+            labels = endpoint.labels
+            target = targets.get(labels)
             if target is None:
-                target = targets[label] = Name((label.encode(), *domain))
-            if (label, port.number) not in answer:
+                below = (label.encode() for label in labels)
+                target = targets[labels] = Name((*below, *domain))
+            if (labels, port.number) not in answer:
                 srv = (0, weight, port.number, target)
-                answer[label, port.number] = _record(
+                answer[labels, port.number] = _record(
                     name,
                     ttl,
                     SRV(_IN, RdataType.SRV, *srv),  # type: ignore[no-untyped-call]
                 )
-            if (label, endpoint.address) not in glue:
-                glue[label, endpoint.address] = self._address(target, endpoint.address)
+            if (labels, endpoint.address) not in glue:
+                glue[labels, endpoint.address] = self._address(target, endpoint.address)
         return _Records(tuple(answer.values()), tuple(glue.values()))
 
     def _pointers(self, name: Name) -> _Records:
@@ -248,7 +268,9 @@ class Zone:
         if not self._owners:
             for key, endpoints in self._state.services.items():
                 for endpoint in endpoints:
-                    self._owners.setdefault(endpoint.address, []).append((endpoint.label, key))
+                    if endpoint.cluster is None:
+                        (label,) = endpoint.labels
+                        self._owners.setdefault(endpoint.address, []).append((label, key))
         targets = dict.fromkeys(
             f"{label}.{service}.{namespace}.svc.{self._state.cluster_domain}."
             for label, (namespace, service) in self._owners.get(address, ())

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address
-from typing import Protocol
+from typing import Protocol, get_args
 
 from ..exceptions import ConfigurationError
 from ..names import parse_domain
@@ -19,6 +19,7 @@ from .state import (
     ClusterState,
     Endpoint,
     IPAddress,
+    PodRecords,
     Ports,
     Service,
     ServiceKey,
@@ -56,16 +57,26 @@ class Cluster:
     Args:
         cluster_domain: The DNS domain of the cluster.
         ttl: Of every record; 5 is the default of CoreDNS, kubeadm sets 30.
+        pods: ``disabled``, or ``insecure`` to answer every name of the form
+            ``10-244-0-3.default.pod.cluster.local`` with the address in it.
 
     Raises:
         ConfigurationError: Here and in every method: a name, number or address that Kubernetes
             would refuse, a duplicate, or something that does not exist.
     """
 
-    def __init__(self, cluster_domain: str = "cluster.local", ttl: int = 5) -> None:
+    def __init__(
+        self,
+        cluster_domain: str = "cluster.local",
+        ttl: int = 5,
+        pods: PodRecords = "disabled",
+    ) -> None:
         if not 0 <= ttl <= 3600:
             raise ConfigurationError("ttl", ttl, "0 to 3600 seconds, the range of CoreDNS")
+        if pods not in get_args(PodRecords):
+            raise ConfigurationError("pods", pods, "'disabled' or 'insecure'")
         self.cluster_domain = parse_domain(cluster_domain)
+        self.pods = pods
         self.ttl = ttl
         self._lock = threading.RLock()
         self._changes = 0
@@ -73,7 +84,7 @@ class Cluster:
         self._state: ClusterState | None = None
         self._services: dict[ServiceKey, Service] = {}
         self._behind: dict[ServiceKey, list[_Provider]] = {}
-        self._statefulsets: dict[ServiceKey, StatefulSet] = {}
+        self._statefulsets: dict[tuple[str, str, str | None], StatefulSet] = {}
 
     @contextmanager
     def changing(self) -> Iterator[None]:
@@ -103,6 +114,7 @@ class Cluster:
                     self.ttl,
                     _FIRST_SERIAL + self._changes,
                     {key: self._published(service) for key, service in self._services.items()},
+                    self.pods,
                 )
             return self._state
 
@@ -196,6 +208,7 @@ class Cluster:
         families: Sequence[str] = ("ipv4",),
         publish_not_ready_addresses: bool | None = None,
         governing_service: str | None = None,
+        cluster: str | None = None,
     ) -> StatefulSet:
         """Create a StatefulSet whose pods the service selects.
 
@@ -213,12 +226,17 @@ class Cluster:
             publish_not_ready_addresses: Of the service; False by default.
             governing_service: ``spec.serviceName``, if that is not ``service``. Then DNS calls
                 the pods by their addresses here, since only the governing service gives names.
+            cluster: The id of the cluster in which its pods run, where the service spans several
+                (KEP-1645); the server's ``cluster_domain`` then is ``clusterset.local``. The same
+                name may be taken once in each cluster.
         """
         with self.changing():
             check_label("StatefulSet", name)
             if not families or set(families) - set(_POOLS) or len(set(families)) < len(families):
                 raise ConfigurationError("families", families, "'ipv4', 'ipv6' or both, each once")
-            if (namespace, name) in self._statefulsets:
+            if cluster is not None:
+                check_label("cluster", cluster)
+            if (namespace, name, cluster) in self._statefulsets:
                 raise ConfigurationError(
                     "StatefulSet", name, f"a name that is not taken in the namespace {namespace!r}"
                 )
@@ -231,10 +249,11 @@ class Cluster:
                 first_ordinal,
                 ready,
                 None if ports is None else to_ports(ports),
+                cluster,
             )
             statefulset.scale(replicas)
             self.put_behind(service, namespace, statefulset, ports, publish_not_ready_addresses)
-            self._statefulsets[namespace, name] = statefulset
+            self._statefulsets[namespace, name, cluster] = statefulset
             return statefulset
 
     def endpoint(
@@ -245,6 +264,8 @@ class Cluster:
         ready: bool = True,
         ports: Ports | None = None,
         namespace: str = "default",
+        *,
+        cluster: str | None = None,
     ) -> ManualEndpoint:
         """Put an endpoint behind a service without a StatefulSet.
 
@@ -258,12 +279,15 @@ class Cluster:
             ready: The pod's condition.
             ports: By default the service's own.
             namespace: Of the service.
+            cluster: The id of its cluster, where the service spans several.
         """
+        if cluster is not None:
+            check_label("cluster", cluster)
         if hostname is not None:
             check_label("hostname", hostname)
         given = self.new_addresses(("ipv4",)) if addresses is None else to_addresses(addresses)
         numbers = None if ports is None else to_ports(ports)
-        endpoint = ManualEndpoint(self, hostname, given, ready, numbers)
+        endpoint = ManualEndpoint(self, hostname, given, ready, numbers, cluster)
         self.put_behind(service, namespace, endpoint, ports)
         return endpoint
 
@@ -291,8 +315,10 @@ class ManualEndpoint:
         addresses: tuple[IPAddress, ...],
         ready: bool,
         ports: tuple[ServicePort, ...] | None,
+        in_cluster: str | None = None,
     ) -> None:
         self._cluster = cluster
+        self._in_cluster = in_cluster
         self.hostname = hostname
         self.addresses = addresses
         self.ready = ready
@@ -311,4 +337,4 @@ class ManualEndpoint:
         """What it is in the service's slices."""
         ports = service.ports if self._ports is None else self._ports
         for address in self.addresses:
-            yield Endpoint(address, self.hostname, self.ready, ports)
+            yield Endpoint(address, self.hostname, self.ready, ports, self._in_cluster)

@@ -24,6 +24,8 @@ FaultKind = Literal[
     "refused",
     "formerr",
     "nxdomain",
+    "lame",
+    "foreign",
     "garbage",
     "truncate",
     "wrong-id",
@@ -35,6 +37,9 @@ FaultKind = Literal[
 - ``drop``: none comes.
 - ``servfail``, ``refused``, ``formerr``: that response code, and no records.
 - ``nxdomain``: as if the name did not exist, or none of its pods were ready.
+- ``lame``: a referral to the root, as from a server that neither serves the zone nor asks others.
+- ``foreign``: NXDOMAIN with the SOA record of the root, as from a public server, which knows no
+  ``cluster.local``.
 - ``garbage``: a header that says it is the reply, and then no DNS message.
 - ``truncate``: TC is set, half of the records are missing and all of the glue.
 - ``wrong-id``, ``wrong-question``: the right answer to something else.

@@ -6,7 +6,6 @@ and the state it froze at. No sockets and no waiting; the time is an argument.
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,8 +19,8 @@ import dns.rdatatype
 import dns.rrset
 from dns.message import Message
 
-from ..exceptions import ConfigurationError
 from .answers import Shuffle, Zone, reply_to, shuffled
+from .cache import AnswerCache
 from .cluster import Cluster
 from .faults import FaultKind, Faults, Query, Transport
 from .rendering import render, udp_limits
@@ -30,8 +29,6 @@ from .state import ClusterState
 __all__ = ["Reaction", "Responder"]
 
 _HEADER_SIZE = 12
-_SMALLEST_CACHE_TTL = 5
-"""The ``cache`` plugin keeps nothing for less (plugin/cache, ``minttl``)."""
 _OTHER_QUESTION = dns.name.from_text("another-question.invalid.")
 _RCODES = {
     "servfail": dns.rcode.SERVFAIL,
@@ -56,7 +53,8 @@ class Reaction(NamedTuple):
 
 _SILENCE = Reaction(None)
 
-_CacheKey = tuple[dns.name.Name, int, int]
+_ROOT_NAME_SERVERS = ("a.root-servers.net.", "b.root-servers.net.")
+_ROOT_TTL = 86400
 
 
 class Responder:
@@ -78,9 +76,9 @@ class Responder:
         self._frozen: ClusterState | None = None
         self._zone_state = cluster.state()
         self._zone = Zone(self._zone_state)
-        self._cache_ttl: int | None = None
+        self._cache: AnswerCache | None = None
         self._clock: Callable[[], float] | None = None
-        self._cache: dict[_CacheKey, tuple[float, int, Message]] = {}
+        self._cut_off = False
 
     # --- what makes it differ
 
@@ -105,20 +103,22 @@ class Responder:
         with self._lock:
             self._frozen = None
 
-    def caches(self, ttl: int, clock: Callable[[], float] | None) -> None:
-        """Keep answers for ``ttl`` seconds, or for their own TTL if that is less."""
-        if ttl < _SMALLEST_CACHE_TTL:
-            raise ConfigurationError("ttl", ttl, f"{_SMALLEST_CACHE_TTL} s or more")
+    def caches(self, cache: AnswerCache, clock: Callable[[], float] | None) -> None:
+        """Answer through this cache."""
         with self._lock:
-            self._cache_ttl, self._clock = ttl, clock
-            self._cache = {}
+            self._cache, self._clock = cache, clock
+
+    def cut_off(self, cut_off: bool) -> None:
+        """Whether what a cache does not hold is SERVFAIL."""
+        with self._lock:
+            self._cut_off = cut_off
 
     def restore(self) -> None:
         """Answer rightly, freshly and at once."""
         self.faults.clear()
         with self._lock:
-            self._frozen = self._cache_ttl = None
-            self._cache = {}
+            self._frozen = self._cache = None
+            self._cut_off = False
 
     # --- answering
 
@@ -150,7 +150,11 @@ class Responder:
         if kind in _RCODES:
             response = reply_to(query)
             response.set_rcode(_RCODES[kind])
-            return response
+            # What fails is behind the cache, which keeps a failure, too.
+            cache, now = self._cache_now(now)
+            return response if cache is None else cache.keep(query, response, now)
+        if kind in ("lame", "foreign"):
+            return _elsewhere(query, kind)
         response = self._right(query, now)
         if kind == "nxdomain":
             response.set_rcode(dns.rcode.NXDOMAIN)
@@ -169,34 +173,23 @@ class Responder:
         return response
 
     def _right(self, query: Message, now: float) -> Message:
-        with self._lock:
-            ttl = self._cache_ttl
-            now = self._clock() if self._clock is not None else now
-        if ttl is None:
-            return shuffled(self._current_zone().answer(query), self._shuffle)
-        return shuffled(self._cached(query, now, ttl), self._shuffle)
+        cache, now = self._cache_now(now)
+        if cache is None:
+            return shuffled(self._upstream(query), self._shuffle)
+        return shuffled(cache.answer(query, now, self._upstream), self._shuffle)
 
-    def _cached(self, query: Message, now: float, ttl: int) -> Message:
-        """The answer through a cache: its TTL says for how long the cache still holds it."""
-        question = query.question[0]
-        key = (question.name, int(question.rdtype), int(question.rdclass))
-        stored = self._cache.get(key)
-        if stored is None or now - stored[0] >= stored[1]:
-            kept = self._current_zone().answer(query)
-            ttls = [rrset.ttl for section in kept.sections[1:] for rrset in section]
-            stored = (now, max(_SMALLEST_CACHE_TTL, min([ttl, *ttls])), kept)
-            if ttls:  # SERVFAIL and REFUSED are passed on
-                self._cache[key] = stored
-        since, held, kept = stored
-        left = held - int(now - since)
-        response = reply_to(query)
-        response.set_rcode(kept.rcode())
-        response.flags |= kept.flags & dns.flags.AA
-        for number in (1, 2, 3):
-            response.sections[number].extend(
-                _with_ttl(rrset, left) for rrset in kept.sections[number]
-            )
-        return response
+    def _cache_now(self, now: float) -> tuple[AnswerCache | None, float]:
+        """The cache, and the time by its clock."""
+        with self._lock:
+            return self._cache, self._clock() if self._clock is not None else now
+
+    def _upstream(self, query: Message) -> Message:
+        """The cluster DNS's own answer, as a cache in front of it gets it."""
+        if self._cut_off:
+            response = reply_to(query)
+            response.set_rcode(dns.rcode.SERVFAIL)
+            return response
+        return self._current_zone().answer(query)
 
     def _current_zone(self) -> Zone:
         # Without the lock: whoever holds the cluster's may be waiting for this one.
@@ -206,10 +199,17 @@ class Responder:
         return self._zone
 
 
-def _with_ttl(rrset: dns.rrset.RRset, ttl: int) -> dns.rrset.RRset:
-    other = copy.copy(rrset)
-    other.ttl = ttl
-    return other
+def _elsewhere(query: Message, kind: FaultKind) -> Message:
+    """What a server says that does not serve the cluster's zone."""
+    response = reply_to(query)
+    if kind == "lame":
+        response.authority = [dns.rrset.from_text(".", _ROOT_TTL, "IN", "NS", *_ROOT_NAME_SERVERS)]
+    else:
+        response.flags |= dns.flags.RA
+        response.set_rcode(dns.rcode.NXDOMAIN)
+        soa = f"{_ROOT_NAME_SERVERS[0]} nstld.verisign-grs.com. 1 1800 900 604800 {_ROOT_TTL}"
+        response.authority = [dns.rrset.from_text(".", _ROOT_TTL, "IN", "SOA", soa)]
+    return response
 
 
 def _header_error(wire: bytes) -> dns.rcode.Rcode | None:

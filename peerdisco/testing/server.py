@@ -12,11 +12,12 @@ from typing import Self
 
 from ..names import parse_seconds
 from .answers import Shuffle
+from .cache import AnswerCache, ServeStale
 from .cluster import Cluster, ManualEndpoint
 from .faults import Fault, FaultKind, NamePredicate, Query, Transport
 from .listener import Listener
 from .responder import Reaction, Responder
-from .state import DEFAULT_PORT, IPAddress, Ports, Service
+from .state import DEFAULT_PORT, IPAddress, PodRecords, Ports, Service
 from .statefulset import StatefulSet
 
 __all__ = ["ClusterDNS"]
@@ -36,6 +37,8 @@ class ClusterDNS:
         port: 0 for one that is free.
         cluster_domain: Of a new cluster; ``cluster.local`` by default.
         ttl: Of a new cluster's records; 5 s by default, as in CoreDNS.
+        pods: Of a new cluster: ``disabled``, or ``insecure`` to answer every name like
+            ``10-244-0-3.default.pod.cluster.local`` with the address in it.
         idle_timeout: After how many silent seconds a TCP connection is closed.
         shuffle: Reorders the addresses of each answer in place, as the ``loadbalance`` plugin. By
             default by chance, with a fixed seed.
@@ -50,11 +53,12 @@ class ClusterDNS:
         port: int = 0,
         cluster_domain: str = "cluster.local",
         ttl: int = 5,
+        pods: PodRecords = "disabled",
         idle_timeout: float = 10.0,
         shuffle: Shuffle | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.cluster = Cluster(cluster_domain, ttl) if cluster is None else cluster
+        self.cluster = Cluster(cluster_domain, ttl, pods) if cluster is None else cluster
         self._host = host
         self._asked_port = port
         self._idle_timeout = parse_seconds(idle_timeout, "idle_timeout")
@@ -205,6 +209,7 @@ class ClusterDNS:
         families: Sequence[str] = ("ipv4",),
         publish_not_ready_addresses: bool | None = None,
         governing_service: str | None = None,
+        cluster: str | None = None,
     ) -> StatefulSet:
         """See `Cluster.statefulset`."""
         return self.cluster.statefulset(
@@ -218,6 +223,7 @@ class ClusterDNS:
             families=families,
             publish_not_ready_addresses=publish_not_ready_addresses,
             governing_service=governing_service,
+            cluster=cluster,
         )
 
     def service(
@@ -238,9 +244,13 @@ class ClusterDNS:
         ready: bool = True,
         ports: Ports | None = None,
         namespace: str = "default",
+        *,
+        cluster: str | None = None,
     ) -> ManualEndpoint:
         """See `Cluster.endpoint`."""
-        return self.cluster.endpoint(service, hostname, addresses, ready, ports, namespace)
+        return self.cluster.endpoint(
+            service, hostname, addresses, ready, ports, namespace, cluster=cluster
+        )
 
     # --- what goes wrong
 
@@ -293,20 +303,39 @@ class ClusterDNS:
         """Answer the true membership again."""
         self._responder.thaw()
 
-    def caches(self, ttl: int, clock: Callable[[], float] | None = None) -> None:
+    def caches(
+        self,
+        ttl: int,
+        clock: Callable[[], float] | None = None,
+        *,
+        serve_stale: ServeStale | None = None,
+        stale_for: float = 3600.0,
+    ) -> None:
         """Answer through a cache whose TTLs count down, as kubeadm set it up before 1.32.
 
         An answer is kept for ``ttl`` seconds, or for the records' own TTL where that is less, as
-        it is by default; ``ClusterDNS(ttl=30)`` and ``caches(30)`` go together.
+        it is by default; ``ClusterDNS(ttl=30)`` and ``caches(30)`` go together. SERVFAIL is kept
+        for five seconds.
 
         Args:
             ttl: 5 s or more, the least that CoreDNS keeps.
             clock: Instead of the server's.
+            serve_stale: ``immediate`` or ``verify``: an expired answer is served with TTL 0, at
+                once or if the cluster DNS fails; see `cut_off`. None for never.
+            stale_for: Seconds for which an expired answer is served.
         """
-        self._responder.caches(ttl, clock)
+        self._responder.caches(AnswerCache(ttl, serve_stale, stale_for), clock)
+
+    def cut_off(self) -> None:
+        """Lose the cluster DNS behind this server: what its cache does not hold is SERVFAIL."""
+        self._responder.cut_off(True)
+
+    def reconnect(self) -> None:
+        """Reach the cluster DNS behind this server again."""
+        self._responder.cut_off(False)
 
     def restore(self) -> None:
-        """End everything that goes wrong: faults, delays, the freezing and the cache."""
+        """End everything that goes wrong: faults, delays, `freeze`, `cut_off` and the cache."""
         self._responder.restore()
 
 

@@ -5,17 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Literal
 
 from ..exceptions import ConfigurationError
 from ..names import dashed_address, is_label
 
-__all__ = ["ClusterState", "Endpoint", "IPAddress", "Pod", "Ports", "Service", "ServicePort"]
+__all__ = [
+    "ClusterState",
+    "Endpoint",
+    "IPAddress",
+    "Pod",
+    "PodRecords",
+    "Ports",
+    "Service",
+    "ServicePort",
+]
 
 IPAddress = IPv4Address | IPv6Address
 ServiceKey = tuple[str, str]
 """Namespace and name."""
 
 DEFAULT_PORT = 3306
+
+PodRecords = Literal["disabled", "insecure"]
+"""The option ``pods`` of CoreDNS's ``kubernetes`` plugin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +92,20 @@ class Endpoint:
         hostname: None where DNS shall call it by its address.
         ready: The pod's condition.
         ports: Its ports; those of the service, unless a named ``targetPort`` differs by pod.
+        cluster: The cluster that it runs in, where the service spans several; else None.
     """
 
     address: IPAddress
     hostname: str | None = None
     ready: bool = True
     ports: tuple[ServicePort, ...] = ()
+    cluster: str | None = None
 
     @property
-    def label(self) -> str:
-        """What DNS calls it: the host name, else the address with dashes."""
-        return self.hostname or dashed_address(self.address)
+    def labels(self) -> tuple[str, ...]:
+        """Its name below the service: the host name, else the address with dashes; the cluster."""
+        host = self.hostname or dashed_address(self.address)
+        return (host,) if self.cluster is None else (host, self.cluster)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,12 +117,14 @@ class ClusterState:
         ttl: Of every record, in seconds.
         serial: Of the zone; grows with each change.
         services: Namespace and name to the endpoints that are published, in slice order.
+        pods: Whether names that hold an address are answered.
     """
 
     cluster_domain: str
     ttl: int
     serial: int
     services: Mapping[ServiceKey, tuple[Endpoint, ...]]
+    pods: PodRecords = "disabled"
 
 
 @dataclass(frozen=True, slots=True)

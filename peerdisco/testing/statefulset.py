@@ -29,6 +29,7 @@ class StatefulSet:
         first_ordinal: int,
         ready: bool,
         ports: tuple[ServicePort, ...] | None,
+        in_cluster: str | None = None,
     ) -> None:
         if first_ordinal < 0:
             raise ConfigurationError("first_ordinal", first_ordinal, "0 or more")
@@ -40,6 +41,7 @@ class StatefulSet:
         self._families = tuple(families)
         self._ready = ready
         self._ports = ports
+        self._in_cluster = in_cluster
         self._pods: dict[int, Pod | None] = {}  # None: wanted, and stopped
 
     @property
@@ -135,7 +137,9 @@ class StatefulSet:
         for position in range(len(self._families)):
             for pod in self.pods:
                 hostname = pod.name if named else None
-                yield Endpoint(pod.addresses[position], hostname, pod.ready, ports)
+                yield Endpoint(
+                    pod.addresses[position], hostname, pod.ready, ports, self._in_cluster
+                )
 
     def _create(self, ordinal: int) -> Pod:
         pod = self._pods[ordinal] = self._new_pod(ordinal)
@@ -146,7 +150,8 @@ class StatefulSet:
         check_label("pod name", name)
         domain = f"{self.governing_service}.{self.namespace}.svc.{self._cluster.cluster_domain}"
         addresses = self._cluster.new_addresses(self._families)
-        return Pod(name, ordinal, f"{name}.{domain}", addresses, self._ready)
+        below = name if self._in_cluster is None else f"{name}.{self._in_cluster}"
+        return Pod(name, ordinal, f"{below}.{domain}", addresses, self._ready)
 
     def _wanted(self, ordinal: int) -> Pod | None:
         if ordinal not in self._pods:

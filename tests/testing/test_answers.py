@@ -14,6 +14,7 @@ import dns.rdatatype
 import pytest
 from dns.edns import GenericOption
 
+from peerdisco.exceptions import ConfigurationError
 from peerdisco.testing import Cluster
 from peerdisco.testing.answers import shuffled
 from peerdisco.testing.rendering import render, udp_limits
@@ -63,6 +64,94 @@ def test_the_name_decides_whether_it_exists(cluster: Cluster, name: str, rtype: 
     assert rcode(response) == NAMES[name]
     assert response.flags & dns.flags.AA
     assert bool(response.authority) == (not response.answer)
+
+
+INSECURE = {
+    "10-244-0-3.default.pod.": ["10.244.0.3"],
+    "192-0-2-77.kube-system.pod.": ["192.0.2.77"],
+    "FD00-10-244--3.default.pod.": ["fd00:10:244::3"],
+    "10-244-0-3.other.pod.": None,
+    "mysql-0.default.pod.": None,
+    "10-244-0-300.default.pod.": None,
+    "a.10-244-0-3.default.pod.": None,
+}
+
+
+@pytest.mark.parametrize("name", INSECURE)
+def test_with_pods_insecure_the_name_holds_the_address(name: str) -> None:
+    cluster = Cluster(pods="insecure")
+    expected = INSECURE[name]
+    responses = {rtype: answer(cluster, f"{name}cluster.local.", rtype) for rtype in ("A", "AAAA")}
+    found = [address for response in responses.values() for address in addresses(response)]
+    assert found == (expected or [])
+    assert {rcode(response) for response in responses.values()} == {
+        "NOERROR" if expected else "NXDOMAIN"
+    }
+
+
+def test_pods_are_disabled_or_insecure() -> None:
+    with pytest.raises(ConfigurationError, match="pods"):
+        Cluster(pods="verified")  # type: ignore[arg-type]
+
+
+CLUSTERSET = "my-database.default.svc.clusterset.local."
+
+
+@pytest.fixture
+def clusters() -> Cluster:
+    """One service over two clusters, each with a StatefulSet of the same name (KEP-1645)."""
+    clusters = Cluster("clusterset.local")
+    clusters.service("my-database", ports={"mysql": 3306})
+    for name in ("east", "west"):
+        clusters.statefulset("mysql", service="my-database", replicas=2, cluster=name)
+    return clusters
+
+
+def test_a_service_of_several_clusters_has_targets_of_two_labels(clusters: Cluster) -> None:
+    response = answer(clusters, f"_mysql._tcp.{CLUSTERSET}")
+    targets = {str(rdata.target) for rrset in response.answer for rdata in rrset}
+    assert targets == {
+        f"mysql-{ordinal}.{name}.{CLUSTERSET}" for ordinal in (0, 1) for name in ("east", "west")
+    }
+    assert {str(rrset.name) for rrset in response.additional} == targets
+
+
+def test_a_service_of_several_clusters_has_ports_by_name_alone(clusters: Cluster) -> None:
+    response = answer(clusters, CLUSTERSET)
+    assert rcode(response) == "NOERROR"
+    assert not response.answer
+    assert len(addresses(answer(clusters, CLUSTERSET, "A"))) == 4
+
+
+def test_a_pod_of_one_of_several_clusters(clusters: Cluster) -> None:
+    assert addresses(answer(clusters, f"mysql-0.west.{CLUSTERSET}", "A")) == ["10.244.0.5"]
+    for name in ("mysql-0.north", "mysql-2.east", "mysql-0", "east"):
+        assert rcode(answer(clusters, f"{name}.{CLUSTERSET}", "A")) == "NXDOMAIN"
+
+
+def test_a_pod_of_one_of_several_clusters_has_no_pointer(clusters: Cluster) -> None:
+    assert rcode(answer(clusters, "3.0.244.10.in-addr.arpa.", "PTR")) == "SERVFAIL"
+
+
+def test_the_same_statefulset_stands_once_in_each_cluster(clusters: Cluster) -> None:
+    with pytest.raises(ConfigurationError, match="StatefulSet"):
+        clusters.statefulset("mysql", service="my-database", cluster="east")
+    with pytest.raises(ConfigurationError, match="cluster"):
+        clusters.statefulset("mysql", service="my-database", cluster="Not A Label")
+
+
+def test_an_endpoint_of_one_of_several_clusters(clusters: Cluster) -> None:
+    clusters.endpoint("my-database", "extra", ["192.0.2.9"], cluster="east")
+    clusters.endpoint("my-database", None, ["192.0.2.10"], cluster="east")
+    for name, address in (("extra", "192.0.2.9"), ("192-0-2-10", "192.0.2.10")):
+        assert addresses(answer(clusters, f"{name}.east.{CLUSTERSET}", "A")) == [address]
+    with pytest.raises(ConfigurationError, match="cluster"):
+        clusters.endpoint("my-database", cluster="")
+
+
+def test_the_names_of_pods_hold_the_cluster(clusters: Cluster) -> None:
+    west = clusters.statefulset("web", service="my-database", replicas=1, cluster="west")
+    assert west.pod(0).hostname == f"web-0.west.{CLUSTERSET}".removesuffix(".")
 
 
 def test_a_port_by_name(cluster: Cluster) -> None:

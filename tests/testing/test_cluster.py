@@ -12,7 +12,7 @@ DATABASE = ("default", "my-database")
 
 
 def published(cluster: Cluster, namespace: str = "default", name: str = "my-database") -> list[str]:
-    return [f"{e.label} {e.address}" for e in cluster.state().services[namespace, name]]
+    return [f"{'.'.join(e.labels)} {e.address}" for e in cluster.state().services[namespace, name]]
 
 
 def test_a_statefulset_of_three() -> None:

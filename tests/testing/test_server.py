@@ -504,14 +504,135 @@ async def test_a_cache_holds_what_is_not_there() -> None:
         assert rcode(await ask(server)) == "NOERROR"
 
 
-async def test_a_cache_does_not_keep_failures() -> None:
-    async with ClusterDNS() as server:
-        server.caches(30)
-        assert rcode(await ask(server, "3.0.244.10.in-addr.arpa", "PTR")) == "SERVFAIL"
+REVERSE = "3.0.244.10.in-addr.arpa"
+
+
+async def test_a_cache_keeps_a_failure_for_five_seconds() -> None:
+    """As the ``cache`` plugin (README, ``servfail``; cache_test.go, RcodeServerFailure)."""
+    clock = Clock()
+    async with ClusterDNS(ttl=30, clock=clock) as server:
         server.statefulset("mysql", service="my-database")
-        assert rcode(await ask(server, "3.0.244.10.in-addr.arpa", "PTR")) == "NOERROR"
-        with pytest.raises(ConfigurationError, match="ttl"):
-            server.caches(4)
+        server.caches(30)
+        with server.fail("servfail", times=1):
+            assert rcode(await ask(server)) == "SERVFAIL"
+        clock.now += 4.9
+        assert rcode(await ask(server)) == "SERVFAIL"
+        assert rcode(await ask(server, SERVICE, "A")) == "NOERROR"  # each question by itself
+        clock.now += 0.1
+        assert rcode(await ask(server)) == "NOERROR"
+
+
+async def test_a_cache_keeps_what_the_zone_itself_fails_at() -> None:
+    clock = Clock()
+    async with ClusterDNS(clock=clock) as server:
+        server.caches(30)
+        assert rcode(await ask(server, REVERSE, "PTR")) == "SERVFAIL"
+        server.statefulset("mysql", service="my-database")
+        assert rcode(await ask(server, REVERSE, "PTR")) == "SERVFAIL"
+        clock.now += 5
+        assert rcode(await ask(server, REVERSE, "PTR")) == "NOERROR"
+
+
+async def test_a_cache_passes_a_refusal_on() -> None:
+    async with ClusterDNS() as server:
+        server.statefulset("mysql", service="my-database")
+        server.caches(30)
+        with server.fail("refused"):
+            assert rcode(await ask(server)) == "REFUSED"
+        assert rcode(await ask(server)) == "NOERROR"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ({"ttl": 4}, "ttl"),
+        ({"ttl": 30, "serve_stale": "always"}, "serve_stale"),
+        ({"ttl": 30, "serve_stale": "verify", "stale_for": float("nan")}, "stale_for"),
+    ],
+)
+async def test_a_cache_that_coredns_would_refuse(arguments: dict[str, object], name: str) -> None:
+    async with ClusterDNS() as server:
+        with pytest.raises(ConfigurationError, match=name):
+            server.caches(**arguments)  # type: ignore[arg-type]
+
+
+async def test_a_cache_that_verifies_serves_stale_while_its_upstream_is_dead() -> None:
+    clock = Clock()
+    async with ClusterDNS(ttl=30, clock=clock) as server:
+        mysql = server.statefulset("mysql", service="my-database", replicas=2)
+        server.caches(30, serve_stale="verify", stale_for=600)
+        await ask(server)
+        assert rcode(await ask(server, "gone.default.svc.cluster.local")) == "NXDOMAIN"
+        mysql.scale(3)
+        server.cut_off()
+        clock.now += 630
+        assert rcode(await ask(server, SERVICE, "A")) == "SERVFAIL"  # never asked before
+        clock.now -= 1
+        stale = await ask(server)
+        assert (names(stale), ttls(stale)) == (["mysql-0", "mysql-1"], {0})
+        negative = await ask(server, "gone.default.svc.cluster.local")
+        assert (rcode(negative), ttls(negative)) == ("NXDOMAIN", {0})
+        clock.now += 1
+        assert rcode(await ask(server)) == "SERVFAIL"
+        server.reconnect()
+        clock.now += 5
+        fresh = await ask(server)
+        assert (names(fresh), ttls(fresh)) == (["mysql-0", "mysql-1", "mysql-2"], {30})
+
+
+async def test_a_cache_that_verifies_gives_the_fresh_answer_where_there_is_one() -> None:
+    clock = Clock()
+    async with ClusterDNS(ttl=30, clock=clock) as server:
+        mysql = server.statefulset("mysql", service="my-database", replicas=2)
+        server.caches(30, serve_stale="verify")
+        await ask(server)
+        mysql.scale(3)
+        clock.now += 30
+        fresh = await ask(server)
+        assert (len(names(fresh)), ttls(fresh)) == (3, {30})
+
+
+async def test_a_cache_that_serves_at_once_gives_one_old_answer() -> None:
+    clock = Clock()
+    async with ClusterDNS(ttl=30, clock=clock) as server:
+        mysql = server.statefulset("mysql", service="my-database", replicas=2)
+        server.caches(30, serve_stale="immediate")
+        await ask(server)
+        mysql.scale(3)
+        clock.now += 3000
+        stale = await ask(server)
+        assert (len(names(stale)), ttls(stale)) == (2, {0})
+        fresh = await ask(server)
+        assert (len(names(fresh)), ttls(fresh)) == (3, {30})
+
+
+async def test_without_a_cache_a_server_that_is_cut_off_fails() -> None:
+    async with ClusterDNS() as server:
+        server.statefulset("mysql", service="my-database")
+        server.cut_off()
+        assert rcode(await ask(server)) == "SERVFAIL"
+        server.restore()
+        assert rcode(await ask(server)) == "NOERROR"
+
+
+async def test_a_lame_server_refers_to_the_root(dns_: ClusterDNS) -> None:
+    with dns_.fail("lame"):
+        response = await ask(dns_)
+    assert rcode(response) == "NOERROR"
+    assert not response.answer
+    assert not response.flags & (dns.flags.AA | dns.flags.RA)
+    assert [str(rrset.name) for rrset in response.authority] == ["."]
+    assert response.authority[0].rdtype == dns.rdatatype.NS
+
+
+async def test_a_foreign_server_knows_no_such_domain(dns_: ClusterDNS) -> None:
+    with dns_.fail("foreign"):
+        response = await ask(dns_)
+    assert rcode(response) == "NXDOMAIN"
+    assert response.flags & dns.flags.RA
+    assert not response.flags & dns.flags.AA
+    assert response.authority[0].rdtype == dns.rdatatype.SOA
+    assert str(response.authority[0].name) == "."
 
 
 async def test_order_is_chance_that_can_be_fixed() -> None:
