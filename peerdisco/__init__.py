@@ -30,12 +30,12 @@ if TYPE_CHECKING:
         UnusableAnswer,
         WatcherError,
     )
-    from .local import local_identity
     from .model import Attempt, Change, Identity, Outcome, Peer, Ports, PrimaryPolicy, Snapshot
     from .names import parse_pod_name
-    from .primary import lowest_ordinal, ordinal
-    from .probing import probe_peers
-    from .verdicts import (
+    from .pod.identity import local_identity
+    from .primary.policies import lowest_ordinal, ordinal
+    from .primary.probing import probe_peers
+    from .primary.verdicts import (
         Decision,
         Probe,
         Reason,
@@ -114,7 +114,7 @@ _HOMES = {
         "UnusableAnswer",
         "WatcherError",
     ),
-    "local": ("local_identity",),
+    "pod.identity": ("local_identity",),
     "model": (
         "Attempt",
         "Change",
@@ -126,9 +126,9 @@ _HOMES = {
         "Snapshot",
     ),
     "names": ("parse_pod_name",),
-    "primary": ("lowest_ordinal", "ordinal"),
-    "probing": ("probe_peers",),
-    "verdicts": (
+    "primary.policies": ("lowest_ordinal", "ordinal"),
+    "primary.probing": ("probe_peers",),
+    "primary.verdicts": (
         "Decision",
         "Probe",
         "Reason",

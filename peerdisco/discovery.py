@@ -12,26 +12,19 @@ from typing import Any, Self
 from .clock import Clock, SystemClock
 from .conditions import Condition, in_words, to_condition, with_local
 from .exceptions import IdentityError, NotReady, WatcherError
-from .local import Surroundings, read_surroundings
-from .looking import observe_once, one_look
-from .membership import Membership
-from .model import (
-    Change,
-    Identity,
-    Observation,
-    Peer,
-    PrimaryPolicy,
-    Snapshot,
-)
+from .membership.machine import Membership
+from .membership.published import Published
+from .membership.rules import Rules
+from .membership.schedule import Schedule
+from .model import Change, Identity, Observation, Peer, PrimaryPolicy, Snapshot
 from .names import parse_seconds
-from .published import Published
-from .rules import Rules
-from .schedule import Schedule
+from .pod.identity import Surroundings, read_surroundings
 from .sources import Source
 from .sources.lookup import lookup
+from .sources.once import observe_once, one_look
+from .sources.query import Target, choose_view, refuse_beside
 from .sources.shared import SharedSource, share
-from .stalls import LEAST_STALL
-from .target import Target, choose_view, refuse_beside
+from .timing.stalls import LEAST_STALL
 
 __all__ = ["Discovery", "Watch", "discover"]
 
@@ -157,7 +150,7 @@ class Discovery:
 
     One task looks; it is started by ``async with`` and ended by its end, or is the caller's own
     with `run`. Watchers of one service in one event loop share their looks. The rules by which a
-    peer joins, leaves and is replaced are those of `peerdisco.membership`: a look that fails
+    peer joins, leaves and is replaced are those of `peerdisco.membership`: a failed lookup
     changes nothing, and a peer has left when no cache can still hold an answer that lacks it.
 
     Args:

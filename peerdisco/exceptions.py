@@ -29,7 +29,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from .wording import listed
+from .wording.lists import listed
 
 __all__ = [
     "AmbiguousPrimary",
@@ -401,7 +401,7 @@ class NotReady(DiscoveryError, TimeoutError):
         if self.snapshot is None:
             there = "no answer came at all"
         else:
-            from .listing import peers_in_words  # noqa: PLC0415 - it needs this module
+            from .wording.members import peers_in_words  # noqa: PLC0415 - it needs this module
 
             there = f"there was: {peers_in_words(self.snapshot)}"
             if self.unlisted is not None:

@@ -14,9 +14,9 @@ from . import discovery
 from .clock import Clock
 from .conditions import Condition
 from .exceptions import WatcherError
-from .local import local_identity
 from .model import Change, Identity, Peer, PrimaryPolicy, Snapshot
 from .names import parse_pod_name
+from .pod.identity import local_identity
 from .sources import Source
 
 __all__ = ["Discovery", "Watch", "discover", "local_identity", "parse_pod_name"]

@@ -9,7 +9,7 @@ import math
 
 from svg import document, number, save, text
 
-from peerdisco.membership import TRANSITIONS, Action, State
+from peerdisco.membership.machine import TRANSITIONS, Action, State
 
 WIDTH, HEIGHT = 900, 520
 NODE_WIDTH, NODE_HEIGHT = 116, 44

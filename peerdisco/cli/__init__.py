@@ -53,7 +53,7 @@ _COMMANDS = (
 
 def _command(name: str) -> _Command:
     """The module of a command; a probe that runs every few seconds loads no other."""
-    module = importlib.import_module(f".{name.replace('-', '_')}", __name__)
+    module = importlib.import_module(f".commands.{name.replace('-', '_')}", __name__)
     return cast("_Command", module)
 
 

@@ -122,10 +122,10 @@ async def look(args: argparse.Namespace, *, timeout: float, identity: Identity |
     Raises:
         ConfigurationError, IdentityError: The options cannot be used.
     """
-    from ..local import read_surroundings  # noqa: PLC0415 - not needed for --help
-    from ..looking import observe_once, one_look  # noqa: PLC0415
-    from ..primary import ordinal  # noqa: PLC0415
-    from ..target import Target, choose_view  # noqa: PLC0415
+    from ..pod.identity import read_surroundings  # noqa: PLC0415 - not needed for --help
+    from ..primary.policies import ordinal  # noqa: PLC0415
+    from ..sources.once import observe_once, one_look  # noqa: PLC0415
+    from ..sources.query import Target, choose_view  # noqa: PLC0415
 
     surroundings = read_surroundings()
     view = choose_view(

@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from ..listing import peers_in_words
-from ..local import local_identity
 from ..model import Identity, Peer, Snapshot
+from ..pod.identity import local_identity
+from ..wording.members import peers_in_words
 from . import output
 from .look import TIMEOUT, Seen, add_look, add_service, add_verbose, look
 from .processes import run_until_signal
@@ -75,7 +75,7 @@ def print_peer(snapshot: Snapshot, peer: Peer | None, how: str) -> None:
     """Print one peer, or nothing but the membership's facts where there is none."""
     primary = snapshot.primary
     if how == "json":
-        from ..as_json import peer_json, snapshot_json  # noqa: PLC0415 - for this format alone
+        from ..wording.as_json import peer_json, snapshot_json  # noqa: PLC0415 - for this format alone
 
         found = peer_json(peer) if peer else None
         output.print_json({**snapshot_json(snapshot, primary), "peer": found})

@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 
-from .run import ATTEMPTS_VARIABLE, GRACE_VARIABLE, HOOK_TIMEOUT_VARIABLE, NO_LIMIT
+from .commands.run import ATTEMPTS_VARIABLE, GRACE_VARIABLE, HOOK_TIMEOUT_VARIABLE, NO_LIMIT
 from .status import OK, WRONG
 from .streams import standard_streams
 

@@ -12,7 +12,7 @@ from ..model import Attempt, Outcome
 from ..names import Endpoint
 from . import wire
 from .evidence import USABLE
-from .quick import Listing
+from .fast_path import Listing
 from .reply import ReadListing, Reply
 from .transport import TcpConnection, exchange_udp
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from ..model import Attempt, Outcome
 from ..names import Endpoint
 from . import wire
-from .quick import Listing
+from .fast_path import Listing
 
 __all__ = ["Asks", "ReadListing", "Reply"]
 

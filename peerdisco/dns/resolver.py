@@ -14,7 +14,7 @@ from ..names import Endpoint
 from . import wire
 from .asking import FIRST_PATIENCE, Answer, Ask, Judge
 from .evidence import USABLE, judge, shows_zone
-from .quick import Listing
+from .fast_path import Listing
 from .reply import Asks, ReadListing, Reply
 from .transport import Batch, TcpConnection
 

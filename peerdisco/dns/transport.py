@@ -17,7 +17,7 @@ from collections.abc import Callable, Container, Sequence
 from typing import Any, TypeVar, cast
 
 from ..names import Endpoint
-from .quick import QUESTION_HEAD, QUESTION_SIZE, QUESTION_TAILS
+from .fast_path import QUESTION_HEAD, QUESTION_SIZE, QUESTION_TAILS
 from .wire import MalformedMessage
 
 __all__ = ["Batch", "Judge", "TcpConnection", "exchange_udp", "socket_address"]

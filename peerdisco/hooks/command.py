@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Literal, TypeAlias, get_args
 
-from ..as_json import clear_primary, membership_json
 from ..exceptions import ConfigurationError, DiscoveryError
 from ..model import Change, Snapshot
 from ..names import parse_seconds
-from ..stalls import TimeLimit
+from ..timing.stalls import TimeLimit
+from ..wording.as_json import clear_primary, membership_json
 from .groups import Group
 from .programs import CannotStart, find_program, shell_advice, start
 

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-from ..backoff import Backoff
 from ..exceptions import ConfigurationError, IdentityError
-from ..listing import nobody_chosen, peers_in_words
 from ..model import Change, Peer, Snapshot
 from ..names import parse_seconds
+from ..timing.backoff import Backoff
+from ..wording.members import nobody_chosen, peers_in_words
 from .command import CommandHook, HookFailed
 from .contract import Hook, Watched
 

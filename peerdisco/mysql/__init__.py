@@ -13,14 +13,7 @@ from __future__ import annotations
 
 from .decisions import Unanswered, judge_primary, judge_replica, probe_of
 from .dialects import ReplicationSource
-from .ensure import (
-    Ensured,
-    ensure_account,
-    ensure_closed,
-    ensure_primary,
-    ensure_replica,
-    nudge,
-)
+from .ensure import Ensured, ensure_account, ensure_closed, ensure_primary, ensure_replica, nudge
 from .errors import Action, DatabaseError, classify
 from .facts import ClusterRow, Executor, ServerFacts, read_facts
 from .literals import literal

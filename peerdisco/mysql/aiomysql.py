@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from ..exceptions import ConfigurationError
 from ..names import parse_seconds
-from ..stalls import TimeLimit
+from ..timing.stalls import TimeLimit
 from .errors import DatabaseError
 from .setup import Account
 

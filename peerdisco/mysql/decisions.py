@@ -6,7 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..model import Identity, Snapshot
-from ..verdicts import Probe, Reason, ReasonCode, Verdict, confirm_local_primary, may_bootstrap
+from ..primary.verdicts import (
+    Probe,
+    Reason,
+    ReasonCode,
+    Verdict,
+    confirm_local_primary,
+    may_bootstrap,
+)
 from .dialects import ReplicationSource, Step, Words
 from .errors import Action, classify, needs_copy
 from .facts import CLUSTER_SCHEMA, ServerFacts

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ..model import Identity, Snapshot
-from ..verdicts import Verdict
+from ..primary.verdicts import Verdict
 from .decisions import (
     Unanswered,
     judge_primary,

@@ -4,7 +4,7 @@ One SRV question for the service's name brings every pod's name and port, and in
 section its addresses. What that answer lacks is asked for: addresses that were left out, and, for
 a service without ports (which has no SRV records), A and AAAA and then the PTR of each address.
 A service that does not fit into one answer is enumerated piece by piece
-(`peerdisco.sources.enumeration`).
+(`peerdisco.sources.large.enumeration`).
 
 That the bare name answers SRV is what CoreDNS and kube-dns do, beyond the Kubernetes DNS
 specification, which promises it for ``_port._proto`` names; ``port_name=`` asks for those.
@@ -20,14 +20,14 @@ from typing import NamedTuple
 from ..dns import wire
 from ..dns.bulk import FEW
 from ..dns.evidence import USABLE
-from ..dns.quick import Listing, listing_of, read_listing, smallest_ttl
+from ..dns.fast_path import Listing, listing_of, read_listing, smallest_ttl
 from ..dns.resolver import Asks, Reply, Resolver
 from ..exceptions import ConfigurationError, ResolverUnavailable, ResolveTimeout
 from ..model import Answered, Empty, Failed, Observation, Outcome, Peer
 from ..names import PROTOCOLS, Endpoint, ServiceName, parse_port_name, parse_protocol, srv_prefix
+from .large.questions import Memory, ask_addresses, ask_names
 from .leftovers import Leftovers
-from .questions import Memory, ask_addresses, ask_names
-from .roster import Roster, unpack
+from .peer_factory import Roster, unpack
 
 __all__ = ["HeadlessDNS"]
 
@@ -363,7 +363,7 @@ class _Look:
 
     async def _enumerate(self, reply: Reply, listing: Listing) -> Observation:
         # Few services are so large: the others need not load what it takes.
-        from .enumeration import Enumeration  # noqa: PLC0415
+        from .large.enumeration import Enumeration  # noqa: PLC0415
 
         subject = self._subject
         enumeration = Enumeration(

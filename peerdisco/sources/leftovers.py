@@ -9,7 +9,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from ..dns import wire
-from ..dns.quick import labels_below
+from ..dns.fast_path import labels_below
 from ..exceptions import NotHeadless, UnusableAnswer
 from ..model import Attempt
 

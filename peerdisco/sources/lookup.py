@@ -6,7 +6,7 @@ import asyncio
 
 from ..exceptions import DiscoveryError, SourceFailed
 from ..model import Answered, Empty, Failed, Observation
-from ..stalls import LEAST_STALL, Stalls
+from ..timing.stalls import LEAST_STALL, Stalls
 from . import Source
 from .shared import SharedSource
 

@@ -10,16 +10,7 @@ from ipaddress import IPv4Address, ip_address
 from typing import Literal, Union
 
 from ..exceptions import ConfigurationError, DiscoveryError, ResolverUnavailable, ResolveTimeout
-from ..model import (
-    Answered,
-    Attempt,
-    Empty,
-    Failed,
-    Observation,
-    Outcome,
-    Peer,
-    Ports,
-)
+from ..model import Answered, Attempt, Empty, Failed, Observation, Outcome, Peer, Ports
 from ..names import parse_seconds, parse_service
 
 __all__ = ["Entry", "ScriptedSource", "failure", "no_data", "nxdomain", "peers"]

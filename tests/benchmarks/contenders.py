@@ -23,10 +23,10 @@ import pycares
 from peerdisco.dns.aiodns_resolver import AiodnsResolver
 from peerdisco.dns.resolver import Asks, Resolver
 from peerdisco.exceptions import DiscoveryError
-from peerdisco.looking import one_look
+from peerdisco.membership.snapshots import View
 from peerdisco.names import Endpoint, parse_service
 from peerdisco.sources.headless_dns import HeadlessDNS
-from peerdisco.view import View
+from peerdisco.sources.once import one_look
 
 from .floor import Bare, Floor
 from .services import Service

@@ -117,6 +117,6 @@ def test_a_probe_loads_no_more_than_it_needs(env: dict[str, str]) -> None:
         return {line.rpartition("|")[2].strip() for line in done.err.splitlines()}
 
     yes, no = loaded(PRIMARY), loaded({"POD_NAME": "mysql-1"})
-    assert "peerdisco.verdicts" in yes
-    assert not {"peerdisco.verdicts", "peerdisco.dns.resolver", "asyncio"} & no
+    assert "peerdisco.primary.verdicts" in yes
+    assert not {"peerdisco.primary.verdicts", "peerdisco.dns.resolver", "asyncio"} & no
     assert not {"peerdisco.discovery", "peerdisco.hooks", "dns", "tenacity"} & yes

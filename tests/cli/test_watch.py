@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from peerdisco import Change
-from peerdisco.cli.watch import as_json, as_text
+from peerdisco.cli.commands.watch import as_json, as_text
+from peerdisco.membership.snapshots import View
 from peerdisco.testing import ClusterDNS, peers
-from peerdisco.view import View
 from tests.hooks.running import Running, running
 
 from .command import peerdisco

@@ -10,7 +10,7 @@ import asyncio
 from peerdisco.dns import wire
 from peerdisco.model import Outcome
 from peerdisco.names import Endpoint, parse_nameserver
-from peerdisco.resolv_conf import parse_resolv_conf
+from peerdisco.pod.resolv_conf import parse_resolv_conf
 from tests.unit.scripted import addresses, says, serving, soon
 
 from .resolvers import KINDS, NAME

@@ -9,7 +9,7 @@ from peerdisco.mysql.decisions import judge_primary
 from peerdisco.mysql.facts import ClusterRow
 from tests.docs.markdown import ROOT
 from tests.unit.mysql.servers import facts
-from tests.unit.test_verdicts import me, seen
+from tests.unit.primary.test_verdicts import me, seen
 
 
 def test_the_readme_shows_what_the_sidecar_says() -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from peerdisco import Change, ConfigurationError, Identity
-from peerdisco.as_json import membership_json
 from peerdisco.hooks import CommandHook, HookFailed, StdinFormat
+from peerdisco.membership.snapshots import View
 from peerdisco.model import Answered
 from peerdisco.testing import failure, peers
-from peerdisco.view import View
+from peerdisco.wording.as_json import membership_json
 
 from .fifo import Fifo, Life
 

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from peerdisco.membership import Membership
+from peerdisco.membership.machine import Membership
+from peerdisco.membership.rules import Rules
 from peerdisco.model import Answered, Observation
 from peerdisco.names import Endpoint, parse_service
-from peerdisco.rules import Rules
 from peerdisco.sources.headless_dns import HeadlessDNS
 
 from .server import Server, serving

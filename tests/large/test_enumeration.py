@@ -9,7 +9,7 @@ import pytest
 
 from peerdisco.dns import wire
 from peerdisco.model import Answered, Observation
-from peerdisco.sources.ordinals import MARGIN
+from peerdisco.sources.large.ordinals import MARGIN
 
 from .looking import TIMEOUT, look_often, looking, quiet_looks
 from .service import LargeService, Pod, address, statefulset

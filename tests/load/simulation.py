@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
 
-from peerdisco.membership import Membership, Told
+from peerdisco.membership.machine import Membership, Told
+from peerdisco.membership.rules import Rules
+from peerdisco.membership.schedule import Schedule
 from peerdisco.model import Answered
-from peerdisco.rules import Rules
-from peerdisco.schedule import Schedule
 from tests.simulation.world import Addresses, Event, Truth
 
 from .sizes import LookSize

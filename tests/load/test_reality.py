@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from peerdisco.membership import Told
+from peerdisco.membership.machine import Told
 from peerdisco.names import parse_nameserver, parse_service
 from peerdisco.sources.headless_dns import HeadlessDNS
 from peerdisco.testing.cluster import Cluster

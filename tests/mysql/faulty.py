@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from peerdisco import Discovery
-from peerdisco.local import local_identity
 from peerdisco.mysql import Account
 from peerdisco.mysql.aiomysql import Connection, connect
-from peerdisco.mysql.report import Report
-from peerdisco.mysql.sidecar import Sidecar, SidecarOptions
+from peerdisco.mysql.sidecar.report import Report
+from peerdisco.mysql.sidecar.sidecar import Sidecar, SidecarOptions
 from peerdisco.names import Endpoint
+from peerdisco.pod.identity import local_identity
 
 ASKS = ("SELECT", "SHOW", "SET SESSION")
 

@@ -19,11 +19,11 @@ import pytest
 
 import peerdisco
 from peerdisco.cli import main
-from peerdisco.looking import one_look
+from peerdisco.membership.snapshots import View
 from peerdisco.model import Answered
 from peerdisco.names import parse_nameserver, parse_service
 from peerdisco.sources.headless_dns import HeadlessDNS
-from peerdisco.view import View
+from peerdisco.sources.once import one_look
 
 from .replay import SCENARIOS, Replay, load, recorded, refuse
 

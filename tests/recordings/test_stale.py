@@ -12,10 +12,10 @@ import pytest
 
 import peerdisco
 from peerdisco.cli import main
-from peerdisco.membership import Membership
+from peerdisco.membership.machine import Membership
+from peerdisco.membership.schedule import Schedule
 from peerdisco.model import Answered, Empty, Outcome
 from peerdisco.names import parse_nameserver, parse_service
-from peerdisco.schedule import Schedule
 from peerdisco.sources.headless_dns import HeadlessDNS
 
 from .replay import VECTORS, Replay

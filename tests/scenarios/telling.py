@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from peerdisco.membership import Told
+from peerdisco.membership.machine import Told
 from peerdisco.model import Change, Peer
 
 from .world import Expected, Kind, Scenario, World

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peerdisco.membership import Membership
+from peerdisco.membership.machine import Membership
 
 from .telling import Event, events_of_told, wrongs
 from .world import Scenario, World

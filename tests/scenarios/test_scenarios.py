@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from peerdisco import Discovery
-from peerdisco.membership import Membership
+from peerdisco.membership.machine import Membership
 from peerdisco.model import Failed, Identity, Observation, Peer
 from peerdisco.names import Endpoint, parse_service
 from peerdisco.sources import Source

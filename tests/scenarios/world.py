@@ -11,9 +11,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, Literal
 
+from peerdisco.membership.rules import Rules
+from peerdisco.membership.schedule import Schedule
 from peerdisco.model import Answered, Observation, Outcome, Peer, Ports
-from peerdisco.rules import Rules
-from peerdisco.schedule import Schedule
 from peerdisco.testing import failure, no_data, nxdomain
 
 __all__ = [

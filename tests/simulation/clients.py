@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from peerdisco.membership import Membership
+from peerdisco.membership.machine import Membership
+from peerdisco.membership.rules import Rules
+from peerdisco.membership.schedule import Schedule
 from peerdisco.model import Answered, Empty, Failed, Peer
-from peerdisco.rules import Rules
-from peerdisco.schedule import Schedule
 
 from .world import DNS, Addresses, Look, Setup, Truth
 

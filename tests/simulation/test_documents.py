@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from peerdisco.membership import TRANSITIONS, Action
+from peerdisco.membership.machine import TRANSITIONS, Action
 from tests.docs.markdown import REWRITE, ROOT
 
 from . import compare

@@ -188,7 +188,7 @@ def test_runs_depend_on_the_seed_alone() -> None:
 
 def test_a_departure_too_early_is_found() -> None:
     """The check bites: a machine without patience is caught by it."""
-    from peerdisco.rules import Rules
+    from peerdisco.membership.rules import Rules
 
     found = []
     for seed in range(100):
@@ -199,7 +199,7 @@ def test_a_departure_too_early_is_found() -> None:
 
 
 def test_a_departure_too_late_is_found() -> None:
-    from peerdisco.rules import Rules
+    from peerdisco.membership.rules import Rules
 
     found = []
     for seed in range(40):

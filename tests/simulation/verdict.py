@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from peerdisco.rules import Rules
-from peerdisco.schedule import Schedule
+from peerdisco.membership.rules import Rules
+from peerdisco.membership.schedule import Schedule
 
 from .clients import Run, Told
 from .world import Addresses, Segment

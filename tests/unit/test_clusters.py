@@ -11,23 +11,23 @@ from ipaddress import ip_address
 import pytest
 
 import peerdisco
-from peerdisco.as_json import membership_json
 from peerdisco.dns.aiodns_resolver import AiodnsResolver
 from peerdisco.dns.resolver import Resolver
 from peerdisco.dns.wire import name_from_text
 from peerdisco.exceptions import AmbiguousPrimary, ConfigurationError, UnusableAnswer
-from peerdisco.membership import Membership
+from peerdisco.membership.machine import Membership
+from peerdisco.membership.snapshots import View
 from peerdisco.model import Answered, Change, Failed, Identity, Observation, Peer, Snapshot
 from peerdisco.names import parse_service
+from peerdisco.primary.verdicts import Decision, Probe, lost_the_name, may_bootstrap
 from peerdisco.sources.headless_dns import HeadlessDNS
-from peerdisco.sources.ordinals import Ordinals
-from peerdisco.sources.roster import Roster
-from peerdisco.verdicts import Decision, Probe, lost_the_name, may_bootstrap
-from peerdisco.view import View
+from peerdisco.sources.large.ordinals import Ordinals
+from peerdisco.sources.peer_factory import Roster
+from peerdisco.wording.as_json import membership_json
+from tests.unit.sources.test_leftovers import Open
 
 from .records import Records, serves
 from .scripted import Serve, serving
-from .test_leftovers import Open
 
 SERVICE = "db.prod.svc.clusterset.local"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peerdisco.membership import Membership
+from peerdisco.membership.machine import Membership
 from peerdisco.model import Change, Identity, Snapshot
-from peerdisco.sources.ordinals import Ordinals
+from peerdisco.primary.verdicts import may_bootstrap
+from peerdisco.sources.large.ordinals import Ordinals
 from peerdisco.testing import peers
-from peerdisco.verdicts import may_bootstrap
 
 LARGEST = 2**31 - 1
 MOST = 10_000

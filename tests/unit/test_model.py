@@ -29,7 +29,7 @@ from peerdisco.model import (
     new_peer,
 )
 from peerdisco.names import ordinal_of
-from peerdisco.primary import lowest_ordinal, ordinal
+from peerdisco.primary.policies import lowest_ordinal, ordinal
 
 SERVICE = "db.shop.svc.cluster.local"
 

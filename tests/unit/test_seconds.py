@@ -16,13 +16,13 @@ import peerdisco
 import peerdisco.sync
 from peerdisco.cli import main
 from peerdisco.hooks import CommandHook, HookRunner
+from peerdisco.membership.rules import Rules
+from peerdisco.membership.schedule import Schedule
 from peerdisco.mysql.aiomysql import connect
-from peerdisco.mysql.health import HealthServer
 from peerdisco.mysql.setup import Account
-from peerdisco.mysql.sidecar import SidecarOptions
+from peerdisco.mysql.sidecar.health import HealthServer
+from peerdisco.mysql.sidecar.sidecar import SidecarOptions
 from peerdisco.names import MAX_SECONDS, Endpoint, parse_seconds
-from peerdisco.rules import Rules
-from peerdisco.schedule import Schedule
 from peerdisco.testing import ClusterDNS, ManualClock, ScriptedSource, failure, peers
 from peerdisco.testing import no_data as no_data_
 from peerdisco.testing import nxdomain as nxdomain_

@@ -10,18 +10,11 @@ import pytest
 
 import peerdisco
 import peerdisco.names
-from peerdisco.local import ResolvConfFile
 from peerdisco.model import Answered, Empty, Observation, Outcome
 from peerdisco.names import parse_service
+from peerdisco.pod.identity import ResolvConfFile
 from peerdisco.sources.headless_dns import HeadlessDNS
-from peerdisco.testing import (
-    ClusterDNS,
-    ManualClock,
-    ScriptedSource,
-    failure,
-    nxdomain,
-    peers,
-)
+from peerdisco.testing import ClusterDNS, ManualClock, ScriptedSource, failure, nxdomain, peers
 
 SERVICE = "my-database.default.svc.cluster.local"
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 import peerdisco
-from peerdisco.as_json import membership_json
-from peerdisco.cli import watch as watch_command
+from peerdisco.cli.commands import watch as watch_command
 from peerdisco.hooks import HookRunner
 from peerdisco.model import Observation
 from peerdisco.testing import ManualClock, ScriptedSource, failure, nxdomain, peers
+from peerdisco.wording.as_json import membership_json
 
 SERVICE = "my-database.default.svc.cluster.local"
 NOW = datetime(2025, 1, 1, tzinfo=UTC)

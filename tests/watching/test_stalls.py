@@ -19,8 +19,8 @@ import pytest
 import peerdisco
 import peerdisco.sync
 from peerdisco.hooks import CommandHook
-from peerdisco.stalls import Stalls, TimeLimit
 from peerdisco.testing import ClusterDNS, peers
+from peerdisco.timing.stalls import Stalls, TimeLimit
 
 from ..cli.command import bare_environment
 

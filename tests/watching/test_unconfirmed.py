@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import peerdisco
-from peerdisco.as_json import membership_json
 from peerdisco.cli import output
-from peerdisco.cli import watch as watch_command
+from peerdisco.cli.commands import watch as watch_command
 from peerdisco.hooks import CommandHook, HookRunner
 from peerdisco.model import Answered, Observation
 from peerdisco.testing import ManualClock, ScriptedSource, failure, peers
+from peerdisco.wording.as_json import membership_json
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 REASON = "truncated: the server does not answer over TCP"

@@ -22,9 +22,9 @@ from peerdisco.mysql.dialects import ReplicationSource
 from peerdisco.mysql.facts import ClusterRow, ServerFacts
 from peerdisco.mysql.setup import Account
 from peerdisco.mysql.status import Receiver
-from peerdisco.verdicts import Decision, Verdict
+from peerdisco.primary.verdicts import Decision, Verdict
+from tests.unit.primary.test_verdicts import me, seen
 
-from ..test_verdicts import me, seen
 from .servers import CLUSTER, MARIADB, MYSQL, ORIGIN, SOURCE_HOST, UUID, facts, status
 
 OTHER = ClusterRow("ffffffff-0000-4000-8000-000000000002", from_blank=True)

@@ -22,8 +22,8 @@ from peerdisco.mysql import (
     read_facts,
 )
 from peerdisco.mysql.literals import SESSION
+from tests.unit.primary.test_verdicts import me, seen
 
-from ..test_verdicts import me, seen
 from .servers import MARIADB, MYSQL, SOURCE_HOST, Server, ServerError, doings
 
 REPLICATION = Account("repl", "it's secret")

@@ -1,0 +1,119 @@
+"""``peerdisco mysql-setup``: print what a server is started with."""
+
+from __future__ import annotations
+
+import argparse
+
+from ...exceptions import IdentityError
+from ..credentials import account_of, add_account
+from ..look import add_place
+from ..status import OK
+
+SUMMARY = "print the configuration, or the accounts, that a server is started with"
+DESCRIPTION = """\
+For an init container, before MySQL or MariaDB starts for the first time.
+
+'config' prints the part of the configuration that replication depends on: a server_id from this
+pod's ordinal, its host name, a binary log with GTIDs, and read-only: the sidecar lets the primary
+take writes when it has looked who else is there.
+
+'accounts' prints the SQL that makes three accounts with the privileges that they need and no
+others: the sidecar's own, one for replication and probes, and one for backups and copies. An
+account for which there is no password is left out. The output holds the passwords: write it to a
+file in memory that nobody else can read."""
+EPILOG = """\
+exit status:
+  0  printed
+  2  a wrong call, or it is not known who this pod is
+  6  the output cannot be written: stdout is closed, or its disk is full
+
+examples:
+  peerdisco mysql-setup config --flavour mariadb > /etc/mysql/conf.d/peerdisco.cnf
+  (umask 077; peerdisco mysql-setup accounts --flavour mariadb > /initdb/10-accounts.sql)
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=("config", "accounts"), help="what to print")
+    parser.add_argument(
+        "--flavour", required=True, choices=("mariadb", "mysql"), help="the servers' family"
+    )
+    config = parser.add_argument_group("config")
+    config.add_argument(
+        "--server-id-base",
+        metavar="N",
+        type=_number,
+        default=100,
+        help="what is added to the ordinal (default: %(default)s)",
+    )
+    config.add_argument(
+        "--role",
+        choices=("primary", "replica"),
+        help="replica has MySQL refuse the writes of administrators from its start on; not for a "
+        "server that is yet to be initialised (default: fit for either)",
+    )
+    config.add_argument(
+        "--service", metavar="NAME", help="the governing service (default: this pod's)"
+    )
+    add_place(config)
+    accounts = parser.add_argument_group("accounts")
+    add_account(accounts, "", "the sidecar's account, which logs in from the pod alone")
+    add_account(accounts, "replication", "the account for replication and probes")
+    add_account(accounts, "backup", "the account for backups and copies")
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 11):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of 0 or more")
+    return int(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    from ...mysql.versions import Flavour  # noqa: PLC0415 - not needed for --help
+
+    flavour = Flavour.parse(args.flavour)
+    print(_config(args, flavour) if args.what == "config" else _accounts(args, flavour), end="")
+    return OK
+
+
+def _config(args: argparse.Namespace, flavour: object) -> str:
+    from ...mysql.setup import render_config  # noqa: PLC0415
+    from ...mysql.versions import Flavour  # noqa: PLC0415
+    from ...pod.identity import local_identity  # noqa: PLC0415 - not needed for --help
+
+    assert isinstance(flavour, Flavour)
+    me = local_identity(
+        service=args.service, namespace=args.namespace, cluster_domain=args.cluster_domain
+    )
+    if me.ordinal is None:
+        raise IdentityError(
+            "ordinal", (f"the pod's name, {me.pod_name}",), "run it in a pod of a StatefulSet"
+        )
+    if me.hostname is None:
+        raise IdentityError(
+            "host name",
+            ("PEERDISCO_SERVICE", "PEERDISCO_CLUSTER_DOMAIN", "/etc/hosts", "/etc/resolv.conf"),
+            "name the governing service: --service or PEERDISCO_SERVICE",
+        )
+    return render_config(flavour, me.ordinal, me.hostname, base=args.server_id_base, role=args.role)
+
+
+def _accounts(args: argparse.Namespace, flavour: object) -> str:
+    from ...exceptions import ConfigurationError  # noqa: PLC0415 - not needed for --help
+    from ...mysql.setup import accounts_sql  # noqa: PLC0415
+    from ...mysql.versions import Flavour  # noqa: PLC0415
+
+    assert isinstance(flavour, Flavour)
+    local, replication, backup = (
+        give() if (give := account_of(args, kind)) is not None else None
+        for kind in ("", "replication", "backup")
+    )
+    if local is None and replication is None and backup is None:
+        raise ConfigurationError(
+            "accounts",
+            "no password",
+            "PEERDISCO_MYSQL_PASSWORD_FILE, PEERDISCO_MYSQL_REPLICATION_PASSWORD_FILE, "
+            "PEERDISCO_MYSQL_BACKUP_PASSWORD_FILE, or one of their options",
+        )
+    statements = accounts_sql(flavour, local=local, replication=replication, backup=backup)
+    return "".join(f"{statement};\n" for statement in statements)

@@ -1,0 +1,283 @@
+"""``peerdisco run``: run hooks, as the peer-finder of the Kubernetes project does."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ...exceptions import ConfigurationError
+from ..command_lines import refuse_shell_text, shell_command
+from ..look import add_service, seconds
+from ..processes import PATIENCE, become_init, run_until_signal
+from ..status import NO, OK, Ended
+from .watch import add_watching, open_discovery
+
+if TYPE_CHECKING:
+    from ...hooks import CommandHook
+    from ...model import Snapshot
+
+SUMMARY = "run hooks at the start and at each change"
+DESCRIPTION = """\
+Watches the pods behind a headless service and runs commands with the list of peers on their
+standard input: --on-start once, when this pod is listed; --on-change whenever some joined, left or
+came back with another address. With --on-start alone it ends when that has succeeded; with
+--on-change alone the first membership is a change, and this pod need not be listed.
+
+What changes while a hook runs is one run afterwards, with the newest list. A hook that fails or
+takes too long is run again, later and later, up to --attempts times; then with the next change.
+An outage of the DNS changes no list and runs nothing.
+
+A command line is cut into words as a shell does it, but no shell is started: one that needs a
+shell, with |, >, && or $X, is refused. --shell, or sh -c '...' as the command, starts one.
+PEERDISCO_* variables tell a hook what the list alone does not: EVENT (start or change), SERVICE,
+PEERS, JOINED, LEFT, REPLACED, PRIMARY, PRIMARY_HOST, LOCAL, COMPLETE, STALE."""
+EPILOG = """\
+exit status:
+  0  ended by SIGINT or SIGTERM, a running hook with it; or --on-start alone has succeeded
+  1  a hook has failed --attempts times, with --on-start alone or --exit-on-failure
+  2  a wrong call; so is a command that does not exist
+
+It takes the place of the peer-finder in an image: the flags -service, -ns, -domain, -on-start and
+-on-change are understood (there is also a command 'peer-finder' with these alone). As process 1 of
+a container it waits for orphaned processes.
+
+examples:
+  peerdisco run my-database --on-change /scripts/reload
+  peerdisco run -service=my-database -on-start='sh -c "cat > /etc/peers"'
+"""
+HOOK_TIMEOUT = 60.0
+ATTEMPTS = 5
+HOOK_TIMEOUT_VARIABLE = "PEERDISCO_HOOK_TIMEOUT"
+GRACE_VARIABLE = "PEERDISCO_HOOK_GRACE"
+ATTEMPTS_VARIABLE = "PEERDISCO_HOOK_ATTEMPTS"
+NO_LIMIT = "none"
+
+_T = TypeVar("_T")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_service(parser)
+    hooks = parser.add_argument_group("hooks")
+    hooks.add_argument(
+        "--on-start", "-on-start", metavar="COMMAND", help="run once, when this pod is listed"
+    )
+    hooks.add_argument("--on-change", "-on-change", metavar="COMMAND", help="run at each change")
+    hooks.add_argument(
+        "--stdin",
+        choices=("names", "json"),
+        default="names",
+        help="what hooks read: names, the sorted fully qualified names, one a line; or json, what "
+        "'peerdisco peers -o json' prints (default: %(default)s)",
+    )
+    hooks.add_argument(
+        "--shell",
+        action="store_true",
+        help="have a shell read the commands: sh -c COMMAND; |, >, && and $X then work",
+    )
+    hooks.add_argument(
+        "--hook-timeout",
+        metavar="SECONDS",
+        type=_limit,
+        help="how long a hook may take, or 'none' for no limit "
+        f"(default: {HOOK_TIMEOUT_VARIABLE}, else {HOOK_TIMEOUT:g})",
+    )
+    hooks.add_argument(
+        "--grace",
+        metavar="SECONDS",
+        type=_limit,
+        help="how long a hook that runs when a signal ends this command may take to end, until it "
+        f"is killed, or 'none' for no limit (default: {GRACE_VARIABLE}, else {PATIENCE:g})",
+    )
+    hooks.add_argument(
+        "--attempts",
+        metavar="N",
+        type=_attempts,
+        help="how often a hook that fails is run for one change "
+        f"(default: {ATTEMPTS_VARIABLE}, else {ATTEMPTS})",
+    )
+    hooks.add_argument(
+        "--exit-on-failure",
+        action="store_true",
+        help="end with status 1 when a hook has failed --attempts times, as the peer-finder does; "
+        "otherwise the hook is run again at the next change",
+    )
+    hooks.add_argument(
+        "--listed-only",
+        action="store_true",
+        help="run --on-change, too, only while this pod is listed, as the peer-finder does",
+    )
+    hooks.add_argument(
+        "--host-address",
+        action="store_true",
+        help="set HOST_ADDRESS, HOST_ADDRESS_TYPE, POD_IP and POD_IP_TYPE for hooks, as the "
+        "peer-finder of kmodules does",
+    )
+    add_watching(parser)
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="say on stderr when a hook is run"
+    )
+    flags = parser.add_argument_group("flags of the peer-finder")
+    flags.add_argument("-service", dest="service_flag", metavar="SERVICE", help="as SERVICE")
+    # Without a default of their own these leave alone what the option of the same name stored.
+    flags.add_argument(
+        "-ns",
+        dest="namespace",
+        metavar="NAME",
+        default=argparse.SUPPRESS,
+        help="as --namespace",
+    )
+    flags.add_argument(
+        "-domain",
+        dest="cluster_domain",
+        metavar="DOMAIN",
+        default=argparse.SUPPRESS,
+        help="as --cluster-domain",
+    )
+
+
+def _limit(text: str) -> float:
+    """A time, or infinity for none."""
+    if text == NO_LIMIT:
+        return math.inf
+    try:
+        return seconds(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, or {NO_LIMIT!r}") from None
+
+
+def _given(given: _T | None, variable: str, parse: Callable[[str], _T], default: _T) -> _T:
+    """An option's value, else the variable's, else the default."""
+    text = os.environ.get(variable, "").strip()
+    if given is not None or not text:
+        return default if given is None else given
+    try:
+        return parse(text)
+    except argparse.ArgumentTypeError as error:
+        raise ConfigurationError(variable, text, str(error).partition("expected ")[2]) from None
+
+
+def _finite(limit: float) -> float | None:
+    return None if math.isinf(limit) else limit
+
+
+def _attempts(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1_000_000):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of 1 or more")
+    return int(text)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.service_flag and args.service not in (None, args.service_flag):
+        raise ConfigurationError("-service", args.service_flag, f"the SERVICE {args.service!r}")
+    args.service = args.service or args.service_flag
+    if not args.on_start and not args.on_change:
+        raise ConfigurationError("hooks", "none", "a command as --on-start, --on-change or both")
+    args.hook_timeout = _given(args.hook_timeout, HOOK_TIMEOUT_VARIABLE, _limit, HOOK_TIMEOUT)
+    args.grace = _given(args.grace, GRACE_VARIABLE, _limit, PATIENCE)
+    args.attempts = _given(args.attempts, ATTEMPTS_VARIABLE, _attempts, ATTEMPTS)
+    on_start = _hook(args, "--on-start", args.on_start)
+    on_change = _hook(args, "--on-change", args.on_change)
+    status = become_init()
+    if status is not None:
+        return status
+    try:
+        work = _run(args, on_start, on_change)
+        return run_until_signal(work, patience=_finite(args.grace))
+    except Ended:
+        return OK
+
+
+def _hook(args: argparse.Namespace, option: str, command: str | None) -> CommandHook | None:
+    from ...hooks import CommandHook  # noqa: PLC0415 - not needed for --help
+
+    if not command:
+        return None
+    options: dict[str, Any] = {
+        "timeout": _finite(args.hook_timeout),
+        "grace": _finite(args.grace),
+        "stdin": args.stdin,
+        "environment": _environment(args),
+    }
+    if args.shell:
+        # An on-start script may be what makes the on-change script.
+        check = option == "--on-start" or not args.on_start
+        return CommandHook(shell_command(command, option, check=check), **options)
+    refuse_shell_text(command, option)
+    hook = CommandHook.parse(command, what=option, **options)
+    hook.check(option)
+    return hook
+
+
+def _environment(args: argparse.Namespace) -> dict[str, str]:
+    """What has ``peerdisco`` in a hook look as this command was told to by its options."""
+    told = {
+        "PEERDISCO_STATEFULSET": args.statefulset,
+        "PEERDISCO_CLUSTER": args.cluster,
+        "PEERDISCO_CLUSTER_DOMAIN": args.cluster_domain,
+        "PEERDISCO_NAMESERVERS": ",".join(args.nameserver),
+        "PEERDISCO_RESOLVER": args.resolver,
+        "PEERDISCO_SOURCE": args.source,
+        "PEERDISCO_PORT_NAME": args.port_name,
+        "PEERDISCO_PROTOCOL": args.protocol,
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+async def _run(
+    args: argparse.Namespace, on_start: CommandHook | None, on_change: CommandHook | None
+) -> int:
+    from ...hooks import HookFailed, HookRunner  # noqa: PLC0415 - not needed for --help
+
+    async with open_discovery(args, timeout=args.timeout) as disco:
+        if args.host_address:
+            facts = _host_address(disco.snapshot)
+            on_start, on_change = (
+                hook and replace(hook, environment={**hook.environment, **facts})
+                for hook in (on_start, on_change)
+            )
+        runner = HookRunner(
+            disco,
+            on_start=on_start,
+            on_change=on_change,
+            listed_only=args.listed_only,
+            attempts=args.attempts,
+            end_on_failure=args.exit_on_failure,
+            tell=_tell,
+            tell_runs=args.verbose,
+        )
+        try:
+            await runner.run()
+        except HookFailed as error:
+            if on_change is None:
+                _tell(f"the on-start hook failed, and there is no other: {error}")
+            else:
+                _tell(f"a hook failed, which ends this command: {error}")
+            return NO
+    return OK
+
+
+def _host_address(snapshot: Snapshot) -> dict[str, str]:
+    """Who this pod is, in the variables of the peer-finder of kmodules; empty if not known.
+
+    HOST_ADDRESS is how the peers reach this pod. POD_IP is left as it is where it is set.
+    """
+    identity = snapshot.identity
+    if identity is None:
+        return {}
+    facts = {
+        "HOST_ADDRESS": f"{identity.pod_name}.{snapshot.service}",
+        "HOST_ADDRESS_TYPE": "DNS",
+    }
+    address = os.environ.get("POD_IP") or next(map(str, identity.addresses), None)
+    if address:
+        facts |= {"POD_IP": address, "POD_IP_TYPE": "IPv6" if ":" in address else "IPv4"}
+    return facts
+
+
+def _tell(line: str) -> None:
+    print(f"peerdisco: {line}", file=sys.stderr, flush=True)

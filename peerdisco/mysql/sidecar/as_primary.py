@@ -1,0 +1,117 @@
+"""What the sidecar does in the pod whose ordinal makes it the primary."""
+
+from __future__ import annotations
+
+from ...model import Identity, Snapshot
+from ...primary.verdicts import ReasonCode, lost_the_name
+from ..decisions import judge_primary
+from ..ensure import Ensured, ensure_closed, ensure_primary
+from ..facts import Executor, ServerFacts, read_facts
+from .peers import PeerServers
+from .report import Report, Role, State
+
+__all__ = ["AsPrimary"]
+
+
+class AsPrimary:
+    """Opens the server once that is known to be right, and closes it if the name is lost.
+
+    Args:
+        identity: Who this pod is.
+        peers: The other pods' servers.
+        name: What to call the pod's own server in an error.
+        expected: How many pods there should be; see `peerdisco.may_bootstrap`.
+        first_start: Whether the user said that this is the first start.
+    """
+
+    role = Role.PRIMARY
+
+    def __init__(
+        self,
+        identity: Identity,
+        peers: PeerServers,
+        name: str,
+        *,
+        expected: int | None,
+        first_start: bool,
+    ) -> None:
+        self._identity = identity
+        self._peers = peers
+        self._name = name
+        self._expected = expected
+        self._first_start = first_start
+        self._confirmed = False
+        """Whether the open server was found to be the right one since it was connected to; it may
+        have been opened by somebody else."""
+
+    def forget(self) -> None:
+        """The connection is gone; whoever is there next time may be another server."""
+        self._confirmed = False
+
+    async def look(self, server: Executor, own: ServerFacts, snapshot: Snapshot) -> Report:
+        """Make the server what it has to be, as far as it may be that now."""
+        lost = lost_the_name(snapshot, self._identity)
+        if lost is not None:
+            self._confirmed = False
+            done = await ensure_closed(server, self._name, own)
+            state = State.FENCED if lost.code is ReasonCode.ANOTHER_ADDRESS else State.WAITING
+            reason = f"{lost.text}; the server is read-only"
+            return Report(state, reason, self.role, facts=own, done=done)
+        is_open = not own.read_only and own.cluster is not None and own.status is None
+        if is_open and self._confirmed:
+            return self._open(own, snapshot)
+        if snapshot.observed_at is None:
+            return Report.without_dns(snapshot, self.role, own)
+        others = [peer for peer in snapshot.others if peer.unique_name != self._identity.pod_name]
+        peers = await self._peers.ask_all(others)
+        own = await read_facts(server, self._name)  # after them: none is ahead by time alone
+        if is_open:
+            # It takes writes since before this sidecar was started. What may still come by itself
+            # is no reason to stop it.
+            verdict = judge_primary(
+                own,
+                peers,
+                snapshot,
+                self._identity,
+                expected=self._expected,
+                first_start=self._first_start,
+            )
+            if verdict.waits:
+                reason = "; ".join(map(str, verdict.deciding))
+                return Report(State.PRIMARY, reason, self.role, verdict, own)
+        ensured = await ensure_primary(
+            server,
+            self._name,
+            own,
+            peers,
+            snapshot,
+            self._identity,
+            expected=self._expected,
+            first_start=self._first_start,
+        )
+        return await self._outcome(server, own, snapshot, ensured)
+
+    async def _outcome(
+        self, server: Executor, own: ServerFacts, snapshot: Snapshot, ensured: Ensured
+    ) -> Report:
+        verdict, done = ensured.verdict, ensured.done
+        if not verdict:
+            state = State.WAITING if verdict.waits else State.REFUSED
+            reason = "; ".join(map(str, verdict.deciding))
+            return Report(state, reason, self.role, verdict, own, done=done)
+        self._confirmed = True
+        if done:
+            own = await read_facts(server, self._name)
+        return self._open(own, snapshot, ensured)
+
+    def _open(self, own: ServerFacts, snapshot: Snapshot, ensured: Ensured | None = None) -> Report:
+        assert own.cluster is not None
+        unseen = "; DNS does not answer now" if snapshot.stale else ""
+        return Report(
+            State.PRIMARY,
+            f"takes writes, cluster {own.cluster.id}{unseen}",
+            self.role,
+            verdict=ensured.verdict if ensured is not None else None,
+            facts=own,
+            done=ensured.done if ensured is not None else (),
+        )

@@ -1,0 +1,167 @@
+"""What the sidecar does in a pod whose ordinal makes it a replica."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address
+
+from ...model import Peer, Snapshot
+from ...primary.verdicts import Verdict
+from ..dialects import ReplicationSource
+from ..ensure import ensure_replica, nudge
+from ..facts import Executor, ServerFacts, read_facts
+from ..positions import Position
+from ..status import Receiver
+from .peers import PeerServers
+from .report import Report, Role, State
+
+__all__ = ["AsReplica"]
+
+_JUDGED_APART = 5.0
+"""Seconds between two times that a replica which replicates is compared with its primary."""
+
+_MENDS_APART = 5.0
+"""Seconds between two times that a source is set anew because the primary did not let it in."""
+
+_NUDGES_APART = 2.0
+"""Seconds between two nudges of a receiver that does not get a connection."""
+
+
+@dataclass(slots=True)
+class _Following:
+    """How the replica follows, for as long as the connection to its server lasts.
+
+    Attributes:
+        addresses: Those of the primary that the receiver was last told to connect to; None if it
+            was told none.
+        verdict: Whether it may follow, when that was last decided; None if it was not.
+        judged_at: When that was.
+        lacked: What it had received then, if the primary had more; None if it had not.
+    """
+
+    addresses: frozenset[IPv4Address | IPv6Address] | None = None
+    verdict: Verdict | None = None
+    judged_at: float = float("-inf")
+    lacked: Position | None = None
+
+
+class AsReplica:
+    """Keeps the server read-only, and following the primary wherever DNS says it is.
+
+    Args:
+        peers: The other pods' servers.
+        name: What to call the pod's own server in an error.
+        now: Seconds that only go forward.
+    """
+
+    role = Role.REPLICA
+
+    def __init__(self, peers: PeerServers, name: str, now: Callable[[], float]) -> None:
+        self._peers = peers
+        self._name = name
+        self._now = now
+        self._following = _Following()
+        self._mended_at = float("-inf")
+        self._nudged_at = float("-inf")
+        self.nudges = 0
+        """How often the receiver was told to connect anew."""
+
+    def forget(self) -> None:
+        """The connection is gone; whoever is there next time may be another server."""
+        self._following = _Following()
+
+    def waits_in_vain(self, snapshot: Snapshot) -> bool:
+        """Whether a look that is under way may wait for an address at which nobody answers."""
+        told, primary = self._following.addresses, snapshot.primary
+        return told is not None and primary is not None and told != frozenset(primary.addresses)
+
+    async def look(self, server: Executor, own: ServerFacts, snapshot: Snapshot) -> Report:
+        """Make the server what it has to be, as far as it may be that now."""
+        following, primary = self._following, snapshot.primary
+        source = None
+        done: tuple[str, ...] = ()
+        if primary is not None:
+            port = self._peers.port_of(primary)
+            source = ReplicationSource(primary.hostname, port, self._peers.account())
+            done = await self._follow_address(server, own, primary)
+        undisturbed = own.status is not None and own.status.running and own.closed and not done
+        recently = self._now() - following.judged_at < _JUDGED_APART
+        if following.verdict is not None and undisturbed and recently:
+            return self._report(own, snapshot, following.verdict, source)
+        found = None if primary is None else await self._peers.ask(primary)
+        mend = self._now() - self._mended_at >= _MENDS_APART
+        ensured = await ensure_replica(server, self._name, own, found, source, mend=mend)
+        following.verdict, following.judged_at = ensured.verdict, self._now()
+        if ensured.done:
+            self._mended_at = self._now()
+            if primary is not None and ensured.verdict:
+                following.addresses = frozenset(primary.addresses)
+            own = await read_facts(server, self._name)
+        done += ensured.done
+        report = self._report(own, snapshot, ensured.verdict, source)
+        primarys = found.position if isinstance(found, ServerFacts) else None
+        if not done and ensured.verdict and self._is_deaf(own, primarys):
+            done = await self._nudge(server, own)
+        return replace(report, done=done)
+
+    async def _follow_address(
+        self, server: Executor, own: ServerFacts, primary: Peer
+    ) -> tuple[str, ...]:
+        """Have the receiver connect anew if the primary's address is not the one it was told."""
+        addresses = frozenset(primary.addresses)
+        if not addresses or addresses == self._following.addresses:
+            return ()
+        self._following.addresses = addresses
+        if own.status is None or own.status.receiver is Receiver.STOPPED:
+            return ()
+        return await self._nudge(server, own)
+
+    def _is_deaf(self, own: ServerFacts, primarys: Position | None) -> bool:
+        """Whether the receiver does not hear the primary, which answered this sidecar just now.
+
+        It has no connection, for some time; or it believes that it has one, and got nothing from
+        one comparison to the next although the primary has more. Such a connection leads to where
+        the name led before: the server asks another replica of the DNS than this sidecar, or
+        another cache, and may learn of a new address later.
+        """
+        status, lacked = own.status, self._following.lacked
+        self._following.lacked = None
+        if status is None or self._now() - self._nudged_at < _NUDGES_APART:
+            return False
+        if status.receiver is not Receiver.RUNNING:
+            return status.receiver is Receiver.CONNECTING
+        if primarys is not None and own.received is not None and primarys.beyond(own.received):
+            self._following.lacked = own.received
+        return lacked is not None and lacked == self._following.lacked
+
+    async def _nudge(self, server: Executor, own: ServerFacts) -> tuple[str, ...]:
+        done = await nudge(server, self._name, own)
+        self._nudged_at = self._now()
+        self.nudges += 1
+        return done
+
+    def _report(
+        self,
+        own: ServerFacts,
+        snapshot: Snapshot,
+        verdict: Verdict,
+        source: ReplicationSource | None,
+    ) -> Report:
+        status = own.status
+        why = "; ".join(map(str, verdict.deciding))
+        host = source.host if source is not None else None
+        report = Report(State.WAITING, why, self.role, verdict, own, host)
+        if not verdict and not verdict.waits:
+            return replace(report, state=State.REFUSED)
+        if snapshot.observed_at is None and (status is None or not status.running):
+            return Report.without_dns(snapshot, self.role, own)
+        if status is None:
+            return report
+        where = f"{status.source_host}:{status.source_port}"
+        if status.running:
+            state, told = State.REPLICA, f"replicates from {where}"
+        else:
+            state, told = State.CONNECTING, f"does not receive from {where}{status.trouble}"
+        reason = told if verdict else f"{told}; {why}"
+        return replace(report, state=state, reason=reason, source=status.source_host)

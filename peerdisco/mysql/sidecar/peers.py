@@ -1,0 +1,94 @@
+"""The servers in the other pods, asked over connections that last for one question."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol
+
+from ...model import Peer
+from ...names import Endpoint
+from ...timing.stalls import TimeLimit
+from ..decisions import Unanswered
+from ..errors import DatabaseError
+from ..facts import Executor, ServerFacts, read_facts
+from ..setup import Account
+
+__all__ = ["Connect", "Link", "PeerServers"]
+
+
+class Link(Executor, Protocol):
+    """A connection that can be closed."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it can no longer be used."""
+        ...
+
+    def close(self) -> None:
+        """Close it at once."""
+        ...
+
+
+Connect = Callable[[Endpoint | None, Account], Awaitable[Link]]
+"""Connects to the server at an address, or with None to the one in this pod."""
+
+
+class PeerServers:
+    """Asks the peers' servers what they are.
+
+    Args:
+        connect: Connects to servers.
+        account: Gives the account with which to log in, anew for each connection.
+        port: Their port, where DNS does not tell one.
+        timeout: Seconds that each has to answer.
+    """
+
+    def __init__(
+        self, connect: Connect, account: Callable[[], Account], port: int, timeout: float
+    ) -> None:
+        self._connect = connect
+        self._port = port
+        self._timeout = timeout
+        self.account = account
+
+    def port_of(self, peer: Peer | None) -> int:
+        """The port of a peer's server."""
+        return peer.port if peer is not None and peer.port else self._port
+
+    async def ask(self, peer: Peer) -> ServerFacts | Unanswered:
+        """What a peer's server says of itself."""
+        if peer.address is None:
+            return Unanswered("its address is not known")
+        where = Endpoint(str(peer.address), self.port_of(peer))
+        try:
+            async with TimeLimit(self._timeout):
+                link = await self._connect(where, self.account())
+                try:
+                    return await read_facts(link, str(where))
+                finally:
+                    link.close()
+        except TimeoutError:
+            return Unanswered(f"{where}: no answer in {self._timeout:g} s")
+        except DatabaseError as error:
+            return Unanswered(str(error))
+
+    async def ask_all(self, peers: Iterable[Peer]) -> dict[str, ServerFacts | Unanswered]:
+        """The same of each of them, asked at the same time; by their unique names."""
+        async with asyncio.TaskGroup() as group:
+            asking = {peer.unique_name: group.create_task(self.ask(peer)) for peer in peers}
+        return {name: task.result() for name, task in asking.items()}
+
+    async def lets_in(self, where: Endpoint) -> bool:
+        """Whether the server there lets this account in.
+
+        Raises:
+            DatabaseError: It does not answer.
+        """
+        try:
+            (await self._connect(where, self.account())).close()
+        except DatabaseError as error:
+            if error.access_denied:
+                return False
+            raise
+        return True

@@ -1,0 +1,124 @@
+"""What the sidecar knows and says of its server: values alone. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from ...model import Snapshot
+from ...primary.verdicts import Verdict
+from ..facts import ServerFacts
+
+__all__ = ["Report", "Role", "State"]
+
+
+class Role(Enum):
+    """What the pod's ordinal makes it."""
+
+    PRIMARY = "primary"
+    REPLICA = "replica"
+
+
+class State(Enum):
+    """What the sidecar found when it looked last."""
+
+    STARTING = "starting"
+    """It has not looked yet."""
+    NO_SERVER = "no-server"
+    """The server in this pod does not answer; it may not be up yet."""
+    ACCESS_DENIED = "access-denied"
+    """The server in this pod does not let the sidecar in, or not do what it has to."""
+    FAILED = "failed"
+    """The server in this pod refused a statement for another reason, or is too old, or a password
+    cannot be read."""
+    NO_DNS = "no-dns"
+    """DNS has not answered yet, so nothing is known of the peers."""
+    WAITING = "waiting"
+    """Something is missing that may come by itself: the primary, a peer, an address in DNS."""
+    REFUSED = "refused"
+    """Going on could lose data; somebody has to do what the reason says."""
+    FENCED = "fenced"
+    """The name of this pod belongs to another one, so that its server is read-only."""
+    PRIMARY = "primary"
+    """The server takes writes."""
+    CONNECTING = "connecting"
+    """The server is set up as a replica, and does not receive at the moment."""
+    REPLICA = "replica"
+    """The server replicates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The outcome of one look at the server and its peers.
+
+    Attributes:
+        state: What was found.
+        reason: The same in words, with what to do where something has to be done.
+        role: What the pod's ordinal makes it; None before that is known.
+        verdict: Whether the server may be what it has to be; None where that was not asked.
+        facts: What the server said of itself; None if it did not answer.
+        source: The host name of the primary that a replica follows, or has to; None if there is
+            none.
+        done: What was done to the server.
+    """
+
+    state: State
+    reason: str
+    role: Role | None = None
+    verdict: Verdict | None = None
+    facts: ServerFacts | None = None
+    source: str | None = None
+    done: tuple[str, ...] = ()
+
+    @classmethod
+    def without_dns(cls, snapshot: Snapshot, role: Role, facts: ServerFacts) -> Report:
+        """That DNS has not answered yet, and why."""
+        why = f": {snapshot.last_error}" if snapshot.last_error is not None else ""
+        return cls(State.NO_DNS, f"DNS has not answered yet{why}", role, facts=facts)
+
+    @property
+    def lag(self) -> int | None:
+        """Seconds that a replica is behind, as it knows; None where it cannot tell."""
+        if self.facts is None or self.facts.status is None:
+            return None
+        return self.facts.status.lag
+
+    def ready(self, max_lag: float) -> bool:
+        """Whether clients may use the server: to write to the primary, to read from a replica.
+
+        A replica that replicates is of use whatever is not known of its peers at the moment; but
+        not before it has got the cluster's row, the first thing that comes from the primary.
+
+        Args:
+            max_lag: How many seconds a replica may be behind.
+        """
+        if self.role is Role.PRIMARY:
+            return self.state is State.PRIMARY
+        if self.facts is None or self.facts.status is None or self.state is State.REFUSED:
+            return False
+        if self.facts.cluster is None:
+            return False
+        return self.facts.status.running and self.lag is not None and self.lag <= max_lag
+
+    def as_json(self, max_lag: float) -> dict[str, object]:
+        """What ``/readyz`` says; the keys are a promise."""
+        cluster = self.facts.cluster if self.facts is not None else None
+        verdict = None
+        if self.verdict is not None:
+            verdict = {
+                "decision": self.verdict.decision.value,
+                "reasons": [
+                    {"code": reason.code.code, "peer": reason.peer, "detail": reason.text}
+                    for reason in self.verdict.reasons
+                ],
+            }
+        return {
+            "ready": self.ready(max_lag),
+            "role": self.role.value if self.role is not None else None,
+            "state": self.state.value,
+            "reason": self.reason,
+            "lag": self.lag,
+            "identity": cluster.id if cluster is not None else None,
+            "source": self.source,
+            "verdict": verdict,
+        }

@@ -1,0 +1,5 @@
+"""Which pod is the primary, and whether it may act. Pure, but for `probing`.
+
+Everything above the pure rooms may import it.
+Begin with `policies` (which pod), then `verdicts` (may it act).
+"""

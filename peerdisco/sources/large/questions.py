@@ -1,0 +1,147 @@
+"""The questions that looks ask by the thousand, and what they keep of the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+from ...dns import wire
+from ...dns.bulk import ask_each
+from ...dns.fast_path import Found, question_after_id, read_addresses, smallest_ttl
+from ...dns.resolver import Asks, Reply
+from ..leftovers import Leftovers
+from ..peer_factory import Roster
+
+__all__ = ["Closed", "Memory", "Named", "ask_addresses", "ask_names"]
+
+
+class Closed(NamedTuple):
+    """That the ordinals of a service were searched.
+
+    Attributes:
+        until: When those that were absent are to be asked for again.
+        cut: Whether the addresses of the service were cut.
+        reasons: Why there may be more all the same.
+    """
+
+    until: float
+    cut: bool
+    reasons: tuple[str, ...]
+
+
+class Memory:
+    """What earlier looks learned, to know what to ask for.
+
+    Attributes:
+        addresses: The addresses of the look before, by name. As long as they do not change, this
+            is the same object, and nobody changes it.
+        ports: Its port numbers, by name; the like.
+        answers: What these pods answered in the look before, family by family, and the smallest
+            TTL; None if their addresses were not the same.
+        closed: What the search of the ordinals came to; None if it has to be searched again.
+        missing: When each name that was there before that was last there.
+        absent: When an ordinal was last absent.
+        found: What each answer was, by record type and name, to know it again.
+    """
+
+    def __init__(self) -> None:
+        self.addresses: Mapping[bytes, tuple[bytes, ...]] = {}
+        self.ports: Mapping[bytes, tuple[int, ...]] = {}
+        self.answers: tuple[list[Found | Reply], float] | None = None
+        self.closed: Closed | None = None
+        self.missing: dict[bytes, float] = {}
+        self.absent: dict[tuple[str, int], float] = {}
+        self.found: dict[int, dict[bytes, Found]] = {}
+
+    def keep_answers(self, *names: AbstractSet[bytes]) -> None:
+        """Forget the answers for any other name."""
+        for found in self.found.values():
+            for name in found.keys() - set().union(*names):
+                del found[name]
+
+
+async def ask_addresses(
+    resolver: Asks,
+    questions: Sequence[tuple[bytes, int]],
+    memory: Memory,
+    deadline: float,
+    leftovers: Leftovers,
+    *,
+    tcp: bool = False,
+) -> list[Found | Reply]:
+    """Ask for addresses; an answer that is the same as in an earlier look is the same object."""
+    kept = {rtype: memory.found.setdefault(rtype, {}) for rtype in (wire.A, wire.AAAA)}
+
+    def read(number: int, reply: bytes) -> Found | None:
+        name, rtype = questions[number]
+        known = kept[rtype].get(name)
+        size = len(reply) - 2
+        if known is not None and size == len(known.reply) and reply.startswith(known.reply, 2):
+            return known  # the same but for its id
+        found = read_addresses(reply, question_after_id(name, rtype))
+        if found is not None:
+            kept[rtype][name] = found
+        return found
+
+    def convert(message: wire.Message) -> Found:
+        found, others = _addresses_of(message)
+        for record in others:
+            leftovers.add_record(record, message.questions[0].name)
+        return found
+
+    return await ask_each(
+        resolver, questions, deadline=deadline, read=read, convert=convert, tcp=tcp
+    )
+
+
+def _addresses_of(message: wire.Message) -> tuple[Found, list[wire.Record]]:
+    """The addresses in a message that was read in full, and the other records of its answer."""
+    name, rtype, _ = message.questions[0]
+    size = 4 if rtype == wire.A else 16
+    records: list[wire.Address] = []
+    others: list[wire.Record] = []
+    for record in message.answers:
+        if type(record) is wire.Address and record.owner == name and len(record.packed) == size:
+            records.append(record)
+        else:
+            others.append(record)
+    found = Found(
+        tuple(record.packed for record in records),
+        smallest_ttl(record.ttl for record in records),
+        message.truncated,
+    )
+    return found, others
+
+
+class Named(NamedTuple):
+    """What the PTR records of an address say.
+
+    Attributes:
+        names: The names of pods behind the service.
+        others: What else they name: another service that selects the pod, say.
+    """
+
+    names: tuple[bytes, ...]
+    others: tuple[bytes, ...]
+
+
+async def ask_names(
+    resolver: Asks, packed: Sequence[bytes], roster: Roster, deadline: float
+) -> list[Named | Reply]:
+    """The names of each address, by its PTR records."""
+
+    def names(message: wire.Message) -> Named:
+        targets = [record.target for record in message.answers if type(record) is wire.Pointer]
+        return Named(
+            tuple(target for target in targets if roster.label(target) is not None),
+            tuple(target for target in targets if roster.label(target) is None),
+        )
+
+    return await ask_each(
+        resolver,
+        [(wire.reverse_name(address), wire.PTR) for address in packed],
+        deadline=deadline,
+        read=lambda number, reply: None,  # noqa: ARG005 - each is read in full
+        convert=names,
+    )

@@ -1,0 +1,39 @@
+"""What a membership lists, in words. Pure."""
+
+from __future__ import annotations
+
+from ..model import Snapshot
+from .lists import listed
+
+__all__ = ["nobody_chosen", "peers_in_words"]
+
+
+def peers_in_words(snapshot: Snapshot) -> str:
+    """The peers of a membership; where a choice leaves none of them, what there is instead."""
+    if snapshot.peers or not snapshot.left_out:
+        return listed(map(snapshot.name_of, snapshot.peers), nobody="nobody")
+    return nobody_chosen(snapshot)
+
+
+def nobody_chosen(snapshot: Snapshot) -> str:
+    """Of a membership from which the chosen cluster or StatefulSet leaves nobody: who is there."""
+    there, kind, chosen = snapshot.left_out, "cluster", snapshot.cluster
+    known = {peer.cluster for peer in there if peer.cluster is not None}
+    if chosen is None or chosen in known:
+        kind, chosen = "StatefulSet", snapshot.statefulset
+        there = tuple(peer for peer in there if peer.cluster == snapshot.cluster)
+        known = {peer.statefulset for peer in there if peer.statefulset is not None}
+    names = sorted(known)
+    count = f"{len(there)} peer{'' if len(there) == 1 else 's'}"
+    if not names:
+        return f"{count}, none of {kind} {chosen}, and none of any other"
+    near = _nearest(chosen or "", names)
+    hint = f"; did you mean {near}?" if near else ""
+    return f"{count}, none of {kind} {chosen} (there is {listed(names)}{hint})"
+
+
+def _nearest(name: str, known: list[str]) -> str | None:
+    """The known name that this one is probably a slip of; None if none is near."""
+    from difflib import get_close_matches  # noqa: PLC0415 - for an error alone
+
+    return next(iter(get_close_matches(name, known, n=1)), None)

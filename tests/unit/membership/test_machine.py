@@ -1,0 +1,602 @@
+"""The membership machine: its table, its rules, and that no sequence of looks breaks them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from peerdisco.exceptions import StaleAnswer
+from peerdisco.membership.caching import Caching
+from peerdisco.membership.freshness import Evidence
+from peerdisco.membership.machine import TRANSITIONS, Action, Membership, Said, State, Told
+from peerdisco.membership.rules import Rules
+from peerdisco.model import Answered, Failed, Observation, Outcome, Peer, Ports
+from peerdisco.testing import failure, no_data, nxdomain
+
+UNCACHED = (0.0, 1.0, 2.0, 3.0, 4.0)
+"""Five looks with the same TTL show that there is no cache."""
+
+
+def pod(name: str, *addresses: str, port: int = 3306, ready: bool | None = None) -> Peer:
+    statefulset, _, number = name.rpartition("-")
+    given = addresses or (f"10.244.0.{int(number) + 3}",)
+    known = tuple(sorted((ip_address(one) for one in given), key=lambda one: (one.version, one)))
+    hostname = f"{name}.db.default.svc.cluster.local"
+    return Peer(name, int(number), statefulset, hostname, known, Ports({"": port}), ready)
+
+
+def three(*changed: Peer, without: str = "") -> tuple[Peer, ...]:
+    peers = {peer.name: peer for peer in (pod("db-0"), pod("db-1"), pod("db-2"), *changed)}
+    return tuple(peer for name, peer in peers.items() if name not in without.split())
+
+
+def saw(*peers: Peer, ttl: float = 5.0, cut: str | None = None) -> Answered:
+    return Answered(peers, ttl, cut)
+
+
+def settled(rules: Rules | None = None) -> Membership:
+    """A machine that knows db-0 to db-2, and that there is no cache, at four seconds."""
+    machine = Membership(rules)
+    for now in UNCACHED:
+        machine.observe(saw(*three()), now)
+    return machine
+
+
+def names(peers: Iterable[Peer]) -> list[str]:
+    return [peer.name for peer in peers]
+
+
+def left_at(machine: Membership, observation: Observation, times: Iterable[float]) -> float | None:
+    """When somebody leaves, if this is all that is seen."""
+    for now in times:
+        if machine.observe(observation, now).left:
+            return now
+    return None
+
+
+def test_the_same_answer_again_costs_no_look_at_each_peer() -> None:
+    """The same tuple says nothing new, however much time goes by; a doubt ends that."""
+    machine = settled()
+    peers = three()
+    for now in (6.0, 8.0, 1000.0):
+        assert not machine.observe(saw(*peers), now)
+        assert not machine.observe(Answered(peers, 5.0), now + 1)
+        assert not machine.tick(now + 1)
+        assert (machine.observed_at, machine.unconfirmed) == (now + 1, False)
+    assert not machine.observe(saw(*three(without="db-1")), 1002.0)
+    assert machine.unconfirmed
+    assert not machine.observe(Answered(peers, 5.0), 1003.0)
+    assert not machine.unconfirmed
+    assert not machine.observe(failure(), 1004.0)
+    assert not machine.observe(Answered(peers, 5.0), 1005.0)
+    assert machine.stable_since == 1005.0
+    machine.observe(nxdomain(), 1006.0)
+    assert machine.unconfirmed
+
+
+# The table.
+
+
+def test_what_is_told_fits_the_states() -> None:
+    for (state, said), (following, action) in TRANSITIONS.items():
+        assert (action is Action.JOINED) == (state is State.GONE)
+        assert (action is Action.LEFT) == (following is State.GONE)
+        if action is Action.REPLACED:
+            assert following is State.PRESENT
+        if said in (Said.SAME, Said.MOVED, Said.SETTLED):
+            assert following is State.PRESENT
+        if said is Said.UNSETTLED:
+            assert (following, action) == (State.SETTLING, Action.NOTHING)
+        if said is Said.ABSENT:
+            assert (following, action) == (State.DOUBTED, Action.NOTHING)
+
+
+def test_every_peer_that_is_there_can_be_seen_moved_and_missed() -> None:
+    for state in set(State) - {State.GONE}:
+        for said in (Said.SAME, Said.MOVED, Said.UNSETTLED, Said.ABSENT):
+            assert (state, said) in TRANSITIONS
+    assert {said for state, said in TRANSITIONS if state is State.GONE} == {Said.MOVED}
+    assert {state for state, said in TRANSITIONS if said is Said.SETTLED} == {State.SETTLING}
+    assert {state for state, said in TRANSITIONS if said is Said.ABSENT_FOR_LONG} == {State.DOUBTED}
+
+
+both = pod("db-1", "10.244.0.4", "10.9.0.1")
+moved = pod("db-1", "10.9.0.1")
+
+
+gone = three(without="db-1")
+STEPS: dict[tuple[State, Said], tuple[list[tuple[Peer, ...]], tuple[Peer, ...], str | None]] = {
+    (State.GONE, Said.MOVED): ([], three(pod("db-3")), "joined"),
+    (State.PRESENT, Said.MOVED): ([], three(moved), "replaced"),
+    (State.PRESENT, Said.SAME): ([], three(pod("db-1", ready=True)), None),
+    (State.PRESENT, Said.UNSETTLED): ([], three(both), None),
+    (State.PRESENT, Said.ABSENT): ([], gone, None),
+    (State.DOUBTED, Said.SAME): ([gone], three(), None),
+    (State.DOUBTED, Said.MOVED): ([gone], three(moved), "replaced"),
+    (State.DOUBTED, Said.UNSETTLED): ([gone], three(both), None),
+    (State.DOUBTED, Said.ABSENT): ([gone], gone, None),
+    (State.DOUBTED, Said.ABSENT_FOR_LONG): ([gone] * 3, gone, "left"),
+    (State.SETTLING, Said.SAME): ([three(both)], three(), None),
+    (State.SETTLING, Said.MOVED): ([three(both)], three(moved), "replaced"),
+    (State.SETTLING, Said.UNSETTLED): ([three(both)], three(both), None),
+    (State.SETTLING, Said.SETTLED): ([three(both)] * 3, three(both), "replaced"),
+    (State.SETTLING, Said.ABSENT): ([three(both)], gone, None),
+}
+"""What is seen before, a second and a half apart, what is seen then, and what that tells."""
+
+
+def test_each_transition_has_a_test() -> None:
+    assert set(STEPS) == set(TRANSITIONS)
+
+
+@pytest.mark.parametrize("pair", STEPS, ids=lambda pair: f"{pair[0].value}-{pair[1].value}")
+def test_each_transition(
+    monkeypatch: pytest.MonkeyPatch,
+    pair: tuple[State, Said],
+) -> None:
+    before, last, told = STEPS[pair]
+    machine = settled()
+    now = 4.0
+    for peers in before:
+        now += 1.5
+        assert not machine.observe(saw(*peers), now)
+    taken = steps_of(machine, monkeypatch)
+    outcome = machine.observe(saw(*last), now + 1.5)
+    assert pair in taken
+    following, action = TRANSITIONS[pair]
+    assert action.value == (told or "-")
+    assert {field.name for field in dataclasses.fields(Told) if getattr(outcome, field.name)} == (
+        {told} if told else set()
+    )
+    name = "db-3" if told == "joined" else "db-1"
+    assert machine.state(name) is following
+
+
+def steps_of(machine: Membership, monkeypatch: pytest.MonkeyPatch) -> list[tuple[State, Said]]:
+    """The transitions that the machine takes from now on."""
+    taken: list[tuple[State, Said]] = []
+    step, join = machine._step, machine._join
+
+    def record(name: str, said: Said, *rest: Any) -> None:
+        taken.append((machine.state(name), said))
+        step(name, said, *rest)
+
+    def record_join(name: str, *rest: Any) -> None:
+        taken.append((machine.state(name), Said.MOVED))
+        join(name, *rest)
+
+    monkeypatch.setattr(machine, "_step", record)
+    monkeypatch.setattr(machine, "_join", record_join)
+    return taken
+
+
+# Any sequence of looks.
+
+ADDRESSES = tuple(map(ip_address, ("10.0.0.1", "10.0.0.2", "fd00::1")))
+ttls = st.sampled_from([0.0, 5.0, 17.0, 30.0])
+
+
+def some_peers(*ports: int) -> st.SearchStrategy[Peer]:
+    return st.builds(
+        lambda peer, addresses: dataclasses.replace(peer, addresses=addresses),
+        st.builds(
+            pod,
+            st.sampled_from(["db-0", "db-1", "db-2", "db-3"]),
+            port=st.sampled_from(ports),
+            ready=st.sampled_from([None, True, False]),
+        ),
+        st.sets(st.sampled_from(ADDRESSES)).map(lambda given: tuple(sorted(given, key=str))),
+    )
+
+
+def some_looks(*ports: int) -> st.SearchStrategy[list[tuple[float, Observation]]]:
+    """Any observations, and the seconds before each."""
+    observations: st.SearchStrategy[Observation] = st.one_of(
+        st.builds(
+            lambda peers, ttl, cut: Answered(tuple(peers), ttl, cut),
+            st.lists(some_peers(*ports), max_size=4, unique_by=lambda peer: peer.name),
+            ttls,
+            st.sampled_from([None, None, None, "the answer was cut"]),
+        ),
+        st.builds(nxdomain, st.none() | ttls),
+        st.builds(no_data, st.none() | ttls),
+        st.sampled_from([failure(Outcome.TIMEOUT), failure(Outcome.SERVFAIL)]),
+    )
+    pauses = st.sampled_from([0.0, 0.5, 1.0, 2.0, 5.0, 40.0])
+    return st.lists(st.tuples(pauses, observations), max_size=40)
+
+
+rules = st.builds(
+    Rules,
+    interval=st.sampled_from([0.5, 2.0, 10.0]),
+    leave_after=st.sampled_from([None, None, 0.1, 20.0]),
+    leave_looks=st.sampled_from([1, 3]),
+)
+
+
+@settings(derandomize=True, max_examples=120, deadline=None)
+@given(rules=rules, looks=some_looks(3306))
+def test_no_sequence_of_looks_breaks_a_promise(
+    rules: Rules, looks: list[tuple[float, Observation]]
+) -> None:
+    hold_to_promises(rules, looks)
+
+
+@settings(derandomize=True, max_examples=120, deadline=None, phases=[Phase.generate, Phase.shrink])
+@given(rules=rules, looks=some_looks(3306, 3307))
+def test_nor_if_the_ports_change(rules: Rules, looks: list[tuple[float, Observation]]) -> None:
+    hold_to_promises(rules, looks)
+
+
+def hold_to_promises(rules: Rules, looks: list[tuple[float, Observation]]) -> None:
+    machine = Membership(rules)
+    members: dict[str, Peer] = {}
+    missed: dict[str, int] = {}
+    now = 0.0
+    for pause, observation in looks:
+        now += pause
+        before = machine.peers
+        told = machine.observe(observation, now)
+        if isinstance(observation, Failed):
+            assert not told
+            assert machine.peers == before
+            assert machine.last_error is observation.error
+        elif machine.freshness.evidence in (Evidence.UNCLEAR, Evidence.STALE):
+            assert observation.ttl == 0
+            assert not told
+            assert machine.peers == before
+            stale = machine.freshness.evidence is Evidence.STALE
+            assert isinstance(machine.last_error, StaleAnswer) or not stale
+            continue
+        else:
+            assert machine.last_error is None
+        listed = observation.peers if isinstance(observation, Answered) else ()
+        cut = isinstance(observation, Answered) and observation.incomplete_reason is not None
+        if not isinstance(observation, Failed):
+            if cut:
+                assert not told.left
+            else:
+                for name in [name for name in members if name not in names(listed)]:
+                    missed[name] = missed.get(name, 0) + 1
+            for name in names(listed):
+                missed.pop(name, None)
+                assert machine.state(name) is not State.GONE
+        for each in (told, machine.tick(now)):
+            apply(each, members, missed, rules)
+        assert {name: facts(peer) for name, peer in members.items()} == {
+            peer.name: facts(peer) for peer in machine.peers
+        }
+        assert machine.unconfirmed == any(
+            machine.state(name) in (State.DOUBTED, State.SETTLING) for name in members
+        )
+
+
+def apply(told: Told, members: dict[str, Peer], missed: dict[str, int], rules: Rules) -> None:
+    """Follow what was told, as a user does."""
+    for peer in told.left:
+        assert missed[peer.name] >= max(2, rules.leave_looks)
+        del members[peer.name], missed[peer.name]
+    for peer in told.joined:
+        assert peer.name not in members
+        members[peer.name] = peer
+    for old, new in told.replaced:
+        assert old.name == new.name
+        assert facts(members[old.name]) == facts(old) != facts(new)
+        members[old.name] = new
+    assert bool(told) == bool(told.left or told.joined or told.replaced)
+
+
+def facts(peer: Peer) -> tuple[object, ...]:
+    return peer.name, peer.addresses, peer.ports
+
+
+@settings(
+    derandomize=True,
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(looks=some_looks(3306, 3307))
+def test_every_step_is_in_the_table(
+    monkeypatch: pytest.MonkeyPatch, looks: list[tuple[float, Observation]]
+) -> None:
+    machine = Membership()
+    with monkeypatch.context() as patch:
+        taken = steps_of(machine, patch)
+        now = 0.0
+        for pause, observation in looks:
+            now += pause
+            machine.observe(observation, now)
+            machine.tick(now)
+    assert set(taken) <= set(TRANSITIONS)
+
+
+# Leaving.
+
+
+def test_a_departure_takes_three_answers_and_its_time() -> None:
+    machine = settled()
+    gone = saw(*three(without="db-2"))
+    assert not machine.observe(gone, 6.0)
+    assert not machine.observe(gone, 8.0)
+    assert machine.hold == 4.0
+    assert not machine.observe(gone, 9.9)
+    assert names(machine.observe(gone, 10.0).left) == ["db-2"]
+    assert names(machine.peers) == ["db-0", "db-1"]
+
+
+def test_a_departure_takes_three_answers_however_long_they_take() -> None:
+    assert left_at(settled(), saw(*three(without="db-2")), (100, 200, 300, 400)) == 300
+
+
+def test_half_of_the_peers_take_one_answer_more() -> None:
+    gone = saw(*three(without="db-1 db-2"))
+    assert left_at(settled(), gone, (100, 200, 300, 400, 500)) == 400
+
+
+def test_who_was_missed_with_many_takes_one_answer_more_though_they_return() -> None:
+    machine = settled()
+    machine.observe(saw(*three(without="db-1 db-2")), 100)
+    one = saw(*three(without="db-2"))
+    assert left_at(machine, one, (200, 300, 400, 500)) == 400
+
+
+def test_one_answer_that_lists_it_ends_the_doubt() -> None:
+    machine = settled()
+    gone = saw(*three(without="db-2"))
+    for now in (10, 12, 13):
+        machine.observe(gone, now)
+    assert machine.state("db-2") is State.DOUBTED
+    assert not machine.observe(saw(*three()), 13.5)
+    assert machine.state("db-2") is State.PRESENT
+    assert left_at(machine, gone, (16, 18, 20, 22)) == 20
+
+
+def test_an_incomplete_answer_neither_confirms_nor_ends_a_doubt() -> None:
+    machine = settled()
+    machine.observe(saw(*three(without="db-2")), 10)
+    cut = saw(*three(without="db-2"), cut="cut")
+    assert left_at(machine, cut, (20, 30, 40, 50)) is None
+    assert machine.state("db-2") is State.DOUBTED
+    assert machine.incomplete_reason == "cut"
+    machine.observe(saw(*three(), cut="cut"), 60)
+    assert machine.state("db-2") is State.PRESENT
+
+
+def test_leave_after_is_the_hold() -> None:
+    machine = settled(Rules(leave_after=30.0))
+    assert machine.hold == 30
+    assert left_at(machine, saw(*three(without="db-2")), range(10, 60)) == 40
+    machine = settled(Rules(leave_after=30.0))
+    assert left_at(machine, nxdomain(300), range(10, 60)) == 40
+
+
+@pytest.mark.parametrize(("ttl", "seconds"), [(None, 15), (5, 15), (60, 61)])
+@pytest.mark.parametrize("empty", [nxdomain, no_data])
+def test_emptiness_is_doubted_longer(empty: Any, ttl: float | None, seconds: int) -> None:
+    assert left_at(settled(), empty(ttl), range(10, 100)) == 10 + seconds
+
+
+def test_emptiness_behind_a_cache_is_doubted_twice_as_long() -> None:
+    machine = Membership()
+    for now, ttl in ((0, 30), (2, 28), (30, 30)):
+        machine.observe(saw(*three(), ttl=ttl), now)
+    assert machine.hold == 34
+    assert left_at(machine, nxdomain(5), range(40, 200)) == 40 + 68
+
+
+def test_an_empty_look_is_an_answer() -> None:
+    machine = Membership()
+    assert not machine.observe(nxdomain(), 3.0)
+    assert machine.observed_at == 3.0
+    assert machine.peers == ()
+    assert machine.incomplete_reason is None
+
+
+# Addresses and ports.
+
+
+def test_a_new_address_is_told_at_once_and_an_old_one_is_doubted() -> None:
+    machine = settled()
+    ((old, new),) = machine.observe(saw(*three(moved)), 6).replaced
+    assert (old, new) == (pod("db-1"), moved)
+    assert not machine.observe(saw(*three()), 7)
+    assert machine.state("db-1") is State.SETTLING
+    assert not machine.observe(saw(*three(moved)), 8)
+    assert machine.state("db-1") is State.PRESENT
+
+
+def test_an_old_address_that_stays_is_told_when_no_old_answer_can_explain_it() -> None:
+    machine = settled()
+    machine.observe(saw(*three(moved)), 6)
+    for now in (7, 8, 9, 10):
+        assert not machine.observe(saw(*three()), now)
+        assert not machine.tick(now)
+    told = machine.observe(saw(*three()), 11.5) or machine.tick(11.5)
+    assert told.replaced == ((moved, pod("db-1")),)
+
+
+def test_an_old_address_takes_five_answers_however_long_they_take() -> None:
+    machine = settled()
+    machine.observe(saw(*three(moved)), 6)
+    machine.observe(saw(*three(moved)), 9)
+    for now in (100, 200, 300, 400):
+        assert not machine.observe(saw(*three()), now)
+        assert not machine.tick(now + 50)
+    assert machine.observe(saw(*three()), 500).replaced == ((moved, pod("db-1")),)
+
+
+def test_two_addresses_settle() -> None:
+    machine = settled()
+    for now in (6, 7, 8):
+        assert not machine.observe(saw(*three(both)), now)
+    assert not machine.tick(9.9)
+    assert machine.tick(10.0).replaced == ((pod("db-1"), both),)
+    assert not machine.tick(20)
+    assert not machine.unconfirmed
+
+
+def test_another_difference_settles_anew() -> None:
+    machine = settled()
+    machine.observe(saw(*three(both)), 6)
+    other = pod("db-1", "10.244.0.4", "10.9.0.2")
+    for now in (9, 10, 11):
+        machine.observe(saw(*three(other)), now)
+        assert not machine.tick(now)
+    assert machine.tick(13.5).replaced == ((pod("db-1"), other),)
+
+
+def test_a_difference_takes_three_answers_however_long_they_take() -> None:
+    machine = settled()
+    for now in (100, 200):
+        assert not machine.observe(saw(*three(both)), now)
+        assert not machine.tick(now + 50)
+    assert machine.observe(saw(*three(both)), 300).replaced == ((pod("db-1"), both),)
+
+
+def test_nothing_settles_while_looks_fail() -> None:
+    machine = settled()
+    machine.observe(saw(*three(both)), 6)
+    machine.observe(failure(), 7)
+    assert not machine.tick(100)
+    assert machine.peers == three()
+    assert not machine.observe(saw(*three(both)), 101)
+    assert not machine.observe(saw(*three(both)), 103.9)
+    # It stood from 6 to 7 and from 101 on; the time without answers does not count.
+    assert machine.observe(saw(*three(both)), 104).replaced == ((pod("db-1"), both),)
+
+
+def test_ports_are_told_as_addresses_are() -> None:
+    machine = settled()
+    other = pod("db-1", port=3307)
+    assert machine.observe(saw(*three(other)), 6).replaced == ((pod("db-1"), other),)
+
+
+def test_readiness_is_followed_and_not_told() -> None:
+    machine = settled()
+    assert not machine.observe(saw(*three(pod("db-1", ready=True))), 6)
+    assert machine.peers[1].ready is True
+
+
+def test_addresses_that_were_not_told_are_kept() -> None:
+    machine = settled()
+    without = dataclasses.replace(pod("db-1"), addresses=())
+    assert not machine.observe(saw(*three(without), cut="no addresses"), 6)
+    assert machine.peers == three()
+    assert not machine.unconfirmed
+
+
+def test_addresses_that_come_later_are_told() -> None:
+    machine = Membership()
+    without = dataclasses.replace(pod("db-1"), addresses=())
+    assert names(machine.observe(saw(without, cut="no addresses"), 0).joined) == ["db-1"]
+    assert machine.observe(saw(pod("db-1")), 1).replaced == ((without, pod("db-1")),)
+
+
+# Failures, and when it was quiet.
+
+
+def test_failures_are_counted_until_an_answer_comes() -> None:
+    machine = settled()
+    for count, now in enumerate((5, 6, 7), 1):
+        machine.observe(failure(), now)
+        assert machine.failures == count
+    assert machine.last_error is not None
+    assert machine.observed_at == 4
+    machine.observe(saw(*three()), 8)
+    assert (machine.failures, machine.last_error, machine.observed_at) == (0, None, 8)
+
+
+def test_stable_since_the_last_change_doubt_or_failure() -> None:
+    machine = Membership()
+    assert machine.stable_since is None
+    machine.observe(saw(*three()), 0)
+    assert machine.stable_since == 0
+    machine.observe(saw(*three()), 2)
+    machine.observe(saw(*three()), 4)
+    assert machine.stable_since == 0
+    machine.observe(saw(*three(without="db-1")), 6)
+    assert machine.stable_since == 6
+    machine.observe(saw(*three()), 8)
+    assert machine.stable_since == 6
+    machine.observe(failure(), 10)
+    assert machine.stable_since == 10
+    machine.observe(saw(*three()), 12)
+    assert machine.stable_since == 12
+    machine.observe(saw(*three(moved)), 14)
+    machine.observe(saw(*three(moved)), 16)
+    assert machine.stable_since == 14
+    machine.observe(saw(*three(moved), pod("db-3")), 18)
+    assert machine.stable_since == 18
+
+
+# What the TTLs tell.
+
+
+def caching(*seen: tuple[float, float]) -> Caching:
+    known = Caching()
+    for now, ttl in seen:
+        known = known.saw(ttl, now)
+    return known
+
+
+RULES = Rules()
+
+
+@pytest.mark.parametrize(
+    ("seen", "none_seen", "hold", "expires"),
+    [
+        ([], False, 4.0, None),
+        ([(0, 0)], True, 4.0, None),
+        ([(0, 5)], False, 9.0, None),
+        ([(0, 30), (2, 30)], False, 34.0, None),
+        ([(0, 30), (0.5, 30), (1, 30)], False, 34.0, None),
+        ([(0, 30), (2, 30), (4, 30), (6, 30)], False, 34.0, None),
+        ([(0, 30), (2, 30), (4, 30), (6, 30), (8, 30)], True, 4.0, None),
+        ([(n, 600) for n in range(5)], True, 4.0, None),
+        ([(0, 17), (2, 15)], False, 34.0, 17),
+        ([(0, 30), (2, 28), (30, 30)], False, 34.0, None),
+        ([(0, 5), (2, 3), (5, 5)], False, 9.0, None),
+        ([(0, 600), (2, 598)], False, 604.0, 600),
+        ([(0, 4000), (2, 3998)], False, 4004.0, 4000),
+        ([(0, 86_400), (2, 86_398)], False, 86_404.0, 86_400),
+        ([(0, 2**31 - 1), (2, 2**31 - 3)], False, 604_800.0, 2**31 - 1),
+    ],
+)
+def test_caching(
+    seen: list[tuple[float, float]], none_seen: bool, hold: float, expires: float | None
+) -> None:
+    known = caching(*seen)
+    assert known.none_seen == none_seen
+    assert known.hold(RULES) == hold
+    assert known.expires() == expires
+
+
+def test_the_hold_is_never_less_than_the_least() -> None:
+    slow = Rules(interval=60)
+    assert slow.least_hold == 120
+    assert caching((0, 5), (10, 5), (20, 5)).hold(slow) == 125
+    assert caching(*((n, 60) for n in range(0, 50, 10))).hold(slow) == 120
+
+
+def test_a_cache_is_no_longer_doubted_once_its_full_ttl_was_seen() -> None:
+    known = caching((0, 3), (2, 1))
+    assert not known.refreshed
+    assert known.hold(RULES) == 34
+    known = known.saw(5, 4)
+    assert known.refreshed
+    assert known.hold(RULES) == 9
+
+
+def test_what_is_cut_says_nothing_of_caches() -> None:
+    machine = Membership()
+    machine.observe(saw(*three(), ttl=30, cut="cut"), 0)
+    machine.observe(failure(), 2)
+    machine.observe(nxdomain(30), 4)
+    assert machine.caching == Caching()

@@ -1,0 +1,188 @@
+"""When the next look is due."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from peerdisco.exceptions import ResolverUnavailable
+from peerdisco.membership.machine import Membership
+from peerdisco.membership.rules import Rules
+from peerdisco.membership.schedule import Schedule
+from peerdisco.model import Failed, Outcome
+from peerdisco.testing import failure, nxdomain
+from tests.unit.membership.test_machine import saw, settled, three
+
+SCHEDULE = Schedule()
+CHANCES = (0.0, 0.25, 0.5, 0.999)
+
+
+def quiet() -> Membership:
+    return settled()
+
+
+def failing(times: int, outcome: Outcome = Outcome.TIMEOUT) -> Membership:
+    machine = settled()
+    for _ in range(times):
+        machine.observe(failure(outcome), 5.0)
+    return machine
+
+
+def cached(ttl: float) -> Membership:
+    """The TTL that was seen last, at ten seconds, of a cache."""
+    machine = Membership()
+    machine.observe(saw(*three(), ttl=ttl + 2), 8.0)
+    machine.observe(saw(*three(), ttl=ttl), 10.0)
+    return machine
+
+
+@pytest.mark.parametrize(("chance", "seconds"), [(0.0, 1.8), (0.25, 1.9), (0.5, 2.0), (0.75, 2.1)])
+def test_an_interval_with_jitter(chance: float, seconds: float) -> None:
+    assert SCHEDULE.wait(quiet(), 5.0, chance) == pytest.approx(seconds)
+
+
+def test_without_jitter_chance_does_not_count() -> None:
+    schedule = Schedule(jitter=0)
+    assert {schedule.wait(quiet(), 5.0, chance) for chance in CHANCES} == {2.0}
+
+
+def test_twice_as_often_while_something_is_unconfirmed() -> None:
+    machine = quiet()
+    machine.observe(saw(*three(without="db-1")), 6.0)
+    assert SCHEDULE.wait(machine, 6.0, 0.5) == 1.0
+
+
+def test_emptiness_that_is_believed_is_looked_at_as_seldom_as_anything() -> None:
+    machine = Membership()
+    machine.observe(nxdomain(), 0.0)
+    assert SCHEDULE.wait(machine, 0.0, 0.5) == 2.0
+
+
+def test_failures_double_the_wait_up_to_its_limit() -> None:
+    waits = [SCHEDULE.wait(failing(times), 5.0, 0.5) for times in range(1, 8)]
+    assert waits == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0, 8.0]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "replied"),
+    [
+        (Outcome.SERVFAIL, True),
+        (Outcome.REFUSED, True),
+        (Outcome.ERROR, True),
+        (Outcome.MALFORMED, True),
+        (Outcome.TIMEOUT, False),
+        (Outcome.UNREACHABLE, False),
+    ],
+)
+def test_a_server_that_replies_is_asked_as_often_as_a_healthy_one(
+    outcome: Outcome, replied: bool
+) -> None:
+    waits = [SCHEDULE.wait(failing(times, outcome), 5.0, 0.5) for times in (1, 2, 3, 4, 5, 1000)]
+    assert waits == ([1.0, 2.0, 2.0, 2.0, 2.0, 2.0] if replied else [1.0, 2.0, 4.0, 8.0, 8.0, 8.0])
+
+
+def test_after_a_long_silence_the_first_reply_is_followed_soon() -> None:
+    machine = failing(100)
+    assert SCHEDULE.wait(machine, 5.0, 0.5) == 8.0
+    machine.observe(failure(Outcome.SERVFAIL), 6.0)
+    assert SCHEDULE.wait(machine, 6.0, 0.5) == 2.0
+
+
+def test_one_server_of_several_that_replies_is_enough() -> None:
+    silent, replies = failure(Outcome.TIMEOUT).error, failure(Outcome.REFUSED).error
+    assert isinstance(silent, ResolverUnavailable)
+    assert isinstance(replies, ResolverUnavailable)
+    machine = settled()
+    for _ in range(9):
+        both = ResolverUnavailable("db", (*silent.attempts, *replies.attempts, *silent.attempts))
+        machine.observe(Failed(both), 5.0)
+    assert SCHEDULE.wait(machine, 5.0, 0.5) == 2.0
+
+
+def test_a_long_interval_does_not_make_a_failing_server_wait_longer() -> None:
+    assert Schedule(60.0).wait(failing(9, Outcome.SERVFAIL), 5.0, 0.5) == 8.0
+
+
+def test_a_thousand_failures_are_no_overflow() -> None:
+    machine = quiet()
+    machine.failures = 1000
+    assert SCHEDULE.wait(machine, 5.0, 0.5) == 8.0
+
+
+def test_failures_count_more_than_what_is_unconfirmed() -> None:
+    machine = failing(4)
+    machine.observe(saw(*three(without="db-1")), 6.0)
+    for _ in range(4):
+        machine.observe(failure(Outcome.TIMEOUT), 7.0)
+    assert machine.unconfirmed
+    assert SCHEDULE.wait(machine, 7.0, 0.5) == 8.0
+
+
+@pytest.mark.parametrize("ttl", [3.0, 20.0, 600.0])
+@pytest.mark.parametrize("chance", CHANCES)
+def test_where_a_cache_holds_the_answer_not_before_it_expires(ttl: float, chance: float) -> None:
+    wait = SCHEDULE.wait(cached(ttl), 10.0, chance)
+    assert ttl <= wait <= ttl + 0.2
+
+
+@pytest.mark.parametrize("ttl", [1.0, 2.0])
+def test_where_a_cache_expires_soon_an_interval(ttl: float) -> None:
+    assert SCHEDULE.wait(cached(ttl), 10.0, 0.5) == 2.0
+
+
+def test_an_answer_with_ttl_0_where_there_was_a_larger_one_is_asked_for_again_in_a_moment() -> None:
+    assert SCHEDULE.wait(cached(0.0), 10.0, 0.5) == 0.5
+    assert SCHEDULE.wait(cached(0.0), 10.0, 0.0) == SCHEDULE.min_interval == 0.5
+    assert Schedule(interval=0.2, min_interval=0.1).wait(cached(0.0), 10.0, 0.5) == 0.2
+
+
+def test_a_cache_does_not_keep_it_from_confirming() -> None:
+    machine = cached(20)
+    machine.observe(saw(*three(without="db-1"), ttl=19), 11.0)
+    assert SCHEDULE.wait(machine, 11.0, 0.5) == 1.0
+
+
+@settings(derandomize=True, deadline=None)
+@given(
+    chance=st.floats(0, 1, exclude_max=True),
+    failures=st.integers(0, 50),
+    unconfirmed=st.booleans(),
+    outcome=st.sampled_from([Outcome.TIMEOUT, Outcome.SERVFAIL]),
+    interval=st.floats(0.1, 60),
+    least=st.floats(0.05, 5),
+)
+def test_never_sooner_than_the_minimum_never_later_than_the_backoff(
+    chance: float,
+    failures: int,
+    unconfirmed: bool,
+    outcome: Outcome,
+    interval: float,
+    least: float,
+) -> None:
+    schedule = Schedule(interval, least)
+    machine = failing(0)
+    if unconfirmed:
+        machine.observe(saw(*three(without="db-1")), 6.0)
+    for _ in range(failures):
+        machine.observe(failure(outcome), 7.0)
+    wait = schedule.wait(machine, 7.0, chance)
+    assert least <= wait <= max(least, 1.1 * max(interval, 8.0)) + 1e-9
+
+
+@pytest.mark.parametrize("interval", [1.0, 2.0, 5.0, 30.0])
+@pytest.mark.parametrize("chance", CHANCES)
+def test_a_departure_is_told_within_four_intervals(interval: float, chance: float) -> None:
+    """It happens just after a look that had it still."""
+    schedule = Schedule(interval)
+    machine = settled(Rules(interval=interval))
+    now = 4.0 + schedule.wait(machine, 4.0, chance)
+    machine.observe(saw(*three()), now)
+    departure = now
+    for _ in itertools.count():
+        now += schedule.wait(machine, now, chance)
+        if machine.observe(saw(*three(without="db-2")), now).left:
+            break
+    assert now - departure <= 4 * interval

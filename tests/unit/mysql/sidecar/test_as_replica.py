@@ -1,0 +1,145 @@
+"""When the receiver of a replica is told to connect anew, on a clock that is moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from peerdisco.model import Snapshot
+from peerdisco.mysql.facts import read_facts
+from peerdisco.mysql.setup import Account
+from peerdisco.mysql.sidecar.as_replica import AsReplica
+from peerdisco.mysql.sidecar.peers import Link, PeerServers
+from peerdisco.mysql.sidecar.report import Report, State
+from peerdisco.names import Endpoint
+from tests.unit.primary.test_verdicts import me, seen
+
+from ..servers import MARIADB, MYSQL, UUID, Server
+
+NUDGE = ["STOP REPLICA IO_THREAD", "START REPLICA IO_THREAD"]
+
+
+class Open:
+    """A connection."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
+        return await self.server.execute(sql)
+
+
+class Pair:
+    """A primary, and a replica that follows it."""
+
+    def __init__(self, version: str) -> None:
+        self.mariadb = version == MARIADB
+        self.primary = Server(version, server_id=100, cluster=("an-id", "blank"), read_only=False)
+        self.replica = Server(version)
+        self.now = 1000.0
+        peers = PeerServers(self._connect, lambda: Account("repl", "x"), 3306, 2.0)
+        self.duty = AsReplica(peers, "db-1", lambda: self.now)
+        self.snapshot = self.at("10.0.0.1")
+
+    async def _connect(self, where: Endpoint | None, account: Account) -> Link:
+        return Open(self.primary)
+
+    @staticmethod
+    def at(address: str) -> Snapshot:
+        return seen(f"db-0={address}", "db-1=10.0.0.2", identity=me("db-1", "10.0.0.2"))
+
+    async def look(self, *, later: float = 10.0) -> Report:
+        self.now += later
+        own = await read_facts(self.replica, "db-1")
+        return await self.duty.look(self.replica, own, self.snapshot)
+
+    def gtid(self, number: int) -> str:
+        return f"0-100-{number}" if self.mariadb else f"{UUID}:1-{number}"
+
+    def receives(self, number: int) -> None:
+        assert self.replica.replica is not None
+        column = "Gtid_IO_Pos" if self.mariadb else "Retrieved_Gtid_Set"
+        self.replica.replica[column] = self.gtid(number)
+
+    def connects(self, running: str) -> None:
+        assert self.replica.replica is not None
+        column = "Slave_IO_Running" if self.mariadb else "Replica_IO_Running"
+        self.replica.replica[column] = running
+
+
+@pytest.fixture(params=[MARIADB, MYSQL])
+def pair(request: pytest.FixtureRequest) -> Pair:
+    return Pair(request.param)
+
+
+async def test_a_new_address_is_a_nudge_and_the_same_one_is_none(pair: Pair) -> None:
+    assert (await pair.look()).state is State.REPLICA
+    await pair.look()
+    assert pair.duty.nudges == 0
+    assert not pair.duty.waits_in_vain(pair.snapshot)
+    pair.snapshot = pair.at("10.0.0.9")
+    assert pair.duty.waits_in_vain(pair.snapshot)
+    await pair.look()
+    assert pair.replica.sent[-2:] == NUDGE
+    await pair.look()
+    assert pair.duty.nudges == 1
+
+
+async def test_a_receiver_that_hears_nothing_of_what_the_primary_has_is_nudged(pair: Pair) -> None:
+    """It is connected to where the name led before, and believes that all is well."""
+    await pair.look()
+    pair.primary.logged = pair.gtid(7)
+    await pair.look()
+    assert pair.duty.nudges == 0, "it may be on its way"
+    pair.receives(6)
+    await pair.look()
+    assert pair.duty.nudges == 0, "something has come"
+    await pair.look()
+    assert pair.duty.nudges == 1
+    pair.receives(7)
+    await pair.look()
+    await pair.look()
+    assert pair.duty.nudges == 1
+
+
+async def test_a_receiver_that_is_busy_is_left_alone(pair: Pair) -> None:
+    await pair.look()
+    for number in range(10, 20):
+        pair.primary.logged = pair.gtid(number)
+        pair.receives(number - 5)
+        await pair.look()
+    assert pair.duty.nudges == 0
+
+
+async def test_a_receiver_without_a_connection_is_nudged_now_and_then(pair: Pair) -> None:
+    await pair.look()
+    pair.connects("Connecting")
+    for _ in range(8):
+        await pair.look(later=0.5)
+        pair.connects("Connecting")
+    assert 0 < pair.duty.nudges <= 3
+
+
+async def test_a_receiver_that_was_stopped_is_started_and_not_nudged(pair: Pair) -> None:
+    await pair.look()
+    pair.connects("No")
+    pair.snapshot = pair.at("10.0.0.9")
+    report = await pair.look()
+    assert report.state is State.REPLICA
+    assert pair.duty.nudges == 0
+    assert pair.replica.sent[-1] == "START REPLICA"
+
+
+async def test_a_replica_is_compared_every_few_seconds(pair: Pair) -> None:
+    await pair.look()
+    pair.primary.cluster = ("another-id", "blank")
+    pair.replica.cluster = ("an-id", "blank")
+    assert (await pair.look(later=1.0)).state is State.REPLICA
+    assert (await pair.look(later=5.0)).state is State.REFUSED
+    assert pair.replica.sent[-1] == "STOP REPLICA"

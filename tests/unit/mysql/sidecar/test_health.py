@@ -1,0 +1,222 @@
+"""The sidecar's HTTP port, asked as a kubelet and Prometheus do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from peerdisco.exceptions import ConfigurationError
+from peerdisco.mysql.sidecar.health import STUCK_AFTER, HealthServer
+from peerdisco.mysql.sidecar.report import Report, Role, State
+from peerdisco.names import Endpoint
+from peerdisco.primary.verdicts import Reason, ReasonCode, Verdict
+
+from ..servers import CLUSTER, facts, status
+
+ANY_PORT = Endpoint("127.0.0.1", 0)
+
+
+class Told(SimpleNamespace):
+    """What a sidecar tells of itself."""
+
+    report: Report
+    looks: int
+    nudges: int
+    looked_at: float
+
+
+@pytest.fixture
+def sidecar() -> Told:
+    report = Report(State.STARTING, "it has not looked yet", Role.REPLICA)
+    return Told(report=report, looks=7, nudges=2, looked_at=100.0)
+
+
+@pytest.fixture
+def clock() -> SimpleNamespace:
+    return SimpleNamespace(now=100.0)
+
+
+@pytest.fixture
+def server(sidecar: Told, clock: SimpleNamespace) -> Iterator[HealthServer]:
+    with HealthServer(sidecar, ANY_PORT, lambda: clock.now, 30.0) as server:  # type: ignore[arg-type]
+        yield server
+
+
+def get(server: HealthServer, path: str, method: str = "GET") -> tuple[int, str, str]:
+    request = urllib.request.Request(f"http://{server.listening}{path}", method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.headers["Content-Type"], answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers["Content-Type"], error.read().decode()
+
+
+def replicating(lag: int | None = 3) -> Report:
+    found = facts(cluster=CLUSTER, status=status(lag=lag))
+    verdict = Verdict.of([Reason(ReasonCode.FOLLOWS, "it may")])
+    return Report(State.REPLICA, "replicates", Role.REPLICA, verdict, found, "mysql-0.mysql")
+
+
+def test_alive_as_long_as_looks_end(server: HealthServer, clock: SimpleNamespace) -> None:
+    assert get(server, "/healthz") == (200, "text/plain; charset=utf-8", "ok\n")
+    clock.now += STUCK_AFTER
+    code, _, said = get(server, "/healthz")
+    assert (code, said) == (503, "no look has ended for 30 s\n")
+
+
+def test_ready_says_why_not(server: HealthServer) -> None:
+    code, kind, body = get(server, "/readyz")
+    assert (code, kind) == (503, "application/json")
+    assert json.loads(body) == {
+        "ready": False,
+        "role": "replica",
+        "state": "starting",
+        "reason": "it has not looked yet",
+        "lag": None,
+        "identity": None,
+        "source": None,
+        "verdict": None,
+    }
+
+
+def test_ready(server: HealthServer, sidecar: Told) -> None:
+    sidecar.report = replicating()
+    code, _, body = get(server, "/readyz?verbose")
+    assert code == 200
+    assert json.loads(body) == {
+        "ready": True,
+        "role": "replica",
+        "state": "replica",
+        "reason": "replicates",
+        "lag": 3,
+        "identity": CLUSTER.id,
+        "source": "mysql-0.mysql",
+        "verdict": {
+            "decision": "allowed",
+            "reasons": [{"code": "follows", "peer": None, "detail": "it may"}],
+        },
+    }
+
+
+@pytest.mark.parametrize("lag", [31, None])
+def test_a_replica_that_is_behind_is_not_ready(
+    server: HealthServer, sidecar: Told, lag: int | None
+) -> None:
+    sidecar.report = replicating(lag)
+    assert get(server, "/readyz")[0] == 503
+
+
+def test_a_replica_that_has_got_nothing_yet_is_not_ready(
+    server: HealthServer, sidecar: Told
+) -> None:
+    found = facts(status=status(lag=0))
+    sidecar.report = Report(State.REPLICA, "replicates", Role.REPLICA, None, found)
+    assert get(server, "/readyz")[0] == 503
+
+
+def test_head_has_no_body(server: HealthServer) -> None:
+    assert get(server, "/healthz", "HEAD") == (200, "text/plain; charset=utf-8", "")
+
+
+def test_there_is_nothing_else(server: HealthServer) -> None:
+    code, _, body = get(server, "/")
+    assert code == 404
+    assert "/readyz" in body
+
+
+def test_metrics(server: HealthServer, sidecar: Told) -> None:
+    sidecar.report = replicating()
+    code, _, body = get(server, "/metrics")
+    assert code == 200
+    values = {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(body)
+        for sample in family.samples
+    }
+    assert values["peerdisco_mysql_state", "replica"] == 1
+    assert values["peerdisco_mysql_state", "primary"] == 0
+    assert values["peerdisco_mysql_role", "replica"] == 1
+    assert values["peerdisco_mysql_ready",] == 1
+    assert values["peerdisco_mysql_replication_lag_seconds",] == 3
+    assert values["peerdisco_mysql_looks_total",] == 7
+    assert values["peerdisco_mysql_nudges_total",] == 2
+    assert any(CLUSTER.id in key for key in values)
+
+
+def test_a_lag_that_is_not_known_is_no_number(server: HealthServer, sidecar: Told) -> None:
+    sidecar.report = replicating(None)
+    assert "lag_seconds" not in get(server, "/metrics")[2]
+
+
+def test_a_client_that_resets_its_connection_leaves_no_trace(
+    server: HealthServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = threading.active_count()
+    for request in (b"", b"GET /metrics HTTP/1.0\r\n", b"GET /metrics HTTP/1.0\r\n\r\n"):
+        client = socket.create_connection((server.listening.address, server.listening.port))
+        client.sendall(request)
+        while threading.active_count() == before and request[-4:] != b"\r\n\r\n":
+            pass
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+    assert get(server, "/healthz")[0] == 200
+    while threading.active_count() > before:
+        pass
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_port_that_is_taken_is_one_clear_error(sidecar: Told, server: HealthServer) -> None:
+    with pytest.raises(ConfigurationError, match=r"--listen: got .* in use"):
+        HealthServer(sidecar, server.listening, lambda: 0.0, 30.0)  # type: ignore[arg-type]
+
+
+def test_it_is_over_at_the_end(sidecar: Told) -> None:
+    with HealthServer(sidecar, ANY_PORT, lambda: 0.0, 30.0) as server:  # type: ignore[arg-type]
+        where = server.listening
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(f"http://{where}/healthz", timeout=10)
+
+
+STOPPED = """
+import sys, time
+from types import SimpleNamespace
+from peerdisco.mysql.sidecar import health
+from peerdisco.names import Endpoint
+health.STUCK_AFTER = 4.0
+sidecar = SimpleNamespace(looked_at=time.monotonic())
+with health.HealthServer(sidecar, Endpoint("127.0.0.1", 0), time.monotonic, 30.0) as server:
+    print(server.listening, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_process_that_was_stopped_is_not_stuck() -> None:
+    """Really stopped, for longer than it takes to be stuck; afterwards it has to move again."""
+    with subprocess.Popen(
+        [sys.executable, "-c", STOPPED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        where = SimpleNamespace(listening=process.stdout.readline().strip())
+        assert get(where, "/healthz")[0] == 200  # type: ignore[arg-type]
+        os.kill(process.pid, signal.SIGSTOP)
+        time.sleep(5)
+        os.kill(process.pid, signal.SIGCONT)
+        assert get(where, "/healthz")[0] == 200  # type: ignore[arg-type]
+        time.sleep(4.5)
+        assert get(where, "/healthz")[0] == 503  # type: ignore[arg-type]
+        process.communicate("", timeout=20)

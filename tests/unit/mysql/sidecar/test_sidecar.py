@@ -1,0 +1,520 @@
+"""The sidecar over a scripted membership and servers that answer as they are told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from peerdisco import Discovery
+from peerdisco.discovery import MIN_INTERVAL
+from peerdisco.exceptions import ConfigurationError
+from peerdisco.model import Answered, Identity
+from peerdisco.mysql.errors import DatabaseError
+from peerdisco.mysql.setup import Account
+from peerdisco.mysql.sidecar.peers import Link
+from peerdisco.mysql.sidecar.report import Report, Role, State
+from peerdisco.mysql.sidecar.sidecar import Sidecar, SidecarOptions
+from peerdisco.names import Endpoint
+from peerdisco.testing import ManualClock, ScriptedSource, failure, peers
+from peerdisco.testing.scripted import Entry
+from tests.unit.primary.test_verdicts import me
+
+from ..servers import Server, ServerError
+
+FIRST = "10.244.0.3"
+"""The address of ordinal 0; the others follow."""
+
+DEADLINE = 20.0
+
+
+class Connection:
+    """One connection to a server."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
+        assert not self.closed
+        return await self.server.execute(sql)
+
+
+class Pods:
+    """Three pods with a server each, as the sidecar of one of them sees them."""
+
+    def __init__(self, ordinal: int, *script: Entry) -> None:
+        self.servers: dict[str, Server | Exception] = {
+            f"10.244.0.{3 + n}": Server(server_id=100 + n) for n in range(3)
+        }
+        address = f"10.244.0.{3 + ordinal}"
+        self.identity: Identity = replace(
+            me(f"mysql-{ordinal}", address),
+            namespace="default",
+            hostname=f"mysql-{ordinal}.my-database.default.svc.cluster.local",
+        )
+        self.own = address
+        self.source = ScriptedSource("my-database", script or (peers(),))
+        self.clock = ManualClock()
+        self.links: list[Connection] = []
+        self.reports: asyncio.Queue[Report] = asyncio.Queue()
+        self.told: list[Report] = []
+
+    def server(self, ordinal: int) -> Server:
+        server = self.servers[f"10.244.0.{3 + ordinal}"]
+        assert isinstance(server, Server)
+        return server
+
+    async def connect(self, where: Endpoint | None, account: Account) -> Link:
+        address = where.address if where is not None else self.own
+        server = self.servers.get(address, ServerError(2003, "nobody is there"))
+        if isinstance(server, Exception):
+            raise DatabaseError.of(server, address, "connecting")
+        self.links.append(Connection(server))
+        return self.links[-1]
+
+    def _tell(self, report: Report) -> None:
+        self.told.append(report)
+        self.reports.put_nowait(report)
+
+    @asynccontextmanager
+    async def running(self, **options: object) -> AsyncIterator[Sidecar]:
+        given: dict[str, object] = {
+            "local": lambda: Account("local", "secret"),
+            "replication": lambda: Account("repl", "secret"),
+            "expected": 3,
+            "interval": 0.005,
+            "hasty": 0.002,
+            **options,
+        }
+        async with Discovery(
+            source=self.source, clock=self.clock, identity=self.identity, statefulset="mysql"
+        ) as disco:
+            sidecar = Sidecar(
+                disco,
+                self.identity,
+                self.connect,
+                SidecarOptions(**given),  # type: ignore[arg-type]
+                tell=self._tell,
+            )
+            running = asyncio.create_task(sidecar.run())
+            try:
+                yield sidecar
+            finally:
+                running.cancel()
+                await asyncio.wait({running})
+                if not running.cancelled():
+                    running.result()
+
+    async def until(
+        self, *states: State, having: Callable[[Report], bool] = lambda _: True
+    ) -> Report:
+        """The next report of such a state."""
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                report = await self.reports.get()
+                if report.state in states and having(report):
+                    return report
+
+
+async def ended(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+def moved(*ordinals: int, **addresses: str) -> Answered:
+    return peers(addresses={int(n.removeprefix("n")): a for n, a in addresses.items()})
+
+
+# The primary.
+
+
+async def test_the_first_start_of_the_primary() -> None:
+    pods = Pods(0)
+    async with pods.running() as sidecar:
+        report = await pods.until(State.PRIMARY)
+        assert report.role is Role.PRIMARY
+        assert report.done[-1] == "opening it for writes"
+        assert not pods.server(0).read_only
+        assert sidecar.report.ready(30)
+        told = sidecar.report.as_json(30)
+        assert (told["role"], told["state"], told["ready"]) == ("primary", "primary", True)
+    assert all(link.closed for link in pods.links), "the connection ends with the sidecar"
+    assert not pods.server(0).read_only, "the server is left as it is"
+
+
+async def test_a_primary_without_an_answer_of_all_waits_and_is_read_only() -> None:
+    pods = Pods(0)
+    pods.servers["10.244.0.5"] = ServerError(2003, "nobody listens")
+    pods.server(0).read_only = False
+    async with pods.running() as sidecar:
+        report = await pods.until(State.WAITING)
+        assert "mysql-2 did not answer" in report.reason
+        assert pods.server(0).read_only
+        assert not sidecar.report.ready(30)
+        pods.servers["10.244.0.5"] = Server(server_id=102)
+        await pods.until(State.PRIMARY)
+
+
+async def test_a_wiped_primary_is_refused_and_says_why() -> None:
+    pods = Pods(0)
+    pods.server(1).cluster = ("an-id", "blank")
+    async with pods.running(first_start=True) as sidecar:
+        report = await pods.until(State.REFUSED)
+        assert "mysql-1 holds data (of the cluster an-id)" in report.reason
+        assert pods.server(0).read_only
+        verdict = sidecar.report.as_json(30)["verdict"]
+        assert isinstance(verdict, dict)
+        assert verdict["decision"] == "refused"
+        assert verdict["reasons"][0]["code"] == "peer-holds-data"
+    assert not any("RESET" in statement for statement in pods.server(0).sent)
+
+
+async def test_a_primary_whose_name_moves_is_fenced_and_opened_when_it_is_back() -> None:
+    pods = Pods(0)
+    async with pods.running():
+        await pods.until(State.PRIMARY)
+        pods.source.then(moved(n0="10.244.0.99"))
+        await pods.clock.advance(10)
+        report = await pods.until(State.FENCED)
+        assert "10.244.0.99" in report.reason
+        assert pods.server(0).read_only
+        pods.source.then(peers())
+        await pods.clock.advance(60)
+        await pods.until(State.PRIMARY)
+        assert not pods.server(0).read_only
+
+
+async def test_dns_is_asked_sooner_for_what_is_missing() -> None:
+    pods = Pods(1)
+    pods.servers[FIRST] = ServerError(2003, "nobody listens")
+    async with pods.running() as sidecar:
+        await pods.until(State.WAITING)
+        for look in range(2, 5):
+            looks = sidecar.looks
+            await ended(lambda looks=looks: sidecar.looks > looks + 1)  # type: ignore[misc]
+            await pods.clock.advance(MIN_INTERVAL)
+            assert pods.source.looks == look
+
+
+async def test_a_dns_that_does_not_answer_is_asked_no_sooner() -> None:
+    pods = Pods(1)
+    pods.servers[FIRST] = ServerError(2003, "nobody listens")
+    async with pods.running() as sidecar:
+        await pods.until(State.WAITING)
+        pods.source.then(failure())
+        await pods.clock.advance(10)
+        looks, asked = sidecar.looks, pods.source.looks
+        await ended(lambda: sidecar.looks > looks + 5)
+        assert pods.source.looks == asked
+
+
+async def test_an_outage_of_the_dns_closes_nothing() -> None:
+    pods = Pods(0)
+    async with pods.running() as sidecar:
+        await pods.until(State.PRIMARY)
+        pods.source.then(failure())
+        await pods.clock.advance(120)
+        looks = sidecar.looks
+        await ended(lambda: sidecar.looks > looks + 2)
+        assert sidecar.report.state is State.PRIMARY
+        assert "DNS does not answer now" in sidecar.report.reason
+        assert not pods.server(0).read_only
+
+
+async def test_an_outage_of_the_dns_opens_nothing() -> None:
+    pods = Pods(0, failure())
+    async with pods.running():
+        report = await pods.until(State.NO_DNS)
+        assert "SERVFAIL" in report.reason
+        assert pods.server(0).read_only
+        pods.source.then(peers())
+        await pods.clock.advance(60)
+        await pods.until(State.PRIMARY)
+
+
+async def test_a_sidecar_that_starts_during_an_outage_leaves_an_open_primary_open() -> None:
+    pods = Pods(0, failure())
+    server = pods.server(0)
+    server.cluster, server.read_only, server.super_read_only = ("an-id", "blank"), False, False
+    async with pods.running():
+        await pods.until(State.NO_DNS)
+        assert not server.read_only
+
+
+async def test_a_primary_that_was_opened_by_somebody_else_is_looked_at_all_the_same() -> None:
+    pods = Pods(0)
+    server = pods.server(0)
+    server.cluster, server.read_only = ("an-id", "blank"), False
+    pods.server(1).cluster = ("another-id", "blank")
+    async with pods.running():
+        report = await pods.until(State.REFUSED)
+        assert "another-id" in report.reason
+        assert server.read_only
+
+
+async def test_a_server_that_restarts_is_opened_again() -> None:
+    pods = Pods(0)
+    async with pods.running():
+        await pods.until(State.PRIMARY)
+        server = pods.server(0)
+        pods.servers[FIRST] = ServerError(2002, "not up yet")
+        server.fails["SELECT"] = ServerError(2013, "Lost connection")
+        report = await pods.until(State.NO_SERVER, having=lambda told: "not up" in told.reason)
+        assert "not up yet" in report.reason
+        server.read_only = server.super_read_only = True
+        server.fails.clear()
+        pods.servers[FIRST] = server
+        await pods.until(State.PRIMARY)
+        assert not server.read_only
+
+
+async def test_a_wrong_password_is_told() -> None:
+    pods = Pods(0)
+    pods.servers[FIRST] = ServerError(1045, "Access denied for user 'local'")
+    async with pods.running():
+        report = await pods.until(State.ACCESS_DENIED)
+        assert "Access denied" in report.reason
+        assert "secret" not in report.reason
+        pods.servers[FIRST] = Server(server_id=100)
+        await pods.until(State.PRIMARY)
+
+
+async def test_the_account_for_replication_is_made_where_it_is_missing() -> None:
+    pods = Pods(0)
+
+    class Strict(Pods):
+        async def connect(self, where: Endpoint | None, account: Account) -> Link:
+            there = any("'repl'@'%'" in sql for sql in self.server(0).sent)
+            if where is not None and where.address == FIRST and not there:
+                raise DatabaseError(FIRST, "connecting", 1045, "Access denied")
+            return await super().connect(where, account)
+
+    pods = Strict(0)
+    async with pods.running():
+        await pods.until(State.PRIMARY)
+        made = [sql for sql in pods.server(0).sent if sql.startswith("CREATE USER")]
+        assert len(made) == 1
+
+
+# A replica.
+
+
+def with_primary(pods: Pods) -> Pods:
+    primary = pods.server(0)
+    primary.cluster, primary.read_only = ("an-id", "blank"), False
+    return pods
+
+
+async def gets_the_row(pods: Pods, sidecar: Sidecar) -> None:
+    """What was replicated first has come, and was seen."""
+    pods.server(1).cluster = pods.server(0).cluster
+    await ended(
+        lambda: sidecar.report.facts is not None and sidecar.report.facts.cluster is not None
+    )
+
+
+async def test_the_first_start_of_a_replica() -> None:
+    pods = Pods(1)
+    async with pods.running() as sidecar:
+        report = await pods.until(State.WAITING)
+        assert "has no database yet" in report.reason
+        with_primary(pods)
+        report = await pods.until(State.REPLICA)
+        assert report.role is Role.REPLICA
+        assert sidecar.report.source == "mysql-0.my-database.default.svc.cluster.local"
+        assert not sidecar.report.ready(30), "nothing has come yet"
+        await gets_the_row(pods, sidecar)
+        assert sidecar.report.ready(30)
+        replica = pods.server(1).replica
+        assert replica is not None
+        assert replica["Master_Host"] == "mysql-0.my-database.default.svc.cluster.local"
+        assert pods.server(1).read_only
+
+
+async def test_a_replica_that_is_far_behind_is_not_ready() -> None:
+    pods = with_primary(Pods(1))
+    async with pods.running() as sidecar:
+        await pods.until(State.REPLICA)
+        await gets_the_row(pods, sidecar)
+        replica = pods.server(1).replica
+        assert replica is not None
+        replica["Seconds_Behind_Master"] = 31
+        await ended(lambda: sidecar.report.lag == 31)
+        assert not sidecar.report.ready(30)
+        assert sidecar.report.ready(31)
+        replica["Seconds_Behind_Master"] = None
+        await ended(lambda: sidecar.report.lag is None)
+        assert not sidecar.report.ready(31)
+
+
+async def test_a_replica_is_told_of_the_primarys_new_address() -> None:
+    pods = with_primary(Pods(1))
+    async with pods.running() as sidecar:
+        await pods.until(State.REPLICA)
+        assert sidecar.nudges == 0, "it was just told where to connect"
+        pods.servers["10.244.0.99"] = pods.servers.pop(FIRST)
+        pods.source.then(moved(n0="10.244.0.99"))
+        await pods.clock.advance(10)
+        await ended(lambda: sidecar.nudges == 1)
+        sent = pods.server(1).sent
+        assert sent[-2:] == ["STOP REPLICA IO_THREAD", "START REPLICA IO_THREAD"]
+
+
+async def test_a_look_that_waits_for_the_old_address_is_cut_off() -> None:
+    pods = with_primary(Pods(1))
+    reached = asyncio.Event()
+
+    class Silent(Server):
+        async def execute(self, sql: str, /):  # type: ignore[no-untyped-def]
+            reached.set()
+            await asyncio.Event().wait()
+
+    async with pods.running(probe_timeout=10**6) as sidecar:
+        await pods.until(State.REPLICA)
+        pods.servers["10.244.0.99"] = pods.servers[FIRST]
+        pods.servers[FIRST] = Silent()
+        replica = pods.server(1).replica
+        assert replica is not None
+        replica["Slave_IO_Running"] = "Connecting"
+        await reached.wait()
+        pods.source.then(moved(n0="10.244.0.99"))
+        await pods.clock.advance(10)
+        await ended(lambda: sidecar.nudges == 1)
+        await pods.until(State.REPLICA)
+
+
+async def test_a_replica_that_a_new_sidecar_finds_running_is_nudged_once() -> None:
+    pods = with_primary(Pods(1))
+    async with pods.running():
+        await pods.until(State.REPLICA)
+    async with pods.running() as sidecar:
+        await ended(lambda: sidecar.looks > 3)
+        assert sidecar.nudges == 1
+
+
+async def test_an_absent_primary_leaves_a_replica_as_it_is() -> None:
+    pods = with_primary(Pods(1))
+    async with pods.running() as sidecar:
+        await pods.until(State.REPLICA)
+        await gets_the_row(pods, sidecar)
+        sent = list(pods.server(1).sent)
+        pods.source.then(peers(ordinals=[1, 2]))
+        await pods.clock.advance(120)
+        looks = sidecar.looks
+        await ended(lambda: sidecar.looks > looks + 2)
+        assert sidecar.report.state is State.REPLICA
+        assert sidecar.report.ready(30)
+        assert pods.server(1).sent == sent
+
+
+async def test_a_diverged_replica_stops_and_says_what_to_do() -> None:
+    pods = with_primary(Pods(1))
+    pods.server(1).cluster, pods.server(1).logged = ("an-id", "blank"), "0-101-5"
+    pods.server(1).schemas = ["shop"]
+    async with pods.running() as sidecar:
+        report = await pods.until(State.REFUSED)
+        assert "0-101-5" in report.reason
+        assert "empty this pod's volume" in report.reason
+        assert pods.server(1).replica is None
+        assert not sidecar.report.ready(30)
+
+
+async def test_a_replica_that_was_opened_is_closed() -> None:
+    pods = with_primary(Pods(1))
+    async with pods.running():
+        await pods.until(State.REPLICA)
+        pods.server(1).read_only = False
+        await ended(lambda: pods.server(1).read_only)
+
+
+async def test_a_password_that_is_refused_is_set_anew_now_and_then() -> None:
+    pods = with_primary(Pods(1))
+    async with pods.running() as sidecar:
+        await pods.until(State.REPLICA)
+        replica = pods.server(1).replica
+        assert replica is not None
+        replica |= {"Slave_IO_Running": "Connecting", "Last_IO_Errno": 1045}
+        report = await pods.until(State.CONNECTING)
+        assert "error 1045" in report.reason
+        looks = sidecar.looks
+        await ended(lambda: sidecar.looks > looks + 5)
+        changes = [sql for sql in pods.server(1).sent if sql.startswith("CHANGE MASTER")]
+        assert len(changes) == 1, "it was set a moment ago"
+
+
+async def test_a_password_file_that_is_gone_is_told_and_waited_for() -> None:
+    pods = Pods(0)
+    given = [ConfigurationError("--password-file", "x", "a file that can be read")]
+
+    def account() -> Account:
+        if given:
+            raise given[0]
+        return Account("local", "secret")
+
+    async with pods.running(local=account):
+        report = await pods.until(State.FAILED)
+        assert "a file that can be read" in report.reason
+        given.clear()
+        await pods.until(State.PRIMARY)
+
+
+async def test_what_stays_missing_is_asked_for_less_and_less_often() -> None:
+    pods = Pods(1)
+    async with pods.running(interval=0.2, hasty=0.001) as sidecar:
+        pauses = []
+        publish = sidecar._publish
+
+        def noted(report: Report) -> float:
+            pauses.append(publish(report))
+            return pauses[-1]
+
+        sidecar._publish = noted  # type: ignore[method-assign]
+        await ended(lambda: len(pauses) > 8)
+    assert pauses == sorted(pauses)
+    assert pauses[0] < pauses[-1] <= 0.2
+
+
+# Telling.
+
+
+async def test_the_same_is_told_once() -> None:
+    pods = Pods(0, failure())
+    pods.source.then(*[failure(seconds=n) for n in range(1, 9)])
+    async with pods.running() as sidecar:
+        await pods.until(State.NO_DNS)
+        for _ in range(8):
+            await pods.clock.advance(10)
+        looks = sidecar.looks
+        await ended(lambda: sidecar.looks > looks + 5)
+    assert [report.state for report in pods.told] == [State.NO_DNS]
+
+
+async def test_it_ends_with_the_membership() -> None:
+    pods = Pods(0)
+    async with Discovery(source=pods.source, clock=pods.clock, identity=pods.identity) as disco:
+        sidecar = Sidecar(
+            disco,
+            pods.identity,
+            pods.connect,
+            SidecarOptions(lambda: Account("l", "x"), lambda: Account("r", "x"), expected=3),
+        )
+        running = asyncio.create_task(sidecar.run())
+        await ended(lambda: sidecar.report.state is State.PRIMARY)
+    async with asyncio.timeout(DEADLINE):
+        await running
+
+
+async def test_no_connection_to_a_peer_is_left_open() -> None:
+    pods = Pods(0)
+    async with pods.running():
+        await pods.until(State.PRIMARY)
+        others = [link for link in pods.links if link.server is not pods.server(0)]
+        assert others
+        assert all(link.closed for link in others)

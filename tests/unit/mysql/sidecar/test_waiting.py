@@ -1,0 +1,68 @@
+"""A sidecar that waits for hours, on a clock that is moved."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from peerdisco import Discovery
+from peerdisco.mysql.setup import Account
+from peerdisco.mysql.sidecar.report import State
+from peerdisco.mysql.sidecar.sidecar import Sidecar, SidecarOptions
+from peerdisco.testing import peers
+from tests.unit.mysql.sidecar.test_sidecar import FIRST, Pods
+
+from ..servers import Server, ServerError
+
+DAY = 86_400.0
+INTERVAL = 20.0
+
+
+def account() -> Account:
+    return Account("local", "secret")
+
+
+@pytest.mark.timeout(300)
+async def test_a_day_without_a_server_and_then_it_is_there() -> None:
+    pods = Pods(0)
+    pods.servers[FIRST] = ServerError(2003, "Connection refused")
+    async with Discovery(
+        source=pods.source, clock=pods.clock, identity=pods.identity, interval=INTERVAL
+    ) as disco:
+        options = SidecarOptions(account, account, expected=3, interval=INTERVAL)
+        sidecar = Sidecar(disco, pods.identity, pods.connect, options, clock=pods.clock)
+        running = asyncio.create_task(sidecar.run())
+        try:
+            await pods.clock.advance(DAY)
+            assert not running.done()
+            assert sidecar.report.state is State.NO_SERVER
+            assert DAY / INTERVAL <= sidecar.looks <= DAY / INTERVAL + 20
+            assert pods.clock.now() - sidecar.looked_at <= INTERVAL
+
+            pods.servers[FIRST] = Server(server_id=100)
+            await pods.clock.advance(
+                2 * INTERVAL, until=lambda: sidecar.report.state is State.PRIMARY
+            )
+            assert sidecar.report.state is State.PRIMARY
+        finally:
+            running.cancel()
+            await asyncio.wait({running})
+
+
+async def test_a_change_ends_the_pause() -> None:
+    pods = Pods(1)
+    async with Discovery(source=pods.source, clock=pods.clock, identity=pods.identity) as disco:
+        options = SidecarOptions(account, account, interval=DAY, hasty=DAY)
+        sidecar = Sidecar(disco, pods.identity, pods.connect, options, clock=pods.clock)
+        running = asyncio.create_task(sidecar.run())
+        try:
+            await pods.clock.advance(10)
+            looks = sidecar.looks
+            assert pods.clock.now() == 10
+            pods.source.then(peers(ordinals=4))
+            await pods.clock.advance(60, until=lambda: sidecar.looks > looks)
+            assert sidecar.looks > looks
+        finally:
+            running.cancel()
+            await asyncio.wait({running})
