@@ -42,8 +42,8 @@ if TYPE_CHECKING:
         ReasonCode,
         Verdict,
         confirm_local_primary,
-        lost_the_name,
         may_bootstrap,
+        must_step_down,
     )
 
 __all__ = [
@@ -82,9 +82,9 @@ __all__ = [
     "confirm_local_primary",
     "discover",
     "local_identity",
-    "lost_the_name",
     "lowest_ordinal",
     "may_bootstrap",
+    "must_step_down",
     "ordinal",
     "parse_pod_name",
     "probe_peers",
@@ -135,7 +135,7 @@ _HOMES = {
         "ReasonCode",
         "Verdict",
         "confirm_local_primary",
-        "lost_the_name",
+        "must_step_down",
         "may_bootstrap",
     ),
 }

@@ -14,15 +14,15 @@ from .conditions import Condition, in_words, to_condition, with_local
 from .exceptions import IdentityError, NotReady, WatcherError
 from .membership.machine import Membership
 from .membership.published import Published
-from .membership.rules import Rules
+from .membership.rules import ConfirmationRules
 from .membership.schedule import Schedule
 from .model import Change, Identity, Observation, Peer, PrimaryPolicy, Snapshot
 from .names import parse_seconds
-from .pod.identity import Surroundings, read_surroundings
+from .pod.identity import PodEnvironment, read_pod_environment
 from .sources import Source
 from .sources.lookup import lookup
-from .sources.once import observe_once, one_look
-from .sources.query import Target, choose_view, refuse_beside
+from .sources.once import observe_once, snapshot_from_observation
+from .sources.query import ServiceQuery, choose_snapshot_builder, reject_unused_arguments
 from .sources.shared import SharedSource, share
 from .timing.stalls import LEAST_STALL
 
@@ -96,18 +96,18 @@ async def discover(
         ConfigurationError: An argument or a variable has a value that cannot be right.
     """
     timeout = parse_seconds(timeout, "timeout")
-    around = read_surroundings()
-    view = choose_view(
+    pod = read_pod_environment()
+    view = choose_snapshot_builder(
         statefulset,
         primary,
         identity,
-        around,
+        pod,
         namespace=namespace,
         cluster_domain=cluster_domain,
         cluster=cluster,
     )
     if isinstance(source, Source):
-        refuse_beside(
+        reject_unused_arguments(
             "a source that is given",
             service=service,
             namespace=namespace,
@@ -118,8 +118,8 @@ async def discover(
             resolver=resolver,
         )
         seen, may_be_stale = await observe_once(source, timeout=timeout)
-        return one_look(seen, source.service, view, may_be_stale=may_be_stale)
-    opened = Target.choose(
+        return snapshot_from_observation(seen, source.service, view, may_be_stale=may_be_stale)
+    opened = ServiceQuery.choose(
         service,
         namespace=namespace,
         cluster_domain=cluster_domain,
@@ -129,11 +129,11 @@ async def discover(
         resolver=resolver,
         source=source,
         cluster=view.cluster,
-        surroundings=around,
+        pod_environment=pod,
     ).open()
     try:
         seen, may_be_stale = await observe_once(opened, timeout=timeout)
-        return one_look(seen, opened.service, view, may_be_stale=may_be_stale)
+        return snapshot_from_observation(seen, opened.service, view, may_be_stale=may_be_stale)
     finally:
         await opened.aclose()
 
@@ -203,25 +203,25 @@ class Discovery:
         clock: Clock | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        around = read_surroundings()
-        seconds = _find_interval(interval, around)
+        pod = read_pod_environment()
+        seconds = _find_interval(interval, pod)
         if leave_after is not None:
             leave_after = parse_seconds(leave_after, "leave_after")
         least = min(parse_seconds(min_interval, "min_interval"), seconds)
         self._timeout = parse_seconds(timeout, "timeout")
-        self._view = choose_view(
+        self._view = choose_snapshot_builder(
             statefulset,
             primary,
             identity,
-            around,
+            pod,
             namespace=namespace,
             cluster_domain=cluster_domain,
             cluster=cluster,
         )
         self._given: Source | None = None
-        self._target: Target | None = None
+        self._target: ServiceQuery | None = None
         if isinstance(source, Source):
-            refuse_beside(
+            reject_unused_arguments(
                 "a source that is given",
                 service=service,
                 namespace=namespace,
@@ -233,7 +233,7 @@ class Discovery:
             )
             self._given = source
         else:
-            self._target = Target.choose(
+            self._target = ServiceQuery.choose(
                 service,
                 namespace=namespace,
                 cluster_domain=cluster_domain,
@@ -243,11 +243,11 @@ class Discovery:
                 resolver=resolver,
                 source=source,
                 cluster=self._view.cluster,
-                surroundings=around,
+                pod_environment=pod,
             )
         self._source: Source | None = None
         self._shared: SharedSource | None = None
-        self._membership = Membership(Rules(interval=seconds, leave_after=leave_after))
+        self._membership = Membership(ConfirmationRules(interval=seconds, leave_after=leave_after))
         self._schedule = Schedule(seconds, least)
         self._clock: Clock = clock or SystemClock()
         self._chance = chance
@@ -403,7 +403,7 @@ class Discovery:
         return self._published.snapshot.local
 
     @property
-    def looks(self) -> int:
+    def lookups(self) -> int:
         """How many lookups have ended, failed ones too."""
         return self._published.lookups
 
@@ -606,11 +606,11 @@ def _is_to_be_told(before: Snapshot, now: Snapshot) -> bool:
     return not now.complete and bool(before.unconfirmed) != bool(now.unconfirmed)
 
 
-def _find_interval(given: float | None, around: Surroundings) -> float:
+def _find_interval(given: float | None, pod: PodEnvironment) -> float:
     """The polling interval: the argument, the variable, or the default."""
     if given is not None:
         return parse_seconds(given, "interval")
-    variable = around.variable("PEERDISCO_INTERVAL")
+    variable = pod.variable("PEERDISCO_INTERVAL")
     if variable is None:
         return INTERVAL
     return parse_seconds(variable, "PEERDISCO_INTERVAL", text=True)

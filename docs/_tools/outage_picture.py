@@ -78,7 +78,7 @@ def stale_spans(run: Run) -> list[tuple[float, float]]:
     """When the newest look had failed."""
     spans = []
     start: float | None = None
-    for _, answered, wrong in [*run.looks, (SECONDS, SECONDS, False)]:
+    for _, answered, wrong in [*run.lookups, (SECONDS, SECONDS, False)]:
         if wrong and start is None:
             start = answered
         elif not wrong and start is not None:
@@ -87,10 +87,10 @@ def stale_spans(run: Run) -> list[tuple[float, float]]:
     return spans
 
 
-def looks(y: float, run: Run) -> list[str]:
+def lookups(y: float, run: Run) -> list[str]:
     """A stroke for each look: tall and red where it failed."""
-    shown = [text(LEFT - 12, y + 8, "looks", "small faint", "end")]
-    for _, answered, wrong in run.looks:
+    shown = [text(LEFT - 12, y + 8, "lookups", "small faint", "end")]
+    for _, answered, wrong in run.lookups:
         colour = "--bad" if wrong else "--faint"
         shown.append(
             f'<line x1="{number(x_of(answered))}" x2="{number(x_of(answered))}" '
@@ -161,7 +161,7 @@ def render() -> str:
         body.append(text(WIDTH - RIGHT, y - 8, words, "small faint", "end"))
         body += bars(y + 6, spans, stale_spans(ours) if run is ours else [])
         if run is not None:
-            body += looks(y + 6 + 3 * ROW, run)
+            body += lookups(y + 6 + 3 * ROW, run)
         y += PANEL if run else PANEL - 18
     axis = height - 30
     body.append(

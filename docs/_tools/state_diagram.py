@@ -17,10 +17,10 @@ NODE_WIDTH, NODE_HEIGHT = 116, 44
 PLACES = {
     State.GONE: (110.0, 260.0),
     State.PRESENT: (410.0, 130.0),
-    State.DOUBTED: (410.0, 390.0),
+    State.SUSPECTED: (410.0, 390.0),
     State.SETTLING: (715.0, 260.0),
 }
-LOOPS = {State.PRESENT: -90.0, State.DOUBTED: 90.0, State.SETTLING: 0.0, State.GONE: 180.0}
+LOOPS = {State.PRESENT: -90.0, State.SUSPECTED: 90.0, State.SETTLING: 0.0, State.GONE: 180.0}
 """To which side a state's transition to itself is drawn, in degrees."""
 
 SWAPPED = ({State.PRESENT, State.SETTLING},)

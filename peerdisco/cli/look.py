@@ -122,22 +122,22 @@ async def look(args: argparse.Namespace, *, timeout: float, identity: Identity |
     Raises:
         ConfigurationError, IdentityError: The options cannot be used.
     """
-    from ..pod.identity import read_surroundings  # noqa: PLC0415 - not needed for --help
+    from ..pod.identity import read_pod_environment  # noqa: PLC0415 - not needed for --help
     from ..primary.policies import ordinal  # noqa: PLC0415
-    from ..sources.once import observe_once, one_look  # noqa: PLC0415
-    from ..sources.query import Target, choose_view  # noqa: PLC0415
+    from ..sources.once import observe_once, snapshot_from_observation  # noqa: PLC0415
+    from ..sources.query import ServiceQuery, choose_snapshot_builder  # noqa: PLC0415
 
-    surroundings = read_surroundings()
-    view = choose_view(
+    pod_environment = read_pod_environment()
+    view = choose_snapshot_builder(
         args.statefulset,
         ordinal(args.ordinal),
         identity,
-        surroundings,
+        pod_environment,
         namespace=args.namespace,
         cluster_domain=args.cluster_domain,
         cluster=args.cluster,
     )
-    source = Target.choose(
+    source = ServiceQuery.choose(
         args.service,
         namespace=args.namespace,
         cluster_domain=args.cluster_domain,
@@ -147,7 +147,7 @@ async def look(args: argparse.Namespace, *, timeout: float, identity: Identity |
         resolver=args.resolver,
         source=args.source,
         cluster=view.cluster,
-        surroundings=surroundings,
+        pod_environment=pod_environment,
     ).open()
     try:
         observation, may_be_stale = await observe_once(source, timeout=timeout)
@@ -156,7 +156,9 @@ async def look(args: argparse.Namespace, *, timeout: float, identity: Identity |
         if args.verbose:
             print(f"peerdisco: {_in_words(observation, source.service)}", file=sys.stderr)
         try:
-            snapshot = one_look(observation, source.service, view, may_be_stale=may_be_stale)
+            snapshot = snapshot_from_observation(
+                observation, source.service, view, may_be_stale=may_be_stale
+            )
             return Seen(snapshot, None, True)
         except ServiceNotFound as error:
             return Seen(error.snapshot, error, True)

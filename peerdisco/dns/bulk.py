@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from . import wire
 from .evidence import USABLE
-from .resolver import Asks, Reply, Resolver
+from .resolver import Reply, Resolver, ResolverProtocol
 from .transport import Batch
 
 __all__ = ["FEW", "Read", "ask_each"]
@@ -34,7 +34,7 @@ _ANEW = 64
 
 
 async def ask_each(
-    resolver: Asks,
+    resolver: ResolverProtocol,
     questions: Sequence[tuple[bytes, int]],
     *,
     deadline: float,
@@ -110,7 +110,7 @@ class _Bulk(Generic[_T]):
         question = self.questions[number]
         return self.resolver.outcome(self.batch.server, message, *question)[0] in USABLE
 
-    async def ask_the_rest(self, resolver: Asks, deadline: float, tcp: bool) -> None:
+    async def ask_the_rest(self, resolver: ResolverProtocol, deadline: float, tcp: bool) -> None:
         """Ask anew what had no usual answer; no more once that helped none of many."""
         left = [number for number, found in enumerate(self.found) if found is None]
         in_vain: Reply | None = None

@@ -10,7 +10,7 @@ from ..names import Endpoint
 from . import wire
 from .fast_path import Listing
 
-__all__ = ["Asks", "ReadListing", "Reply"]
+__all__ = ["ReadListing", "Reply", "ResolverProtocol"]
 
 ReadListing = Callable[[bytes], "Listing | None"]
 """Reads the usual answer about a service; None to decline."""
@@ -42,7 +42,7 @@ class Reply(NamedTuple):
         return answer is not None and answer.truncated
 
 
-class Asks(Protocol):
+class ResolverProtocol(Protocol):
     """What a source needs of a resolver; `Resolver` says what each of them does."""
 
     async def aclose(self) -> None: ...

@@ -15,10 +15,10 @@ from . import wire
 from .asking import FIRST_PATIENCE, Answer, Ask, Judge
 from .evidence import USABLE, judge, shows_zone
 from .fast_path import Listing
-from .reply import Asks, ReadListing, Reply
+from .reply import ReadListing, Reply, ResolverProtocol
 from .transport import Batch, TcpConnection
 
-__all__ = ["FIRST_PATIENCE", "Asks", "ReadListing", "Reply", "Resolver"]
+__all__ = ["FIRST_PATIENCE", "ReadListing", "Reply", "Resolver", "ResolverProtocol"]
 
 _MOST_CONNECTIONS = 4
 """So many connections to one server are used up by one batch: a server that hangs up after each

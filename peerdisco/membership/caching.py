@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .rules import Rules
+from .rules import ConfirmationRules
 
 __all__ = ["TTL_TOLERANCE", "Caching"]
 
@@ -94,7 +94,7 @@ class Caching:
             return False
         return self.largest == 0 or self.anew >= _ANEW_LOOKS
 
-    def hold(self, rules: Rules) -> float:
+    def hold(self, rules: ConfirmationRules) -> float:
         """For how many seconds from now an answer that is old already may still be given."""
         if self.none_seen:
             return rules.least_hold

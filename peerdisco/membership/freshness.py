@@ -15,7 +15,7 @@ from enum import Enum
 from ..model import Answered, Empty, Failed, Observation
 from .caching import TTL_TOLERANCE
 
-__all__ = ["RECHECK_AFTER", "Evidence", "Freshness"]
+__all__ = ["RECHECK_AFTER", "Freshness", "Staleness"]
 
 RECHECK_AFTER = 0.5
 """Seconds after which an answer with TTL 0 is asked for again, at most.
@@ -40,7 +40,7 @@ A cache that serves stale while it refreshes sends 0 only once, and one that cou
 within a second."""
 
 
-class Evidence(Enum):
+class Staleness(Enum):
     """What an answer may be used for."""
 
     FRESH = "fresh"
@@ -66,7 +66,7 @@ class Freshness:
         since: When the answers with TTL 0 began; None if the newest answer is none.
     """
 
-    evidence: Evidence = Evidence.FRESH
+    evidence: Staleness = Staleness.FRESH
     recheck: bool = False
     positive: bool = False
     configured: bool = False
@@ -75,7 +75,7 @@ class Freshness:
     """When the first of the lookups was that shall show whether TTL 0 persists."""
     _lookups: int = 0
     """How many of these lookups there were."""
-    _judged: Evidence = Evidence.UNCLEAR
+    _judged: Staleness = Staleness.UNCLEAR
     """What they have shown."""
     _answers: frozenset[Hashable] = frozenset()
     """The different answers with TTL 0."""
@@ -91,10 +91,10 @@ class Freshness:
             return replace(self, recheck=False, _burst=None)
         if not _expired(observation):
             if not observation.ttl:  # without a SOA, or without records: it says nothing of TTLs
-                return replace(self, evidence=Evidence.FRESH, recheck=False)
+                return replace(self, evidence=Staleness.FRESH, recheck=False)
             return Freshness(positive=True)
         if self.configured:
-            return replace(self, evidence=Evidence.FRESH)
+            return replace(self, evidence=Staleness.FRESH)
         positive = self.positive or _zone_has_ttl(observation)
         if observation.attempt is None and not positive:
             return self  # a list that was given, or an API: there is no cache to serve it stale
@@ -111,14 +111,14 @@ class Freshness:
             return Freshness(configured=True)
         burst = now if self._burst is None else self._burst
         judged = self._judged
-        if judged is Evidence.UNVERIFIED and not positive:
+        if judged is Staleness.UNVERIFIED and not positive:
             return replace(self, evidence=judged, since=since, _answers=answers)
         lookups = 1 if self._burst is None else self._lookups + 1
         persists = lookups >= PERSISTS_LOOKUPS and now - burst >= TTL_TOLERANCE
         if persists:
-            judged = Evidence.STALE if positive else Evidence.UNVERIFIED
-        elif positive and judged is Evidence.UNVERIFIED:
-            judged = Evidence.UNCLEAR
+            judged = Staleness.STALE if positive else Staleness.UNVERIFIED
+        elif positive and judged is Staleness.UNVERIFIED:
+            judged = Staleness.UNCLEAR
         return Freshness(
             evidence=judged,
             recheck=not persists,

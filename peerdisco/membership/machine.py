@@ -26,11 +26,11 @@ from typing import NamedTuple
 from ..exceptions import DiscoveryError, StaleAnswer
 from ..model import Answered, Empty, Failed, Observation, Peer
 from .caching import TTL_TOLERANCE, Caching
-from .freshness import Evidence, Freshness
-from .rules import Rules
-from .transitions import TRANSITIONS, Action, Said, State
+from .freshness import Freshness, Staleness
+from .rules import ConfirmationRules
+from .transitions import TRANSITIONS, Action, Evidence, State
 
-__all__ = ["TRANSITIONS", "Action", "Membership", "Said", "State", "Told"]
+__all__ = ["TRANSITIONS", "Action", "Changes", "Evidence", "Membership", "State"]
 
 
 class _Known(NamedTuple):
@@ -57,7 +57,7 @@ class _Known(NamedTuple):
     peer: Peer
     state: State = State.PRESENT
     since: float = 0.0
-    looks: int = 0
+    lookups: int = 0
     mass: bool = False
     shaken: bool = False
     refuted: int = 0
@@ -115,7 +115,7 @@ def _place(peer: Peer) -> tuple[object, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Changes:
     """What one step of the machine told."""
 
     joined: tuple[Peer, ...] = ()
@@ -140,8 +140,8 @@ class Membership:
         stable_since: When something last changed, was doubted, or failed.
     """
 
-    def __init__(self, rules: Rules | None = None) -> None:
-        self.rules = rules or Rules()
+    def __init__(self, rules: ConfirmationRules | None = None) -> None:
+        self.rules = rules or ConfirmationRules()
         self.caching = Caching()
         self.freshness = Freshness()
         self.observed_at: float | None = None
@@ -193,7 +193,7 @@ class Membership:
     @property
     def may_be_stale(self) -> bool:
         """Whether every answer so far came with TTL 0, which may mean that it is served stale."""
-        return self.freshness.evidence is Evidence.UNVERIFIED
+        return self.freshness.evidence is Staleness.UNVERIFIED
 
     @property
     def unconfirmed(self) -> bool:
@@ -216,27 +216,27 @@ class Membership:
         names += [
             name
             for name, unlisted in self._unlisted.items()
-            if unlisted.answers >= self.rules.leave_looks
+            if unlisted.answers >= self.rules.leave_lookups
             and self.observed_at - unlisted.since >= self.hold
         ]
         return frozenset(names)
 
-    def observe(self, observation: Observation, now: float) -> Told:
+    def observe(self, observation: Observation, now: float) -> Changes:
         """Take in a look; what it told, now that it is believed."""
         was_configured = self.freshness.configured
         self.freshness = self.freshness.after(observation, now)
         if self.freshness.configured and not was_configured:
             self.caching = Caching()  # the TTLs before were those of another configuration
         if not isinstance(observation, Failed):
-            if self.freshness.evidence is Evidence.UNCLEAR:
-                return Told()
-            if self.freshness.evidence is Evidence.STALE:
+            if self.freshness.evidence is Staleness.UNCLEAR:
+                return Changes()
+            if self.freshness.evidence is Staleness.STALE:
                 self._fail_stale(observation, now)
-                return Told()
+                return Changes()
         match observation:
             case Failed(error=error):
                 self.fail(error, now)
-                return Told()
+                return Changes()
             case Empty(ttl=ttl):
                 self._answered(now, None)
                 self._negative_ttl = max(self._negative_ttl, ttl or 0.0)
@@ -247,7 +247,7 @@ class Membership:
                 if reason is None:
                     self.caching = self.caching.saw(ttl, now)
                     if peers is self._quiet:
-                        return Told()
+                        return Changes()
                 return self._settle(peers, now, absence_counts=reason is None, least=0.0)
 
     def _fail_stale(self, answer: Answered | Empty, now: float) -> None:
@@ -271,22 +271,22 @@ class Membership:
         self.failures += 1
         self.stable_since = now
 
-    def tick(self, now: float) -> Told:
+    def tick(self, now: float) -> Changes:
         """Let time pass: a difference that stands for long enough is told.
 
         Only while DNS answers: then the newest answer has it too, or it would not stand.
         Absences wait for one more answer.
         """
-        told = _Telling()
+        told = _ChangeCollector()
         if self.last_error is not None or self._quiet is not None:
-            return Told()
+            return Changes()
         for name, known in list(self._doubts.items()):
             if (
                 known.state is State.SETTLING
                 and known.seen_at == self.observed_at
-                and self._stands(known, known.looks, now)
+                and self._stands(known, known.lookups, now)
             ):
-                self._step(name, Said.SETTLED, known.candidate, now, told)
+                self._step(name, Evidence.SETTLED, known.candidate, now, told)
         return self._finish(told, now)
 
     @property
@@ -320,14 +320,14 @@ class Membership:
         for name, known in self._doubts.items():
             if known.state is not State.PRESENT:
                 # A DNS that fails, and misses most of the pods when it answers, may be restarting.
-                shaken = known.state is State.DOUBTED and known.mass
+                shaken = known.state is State.SUSPECTED and known.mass
                 self._doubts[name] = known._replace(since=known.since + gap, shaken=shaken)
 
     def _settle(
         self, seen: Iterable[Peer], now: float, *, absence_counts: bool, least: float
-    ) -> Told:
+    ) -> Changes:
         self._quiet = None
-        told = _Telling()
+        told = _ChangeCollector()
         by_name = {peer.unique_name: peer for peer in seen}
         peers, doubts = self._peers, self._doubts
         for name, peer in by_name.items():
@@ -356,7 +356,9 @@ class Membership:
         before = self._unlisted.get(name) or _Unlisted(now)
         return before._replace(answers=before.answers + 1)
 
-    def _see(self, name: str, peer: Peer, now: float, *, whole: bool, told: _Telling) -> None:
+    def _see(
+        self, name: str, peer: Peer, now: float, *, whole: bool, told: _ChangeCollector
+    ) -> None:
         """An answer lists a peer that is known."""
         known = self._known(name)
         if not peer.addresses or (not whole and set(peer.addresses) <= set(known.peer.addresses)):
@@ -372,54 +374,54 @@ class Membership:
         known = self._doubts[name] = known._replace(seen_at=now)
         self._step(name, self._said_of(known, peer, now, whole=whole), peer, now, told)
 
-    def _said_of(self, known: _Known, peer: Peer, now: float, *, whole: bool) -> Said:
+    def _said_of(self, known: _Known, peer: Peer, now: float, *, whole: bool) -> Evidence:
         """What an answer that lists a peer says of it."""
         told = known.peer
         if _place(peer) == _place(told):
-            return Said.SAME
+            return Evidence.SAME
         old_news = _had(known, peer)
         both = peer.addresses != told.addresses and set(peer.addresses) & set(told.addresses)
         if whole and not old_news and not both:
-            return Said.MOVED
+            return Evidence.MOVED
         return self._unsettled(known, peer, now)
 
-    def _unsettled(self, known: _Known, peer: Peer, now: float) -> Said:
+    def _unsettled(self, known: _Known, peer: Peer, now: float) -> Evidence:
         same = known.candidate is not None and _place(known.candidate) == _place(peer)
-        if known.state is State.SETTLING and same and self._stands(known, known.looks + 1, now):
-            return Said.SETTLED
-        return Said.UNSETTLED
+        if known.state is State.SETTLING and same and self._stands(known, known.lookups + 1, now):
+            return Evidence.SETTLED
+        return Evidence.UNSETTLED
 
-    def _stands(self, known: _Known, looks: int, now: float) -> bool:
+    def _stands(self, known: _Known, lookups: int, now: float) -> bool:
         """Whether a difference has been seen often and long enough."""
         assert known.candidate is not None
-        least = self.rules.leave_looks
+        least = self.rules.leave_lookups
         if _had(known, known.candidate):
             least = max(least, _REVERSAL_LOOKS) << self._returns(known, now)
-        return looks >= least and now - known.since >= self.hold
+        return lookups >= least and now - known.since >= self.hold
 
     def _returns(self, known: _Known, now: float) -> int:
         """How often a peer came back to what it was, as far as it counts."""
         forgotten = (now - known.returned_at) // (_RETURNS_QUIET * self.rules.interval)
         return max(0, min(_MOST_RETURNS, known.returns) - int(forgotten))
 
-    def _miss(self, name: str, now: float, hold: float, mass: bool, told: _Telling) -> None:
+    def _miss(self, name: str, now: float, hold: float, mass: bool, told: _ChangeCollector) -> None:
         """A complete answer does not list a peer."""
         known = self._known(name)
-        if known.state is not State.DOUBTED:
-            self._step(name, Said.ABSENT, None, now, told)
+        if known.state is not State.SUSPECTED:
+            self._step(name, Evidence.ABSENT, None, now, told)
             quiet = now - known.since > _QUIET * self.rules.interval
             refuted = 0 if quiet else known.refuted
             doubted = self._known(name)
-            self._keep(name, doubted._replace(since=now, looks=1, mass=mass, refuted=refuted))
+            self._keep(name, doubted._replace(since=now, lookups=1, mass=mass, refuted=refuted))
             return
-        known = known._replace(looks=known.looks + 1, mass=known.mass or mass)
+        known = known._replace(lookups=known.lookups + 1, mass=known.mass or mass)
         self._keep(name, known)
-        looks = self.rules.leave_looks + (self.rules.mass_looks if known.mass else 0)
+        lookups = self.rules.leave_lookups + (self.rules.mass_lookups if known.mass else 0)
         hold *= self._caution(known, now)
         if known.shaken:
             hold = max(hold, 2 * self._empty_hold())
-        long = known.looks >= looks and now - known.since >= hold
-        self._step(name, Said.ABSENT_FOR_LONG if long else Said.ABSENT, None, now, told)
+        long = known.lookups >= lookups and now - known.since >= hold
+        self._step(name, Evidence.ABSENT_FOR_LONG if long else Evidence.ABSENT, None, now, told)
 
     def _caution(self, known: _Known, now: float) -> float:
         """How much longer than usual to doubt a peer that was doubted in vain again and again.
@@ -434,7 +436,7 @@ class Membership:
             return 2.0**returns
         return 2.0 ** max(returns, min(_MOST_CAUTION, known.refuted // _FREE_DOUBTS))
 
-    def _join(self, name: str, peer: Peer, now: float, told: _Telling) -> None:
+    def _join(self, name: str, peer: Peer, now: float, told: _ChangeCollector) -> None:
         """The one transition of a peer that is not known: from gone, by having moved in."""
         told.joined.append(peer)
         self._peers[name] = peer
@@ -448,7 +450,9 @@ class Membership:
         returns = self._returns(known, now) + 1
         return _Known(known.peer, before=known.before, returns=returns, returned_at=now)
 
-    def _step(self, name: str, said: Said, peer: Peer | None, now: float, told: _Telling) -> None:
+    def _step(
+        self, name: str, said: Evidence, peer: Peer | None, now: float, told: _ChangeCollector
+    ) -> None:
         """One transition of a peer that is known."""
         known = self._known(name)
         state = known.state
@@ -474,8 +478,8 @@ class Membership:
         if following is State.SETTLING:
             assert peer is not None
             if known.candidate is None or _place(known.candidate) != _place(peer):
-                known = known._replace(since=now, candidate=peer, looks=0)
-            known = known._replace(looks=known.looks + 1)
+                known = known._replace(since=now, candidate=peer, lookups=0)
+            known = known._replace(lookups=known.lookups + 1)
         else:
             undone = following is State.PRESENT
             if undone and known.candidate is not None and _had(known, known.candidate):
@@ -485,9 +489,9 @@ class Membership:
         if following is State.PRESENT:
             if peer is not None and _place(peer) == _place(known.peer):
                 known = known._replace(peer=peer)  # its readiness may have changed
-            if state is State.DOUBTED:
+            if state is State.SUSPECTED:
                 known = known._replace(refuted=known.refuted + 1)
-            known = known._replace(looks=0, mass=False, shaken=False)
+            known = known._replace(lookups=0, mass=False, shaken=False)
         self._keep(name, known._replace(state=following))
 
     def _remember(self, name: str, known: _Known, now: float) -> None:
@@ -500,14 +504,14 @@ class Membership:
         }
         self._departed[name] = known._replace(seen_at=now)
 
-    def _finish(self, telling: _Telling, now: float) -> Told:
-        told = Told(tuple(telling.joined), tuple(telling.left), tuple(telling.replaced))
+    def _finish(self, telling: _ChangeCollector, now: float) -> Changes:
+        told = Changes(tuple(telling.joined), tuple(telling.left), tuple(telling.replaced))
         if told or self.unconfirmed:
             self.stable_since = now
         return told
 
 
-class _Telling:
+class _ChangeCollector:
     """What a step tells, while it is under way."""
 
     def __init__(self) -> None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from ..names import parse_seconds
 
-__all__ = ["Rules"]
+__all__ = ["ConfirmationRules"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ConfirmationRules:
     """How much it takes until something is believed.
 
     Attributes:
@@ -27,8 +27,8 @@ class Rules:
 
     interval: float = 2.0
     leave_after: float | None = None
-    leave_looks: int = 3
-    mass_looks: int = 1
+    leave_lookups: int = 3
+    mass_lookups: int = 1
     empty_after: float = 15.0
     cache_ttl: float = 30.0
 

@@ -9,11 +9,11 @@ from ..exceptions import DiscoveryError
 from ..model import Identity, Peer, PrimaryPolicy, Snapshot
 from ..primary.policies import ordinal
 
-__all__ = ["View"]
+__all__ = ["SnapshotBuilder"]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class SnapshotBuilder:
     """Who looks, and for what.
 
     Attributes:

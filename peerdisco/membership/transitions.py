@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["TRANSITIONS", "Action", "Said", "State"]
+__all__ = ["TRANSITIONS", "Action", "Evidence", "State"]
 
 
 class State(Enum):
@@ -14,13 +14,13 @@ class State(Enum):
     """Not there, as far as was told."""
     PRESENT = "present"
     """There, as it was told."""
-    DOUBTED = "doubted"
+    SUSPECTED = "doubted"
     """There, as far as was told, but missing from the newest complete answer."""
     SETTLING = "settling"
     """There, but its addresses or ports differ from what was told, and may be old news."""
 
 
-class Said(Enum):
+class Evidence(Enum):
     """What a look says of one peer."""
 
     SAME = "the same"
@@ -46,21 +46,21 @@ class Action(Enum):
     REPLACED = "replaced"
 
 
-TRANSITIONS: dict[tuple[State, Said], tuple[State, Action]] = {
-    (State.GONE, Said.MOVED): (State.PRESENT, Action.JOINED),
-    (State.PRESENT, Said.SAME): (State.PRESENT, Action.NOTHING),
-    (State.PRESENT, Said.MOVED): (State.PRESENT, Action.REPLACED),
-    (State.PRESENT, Said.UNSETTLED): (State.SETTLING, Action.NOTHING),
-    (State.PRESENT, Said.ABSENT): (State.DOUBTED, Action.NOTHING),
-    (State.DOUBTED, Said.SAME): (State.PRESENT, Action.NOTHING),
-    (State.DOUBTED, Said.MOVED): (State.PRESENT, Action.REPLACED),
-    (State.DOUBTED, Said.UNSETTLED): (State.SETTLING, Action.NOTHING),
-    (State.DOUBTED, Said.ABSENT): (State.DOUBTED, Action.NOTHING),
-    (State.DOUBTED, Said.ABSENT_FOR_LONG): (State.GONE, Action.LEFT),
-    (State.SETTLING, Said.SAME): (State.PRESENT, Action.NOTHING),
-    (State.SETTLING, Said.MOVED): (State.PRESENT, Action.REPLACED),
-    (State.SETTLING, Said.UNSETTLED): (State.SETTLING, Action.NOTHING),
-    (State.SETTLING, Said.SETTLED): (State.PRESENT, Action.REPLACED),
-    (State.SETTLING, Said.ABSENT): (State.DOUBTED, Action.NOTHING),
+TRANSITIONS: dict[tuple[State, Evidence], tuple[State, Action]] = {
+    (State.GONE, Evidence.MOVED): (State.PRESENT, Action.JOINED),
+    (State.PRESENT, Evidence.SAME): (State.PRESENT, Action.NOTHING),
+    (State.PRESENT, Evidence.MOVED): (State.PRESENT, Action.REPLACED),
+    (State.PRESENT, Evidence.UNSETTLED): (State.SETTLING, Action.NOTHING),
+    (State.PRESENT, Evidence.ABSENT): (State.SUSPECTED, Action.NOTHING),
+    (State.SUSPECTED, Evidence.SAME): (State.PRESENT, Action.NOTHING),
+    (State.SUSPECTED, Evidence.MOVED): (State.PRESENT, Action.REPLACED),
+    (State.SUSPECTED, Evidence.UNSETTLED): (State.SETTLING, Action.NOTHING),
+    (State.SUSPECTED, Evidence.ABSENT): (State.SUSPECTED, Action.NOTHING),
+    (State.SUSPECTED, Evidence.ABSENT_FOR_LONG): (State.GONE, Action.LEFT),
+    (State.SETTLING, Evidence.SAME): (State.PRESENT, Action.NOTHING),
+    (State.SETTLING, Evidence.MOVED): (State.PRESENT, Action.REPLACED),
+    (State.SETTLING, Evidence.UNSETTLED): (State.SETTLING, Action.NOTHING),
+    (State.SETTLING, Evidence.SETTLED): (State.PRESENT, Action.REPLACED),
+    (State.SETTLING, Evidence.ABSENT): (State.SUSPECTED, Action.NOTHING),
 }
 """Every state, everything a look can say in it, the state that follows, and what is told."""

@@ -14,7 +14,7 @@ from ..primary.verdicts import (
     confirm_local_primary,
     may_bootstrap,
 )
-from .dialects import ReplicationSource, Step, Words
+from .dialects import Dialect, ReplicationSource, Step
 from .errors import Action, classify, needs_copy
 from .facts import CLUSTER_SCHEMA, ServerFacts
 from .literals import literal
@@ -177,18 +177,18 @@ def plan_primary(own: ServerFacts, cluster_id: str, now: str) -> list[Step]:
         cluster_id: For a cluster that is made now.
         now: Date and time of it, ``YYYY-MM-DD HH:MM:SS`` in UTC.
     """
-    words = Words(own.version)
+    dialect = Dialect(own.version)
     steps: list[Step] = []
     if own.status is not None:
-        steps += [words.stop(), words.forget_source()]
+        steps += [dialect.stop(), dialect.forget_source()]
     if own.cluster is None:
         if own.closed:
-            steps += words.open_to_some()
+            steps += dialect.open_to_some()
         if own.blank and not own.begun:
             # The cluster's history begins here: no replica needs to have seen what its image's
             # initialisation logged, and each has done the same itself. What a run that was cut
             # off has made is part of it: a log without its table stops every replica.
-            steps += words.forget_own_log()
+            steps += dialect.forget_own_log()
         origin = "blank" if own.blank else "adopted"
         steps += [
             Step("making the cluster's schema", f"CREATE DATABASE IF NOT EXISTS {CLUSTER_SCHEMA}"),
@@ -200,7 +200,7 @@ def plan_primary(own: ServerFacts, cluster_id: str, now: str) -> list[Step]:
             ),
         ]
     if own.read_only:
-        steps.append(words.open())
+        steps.append(dialect.open())
     return steps
 
 
@@ -217,7 +217,7 @@ _CLUSTER_TABLE = (
 
 def plan_closing(own: ServerFacts) -> list[Step]:
     """What it takes until this server refuses writes; nothing if it does."""
-    return [] if own.closed else [Words(own.version).close()]
+    return [] if own.closed else [Dialect(own.version).close()]
 
 
 # A replica.
@@ -362,15 +362,15 @@ def plan_replica(own: ServerFacts, source: ReplicationSource, *, mend: bool = Tr
         mend: Whether to set the source anew where only the password, which no server tells, can
             be the reason that it is not let in.
     """
-    words = Words(own.version)
+    dialect = Dialect(own.version)
     status = own.status
     if own.blank and status is None and not own.position.empty:
-        opening = words.open_to_some() if own.closed else ()
-        steps = [*opening, *words.forget_own_log(), words.close()]
+        opening = dialect.open_to_some() if own.closed else ()
+        steps = [*opening, *dialect.forget_own_log(), dialect.close()]
     else:
         steps = plan_closing(own)
     if status is None:
-        return [*steps, words.follow(source), words.start()]
+        return [*steps, dialect.follow(source), dialect.start()]
     told = (status.source_host, status.source_port, status.source_user, status.gtid)
     wanted = (source.host, source.port, source.account.user, True)
     refused = (
@@ -379,9 +379,9 @@ def plan_replica(own: ServerFacts, source: ReplicationSource, *, mend: bool = Tr
         and classify(status.receiver_errno) is Action.MEND
     )
     if told != wanted or (refused and mend):
-        return [*steps, words.stop(), words.follow(source), words.start()]
+        return [*steps, dialect.stop(), dialect.follow(source), dialect.start()]
     if status.receiver is Receiver.STOPPED or not status.applier_running:
-        steps.append(words.start())
+        steps.append(dialect.start())
     return steps
 
 
@@ -390,4 +390,4 @@ def plan_stopping(own: ServerFacts) -> list[Step]:
     status = own.status
     if status is None or (status.receiver is Receiver.STOPPED and not status.applier_running):
         return []
-    return [Words(own.version).stop()]
+    return [Dialect(own.version).stop()]

@@ -12,7 +12,7 @@ from .literals import host_name, literal
 from .setup import HEARTBEAT, Account, replication_password
 from .versions import Flavour, Version
 
-__all__ = ["ReplicationSource", "Step", "Words"]
+__all__ = ["Dialect", "ReplicationSource", "Step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ is over before a pod is back on another node. MariaDB tries as often unless told
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class Dialect:
     """The statements as a server of this version takes them."""
 
     version: Version

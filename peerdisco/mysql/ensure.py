@@ -22,7 +22,7 @@ from .decisions import (
     plan_replica,
     plan_stopping,
 )
-from .dialects import ReplicationSource, Step, Words
+from .dialects import Dialect, ReplicationSource, Step
 from .errors import DatabaseError
 from .facts import Executor, ServerFacts
 from .literals import SESSION
@@ -147,12 +147,12 @@ async def ensure_account(
     Raises:
         DatabaseError: A statement was refused, or the server did not answer.
     """
-    words = Words(own.version)
+    dialect = Dialect(own.version)
     doing = f"making the account {account.user}"
-    steps = [*words.open_to_some()] if own.closed else []
+    steps = [*dialect.open_to_some()] if own.closed else []
     steps += [Step(doing, sql) for sql in replication_account_sql(own.flavour, account)]
-    if own.closed and words.open_to_some():
-        steps.append(words.close())
+    if own.closed and dialect.open_to_some():
+        steps.append(dialect.close())
     return await _do(server, name, steps, (account.password,))
 
 
@@ -167,8 +167,8 @@ async def nudge(server: Executor, name: str, own: ServerFacts) -> tuple[str, ...
     """
     if own.status is None:
         return ()
-    words = Words(own.version)
-    return await _do(server, name, [words.stop_receiver(), words.start_receiver()])
+    dialect = Dialect(own.version)
+    return await _do(server, name, [dialect.stop_receiver(), dialect.start_receiver()])
 
 
 async def _do(

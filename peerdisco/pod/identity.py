@@ -1,7 +1,7 @@
 """Who am I, and whom do I ask: the environment, and the files that the kubelet writes.
 
 For each fact an explicit argument wins over a variable, and a variable over what is detected.
-`read_surroundings` is the one place that looks at the machine; what follows from it is pure.
+`read_pod_environment` is the one place that looks at the machine; what follows from it is pure.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .hosts_file import OwnLine, from_kubelet, host_network, own_line
 from .name import Witnesses, check_index, find_pod_name
 from .resolv_conf import ResolvConf, parse_resolv_conf
 
-__all__ = ["ResolvConfFile", "Surroundings", "local_identity", "read_surroundings"]
+__all__ = ["PodEnvironment", "ResolvConfFile", "local_identity", "read_pod_environment"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class PodEnvironment:
     """What a process can see of where it runs.
 
     Attributes:
@@ -113,16 +113,16 @@ class Surroundings:
         )
 
 
-def read_surroundings(
+def read_pod_environment(
     *,
     environ: Mapping[str, str] | None = None,
     resolv_conf: str = RESOLV_CONF,
     hosts: str = HOSTS,
     namespace_file: str = NAMESPACE_FILE,
-) -> Surroundings:
+) -> PodEnvironment:
     """Look at the machine once. A file that is not there, or not to be read, tells nothing."""
     namespace = _read(namespace_file).strip()
-    return Surroundings(
+    return PodEnvironment(
         environ=dict(os.environ if environ is None else environ),
         hostname=socket.gethostname(),
         resolv_conf=parse_resolv_conf(_read(resolv_conf)),
@@ -177,7 +177,7 @@ def local_identity(
     namespace: str | None = None,
     service: str | None = None,
     cluster_domain: str | None = None,
-    surroundings: Surroundings | None = None,
+    pod_environment: PodEnvironment | None = None,
 ) -> Identity:
     """Who this pod is.
 
@@ -200,19 +200,19 @@ def local_identity(
         namespace: See above.
         service: The governing service: its name, or the fully qualified one.
         cluster_domain: See above.
-        surroundings: What to conclude from; None looks at the machine.
+        pod_environment: What to conclude from; None reads this machine's.
 
     Raises:
         IdentityError: The pod's name or its namespace is not known.
         IdentityConflict: Two facts about the pod contradict each other.
         ConfigurationError: An argument or a variable has a value that cannot be right.
     """
-    around = read_surroundings() if surroundings is None else surroundings
-    line = around.own_line
-    name = find_pod_name(pod_name, around.witnesses(cluster_domain))
+    pod = read_pod_environment() if pod_environment is None else pod_environment
+    line = pod.own_line
+    name = find_pod_name(pod_name, pod.witnesses(cluster_domain))
     hosts_name = line.service if line is not None and line.host == name else None
-    space = find_namespace(namespace, around)
-    domain = find_cluster_domain(cluster_domain, around)
+    space = find_namespace(namespace, pod)
+    domain = find_cluster_domain(cluster_domain, pod)
     if hosts_name is not None:
         space, domain = space or hosts_name.namespace, domain or hosts_name.cluster_domain
     if space is None:
@@ -222,7 +222,7 @@ def local_identity(
             "set POD_NAMESPACE from the downward API (fieldRef: metadata.namespace), or give "
             "namespace= or --namespace",
         )
-    given = service or around.variable("PEERDISCO_SERVICE")
+    given = service or pod.variable("PEERDISCO_SERVICE")
     what = "service" if service else "PEERDISCO_SERVICE"
     service_name, domain, hostname = _service_of(name, given, space, domain, what)
     if hosts_name is not None and (space, domain) == (
@@ -232,11 +232,11 @@ def local_identity(
         service_name = service_name or hosts_name.name
         if service is None:  # what the kubelet wrote is the name that the peers find
             hostname = f"{name}.{hosts_name.fqdn}"
-    addresses = _addresses(around, line)
+    addresses = _addresses(pod, line)
     statefulset, ordinal = ordinal_of(name, addresses) or (None, None)
     if pod_name is None:
         for variable in ("POD_INDEX", "JOB_COMPLETION_INDEX"):
-            check_index(name, ordinal, variable, around.variable(variable))
+            check_index(name, ordinal, variable, pod.variable(variable))
     return Identity(
         pod_name=name,
         namespace=space,
@@ -249,13 +249,13 @@ def local_identity(
     )
 
 
-def find_namespace(given: str | None, around: Surroundings) -> str | None:
+def find_namespace(given: str | None, pod: PodEnvironment) -> str | None:
     """The namespace to look in; None if nothing tells it.
 
     Raises:
         ConfigurationError: It is no namespace, or the two variables that tell it do not agree.
     """
-    told = [(name, around.variable(name)) for name in NAMESPACE_VARIABLES]
+    told = [(name, pod.variable(name)) for name in NAMESPACE_VARIABLES]
     (name, variable), (other_name, other) = told
     if variable and other and variable != other:
         raise ConfigurationError(
@@ -269,33 +269,33 @@ def find_namespace(given: str | None, around: Surroundings) -> str | None:
     for name, variable in told:
         if variable:
             return parse_namespace(variable, name)
-    return around.cluster[0] if around.cluster else around.service_account_namespace
+    return pod.cluster[0] if pod.cluster else pod.service_account_namespace
 
 
-def find_cluster_domain(given: str | None, around: Surroundings) -> str | None:
+def find_cluster_domain(given: str | None, pod: PodEnvironment) -> str | None:
     """The cluster's domain; None if nothing tells it."""
     if given:
         return parse_domain(given)
-    variable = around.variable("PEERDISCO_CLUSTER_DOMAIN")
+    variable = pod.variable("PEERDISCO_CLUSTER_DOMAIN")
     if variable:
         return parse_domain(variable, "PEERDISCO_CLUSTER_DOMAIN")
-    return around.cluster[1] if around.cluster else None
+    return pod.cluster[1] if pod.cluster else None
 
 
-def find_statefulset(given: str | None, around: Surroundings) -> str | None:
+def find_statefulset(given: str | None, pod: PodEnvironment) -> str | None:
     """The StatefulSet that was chosen, as an argument or a variable; None if none was.
 
     Raises:
         ConfigurationError: It is no StatefulSet's name.
     """
-    chosen = given or around.variable("PEERDISCO_STATEFULSET")
+    chosen = given or pod.variable("PEERDISCO_STATEFULSET")
     if chosen is not None and not is_pod_name(chosen):
         what = "statefulset" if given else "PEERDISCO_STATEFULSET"
         raise ConfigurationError(what, chosen, "a StatefulSet's name, such as 'mysql'")
     return chosen
 
 
-def find_nameservers(given: Sequence[str], around: Surroundings) -> tuple[Endpoint, ...]:
+def find_nameservers(given: Sequence[str], pod: PodEnvironment) -> tuple[Endpoint, ...]:
     """The name servers that were named; empty for those of resolv.conf, which has some.
 
     Raises:
@@ -303,21 +303,21 @@ def find_nameservers(given: Sequence[str], around: Surroundings) -> tuple[Endpoi
         IdentityError: Nothing tells any.
     """
     reject_text(given, "nameservers", "a list of addresses, such as ['10.96.0.10']")
-    variable = around.variable("PEERDISCO_NAMESERVERS")
+    variable = pod.variable("PEERDISCO_NAMESERVERS")
     if given:
         servers = [parse_nameserver(text) for text in given]
     elif variable:
         servers = [parse_nameserver(text, "PEERDISCO_NAMESERVERS") for text in variable.split(",")]
-    elif around.resolv_conf.nameservers:
+    elif pod.resolv_conf.nameservers:
         return ()
     else:
         servers = []
     if servers:
         # The pod's option says what its network lets through, whichever server is asked.
-        return tuple(replace(server, tcp=around.resolv_conf.use_vc) for server in servers)
+        return tuple(replace(server, tcp=pod.resolv_conf.use_vc) for server in servers)
     raise IdentityError(
         "name server",
-        ("PEERDISCO_NAMESERVERS", RESOLV_CONF + _invalid(around.resolv_conf)),
+        ("PEERDISCO_NAMESERVERS", RESOLV_CONF + _invalid(pod.resolv_conf)),
         "give one: nameservers=, --nameserver IP[:PORT] or PEERDISCO_NAMESERVERS",
     )
 
@@ -330,7 +330,7 @@ def _invalid(conf: ResolvConf) -> str:
 
 
 def find_service(
-    given: str | None, namespace: str | None, cluster_domain: str | None, around: Surroundings
+    given: str | None, namespace: str | None, cluster_domain: str | None, pod: PodEnvironment
 ) -> ServiceName:
     """The service to discover: the one given, else ``PEERDISCO_SERVICE``, else the pod's own.
 
@@ -338,11 +338,11 @@ def find_service(
         ConfigurationError: It is no service's name.
         IdentityError: A part of the name is needed and nothing tells it.
     """
-    text = given if given is not None else around.variable("PEERDISCO_SERVICE")
+    text = given if given is not None else pod.variable("PEERDISCO_SERVICE")
     if text is None:
         try:
             text = local_identity(
-                namespace=namespace, cluster_domain=cluster_domain, surroundings=around
+                namespace=namespace, cluster_domain=cluster_domain, pod_environment=pod
             ).service
         except IdentityConflict:
             raise
@@ -358,8 +358,8 @@ def find_service(
         text,
         namespace=parse_namespace(namespace) if namespace else None,
         cluster_domain=parse_domain(cluster_domain) if cluster_domain else None,
-        default_namespace=find_namespace(None, around),
-        default_cluster_domain=find_cluster_domain(None, around),
+        default_namespace=find_namespace(None, pod),
+        default_cluster_domain=find_cluster_domain(None, pod),
         what="service" if given is not None else "PEERDISCO_SERVICE",
     )
 
@@ -383,9 +383,9 @@ def _service_of(
     return named.name, domain or named.cluster_domain, f"{pod_name}.{named.fqdn}" if own else None
 
 
-def _addresses(around: Surroundings, line: OwnLine | None) -> tuple[IPv4Address | IPv6Address, ...]:
+def _addresses(pod: PodEnvironment, line: OwnLine | None) -> tuple[IPv4Address | IPv6Address, ...]:
     for variable in ("POD_IPS", "POD_IP"):
-        text = around.variable(variable)
+        text = pod.variable(variable)
         if text is None:
             continue
         try:

@@ -2,7 +2,7 @@
 
 The pick of a primary is a name. Where data could be lost, more has to be checked:
 `confirm_local_primary` before a pod acts as the primary, `may_bootstrap` before an empty one
-creates a new database, `lost_the_name` while it acts. All decide over facts that are handed in,
+creates a new database, `must_step_down` while it acts. All decide over facts that are handed in,
 and give every reason, in words and as data.
 
 Neither is a lock. Two processes can be ordinal 0 at a time (a node that is cut off goes on running
@@ -28,8 +28,8 @@ __all__ = [
     "ReasonCode",
     "Verdict",
     "confirm_local_primary",
-    "lost_the_name",
     "may_bootstrap",
+    "must_step_down",
 ]
 
 
@@ -230,7 +230,7 @@ def confirm_local_primary(
     )
 
 
-def lost_the_name(snapshot: Snapshot, identity: Identity) -> Reason | None:
+def must_step_down(snapshot: Snapshot, identity: Identity) -> Reason | None:
     """Why this pod, which acts as the primary, must stop: its name belongs to another pod by now.
 
     That is so where DNS answers and names other addresses for this pod's name and none of its own,

@@ -21,13 +21,13 @@ from ..dns import wire
 from ..dns.bulk import FEW
 from ..dns.evidence import USABLE
 from ..dns.fast_path import Listing, listing_of, read_listing, smallest_ttl
-from ..dns.resolver import Asks, Reply, Resolver
+from ..dns.resolver import Reply, Resolver, ResolverProtocol
 from ..exceptions import ConfigurationError, ResolverUnavailable, ResolveTimeout
 from ..model import Answered, Empty, Failed, Observation, Outcome, Peer
 from ..names import PROTOCOLS, Endpoint, ServiceName, parse_port_name, parse_protocol, srv_prefix
-from .large.questions import Memory, ask_addresses, ask_names
+from .large.questions import EnumerationState, ask_addresses, ask_names
 from .leftovers import Leftovers
-from .peer_factory import Roster, unpack
+from .peer_factory import PeerFactory, unpack
 
 __all__ = ["HeadlessDNS"]
 
@@ -69,7 +69,7 @@ class HeadlessDNS:
         port_name: str | None = None,
         protocol: str = "tcp",
         clusters: bool | None = None,
-        resolver: Callable[[Sequence[Endpoint]], Asks] = Resolver,
+        resolver: Callable[[Sequence[Endpoint]], ResolverProtocol] = Resolver,
     ) -> None:
         self._service = service
         self._port_name = None if port_name is None else parse_port_name(port_name)
@@ -77,7 +77,7 @@ class HeadlessDNS:
         prefix = "" if self._port_name is None else srv_prefix(self._port_name, self._protocol)
         self._srv_name = wire.name_from_text(prefix + service.fqdn)
         self._zone = _zone_of(service)
-        self._roster = Roster(
+        self._roster = PeerFactory(
             service.fqdn,
             self._port_name,
             clusters=service.spans_clusters if clusters is None else clusters,
@@ -91,7 +91,7 @@ class HeadlessDNS:
             self._roster,
             self._resolver,
             _UsualAnswer(self._srv_name, self._roster.suffix),
-            Memory(),
+            EnumerationState(),
         )
         self._large = False
         self._named: set[str] = set()
@@ -112,7 +112,7 @@ class HeadlessDNS:
         """
         self._roster.forget()
         self._subject = self._subject._replace(
-            usual=_UsualAnswer(self._srv_name, self._roster.suffix), memory=Memory()
+            usual=_UsualAnswer(self._srv_name, self._roster.suffix), state=EnumerationState()
         )
 
     async def observe(self, *, timeout: float) -> Observation:
@@ -195,10 +195,10 @@ class _Subject(NamedTuple):
     service: str
     srv_name: bytes
     port: tuple[str, str] | None
-    roster: Roster
-    resolver: Asks
+    peer_factory: PeerFactory
+    resolver: ResolverProtocol
     usual: _UsualAnswer
-    memory: Memory
+    state: EnumerationState
 
 
 class _Look:
@@ -218,7 +218,7 @@ class _Look:
         self.large = large
         self.ttl = float("inf")
         self.reasons: list[str] = []
-        self.leftovers = Leftovers(subject.service, subject.roster.suffix)
+        self.leftovers = Leftovers(subject.service, subject.peer_factory.suffix)
 
     async def run(self) -> Observation:
         reply = await self._ask_service(self.large)
@@ -253,7 +253,7 @@ class _Look:
         if reply.listing is not None:
             return reply.listing
         assert reply.message is not None
-        return listing_of(reply.message, self._subject.srv_name, self._subject.roster.suffix)
+        return listing_of(reply.message, self._subject.srv_name, self._subject.peer_factory.suffix)
 
     async def _without_peers(self, reply: Reply) -> Observation:
         if reply.message is not None:
@@ -308,7 +308,7 @@ class _Look:
         """What an answer comes to whose records name no pod: that says nothing about the pods."""
         leftovers, cluster_ip = self.leftovers, dict[bytes, None]()
         if leftovers.own_name:
-            resolver, own = self._subject.resolver, self._subject.roster.suffix
+            resolver, own = self._subject.resolver, self._subject.peer_factory.suffix
             asked = [(own, wire.A), (own, wire.AAAA)]
             replies = await resolver.ask_many(asked, deadline=self._deadline)
             for message in [reply.message for reply in (reply, *replies)]:
@@ -321,10 +321,10 @@ class _Look:
     async def _answered(
         self, ports: Mapping[bytes, tuple[int, ...]], addresses: _Addresses, reply: Reply
     ) -> Observation:
-        peers = self._subject.roster.made_of(ports, addresses)
+        peers = self._subject.peer_factory.made_of(ports, addresses)
         if peers is None:
             peers = await self._make_peers(ports, addresses)
-        for target in self._subject.roster.refused:
+        for target in self._subject.peer_factory.refused:
             self.leftovers.add_target(target)
         if not peers and self.leftovers:
             return await self._unusable(reply)
@@ -335,7 +335,7 @@ class _Look:
         self, ports: Mapping[bytes, tuple[int, ...]], addresses: _Addresses
     ) -> tuple[Peer, ...]:
         """The peers; between some hundreds of them others have their turn."""
-        making = self._subject.roster.peers_in_slices(ports, addresses)
+        making = self._subject.peer_factory.peers_in_slices(ports, addresses)
         while True:
             try:
                 next(making)
@@ -368,8 +368,8 @@ class _Look:
         subject = self._subject
         enumeration = Enumeration(
             subject.resolver,
-            subject.roster,
-            subject.memory,
+            subject.peer_factory,
+            subject.state,
             subject.srv_name,
             self._deadline,
             self.leftovers,
@@ -385,7 +385,7 @@ class _Look:
 
         A name that by now does not exist keeps its place: the next look tells whether it left.
         """
-        label, came = self._subject.roster.label, listing.addresses
+        label, came = self._subject.peer_factory.label, listing.addresses
         without = [name for name in listing.ports if name not in came and label(name) is not None]
         if not without:
             return came
@@ -402,13 +402,13 @@ class _Look:
         results = await ask_addresses(
             subject.resolver,
             questions,
-            subject.memory,
+            subject.state,
             self._deadline,
             self.leftovers,
             tcp=len(names) > FEW,
         )
         asked = set(names)
-        subject.memory.keep_answers(asked)
+        subject.state.keep_answers(asked)
         addresses = {name: many for name, many in listing.addresses.items() if name not in asked}
         unknown: dict[bytes, Reply] = {}
         ttls: list[int] = []
@@ -438,7 +438,7 @@ class _Look:
         results = await ask_addresses(
             self._subject.resolver,
             [(name, rtype) for rtype in both],
-            self._subject.memory,
+            self._subject.state,
             self._deadline,
             self.leftovers,
             tcp=True,
@@ -498,7 +498,7 @@ class _Look:
         a name made up for it, it would join now and leave when its name is known.
         """
         subject = self._subject
-        results = await ask_names(subject.resolver, packed, subject.roster, self._deadline)
+        results = await ask_names(subject.resolver, packed, subject.peer_factory, self._deadline)
         names: dict[bytes, tuple[bytes, ...]] = {}
         nameless: list[Reply | None] = []
         for address, found in zip(packed, results, strict=True):

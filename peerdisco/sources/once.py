@@ -6,13 +6,13 @@ import asyncio
 from datetime import UTC, datetime
 
 from ..exceptions import ServiceNotFound, StaleAnswer
-from ..membership.freshness import PERSISTS_LOOKUPS, Evidence, Freshness
-from ..membership.snapshots import View
+from ..membership.freshness import PERSISTS_LOOKUPS, Freshness, Staleness
+from ..membership.snapshots import SnapshotBuilder
 from ..model import Answered, Empty, Failed, Observation, Outcome, Snapshot
 from . import Source
 from .lookup import lookup
 
-__all__ = ["observe_once", "one_look"]
+__all__ = ["observe_once", "snapshot_from_observation"]
 
 _AGAIN_AFTER = 1.05 / (PERSISTS_LOOKUPS - 1)
 """Seconds between two of the lookups that show within a second whether TTL 0 persists."""
@@ -43,14 +43,14 @@ async def observe_once(source: Source, *, timeout: float) -> tuple[Observation, 
         if isinstance(again, Failed):
             break
         observation, freshness = again, freshness.after(again, now())
-    if freshness.evidence is Evidence.STALE and not isinstance(observation, Failed):
+    if freshness.evidence is Staleness.STALE and not isinstance(observation, Failed):
         attempts = () if observation.attempt is None else (observation.attempt,)
         return Failed(StaleAnswer(source.service, attempts, freshness.age(now()))), False
-    return observation, freshness.evidence is not Evidence.FRESH
+    return observation, freshness.evidence is not Staleness.FRESH
 
 
-def one_look(
-    observation: Observation, service: str, view: View, *, may_be_stale: bool = False
+def snapshot_from_observation(
+    observation: Observation, service: str, view: SnapshotBuilder, *, may_be_stale: bool = False
 ) -> Snapshot:
     """The snapshot that one observation by itself makes.
 

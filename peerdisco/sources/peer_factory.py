@@ -11,7 +11,7 @@ from ..dns.wire import name_from_text
 from ..model import Peer, Ports, in_order, new_peer
 from ..names import is_label, ordinal_of
 
-__all__ = ["Roster", "unpack"]
+__all__ = ["PeerFactory", "unpack"]
 
 _SLICE = 500
 """So many peers are made in one go: a millisecond or two."""
@@ -23,7 +23,7 @@ _MOST_PREFIXES = 1000
 _HEXADECIMAL = frozenset("0123456789abcdef-")
 
 
-class Roster:
+class PeerFactory:
     """Makes the peers of a service; one that did not change is the same object as before.
 
     Args:

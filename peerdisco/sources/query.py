@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..dns.resolver import Asks, Resolver
+from ..dns.resolver import Resolver, ResolverProtocol
 from ..exceptions import ConfigurationError, IdentityConflict, IdentityError
-from ..membership.snapshots import View
+from ..membership.snapshots import SnapshotBuilder
 from ..model import Identity, PrimaryPolicy
 from ..names import (
     PROTOCOLS,
@@ -22,8 +22,8 @@ from ..names import (
     srv_prefix,
 )
 from ..pod.identity import (
+    PodEnvironment,
     ResolvConfFile,
-    Surroundings,
     find_nameservers,
     find_service,
     find_statefulset,
@@ -34,11 +34,11 @@ from . import Source
 from .headless_dns import HeadlessDNS
 from .static import parse_static
 
-__all__ = ["Target", "choose_view"]
+__all__ = ["ServiceQuery", "choose_snapshot_builder"]
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ServiceQuery:
     """A service, and the way to look at it. Equal ones see the same.
 
     Attributes:
@@ -72,17 +72,17 @@ class Target:
         source: str | None = None,
         resolver: str | None = None,
         cluster: str | None = None,
-        surroundings: Surroundings,
-    ) -> Target:
+        pod_environment: PodEnvironment,
+    ) -> ServiceQuery:
         """The target; arguments and errors are those of `peerdisco.discover`.
 
-        The cluster is as `choose_view` chose it.
+        The cluster is as `choose_snapshot_builder` chose it.
         """
-        name = find_service(service, namespace, cluster_domain, surroundings)
-        text = source or surroundings.variable("PEERDISCO_SOURCE") or "dns"
+        name = find_service(service, namespace, cluster_domain, pod_environment)
+        text = source or pod_environment.variable("PEERDISCO_SOURCE") or "dns"
         kind, _, rest = text.partition(":")
         if kind == "static" and rest:
-            refuse_beside(
+            reject_unused_arguments(
                 "a static source",
                 port_name=port_name,
                 protocol=protocol,
@@ -94,10 +94,10 @@ class Target:
         if text != "dns":
             what = "source" if source else "PEERDISCO_SOURCE"
             raise ConfigurationError(what, text, "'dns' or 'static:NAME=IP[:PORT],...'")
-        port = _choose_port(port_name, protocol, surroundings)
-        servers = find_nameservers(nameservers, surroundings)
+        port = _choose_port(port_name, protocol, pod_environment)
+        servers = find_nameservers(nameservers, pod_environment)
         clusters = name.spans_clusters or cluster is not None
-        return cls(name, None, servers, *port, find_resolver(resolver, surroundings), clusters)
+        return cls(name, None, servers, *port, find_resolver(resolver, pod_environment), clusters)
 
     def open(self) -> Source:
         """A source that looks at it; the caller closes it."""
@@ -114,7 +114,7 @@ class Target:
 
 
 def _choose_port(
-    port_name: str | None, protocol: str | None, surroundings: Surroundings
+    port_name: str | None, protocol: str | None, pod_environment: PodEnvironment
 ) -> tuple[str | None, str]:
     """The named port to ask for, None for all, and its protocol.
 
@@ -124,10 +124,10 @@ def _choose_port(
     what, what_protocol = "port name", "protocol"
     if port_name is None:
         what = "PEERDISCO_PORT_NAME"
-        port_name = surroundings.variable(what) or None
+        port_name = pod_environment.variable(what) or None
     if protocol is None:
         what_protocol = "PEERDISCO_PROTOCOL"
-        protocol = surroundings.variable("PEERDISCO_PROTOCOL")
+        protocol = pod_environment.variable("PEERDISCO_PROTOCOL")
     known = parse_protocol(protocol, what_protocol) if protocol else PROTOCOLS[0]
     if port_name is None:
         if protocol:
@@ -140,14 +140,14 @@ def _choose_port(
     return port, known
 
 
-def find_resolver(given: str | None, surroundings: Surroundings) -> str:
+def find_resolver(given: str | None, pod_environment: PodEnvironment) -> str:
     """What is to ask the name servers, which is installed.
 
     Raises:
         ConfigurationError: There is no such resolver, or it is not installed.
     """
     what = "resolver" if given else "PEERDISCO_RESOLVER"
-    name = given or surroundings.variable("PEERDISCO_RESOLVER") or "builtin"
+    name = given or pod_environment.variable("PEERDISCO_RESOLVER") or "builtin"
     if name not in ("builtin", "aiodns"):
         raise ConfigurationError(what, name, "'builtin' or 'aiodns'")
     try:
@@ -161,7 +161,7 @@ def find_resolver(given: str | None, surroundings: Surroundings) -> str:
     return name
 
 
-def _resolver_of(name: str) -> Callable[[Sequence[Endpoint]], Asks]:
+def _resolver_of(name: str) -> Callable[[Sequence[Endpoint]], ResolverProtocol]:
     if name == "aiodns":
         from ..dns.aiodns_resolver import AiodnsResolver  # noqa: PLC0415 - only where it is chosen
 
@@ -169,7 +169,7 @@ def _resolver_of(name: str) -> Callable[[Sequence[Endpoint]], Asks]:
     return Resolver
 
 
-def refuse_beside(source: str, **arguments: object) -> None:
+def reject_unused_arguments(source: str, **arguments: object) -> None:
     """Refuse arguments that this source would pass over in silence.
 
     Raises:
@@ -182,39 +182,41 @@ def refuse_beside(source: str, **arguments: object) -> None:
             )
 
 
-def choose_view(
+def choose_snapshot_builder(
     statefulset: str | None,
     policy: PrimaryPolicy | None,
     identity: Identity | None,
-    surroundings: Surroundings,
+    pod_environment: PodEnvironment,
     *,
     namespace: str | None = None,
     cluster_domain: str | None = None,
     cluster: str | None = None,
-) -> View:
+) -> SnapshotBuilder:
     """From where to look; arguments and errors are those of `peerdisco.discover`.
 
     Where nothing else tells this pod's namespace, it is the one that is given for the service: a
     pod with the node's network and without a service account shows none.
     """
-    chosen = find_statefulset(statefulset, surroundings)
-    chosen_cluster = _find_cluster(cluster, surroundings)
+    chosen = find_statefulset(statefulset, pod_environment)
+    chosen_cluster = _find_cluster(cluster, pod_environment)
     if identity is None:
         try:
-            identity = local_identity(surroundings=surroundings)
+            identity = local_identity(pod_environment=pod_environment)
         except IdentityConflict:
             raise
         except IdentityError as error:
             if error.missing == "namespace" and namespace is not None:
                 identity = local_identity(
-                    namespace=namespace, cluster_domain=cluster_domain, surroundings=surroundings
+                    namespace=namespace,
+                    cluster_domain=cluster_domain,
+                    pod_environment=pod_environment,
                 )
-    return View(identity, chosen, policy or ordinal(0), chosen_cluster)
+    return SnapshotBuilder(identity, chosen, policy or ordinal(0), chosen_cluster)
 
 
-def _find_cluster(given: str | None, surroundings: Surroundings) -> str | None:
+def _find_cluster(given: str | None, pod_environment: PodEnvironment) -> str | None:
     """The cluster whose pods are to be listed; None for every one."""
-    chosen = given or surroundings.variable("PEERDISCO_CLUSTER") or None
+    chosen = given or pod_environment.variable("PEERDISCO_CLUSTER") or None
     if chosen is not None and not is_label(chosen):
         what = "cluster" if given else "PEERDISCO_CLUSTER"
         raise ConfigurationError(what, chosen, "a cluster's name, such as 'east'")

@@ -24,13 +24,13 @@ class SharedSource:
         fresh: For how many seconds a look that has ended serves this user.
     """
 
-    def __init__(self, looks: _Looks, fresh: float) -> None:
-        self._looks = looks
+    def __init__(self, lookups: _Looks, fresh: float) -> None:
+        self._looks = lookups
         self._fresh = fresh
         self._closed = False
         self._after = 0
         """Only lookups that were begun after this one count for this user; see `refresh`."""
-        looks.users += 1
+        lookups.users += 1
 
     @property
     def service(self) -> str:

@@ -67,7 +67,7 @@ class ScriptedSource:
         self._position = 0
         self._lock = threading.Lock()
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
-        self.looks = 0
+        self.lookups = 0
         self.closed = False
 
     @property
@@ -85,9 +85,9 @@ class ScriptedSource:
         """What the script says of this look."""
         with self._lock:
             entry = self._next_entry()
-            self.looks += 1
-            reached = [future for looks, future in self._waiting if looks <= self.looks]
-            self._waiting = [one for one in self._waiting if one[0] > self.looks]
+            self.lookups += 1
+            reached = [future for lookups, future in self._waiting if lookups <= self.lookups]
+            self._waiting = [one for one in self._waiting if one[0] > self.lookups]
         for future in reached:
             # The one who waits may live in another loop.
             future.get_loop().call_soon_threadsafe(_finish, future)
@@ -104,18 +104,18 @@ class ScriptedSource:
             self._position += 1
         elif not self._repeats:
             raise AssertionError(
-                f"look {self.looks + 1} at {self._service}: the script has {len(self._script)} "
+                f"look {self.lookups + 1} at {self._service}: the script has {len(self._script)} "
                 "entries, and shall not be repeated"
             )
         return self._script[self._position - 1]
 
-    async def looked(self, looks: int) -> None:
+    async def looked(self, lookups: int) -> None:
         """Wait until so many looks were begun, since the source was made."""
         with self._lock:
-            if self.looks >= looks:
+            if self.lookups >= lookups:
                 return
             future = asyncio.get_running_loop().create_future()
-            self._waiting.append((looks, future))
+            self._waiting.append((lookups, future))
         try:
             await future
         finally:

@@ -21,12 +21,12 @@ import dns.rdatatype
 import pycares
 
 from peerdisco.dns.aiodns_resolver import AiodnsResolver
-from peerdisco.dns.resolver import Asks, Resolver
+from peerdisco.dns.resolver import Resolver, ResolverProtocol
 from peerdisco.exceptions import DiscoveryError
-from peerdisco.membership.snapshots import View
+from peerdisco.membership.snapshots import SnapshotBuilder
 from peerdisco.names import Endpoint, parse_service
 from peerdisco.sources.headless_dns import HeadlessDNS
-from peerdisco.sources.once import one_look
+from peerdisco.sources.once import snapshot_from_observation
 
 from .floor import Bare, Floor
 from .services import Service
@@ -76,15 +76,17 @@ async def floor(service: Service, server: Endpoint) -> AsyncIterator[Look]:
 async def peerdisco(
     service: Service,
     server: Endpoint,
-    resolver: Callable[[Sequence[Endpoint]], Asks] = Resolver,
+    resolver: Callable[[Sequence[Endpoint]], ResolverProtocol] = Resolver,
 ) -> AsyncIterator[Look]:
     """What `discover` does, with the source kept, as a watcher keeps it."""
     source = HeadlessDNS(parse_service(service.fqdn), [server], resolver=resolver)
-    view = View()
+    view = SnapshotBuilder()
 
     async def look() -> Found:
         try:
-            snapshot = one_look(await source.observe(timeout=TIMEOUT), source.service, view)
+            snapshot = snapshot_from_observation(
+                await source.observe(timeout=TIMEOUT), source.service, view
+            )
         except DiscoveryError:
             return NOTHING
         addresses = sum(1 for peer in snapshot if peer.addresses)

@@ -156,7 +156,7 @@ def limits(results: Results) -> list[Sequence[str]]:
         rows.append((what, more + known, "", "", "", "", "8 MiB"))
     for row in results.get("stability", []):
         if row["who"] == OURS:
-            what = f"false joins and departures, {_n(row['looks'])} looks, {_n(row['pods'])} pods"
+            what = f"false joins and departures, {_n(row['lookups'])} looks, {_n(row['pods'])} pods"
             rows.append((what, _n(row["joined"] + row["left"]), "", "", "", "", "0"))
     return rows
 
@@ -220,7 +220,16 @@ def steady(results: Results) -> list[Sequence[str]]:
 
 def stability(results: Results) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = [
-        ("pods", "who", "looks", "first known", "at the end", "joined", "left", "said to be unsure")
+        (
+            "pods",
+            "who",
+            "lookups",
+            "first known",
+            "at the end",
+            "joined",
+            "left",
+            "said to be unsure",
+        )
     ]
     for row in results.get("stability", []):
         numbers = [_n(row[what]) for what in _COUNTED]
@@ -228,7 +237,7 @@ def stability(results: Results) -> list[Sequence[str]]:
     return rows
 
 
-_COUNTED = ("looks", "first", "known", "joined", "left", "unsure")
+_COUNTED = ("lookups", "first", "known", "joined", "left", "unsure")
 
 
 def detection(results: Results) -> list[Sequence[str]]:
@@ -242,11 +251,11 @@ def detection(results: Results) -> list[Sequence[str]]:
 
 
 def hour(results: Results) -> list[Sequence[str]]:
-    rows: list[Sequence[str]] = [("pods", "cache", "looks", "questions", "bytes")]
+    rows: list[Sequence[str]] = [("pods", "cache", "lookups", "questions", "bytes")]
     for row in results.get("hour", []):
         cached = "none" if row["cached"] is None else f"{row['cached']:g} s"
         octets = f"{row['octets'] / 1e6:,.1f} MB"
-        rows.append((_n(row["pods"]), cached, _n(row["looks"]), _n(row["questions"]), octets))
+        rows.append((_n(row["pods"]), cached, _n(row["lookups"]), _n(row["questions"]), octets))
     return rows
 
 

@@ -42,7 +42,7 @@ async def told(service: Service, server: str, scale: Scale) -> dict[str, list[fl
         await disco.wait(service.pods, timeout=60)
         changes = disco.watch()
         await anext(changes)
-        while disco.looks < LOOKS_BEFORE:
+        while disco.lookups < LOOKS_BEFORE:
             await asyncio.sleep(INTERVAL)
         for _ in range(ROUNDS):
             for what, pods in (("join", service.pods + 1), ("leave", service.pods)):

@@ -56,17 +56,17 @@ def measured(request: pytest.FixtureRequest) -> Callable[[str, int], Results]:
 async def in_turns(server: str, endpoint: Endpoint, pods: int) -> Results:
     service = Service(pods)
     async with AsyncExitStack() as stack:
-        looks = {}
+        lookups = {}
         for who, contender in CONTENDERS.items():
             if who == "getaddrinfo":
                 if network.directory() is None:
                     continue
                 network.ask(endpoint.address)
-            looks[who] = await stack.enter_async_context(contender(service, endpoint))
+            lookups[who] = await stack.enter_async_context(contender(service, endpoint))
         if (server, pods, NEW) in CASES:
-            looks[NEW] = await stack.enter_async_context(peerdisco(moving(pods), endpoint))
+            lookups[NEW] = await stack.enter_async_context(peerdisco(moving(pods), endpoint))
         detailed = server == "CoreDNS" and pods in DETAILED
-        return await measure(looks, SECONDS, instruments=detailed)
+        return await measure(lookups, SECONDS, instruments=detailed)
 
 
 @pytest.mark.benchmark(timer=CLOCK.now)

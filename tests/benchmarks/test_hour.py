@@ -57,10 +57,10 @@ async def looks_in_an_hour(pods: int, cached: float | None) -> int:
     async with peerdisco.Discovery(source=source, interval=INTERVAL, clock=clock) as disco:
         while clock.now() < HOUR:
             await asyncio.sleep(0)
-        return disco.looks
+        return disco.lookups
 
 
-async def one_look(coredns: Replaying, pods: int) -> dict[str, float]:
+async def snapshot_from_observation(coredns: Replaying, pods: int) -> dict[str, float]:
     """The questions and the bytes of a look, the median of several."""
     counted: list[dict[str, int]] = []
     async with looking(Service(pods), coredns.endpoint) as look:
@@ -76,14 +76,14 @@ async def one_look(coredns: Replaying, pods: int) -> dict[str, float]:
 def test_hour(
     benchmark: BenchmarkFixture, coredns: Replaying, pods: int, cached: float | None
 ) -> None:
-    looks = benchmark.pedantic(lambda: asyncio.run(looks_in_an_hour(pods, cached)))
-    look = asyncio.run(one_look(coredns, pods))
+    lookups = benchmark.pedantic(lambda: asyncio.run(looks_in_an_hour(pods, cached)))
+    look = asyncio.run(snapshot_from_observation(coredns, pods))
     benchmark.group = "an hour of watching"
     benchmark.extra_info.update(
         table="hour",
         pods=pods,
         cached=cached,
-        looks=looks,
-        questions=looks * look["questions"],
-        octets=looks * (look["bytes_in"] + look["bytes_out"]),
+        lookups=lookups,
+        questions=lookups * look["questions"],
+        octets=lookups * (look["bytes_in"] + look["bytes_out"]),
     )

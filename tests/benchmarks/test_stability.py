@@ -40,11 +40,11 @@ async def watching(service: Service, server: Endpoint) -> dict[str, int]:
                 unsure += not change.snapshot.complete
 
         counter = asyncio.create_task(count())
-        while disco.looks < LOOKS:
+        while disco.lookups < LOOKS:
             await asyncio.sleep(0.05)
         counter.cancel()
         return {
-            "looks": disco.looks,
+            "lookups": disco.lookups,
             "first": len(first.snapshot),
             "known": len(disco.snapshot),
             "unsure": unsure + (not first.snapshot.complete),
@@ -71,7 +71,7 @@ async def comparing(service: Service, server: Endpoint) -> dict[str, int]:
         known = names
     assert known is not None
     return {
-        "looks": COMPARED,
+        "lookups": COMPARED,
         "first": first,
         "known": len(known),
         "unsure": 0,

@@ -51,9 +51,9 @@ def probe(server: str) -> Sequence[str]:
 
 @pytest.fixture(scope="module")
 def measured(coredns: Replaying) -> dict[str, Result]:
-    looks = {who: process(sys.executable, "-c", who) for who in WHO if who != COMMAND}
-    looks[COMMAND] = process(*probe(str(coredns.endpoint)))
-    return asyncio.run(measure(looks, SECONDS, instruments=False, cpu=processes_too))
+    lookups = {who: process(sys.executable, "-c", who) for who in WHO if who != COMMAND}
+    lookups[COMMAND] = process(*probe(str(coredns.endpoint)))
+    return asyncio.run(measure(lookups, SECONDS, instruments=False, cpu=processes_too))
 
 
 @pytest.mark.benchmark(timer=CLOCK.now)

@@ -71,10 +71,10 @@ async def in_turns(server: Endpoint, service: Service, counted: Replaying | None
                 counted.counts()
                 await ours()
             count = counted.counts()["questions"]
-        looks = {OURS: ours, FLOOR: await stack.enter_async_context(floor(service, server))}
+        lookups = {OURS: ours, FLOOR: await stack.enter_async_context(floor(service, server))}
         for who, questions in ((ALONE, 1), (ALL, count)):
-            looks[who] = await stack.enter_async_context(exchanges(service, server, questions))
-        return count, await measure(looks, SECONDS)
+            lookups[who] = await stack.enter_async_context(exchanges(service, server, questions))
+        return count, await measure(lookups, SECONDS)
 
 
 @pytest.fixture(scope="module")

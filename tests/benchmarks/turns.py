@@ -60,7 +60,7 @@ def processes_too() -> float:
 
 
 async def measure(
-    looks: Mapping[str, Look],
+    lookups: Mapping[str, Look],
     seconds: float,
     *,
     instruments: bool = True,
@@ -75,14 +75,14 @@ async def measure(
             how long they hold the event loop, and the memory that they take.
         cpu: Tells the CPU seconds that are counted.
     """
-    results = {who: Result() for who in looks}
+    results = {who: Result() for who in lookups}
     in_a_row: dict[str, int] = {}
-    for who, look in looks.items():
+    for who, look in lookups.items():
         took = await _timed(look)
         if took < SLOW:
             took = min([await _timed(look) for _ in range(3)])
         in_a_row[who] = min(MOST_IN_A_ROW, max(1, int(SHARE / took)))
-    left = dict.fromkeys(looks, seconds / len(looks))
+    left = dict.fromkeys(lookups, seconds / len(lookups))
     chance = random.Random(0)
     gc.collect()
     gc.disable()
@@ -92,12 +92,12 @@ async def measure(
             chance.shuffle(order)
             for who in order:
                 for _ in range(in_a_row[who]):
-                    await _round(looks[who], results[who], cpu)
+                    await _round(lookups[who], results[who], cpu)
                 left[who] -= sum(results[who].wall[-in_a_row[who] :])
             gc.collect()
     finally:
         gc.enable()
-    for who, look in looks.items() if instruments else ():
+    for who, look in lookups.items() if instruments else ():
         repeats = 1 if statistics.median(results[who].wall) > SLOW else 5
         results[who].stall = statistics.median([await _stall(look) for _ in range(repeats)])
         results[who].memory = await _memory(look)

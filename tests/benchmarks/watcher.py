@@ -33,7 +33,7 @@ async def watch(server: str, service: str, pods: int) -> dict[str, object]:
         end = time.monotonic() + PATIENCE
         changes = disco.watch()
         known = (await anext(changes)).snapshot
-        while disco.looks < LOOKS or (len(known) < pods and disco.looks < 5 * LOOKS):
+        while disco.lookups < LOOKS or (len(known) < pods and disco.lookups < 5 * LOOKS):
             if time.monotonic() > end:
                 break
             await asyncio.sleep(0.05)

@@ -22,7 +22,7 @@ SECONDS = 5.0
 LINES = 16
 
 
-async def looks(port: int, pods: int, who: str) -> None:
+async def lookups(port: int, pods: int, who: str) -> None:
     async with CONTENDERS[who](Service(pods), Endpoint("127.0.0.1", port)) as look:
         for _ in range(3):
             await look()
@@ -39,4 +39,4 @@ async def looks(port: int, pods: int, who: str) -> None:
 if __name__ == "__main__":
     pods, who = int(sys.argv[1]), (*sys.argv[2:], "peerdisco")[0]
     with running("tests.benchmarks.server") as (port, _):
-        asyncio.run(looks(port, pods, who))
+        asyncio.run(lookups(port, pods, who))

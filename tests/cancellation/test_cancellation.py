@@ -134,7 +134,7 @@ async def test_run(dns: ClusterDNS) -> None:
         disco = discoveries[-1]
         async with asyncio.TaskGroup() as group:
             group.create_task(disco.run())
-            while not disco.looks:
+            while not disco.lookups:
                 await asyncio.sleep(0)
             await disco.aclose()
 

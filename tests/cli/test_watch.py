@@ -16,7 +16,7 @@ import pytest
 
 from peerdisco import Change
 from peerdisco.cli.commands.watch import as_json, as_text
-from peerdisco.membership.snapshots import View
+from peerdisco.membership.snapshots import SnapshotBuilder
 from peerdisco.testing import ClusterDNS, peers
 from tests.hooks.running import Running, running
 
@@ -125,7 +125,7 @@ def test_an_ambiguous_primary_is_null(dns: ClusterDNS, env: dict[str, str]) -> N
 def test_an_incomplete_list_says_so() -> None:
     cut = peers("mysql", 1, incomplete_reason="the answer was cut")
     now = datetime(2000, 1, 1, tzinfo=UTC)
-    snapshot = View().snapshot(
+    snapshot = SnapshotBuilder().snapshot(
         "db.ns", cut.peers, observed_at=now, incomplete_reason=cut.incomplete_reason
     )
     change = Change.between(None, snapshot)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from peerdisco.dns import wire
 from peerdisco.dns.aiodns_resolver import AiodnsResolver
-from peerdisco.dns.resolver import FIRST_PATIENCE, Asks, Resolver
+from peerdisco.dns.resolver import FIRST_PATIENCE, Resolver, ResolverProtocol
 from peerdisco.model import Outcome
 from peerdisco.names import Endpoint
 from tests.unit.scripted import NameServer, open_files
@@ -37,10 +37,10 @@ class Kind:
     """A resolver, by what opens it."""
 
     name: str
-    open_for: Callable[[Sequence[Endpoint]], Asks]
+    open_for: Callable[[Sequence[Endpoint]], ResolverProtocol]
     limits: frozenset[Limit] = frozenset()
 
-    def open(self, *servers: NameServer | Endpoint) -> Asks:
+    def open(self, *servers: NameServer | Endpoint) -> ResolverProtocol:
         return self.open_for([s.endpoint if isinstance(s, NameServer) else s for s in servers])
 
     def can(self, what: Limit) -> bool:

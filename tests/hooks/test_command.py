@@ -16,7 +16,7 @@ import pytest
 
 from peerdisco import Change, ConfigurationError, Identity
 from peerdisco.hooks import CommandHook, HookFailed, StdinFormat
-from peerdisco.membership.snapshots import View
+from peerdisco.membership.snapshots import SnapshotBuilder
 from peerdisco.model import Answered
 from peerdisco.testing import failure, peers
 from peerdisco.wording.as_json import membership_json
@@ -25,11 +25,11 @@ from .fifo import Fifo, Life
 
 SERVICE = "my-database.default.svc.cluster.local"
 ME = Identity("mysql-1", "default", 1, "mysql")
-VIEW = View(ME)
+VIEW = SnapshotBuilder(ME)
 DATE = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def change(after: Answered, before: Answered | None = None, view: View = VIEW) -> Change:
+def change(after: Answered, before: Answered | None = None, view: SnapshotBuilder = VIEW) -> Change:
     old = None if before is None else view.snapshot(SERVICE, before.peers, observed_at=DATE)
     new = view.snapshot(
         SERVICE, after.peers, observed_at=DATE, incomplete_reason=after.incomplete_reason
@@ -131,7 +131,7 @@ async def test_what_is_not_there_is_empty(out: Path) -> None:
 
 async def test_an_ambiguous_primary_is_none(out: Path) -> None:
     both = Answered((*peers("blue", 1).peers, *peers("green", 1).peers))
-    facts = await environment(out, change(both, view=View()))
+    facts = await environment(out, change(both, view=SnapshotBuilder()))
     assert (facts["PRIMARY"], facts["PRIMARY_HOST"]) == ("", "")
 
 

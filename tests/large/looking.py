@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from peerdisco.membership.machine import Membership
-from peerdisco.membership.rules import Rules
+from peerdisco.membership.rules import ConfirmationRules
 from peerdisco.model import Answered, Observation
 from peerdisco.names import Endpoint, parse_service
 from peerdisco.sources.headless_dns import HeadlessDNS
@@ -33,7 +33,7 @@ async def looking(
 
 
 @dataclass
-class Told:
+class Changes:
     """What many looks told, and what was wrong with it.
 
     Attributes:
@@ -44,7 +44,7 @@ class Told:
         replaced: Names that were told to have been replaced.
     """
 
-    looks: int = 0
+    lookups: int = 0
     incomplete: dict[str, int] = field(default_factory=dict)
     joined: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
@@ -53,11 +53,11 @@ class Told:
 
 async def look_often(
     observe: Callable[[], object],
-    looks: int,
+    lookups: int,
     *,
     interval: float = 2.0,
     between: Callable[[int], None] = lambda look: None,
-) -> Told:
+) -> Changes:
     """Look so often, and take everything into a membership; its clock is moved by the interval.
 
     Args:
@@ -66,9 +66,9 @@ async def look_often(
         interval: Seconds between two, for the membership.
         between: Called with its number after each look; may change the cluster.
     """
-    membership = Membership(Rules(interval=interval))
-    told = Told()
-    for look in range(looks):
+    membership = Membership(ConfirmationRules(interval=interval))
+    told = Changes()
+    for look in range(lookups):
         observation: Observation = await observe()  # type: ignore[misc]
         now = look * interval
         first = membership.observed_at is None
@@ -77,7 +77,7 @@ async def look_often(
                 told.joined += [peer.name for peer in step.joined]
             told.left += [peer.name for peer in step.left]
             told.replaced += [new.name for _, new in step.replaced]
-        told.looks += 1
+        told.lookups += 1
         reason = (
             observation.incomplete_reason
             if isinstance(observation, Answered)
@@ -89,7 +89,7 @@ async def look_often(
     return told
 
 
-async def quiet_looks(pods: int, looks: int, *, seed: int = 0) -> Told:
+async def quiet_looks(pods: int, lookups: int, *, seed: int = 0) -> Changes:
     """Look so often at a service that does not change, on a server that shuffles and cuts.
 
     What it told is all false: nobody joins, leaves or is replaced.
@@ -99,13 +99,13 @@ async def quiet_looks(pods: int, looks: int, *, seed: int = 0) -> Told:
     chance = random.Random(seed)
     service = LargeService(statefulset("db", range(pods)), seed=chance.randrange(2**32))
     async with looking(service) as (source, _):
-        return await look_often(lambda: source.observe(timeout=TIMEOUT), looks)
+        return await look_often(lambda: source.observe(timeout=TIMEOUT), lookups)
 
 
-async def quiet_looks_at(endpoint: Endpoint, service: str, looks: int) -> Told:
+async def quiet_looks_at(endpoint: Endpoint, service: str, lookups: int) -> Changes:
     """The same at a server that runs elsewhere."""
     source = HeadlessDNS(parse_service(service), [endpoint])
     try:
-        return await look_often(lambda: source.observe(timeout=TIMEOUT), looks)
+        return await look_often(lambda: source.observe(timeout=TIMEOUT), lookups)
     finally:
         await source.aclose()

@@ -401,10 +401,10 @@ async def test_a_name_with_a_huge_ordinal_costs_no_flood() -> None:
 # Over many looks.
 
 
-@pytest.mark.parametrize(("pods", "looks"), [(2000, 40), (5000, 15)])
-async def test_nobody_joins_or_leaves_in_vain(pods: int, looks: int) -> None:
-    told = await quiet_looks(pods, looks)
-    assert (told.looks, told.incomplete) == (looks, {})
+@pytest.mark.parametrize(("pods", "lookups"), [(2000, 40), (5000, 15)])
+async def test_nobody_joins_or_leaves_in_vain(pods: int, lookups: int) -> None:
+    told = await quiet_looks(pods, lookups)
+    assert (told.lookups, told.incomplete) == (lookups, {})
     assert (told.joined, told.left, told.replaced) == ([], [], [])
 
 

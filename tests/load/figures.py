@@ -159,7 +159,7 @@ class Figures:
     nodes: tuple[OfNodes, ...]
     busiest: tuple[Busiest, ...]
     rooms: tuple[Room, ...]
-    looks: tuple[OneLook, ...]
+    lookups: tuple[OneLook, ...]
 
     def load(self, source: str, pods: int) -> Load:
         return next(one for one in self.loads if (one.source, one.pods) == (source, pods))
@@ -324,7 +324,7 @@ def of_nodes(pods_a_node: int) -> OfNodes:
     )
 
 
-def one_look(pods: int) -> OneLook:
+def snapshot_from_observation(pods: int) -> OneLook:
     size = look_size(pods)
     listing = slices.RecordedWatch().listing(slices.full_slices(pods))
     return OneLook(pods, size.transport, size.truncated, size.whole.count, size.whole.size, listing)
@@ -350,7 +350,7 @@ def measure() -> Figures:
         nodes=tuple(of_nodes(pods) for pods in PODS_A_NODE),
         busiest=tuple(busiest_second(name, caches) for name, caches in CACHES.items()),
         rooms=tuple(room(name) for name in SERVICES),
-        looks=tuple(one_look(pods) for pods in PODS),
+        lookups=tuple(snapshot_from_observation(pods) for pods in PODS),
     )
 
 
@@ -386,7 +386,7 @@ def from_json(saved: Any) -> Figures:
         nodes=tuple(OfNodes(one["pods_a_node"], Load(**one["load"])) for one in saved["nodes"]),
         busiest=tuple(Busiest(**one) for one in saved["busiest"]),
         rooms=tuple(Room(**one) for one in saved["rooms"]),
-        looks=tuple(OneLook(**one) for one in saved["looks"]),
+        lookups=tuple(OneLook(**one) for one in saved["lookups"]),
     )
 
 

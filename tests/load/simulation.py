@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
 
-from peerdisco.membership.machine import Membership, Told
-from peerdisco.membership.rules import Rules
+from peerdisco.membership.machine import Changes, Membership
+from peerdisco.membership.rules import ConfirmationRules
 from peerdisco.membership.schedule import Schedule
 from peerdisco.model import Answered
 from tests.simulation.world import Addresses, Event, Truth
@@ -107,9 +107,9 @@ class Run:
     """
 
     setup: Setup
-    looks: list[float] = field(default_factory=list)
+    lookups: list[float] = field(default_factory=list)
     reached: dict[Part, list[float]] = field(default_factory=dict)
-    told: list[list[tuple[float, Told]]] = field(default_factory=list)
+    told: list[list[tuple[float, Changes]]] = field(default_factory=list)
 
 
 def chance_of(seed: int, watcher: int) -> Random:
@@ -191,7 +191,7 @@ def simulate(setup: Setup) -> Run:
     for number in range(setup.watchers):
         watcher = _Watcher(
             number,
-            Membership(Rules(interval=setup.interval)),
+            Membership(ConfirmationRules(interval=setup.interval)),
             Schedule(setup.interval, min(MIN_INTERVAL, setup.interval)),
             chance_of(setup.seed, number),
         )
@@ -201,7 +201,7 @@ def simulate(setup: Setup) -> Run:
     heapq.heapify(due)
     while due[0][0] < setup.seconds:
         now, _, watcher = due[0]
-        run.looks.append(now)
+        run.lookups.append(now)
         for told in (
             watcher.membership.observe(dns.look(watcher, now), now),
             watcher.membership.tick(now),
@@ -214,7 +214,7 @@ def simulate(setup: Setup) -> Run:
 
 
 def first_told(
-    told: Sequence[tuple[float, Told]], name: str, addresses: Addresses, since: float
+    told: Sequence[tuple[float, Changes]], name: str, addresses: Addresses, since: float
 ) -> float | None:
     """When this was told of a pod, since a moment: what it has, or that it left; None if never."""
     for time, each in told:

@@ -57,7 +57,7 @@ def _seconds(number: float) -> str:
     )
 
 
-def looks(figures: Figures) -> str:
+def lookups(figures: Figures) -> str:
     """What one look is, by the number of pods."""
     rows = [
         (
@@ -68,7 +68,7 @@ def looks(figures: Figures) -> str:
             f"{one.bytes / one.pods:.0f} B",
             volume(one.listing),
         )
-        for one in figures.looks
+        for one in figures.lookups
     ]
     header = ("pods", "over", "questions", "bytes", "for each pod", "a list of EndpointSlices")
     return table(header, rows)
@@ -150,7 +150,7 @@ def intervals(figures: Figures) -> str:
 
 
 TABLES = {
-    "looks": looks,
+    "lookups": lookups,
     "rooms": rooms,
     "loads": loads,
     "nodes": per_node,

@@ -54,10 +54,10 @@ def test_the_words_of_the_page_say_what_the_figures_say() -> None:
     assert f"in proportion to the pods up to {found.rooms[0].tcp}" in words
     line = slices.RecordedWatch().line(range(slices.MOST_ENDPOINTS))
     assert f"a change of one slice is {tables.volume(10_000 * line)} to be sent" in words
-    many, few = found.looks[4], found.looks[5]
+    many, few = found.lookups[4], found.lookups[5]
     assert f"{many.pods} pods take more bytes than {few.pods} do" in words
     assert many.bytes > few.bytes
-    for look in found.looks:
+    for look in found.lookups:
         watched = found.load("EndpointSlices, all watch", look.pods).restart_bytes
         assert watched < found.load("DNS, no cache", look.pods).restart_bytes
         assert look.cut or watched > found.load("DNS, cache on each node", look.pods).restart_bytes
@@ -104,6 +104,6 @@ def test_the_busiest_second() -> None:
 
 def test_looks_and_how_much_an_answer_holds() -> None:
     found = figures.load()
-    for look in found.looks[:8]:
-        assert figures.one_look(look.pods) == look, RENEW
+    for look in found.lookups[:8]:
+        assert figures.snapshot_from_observation(look.pods) == look, RENEW
     assert figures.room(found.rooms[0].service) == found.rooms[0], RENEW

@@ -67,15 +67,15 @@ def test_a_sample_lives_as_all_watchers_do(source: str) -> None:
     def rate(times: list[float], end: float, watchers: int) -> float:
         return sum(start <= time < end for time in times) / (end - start) / watchers
 
-    all_looks = rate(everybody.looks, end, pods)
-    assert rate(sample.looks, start + REST, figures.SAMPLE) == pytest.approx(all_looks, rel=0.05)
+    all_looks = rate(everybody.lookups, end, pods)
+    assert rate(sample.lookups, start + REST, figures.SAMPLE) == pytest.approx(all_looks, rel=0.05)
 
 
 def test_how_many_pods_the_machine_knows_changes_nothing() -> None:
     few = run_of_load(CACHES["DNS, cache of 5 s"], 3, figures.KNOWN, look_size(300))
     events = tuple(event for event in beginning(300) if event not in beginning(figures.KNOWN))
     many = simulate(Setup(**{**vars(few.setup), "events": (*few.setup.events, *events)}))
-    assert many.looks == few.looks
+    assert many.lookups == few.lookups
     assert many.reached == few.reached
     changes = [[(time, told.left, told.replaced) for time, told in each[1:]] for each in few.told]
     assert changes == [
@@ -100,16 +100,16 @@ def test_a_cache_on_the_node_is_asked_by_its_pods_and_asks_once() -> None:
     run = simulate(Setup(caches, 10, WHOLE, beginning(10), 290.0, together=True))
     asked_upstream = run.reached["srv"]
     assert len(asked_upstream) == 2 * 10  # two nodes, at the beginning and once each 30 s
-    assert len(run.looks) > 4 * len(asked_upstream)
+    assert len(run.lookups) > 4 * len(asked_upstream)
 
 
 def test_a_cut_answer_is_not_kept_on_a_node() -> None:
     cut = LookSize("tcp", Messages(1), Messages(1), truncated=True)
     caches = Caches(ttl=30, kept_by="nodes", pods_a_node=5)
     run = simulate(Setup(caches, 5, cut, beginning(10), 290.0, together=True))
-    assert run.reached["srv"] == run.looks
+    assert run.reached["srv"] == run.lookups
     assert len(run.reached["addresses"]) == 10
-    assert 10 <= len(run.reached["nothing"]) < len(run.looks)
+    assert 10 <= len(run.reached["nothing"]) < len(run.lookups)
 
 
 def test_the_busiest_second() -> None:

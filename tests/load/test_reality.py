@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from peerdisco.membership.machine import Told
+from peerdisco.membership.machine import Changes
 from peerdisco.names import parse_nameserver, parse_service
 from peerdisco.sources.headless_dns import HeadlessDNS
 from peerdisco.testing.cluster import Cluster
@@ -32,7 +32,7 @@ def a_dns(cluster: Cluster, caches: Caches, clock: CommonClock) -> CountingDNS:
     return CountingDNS(cluster, cached, clock.now)
 
 
-def changes(told: list[tuple[float, Told]]) -> list[Change]:
+def changes(told: list[tuple[float, Changes]]) -> list[Change]:
     """What a simulated watcher told, as a real one tells it."""
     return [
         (
@@ -56,9 +56,9 @@ async def test_the_load_at_rest(pods: int, caches: Caches) -> None:
         await watch(dns, clock, SERVICE.fqdn, pods, end)
     size = look_size(pods)
     run = simulate(Setup(caches, pods, size, beginning(pods), end, together=True))
-    looks = sum(time > 0 for time in run.reached["srv"])
-    assert looks > pods
-    assert dns.counted() == size.whole * looks
+    lookups = sum(time > 0 for time in run.reached["srv"])
+    assert lookups > pods
+    assert dns.counted() == size.whole * lookups
 
 
 @pytest.mark.parametrize("caches", KINDS)
@@ -86,7 +86,7 @@ async def test_what_is_told_and_when(caches: Caches) -> None:
     run = simulate(Setup(caches, pods, look_size(pods), events, end, together=True))
     assert told == [changes(each) for each in run.told]
     assert {name for each in told[0] for names in each[1:] for name in names} >= {"mysql-8"}
-    assert dns.counted().count == sum(time > 0 for time in run.looks)
+    assert dns.counted().count == sum(time > 0 for time in run.lookups)
 
 
 @pytest.mark.parametrize("pods", [3, 14, 15, 100, 393, 394, 731, 740])

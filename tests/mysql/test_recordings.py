@@ -22,7 +22,7 @@ from peerdisco.mysql import (
     classify,
     read_facts,
 )
-from peerdisco.mysql.dialects import Step, Words
+from peerdisco.mysql.dialects import Dialect, Step
 
 from . import mariadb
 from .accounts import TRIALS
@@ -141,7 +141,7 @@ def version(recording: Recorded) -> Version:
     return Version.parse(row["VERSION()"], row["@@version_comment"])
 
 
-def steps(words: Words) -> list[Step]:
+def steps(words: Dialect) -> list[Step]:
     return [
         words.follow(SOURCE), words.start(), words.stop(), words.start_receiver(),
         words.stop_receiver(), words.forget_source(), *words.forget_own_log(), words.close(),
@@ -158,14 +158,14 @@ def plain(sql: str) -> str:
 def test_the_family_takes_what_is_said_to_it(flavour: str) -> None:
     recording = recorded(flavour)
     assert version(recording).flavour is Flavour(flavour)
-    for step in steps(Words(version(recording))):
+    for step in steps(Dialect(version(recording))):
         assert recording.takes(plain(step.sql)), step.sql
 
 
 @pytest.mark.parametrize(("flavour", "other"), [FLAVOURS, FLAVOURS[::-1]])
 def test_the_other_family_does_not(flavour: str, other: str) -> None:
     """Which is why it has to be asked first who it is."""
-    words = Words(version(recorded(flavour)))
+    words = Dialect(version(recorded(flavour)))
     for step in (words.follow(SOURCE), words.forget_own_log()[0]):
         assert recorded(other).errno(plain(step.sql)) == 1064
 

@@ -19,11 +19,11 @@ import pytest
 
 import peerdisco
 from peerdisco.cli import main
-from peerdisco.membership.snapshots import View
+from peerdisco.membership.snapshots import SnapshotBuilder
 from peerdisco.model import Answered
 from peerdisco.names import parse_nameserver, parse_service
 from peerdisco.sources.headless_dns import HeadlessDNS
-from peerdisco.sources.once import one_look
+from peerdisco.sources.once import snapshot_from_observation
 
 from .replay import SCENARIOS, Replay, load, recorded, refuse
 
@@ -195,7 +195,11 @@ async def test_peers_come_out_as_recorded_over_tcp(scenario: str) -> None:
     assert {key[2] for key in dns_.asked if key[1] == "SRV"} == {"tcp"}
     for observation in (first, second):
         assert isinstance(observation, Answered)
-        check(scenario, "nocache", one_look(observation, service.fqdn, View()))
+        check(
+            scenario,
+            "nocache",
+            snapshot_from_observation(observation, service.fqdn, SnapshotBuilder()),
+        )
     assert isinstance(first, Answered)
     assert isinstance(second, Answered)
     unchanged = {id(peer) for peer in first.peers} & {id(peer) for peer in second.peers}

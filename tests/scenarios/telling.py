@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from peerdisco.membership.machine import Told
+from peerdisco.membership.machine import Changes
 from peerdisco.model import Change, Peer
 
 from .world import Expected, Kind, Scenario, World
@@ -35,7 +35,7 @@ class Event:
         return self.kind, self.peer.name if self.peer else ""
 
 
-def events_of_told(told: Told, at: float) -> Iterable[Event]:
+def events_of_told(told: Changes, at: float) -> Iterable[Event]:
     yield from (Event(at, "leave", peer) for peer in told.left)
     yield from (Event(at, "join", peer) for peer in told.joined)
     yield from (Event(at, "replace", after) for _, after in told.replaced)

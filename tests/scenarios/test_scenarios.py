@@ -295,10 +295,10 @@ async def test_watcher_over_dns(scenario: Scenario) -> None:
         async with watching(scenario, source, clock) as (disco, events):
             await so(lambda: clock.next_due is not None)
             while (due := clock.next_due) is not None and due <= scenario.until:
-                looks = disco.looks
+                lookups = disco.lookups
                 # A step that is too short by a rounding would wake nobody.
                 await clock.advance(due - clock.now() + 1e-9)
-                await so(lambda looks=looks: disco.looks > looks)
+                await so(lambda lookups=lookups: disco.lookups > lookups)
                 await so(lambda: clock.next_due is not None)
     wrong = wrongs(scenario, events)
     assert not wrong, wrong

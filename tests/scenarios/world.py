@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, Literal
 
-from peerdisco.membership.rules import Rules
+from peerdisco.membership.rules import ConfirmationRules
 from peerdisco.membership.schedule import Schedule
 from peerdisco.model import Answered, Observation, Outcome, Peer, Ports
 from peerdisco.testing import failure, no_data, nxdomain
@@ -164,7 +164,7 @@ class Scenario:
 
     name: str
     description: str
-    rules: Rules
+    rules: ConfirmationRules
     schedule: Schedule
     ports: bool
     own: str | None
@@ -210,7 +210,7 @@ class Scenario:
         """A scenario as its file holds it."""
         unknown = set(data) - _TOP
         assert not unknown, f"{data['name']}: unknown keys {unknown}"
-        rules = Rules(**data.get("rules", {}))
+        rules = ConfirmationRules(**data.get("rules", {}))
         replicas = data.get("replicas", {"a": {}})
         if "cache" in data:
             replicas = {name: {"cache": data["cache"], **facts} for name, facts in replicas.items()}
@@ -316,7 +316,7 @@ class World:
     """A scenario that goes on, look by look; time goes forward."""
 
     scenario: Scenario
-    looks: int = 0
+    lookups: int = 0
     _chance: random.Random = field(default_factory=lambda: random.Random(1))
     _hits: dict[Phase, int] = field(default_factory=dict)
     _caches: dict[str, _Cache] = field(default_factory=dict)
@@ -325,7 +325,7 @@ class World:
         """The replicas that this look asks, in their order; the last one is the answer's."""
         names = list(self.scenario.replicas)
         balance = self.scenario.balance
-        self.looks += 1
+        self.lookups += 1
         if balance == "failover":
             found = []
             for name in names:
@@ -334,11 +334,11 @@ class World:
                     break
             return found
         if balance == "turn":
-            name = names[(self.looks - 1) % len(names)]
+            name = names[(self.lookups - 1) % len(names)]
         elif balance == "random":
             name = self._chance.choice(names)
         else:
-            name = balance[(self.looks - 1) % len(balance)]
+            name = balance[(self.lookups - 1) % len(balance)]
         return [self._situation(name, now)]
 
     def look(self, now: float) -> tuple[Observation, float]:

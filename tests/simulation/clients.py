@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from peerdisco.membership.machine import Membership
-from peerdisco.membership.rules import Rules
+from peerdisco.membership.rules import ConfirmationRules
 from peerdisco.membership.schedule import Schedule
 from peerdisco.model import Answered, Empty, Failed, Peer
 
@@ -16,7 +16,7 @@ from .world import DNS, Addresses, Look, Setup, Truth
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Changes:
     """What the application was told of one pod: that it has these addresses; none: that it left."""
 
     time: float
@@ -46,8 +46,8 @@ class Run:
 
     setup: Setup
     truth: Truth
-    told: list[Told] = field(default_factory=list)
-    looks: list[tuple[float, float, bool]] = field(default_factory=list)
+    told: list[Changes] = field(default_factory=list)
+    lookups: list[tuple[float, float, bool]] = field(default_factory=list)
     sure_at: float | None = None
     trouble: list[str] = field(default_factory=list)
     refuted: dict[str, list[float]] = field(default_factory=dict)
@@ -62,14 +62,14 @@ Client = Callable[[Setup, Truth], Run]
 def peerdisco(
     setup: Setup,
     truth: Truth,
-    rules: Rules | None = None,
+    rules: ConfirmationRules | None = None,
     looked: Callable[[float, Look], None] = lambda _time, _look: None,
 ) -> Run:
     """The membership machine, driven by the schedule, as `peerdisco.Discovery` drives it."""
     run = Run(setup, truth)
     dns = DNS(setup, truth, "peerdisco")
     chance = Random(f"{setup.seed} jitter")
-    rules = rules or Rules(interval=setup.interval)
+    rules = rules or ConfirmationRules(interval=setup.interval)
     membership = Membership(rules)
     schedule = Schedule(setup.interval, min(0.5, setup.interval))
     known: dict[str, Peer] = {}
@@ -88,7 +88,7 @@ def peerdisco(
             past.see(now, listed, known)
             if getattr(look.observation, "incomplete_reason", None) is None:
                 absent |= known.keys() - {peer.name for peer in listed}
-        run.looks.append((asked, now, look.wrong))
+        run.lookups.append((asked, now, look.wrong))
         if getattr(look.observation, "ttl", 0):
             run.fresh_at = min(run.fresh_at, now)
         for told in (membership.observe(look.observation, now), membership.tick(now)):
@@ -97,18 +97,18 @@ def peerdisco(
                     run.trouble.append(f"{now:.1f}: {peer} joined twice")
                 known[peer.name] = peer
                 past.tell(now, peer, joined=True)
-                run.told.append(Told(now, peer.name, "joined", peer.addresses))
+                run.told.append(Changes(now, peer.name, "joined", peer.addresses))
             for old, new in told.replaced:
                 if known.get(old.name) != old:
                     run.trouble.append(f"{now:.1f}: {old} replaced, but was told otherwise")
                 known[new.name] = new
                 past.tell(now, new, joined=False)
-                run.told.append(Told(now, new.name, "replaced", new.addresses))
+                run.told.append(Changes(now, new.name, "replaced", new.addresses))
             for peer in told.left:
                 if known.pop(peer.name, None) is None:
                     run.trouble.append(f"{now:.1f}: {peer} left, but was not there")
                 absent.discard(peer.name)
-                run.told.append(Told(now, peer.name, "left", ()))
+                run.told.append(Changes(now, peer.name, "left", ()))
         if dict.fromkeys(known) != {peer.name: None for peer in membership.peers}:
             run.trouble.append(f"{now:.1f}: what was told is not what is known")
         if run.sure_at is None:
@@ -175,7 +175,7 @@ def _every_second(
     while asked < setup.seconds:
         look = dns.look(asked)
         now = asked + look.seconds
-        run.looks.append((asked, now, look.wrong))
+        run.lookups.append((asked, now, look.wrong))
         seen: dict[str, Peer] | None = None
         match look.observation:
             case Answered(peers=peers):
@@ -195,13 +195,13 @@ def _tell_differences(
 ) -> None:
     for name in [name for name in known if name not in seen]:
         del known[name]
-        run.told.append(Told(now, name, "left", ()))
+        run.told.append(Changes(now, name, "left", ()))
     for name, peer in seen.items():
         before = known.get(name)
         if before is None:
-            run.told.append(Told(now, name, "joined", peer.addresses))
+            run.told.append(Changes(now, name, "joined", peer.addresses))
         elif by_name or before.addresses == peer.addresses:
             continue
         else:
-            run.told.append(Told(now, name, "replaced", peer.addresses))
+            run.told.append(Changes(now, name, "replaced", peer.addresses))
         known[name] = peer

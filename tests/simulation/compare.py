@@ -30,7 +30,7 @@ class Tally:
     """What one client told in many runs."""
 
     hours: float = 0.0
-    looks: int = 0
+    lookups: int = 0
     false_departures: int = 0
     flaps: int = 0
     joins: list[float] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Tally:
 
     def add(self, run: Run) -> None:
         self.hours += run.setup.seconds / 3600
-        self.looks += len(run.looks)
+        self.lookups += len(run.lookups)
         self.false_departures += sum(1 for _ in false_departures(run))
         self.flaps += flaps(run)
         for name, segments in run.truth.segments.items():
@@ -131,7 +131,7 @@ def row(group: str, name: str, tally: Tally) -> tuple[str, ...]:
         f"{share(tally.joins, 0.5)} / {share(tally.joins, 0.95)} s",
         f"{share(tally.leaves, 0.5)} / {share(tally.leaves, 0.95)} s",
         f"{missed:.0%}".replace("%", " %"),
-        f"{tally.looks / tally.hours:,.0f}",
+        f"{tally.lookups / tally.hours:,.0f}",
     )
 
 

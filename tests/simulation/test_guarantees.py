@@ -183,28 +183,30 @@ def test_bounds_are_those_that_are_promised(interval: float, ttl: int | None) ->
 def test_runs_depend_on_the_seed_alone() -> None:
     for seed in (3, 11):
         one, other = (peerdisco(s, Truth(s.events, s.seconds)) for s in (draw(seed), draw(seed)))
-        assert (one.told, one.looks) == (other.told, other.looks)
+        assert (one.told, one.lookups) == (other.told, other.lookups)
 
 
 def test_a_departure_too_early_is_found() -> None:
     """The check bites: a machine without patience is caught by it."""
-    from peerdisco.membership.rules import Rules
+    from peerdisco.membership.rules import ConfirmationRules
 
     found = []
     for seed in range(100):
         setup = draw(seed)
-        hasty = Rules(interval=setup.interval, leave_after=0.001, leave_looks=1, mass_looks=0)
-        found += check(peerdisco(setup, Truth(setup.events, setup.seconds), hasty))
+        retry_interval = ConfirmationRules(
+            interval=setup.interval, leave_after=0.001, leave_lookups=1, mass_lookups=0
+        )
+        found += check(peerdisco(setup, Truth(setup.events, setup.seconds), retry_interval))
     assert {"false departure", "ghost"} & {violation.kind for violation in found}
 
 
 def test_a_departure_too_late_is_found() -> None:
-    from peerdisco.membership.rules import Rules
+    from peerdisco.membership.rules import ConfirmationRules
 
     found = []
     for seed in range(40):
         setup = draw(seed)
-        slow = Rules(interval=setup.interval, leave_after=100.0)
+        slow = ConfirmationRules(interval=setup.interval, leave_after=100.0)
         found += check(peerdisco(setup, Truth(setup.events, setup.seconds), slow))
     assert "late" in {violation.kind for violation in found}
 

@@ -17,10 +17,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from peerdisco.membership.rules import Rules
+from peerdisco.membership.rules import ConfirmationRules
 from peerdisco.membership.schedule import Schedule
 
-from .clients import Run, Told
+from .clients import Changes, Run
 from .world import Addresses, Segment
 
 _ROUNDING = 1e-6
@@ -29,7 +29,7 @@ _ROUNDING = 1e-6
 def hold_of(run: Run) -> float:
     """H: for how long an absence is doubted where it is known what caches there are."""
     setup = run.setup
-    least = Rules(interval=setup.interval).least_hold
+    least = ConfirmationRules(interval=setup.interval).least_hold
     return max(least, setup.ttl + 2 * setup.interval) if setup.cached else least
 
 
@@ -56,7 +56,7 @@ class Bounds:
         setup = run.setup
         interval, ttl = setup.interval, float(setup.ttl)
         wait = interval * (1 + Schedule().jitter)
-        rules = Rules(interval=interval)
+        rules = ConfirmationRules(interval=interval)
         hold = hold_of(run)
         known = hold
         if not sure:
@@ -65,14 +65,14 @@ class Bounds:
         hold_empty = max(rules.empty_after, 2 * known, ttl + 1)
         doublings = 0 if setup.cached else min(3, refuted // 4)
         caution = 2.0 ** max(doublings, min(6, returns))
-        looks = 5 * 2 ** min(6, returns)
+        lookups = 5 * 2 ** min(6, returns)
         stale = max(setup.lags) + (ttl if setup.cached else 0.0)
         return cls(
             join=stale + wait,
             leave=stale + wait + hold * caution + wait / 2,
             leave_of_the_last=stale + wait + hold_empty * caution + wait / 2,
             leave_while_looks_fail=stale + wait + 2 * hold_empty * caution + wait / 2,
-            reversal=stale + wait + max(hold, (looks - 1) * wait / 2) + wait / 2,
+            reversal=stale + wait + max(hold, (lookups - 1) * wait / 2) + wait / 2,
         )
 
 
@@ -167,7 +167,7 @@ def _flapping(run: Run) -> Iterator[Violation]:
             yield Violation(run.setup.seed, "flapping", false[-1], words)
 
 
-def false_departures(run: Run) -> Iterator[Told]:
+def false_departures(run: Run) -> Iterator[Changes]:
     """Departures of pods that were there from before they were told until now, unchanged."""
     since: dict[str, tuple[float, Addresses]] = {}
     for told in run.told:
@@ -181,7 +181,7 @@ def false_departures(run: Run) -> Iterator[Told]:
             since[told.name] = (told.time, told.addresses)
 
 
-def ghosts(run: Run) -> Iterator[Told]:
+def ghosts(run: Run) -> Iterator[Changes]:
     """Joins of pods that had left, and were not there again since an old answer could have it."""
     hold = hold_of(run)
     left: dict[str, tuple[float, Addresses]] = {}
@@ -206,7 +206,7 @@ def _false_replacements(run: Run) -> Iterator[Violation]:
 
     Old news that come after the new ones, and were not told before, are news to everybody.
     """
-    heard: dict[str, list[Told]] = {}
+    heard: dict[str, list[Changes]] = {}
     for told in run.told:
         before = heard.setdefault(told.name, [])
         if told.action == "replaced":
@@ -237,7 +237,7 @@ class Lost:
         self.spans: list[tuple[float, float]] = []
         start: float | None = None
         last = 0.0
-        for asked, answered, wrong in run.looks:
+        for asked, answered, wrong in run.lookups:
             if wrong:
                 start = last if start is None else start
                 continue
@@ -245,7 +245,7 @@ class Lost:
             start, last = None, answered
         if start is not None:
             self.spans.append((start, float("inf")))
-        self.wrong = [answered for _, answered, wrong in run.looks if wrong]
+        self.wrong = [answered for _, answered, wrong in run.lookups if wrong]
 
     def failed_within(self, start: float, end: float) -> bool:
         """Whether a look said nothing of the truth in this time: then DNS may be restarting."""

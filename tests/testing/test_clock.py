@@ -172,7 +172,7 @@ async def test_an_hour_of_looks_is_the_same_each_time() -> None:
             for _ in range(2):
                 await clock.advance(300)
                 seen.append(disco.snapshot.observed_at)
-        return disco.looks, seen
+        return disco.lookups, seen
 
     first = await hour()
     assert first == await hour()

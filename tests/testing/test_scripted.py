@@ -41,7 +41,7 @@ async def test_one_observation_a_look_and_the_last_one_again() -> None:
     source = ScriptedSource("my-database", [peers("mysql", 3), nxdomain(), peers("mysql", 1)])
     seen = [await source.observe(timeout=1) for _ in range(4)]
     assert seen == [peers("mysql", 3), nxdomain(), peers("mysql", 1), peers("mysql", 1)]
-    assert source.looks == 4
+    assert source.lookups == 4
 
 
 async def test_the_script_goes_on() -> None:

@@ -48,9 +48,9 @@ from peerdisco import (
     confirm_local_primary,
     discover,
     local_identity,
-    lost_the_name,
     lowest_ordinal,
     may_bootstrap,
+    must_step_down,
     ordinal,
     parse_pod_name,
     probe_peers,
@@ -354,7 +354,7 @@ async def bootstrapping(snapshot: Snapshot) -> bool:
         assert_type(reason.code, ReasonCode)
         assert_type(reason.code.code, str)
         assert_type(reason.peer, str | None)
-    assert_type(lost_the_name(snapshot, me), Reason | None)
+    assert_type(must_step_down(snapshot, me), Reason | None)
     assert_type(snapshot.backup_candidate, Peer | None)
     assert_type(snapshot.clone_source, Peer | None)
     return bool(confirmed and may)

@@ -16,13 +16,13 @@ from peerdisco.dns.resolver import Resolver
 from peerdisco.dns.wire import name_from_text
 from peerdisco.exceptions import AmbiguousPrimary, ConfigurationError, UnusableAnswer
 from peerdisco.membership.machine import Membership
-from peerdisco.membership.snapshots import View
+from peerdisco.membership.snapshots import SnapshotBuilder
 from peerdisco.model import Answered, Change, Failed, Identity, Observation, Peer, Snapshot
 from peerdisco.names import parse_service
-from peerdisco.primary.verdicts import Decision, Probe, lost_the_name, may_bootstrap
+from peerdisco.primary.verdicts import Decision, Probe, may_bootstrap, must_step_down
 from peerdisco.sources.headless_dns import HeadlessDNS
 from peerdisco.sources.large.ordinals import Ordinals
-from peerdisco.sources.peer_factory import Roster
+from peerdisco.sources.peer_factory import PeerFactory
 from peerdisco.wording.as_json import membership_json
 from tests.unit.sources.test_leftovers import Open
 
@@ -168,15 +168,15 @@ async def test_a_pod_without_a_host_name_has_no_ordinal_in_a_cluster_either() ->
 
 
 def test_ordinals_are_searched_in_each_cluster() -> None:
-    roster = Roster(SERVICE, clusters=True)
+    peer_factory = PeerFactory(SERVICE, clusters=True)
     names = [name_from_text(f"db-{n}.{cluster}.{SERVICE}") for n in (0, 9) for cluster in "ab"]
-    pods = [roster.pod(name) for name in names]
+    pods = [peer_factory.pod(name) for name in names]
     assert pods == [("db.a", 0), ("db.b", 0), ("db.a", 9), ("db.b", 9)]
-    assert [roster.name_of(*found) for found in pods if found] == names
+    assert [peer_factory.name_of(*found) for found in pods if found] == names
     ordinals = Ordinals([found for found in pods if found])
     assert {("db.a", 5), ("db.b", 5)} <= set(ordinals.next(100))
-    roster.peers(dict.fromkeys(names, (1,)), {})
-    assert [roster.pod(name) for name in names] == pods
+    peer_factory.peers(dict.fromkeys(names, (1,)), {})
+    assert [peer_factory.pod(name) for name in names] == pods
 
 
 # Identity.
@@ -190,7 +190,10 @@ def test_names_are_unique_with_the_cluster() -> None:
     assert "db-0.north" not in snapshot
     assert EAST[0] in snapshot
     assert [snapshot.name_of(peer) for peer in snapshot][:2] == ["db-0.east", "db-0.west"]
-    assert View(cluster="east").snapshot(SERVICE, BOTH, observed_at=NOW).name_of(EAST[0]) == "db-0"
+    assert (
+        SnapshotBuilder(cluster="east").snapshot(SERVICE, BOTH, observed_at=NOW).name_of(EAST[0])
+        == "db-0"
+    )
 
 
 def test_pods_of_one_name_join_move_and_leave_apart() -> None:
@@ -224,7 +227,7 @@ def test_a_change_keeps_clusters_apart() -> None:
 @pytest.mark.parametrize("peers", [BOTH, (*EAST, *WEST[1:]), EAST, WEST[1:]], ids=len)
 def test_the_primary_is_ambiguous_without_a_cluster(peers: tuple[Peer, ...]) -> None:
     """Also while pods of one cluster alone are seen: the others may be out of reach."""
-    snapshot = View().snapshot(SERVICE, peers, observed_at=NOW)
+    snapshot = SnapshotBuilder().snapshot(SERVICE, peers, observed_at=NOW)
     with pytest.raises(AmbiguousPrimary, match=r"--cluster") as caught:
         _ = snapshot.primary
     assert set(caught.value.clusters) == {peer.cluster for peer in peers}
@@ -236,7 +239,7 @@ def test_the_primary_is_ambiguous_without_a_cluster(peers: tuple[Peer, ...]) -> 
 def test_each_cluster_counts_its_own_ordinals() -> None:
     peers = (*EAST[1:], *WEST)
     east, west = (
-        View(cluster=cluster).snapshot(SERVICE, peers, observed_at=NOW)
+        SnapshotBuilder(cluster=cluster).snapshot(SERVICE, peers, observed_at=NOW)
         for cluster in ("east", "west")
     )
     assert (east.primary, west.primary) == (None, WEST[0])
@@ -248,10 +251,12 @@ def test_each_cluster_counts_its_own_ordinals() -> None:
 
 def test_several_statefulsets_in_one_cluster_are_ambiguous_still() -> None:
     peers = (*EAST, pod("east", 0, "other"), *WEST)
-    snapshot = View(cluster="east").snapshot(SERVICE, peers, observed_at=NOW)
+    snapshot = SnapshotBuilder(cluster="east").snapshot(SERVICE, peers, observed_at=NOW)
     with pytest.raises(AmbiguousPrimary, match="StatefulSets db, other"):
         _ = snapshot.primary
-    chosen = View(cluster="east", statefulset="db").snapshot(SERVICE, peers, observed_at=NOW)
+    chosen = SnapshotBuilder(cluster="east", statefulset="db").snapshot(
+        SERVICE, peers, observed_at=NOW
+    )
     assert chosen.primary == EAST[0]
 
 
@@ -283,7 +288,7 @@ def test_the_address_tells_which_pod_is_this_one(identity: Identity, local: Peer
 def test_data_in_another_cluster_forbids_a_bootstrap() -> None:
     """The other cluster's pod of the same name is not this pod."""
     identity = me("10.8.0.1")
-    snapshot = View(identity).snapshot(SERVICE, (EAST[0], WEST[0]), observed_at=NOW)
+    snapshot = SnapshotBuilder(identity).snapshot(SERVICE, (EAST[0], WEST[0]), observed_at=NOW)
     held = Probe(WEST[0].unique_name, answered=True, holds_data=True)
     own = Probe(EAST[0].unique_name, answered=True, holds_data=True)
     for first_start in (True, False):
@@ -295,7 +300,7 @@ def test_data_in_another_cluster_forbids_a_bootstrap() -> None:
 
 def test_the_expected_pods_are_those_of_this_pods_cluster() -> None:
     identity = me("10.8.0.1")
-    view = View(identity, cluster="east")
+    view = SnapshotBuilder(identity, cluster="east")
     snapshot = view.snapshot(SERVICE, BOTH, observed_at=NOW)
     empty = [Probe(peer.unique_name, answered=True, holds_data=False) for peer in EAST[1:]]
     assert may_bootstrap(snapshot, identity, empty, expected=3).decision is Decision.ALLOWED
@@ -305,26 +310,30 @@ def test_the_expected_pods_are_those_of_this_pods_cluster() -> None:
 
 
 def test_a_pod_that_cannot_be_told_from_others_has_not_lost_its_name() -> None:
-    for view in (View(me()), View(me(), cluster="east")):
+    for view in (SnapshotBuilder(me()), SnapshotBuilder(me(), cluster="east")):
         snapshot = view.snapshot(SERVICE, BOTH, observed_at=NOW)
         assert snapshot.local is None
-        assert lost_the_name(snapshot, me()) is None
-    gone = View(me(), cluster="east").snapshot(SERVICE, (*EAST[1:], *WEST), observed_at=NOW)
-    assert lost_the_name(gone, me()) is not None
+        assert must_step_down(snapshot, me()) is None
+    gone = SnapshotBuilder(me(), cluster="east").snapshot(
+        SERVICE, (*EAST[1:], *WEST), observed_at=NOW
+    )
+    assert must_step_down(gone, me()) is not None
 
 
 # In JSON.
 
 
 def test_json_has_the_cluster_and_names_that_are_unique() -> None:
-    snapshot = View(me("10.9.0.1")).snapshot(SERVICE, BOTH, observed_at=NOW)
+    snapshot = SnapshotBuilder(me("10.9.0.1")).snapshot(SERVICE, BOTH, observed_at=NOW)
     facts = json.loads(json.dumps(membership_json(snapshot)))
     assert [(peer["cluster"], peer["name"]) for peer in facts["peers"]][:2] == [
         ("east", "db-0"),
         ("west", "db-0"),
     ]
     assert (facts["primary"], facts["local"]) == (None, "db-0.west")
-    chosen = View(me("10.9.0.1"), cluster="west").snapshot(SERVICE, BOTH, observed_at=NOW)
+    chosen = SnapshotBuilder(me("10.9.0.1"), cluster="west").snapshot(
+        SERVICE, BOTH, observed_at=NOW
+    )
     facts = json.loads(json.dumps(membership_json(chosen)))
     assert (facts["primary"], facts["local"], len(facts["peers"])) == ("db-0", "db-0", 3)
 

@@ -16,7 +16,7 @@ import peerdisco
 import peerdisco.sync
 from peerdisco.cli import main
 from peerdisco.hooks import CommandHook, HookRunner
-from peerdisco.membership.rules import Rules
+from peerdisco.membership.rules import ConfirmationRules
 from peerdisco.membership.schedule import Schedule
 from peerdisco.mysql.aiomysql import connect
 from peerdisco.mysql.setup import Account
@@ -105,10 +105,10 @@ ABOVE_ZERO: dict[str, Callable[[Any], Any]] = {
     "probe_peers(timeout)": probing,
     "aiomysql.connect(timeout)": connecting,
     "SidecarOptions(interval)": lambda s: SidecarOptions(account, account, interval=s),
-    "SidecarOptions(hasty)": lambda s: SidecarOptions(account, account, hasty=s),
+    "SidecarOptions(retry_interval)": lambda s: SidecarOptions(account, account, retry_interval=s),
     "SidecarOptions(probe_timeout)": lambda s: SidecarOptions(account, account, probe_timeout=s),
-    "Rules(interval)": lambda s: Rules(interval=s),
-    "Rules(leave_after)": lambda s: Rules(leave_after=s),
+    "Rules(interval)": lambda s: ConfirmationRules(interval=s),
+    "Rules(leave_after)": lambda s: ConfirmationRules(leave_after=s),
     "Schedule(interval)": lambda s: Schedule(interval=s),
     "Schedule(min_interval)": lambda s: Schedule(min_interval=s),
     "Schedule(max_backoff)": lambda s: Schedule(max_backoff=s),
@@ -173,7 +173,14 @@ def test_the_longest_time_is_taken(name: str) -> None:
 def test_every_parameter_of_seconds_is_in_the_table() -> None:
     """A new one of the API's own classes and functions has to be added above."""
     times = {"timeout", "stable_for", "interval", "min_interval", "leave_after", "grace"}
-    times |= {"backoff", "max_backoff", "hasty", "probe_timeout", "max_lag", "idle_timeout"}
+    times |= {
+        "backoff",
+        "max_backoff",
+        "retry_interval",
+        "probe_timeout",
+        "max_lag",
+        "idle_timeout",
+    }
     uses: list[tuple[str, Any]] = [
         ("discover", peerdisco.discover),
         ("Discovery", peerdisco.Discovery),
@@ -186,7 +193,7 @@ def test_every_parameter_of_seconds_is_in_the_table() -> None:
         ("aiomysql.connect", connect),
         ("SidecarOptions", SidecarOptions),
         ("HealthServer", HealthServer),
-        ("Rules", Rules),
+        ("ConfirmationRules", ConfirmationRules),
         ("Schedule", Schedule),
         ("ClusterDNS", ClusterDNS),
     ]

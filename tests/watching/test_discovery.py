@@ -211,16 +211,16 @@ async def test_refresh_looks_at_once_and_not_too_often() -> None:
     clock, source = ManualClock(), ScriptedSource(SERVICE, [peers("mysql", 3)])
     async with watching(source, clock, interval=60, min_interval=1) as disco:
         await clock.advance(10)
-        assert source.looks == 1
+        assert source.lookups == 1
         disco.refresh()
         await clock.advance(0)
-        assert source.looks == 2
+        assert source.lookups == 2
         for _ in range(100):
             disco.refresh()
             await clock.advance(0)
-        assert source.looks == 2
+        assert source.lookups == 2
         await clock.advance(1)
-        assert source.looks == 3
+        assert source.lookups == 3
 
 
 async def test_the_age_is_that_of_the_newest_answer() -> None:

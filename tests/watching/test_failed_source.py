@@ -35,12 +35,12 @@ class Raises:
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
-        self.looks = 0
+        self.lookups = 0
 
     async def observe(self, *, timeout: float) -> Observation:
-        self.looks += 1
-        if self.looks != 2:
-            return peers("mysql", 3 if self.looks == 1 else 4)
+        self.lookups += 1
+        if self.lookups != 2:
+            return peers("mysql", 3 if self.lookups == 1 else 4)
         await asyncio.sleep(0)
         if self.error is None:
             return "nonsense"  # type: ignore[return-value]
@@ -104,9 +104,9 @@ async def test_who_is_cancelled_is_cancelled() -> None:
 
 
 async def test_everybody_who_shares_the_lookup_goes_on() -> None:
-    looks = _Looks(Raises(asyncio.CancelledError()), lambda: None)
+    lookups = _Looks(Raises(asyncio.CancelledError()), lambda: None)
     watchers = [
-        peerdisco.Discovery(source=SharedSource(looks, 0.0), interval=0.1, min_interval=0.05)
+        peerdisco.Discovery(source=SharedSource(lookups, 0.0), interval=0.1, min_interval=0.05)
         for _ in range(3)
     ]
     async with contextlib.AsyncExitStack() as stack:
@@ -121,8 +121,8 @@ def test_what_ends_the_event_loop_ends_it_once_and_not_once_for_each_user(
 ) -> None:
     loop = asyncio.new_event_loop()
     try:
-        looks = _Looks(Raises(error), lambda: None)
-        users = [SharedSource(looks, 0.0) for _ in range(3)]
+        lookups = _Looks(Raises(error), lambda: None)
+        users = [SharedSource(lookups, 0.0) for _ in range(3)]
         loop.run_until_complete(users[0].observe(timeout=SECONDS))
         waiting = [loop.create_task(lookup(user, SECONDS)) for user in users]
         with pytest.raises(type(error)):
@@ -144,15 +144,15 @@ async def test_a_shared_lookup_that_a_stranger_cancels_is_a_failed_one() -> None
         raise AssertionError
 
     source = ScriptedSource("my-database", [never, peers("mysql", 4)])
-    looks = _Looks(source, lambda: None)
+    lookups = _Looks(source, lambda: None)
     discos = [
-        peerdisco.Discovery(source=SharedSource(looks, 0.0), interval=0.1, min_interval=0.05)
+        peerdisco.Discovery(source=SharedSource(lookups, 0.0), interval=0.1, min_interval=0.05)
         for _ in range(2)
     ]
     async with discos[0], discos[1]:
         await begun.wait()
-        assert looks._look is not None
-        looks._look.cancel()
+        assert lookups._look is not None
+        lookups._look.cancel()
         assert [len(await soon(disco.wait(4))) for disco in discos] == [4, 4]
 
 

@@ -24,7 +24,7 @@ async def test_seven_days_of_servfail() -> None:
         degraded = await anext(watch)
         assert degraded.degraded
         assert not degraded.left
-        assert 7 * DAY / 8 <= source.looks <= 7 * DAY / 8 + 10, "each poll waits eight seconds"
+        assert 7 * DAY / 8 <= source.lookups <= 7 * DAY / 8 + 10, "each poll waits eight seconds"
         assert len(disco.snapshot) == 3
         assert disco.snapshot.stale
         assert disco.snapshot.age == pytest.approx(7 * DAY)

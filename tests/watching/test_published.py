@@ -95,7 +95,7 @@ async def test_another_thread_never_reads_a_mixture() -> None:
         finally:
             done.set()
             thread.join()
-    assert disco.looks > 60
+    assert disco.lookups > 60
     assert not mixed
 
 
@@ -167,8 +167,8 @@ async def test_before_the_first_answer_nothing_is_complete(looked: bool) -> None
             await clock.advance(5)
         snapshot = disco.snapshot
         # Where tasks start eagerly, the first lookup has failed by now.
-        assert snapshot.stale is (disco.looks > 0)
-        assert disco.looks or not looked
+        assert snapshot.stale is (disco.lookups > 0)
+        assert disco.lookups or not looked
         assert (snapshot.known, snapshot.complete, len(snapshot)) == (False, False, 0)
         assert snapshot.incomplete_reason
         with pytest.raises(peerdisco.IncompleteAnswer) as caught:

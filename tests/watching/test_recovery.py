@@ -21,10 +21,10 @@ class Outage:
 
     def __init__(self) -> None:
         self.answer: Observation = peers("mysql", 3)
-        self.looks = 0
+        self.lookups = 0
 
     async def observe(self, *, timeout: float) -> Observation:
-        self.looks += 1
+        self.lookups += 1
         return self.answer
 
     async def aclose(self) -> None:
@@ -41,9 +41,9 @@ async def recovery(
     ) as disco:
         await clock.advance(chance.uniform(5, 10) * interval)
         cluster.answer = failure(outcome)
-        before = cluster.looks
+        before = cluster.lookups
         await clock.advance(seconds)
-        asked = cluster.looks - before
+        asked = cluster.lookups - before
         assert disco.snapshot.stale or seconds < interval
         cluster.answer = peers("mysql", 3)
         back = clock.now()

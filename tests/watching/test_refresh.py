@@ -69,7 +69,7 @@ async def test_a_refresh_during_a_failed_lookup_does_not_wait_for_the_backoff() 
     async with peerdisco.Discovery(source=source, clock=clock, chance=lambda: 0.5) as disco:
         await clock.advance(60)
         source.then(peers("mysql", 4))
-        while source.looks < 21:
+        while source.lookups < 21:
             disco.refresh()
             await clock.advance(0.5)
         disco.refresh()
@@ -88,7 +88,7 @@ async def test_an_answer_that_may_be_stale_does_not_count() -> None:
         disco.refresh()
         waiting = asyncio.create_task(disco.wait(1))
         await clock.advance(0.1)
-        assert source.looks == 2
+        assert source.lookups == 2
         assert not waiting.done()
         await clock.advance(1)
         assert len(await waiting) == 4
@@ -111,8 +111,8 @@ async def test_those_who_refresh_for_ever_keep_nobody_waiting() -> None:
 
 def shared(*script: object, fresh: float = 1000.0) -> tuple[ScriptedSource, list[SharedSource]]:
     source = ScriptedSource("my-database", script)  # type: ignore[arg-type]
-    looks = _Looks(source, lambda: None)
-    return source, [SharedSource(looks, fresh) for _ in range(3)]
+    lookups = _Looks(source, lambda: None)
+    return source, [SharedSource(lookups, fresh) for _ in range(3)]
 
 
 async def test_a_fresh_answer_of_another_watcher_does_not_count() -> None:
@@ -123,7 +123,7 @@ async def test_a_fresh_answer_of_another_watcher_does_not_count() -> None:
     assert await third.observe(timeout=5) == peers("mysql", 3), "nobody refreshed it"
     assert await other.observe(timeout=5) == peers("mysql", 4)
     assert await third.observe(timeout=5) == peers("mysql", 4)
-    assert source.looks == 2
+    assert source.lookups == 2
 
 
 async def test_a_failure_of_another_watcher_does_not_count() -> None:
@@ -142,11 +142,11 @@ async def test_a_shared_lookup_that_is_under_way_does_not_count() -> None:
     third.refresh()
     later = [asyncio.create_task(user.observe(timeout=5)) for user in (other, third)]
     await turns()
-    assert source.looks == 1, "one lookup at a time"
+    assert source.lookups == 1, "one lookup at a time"
     gate.opened.set()
     assert await first == peers("mysql", 3)
     assert await asyncio.gather(*later) == [peers("mysql", 4)] * 2
-    assert source.looks == 2, "one lookup for all who refreshed"
+    assert source.lookups == 2, "one lookup for all who refreshed"
 
 
 async def test_who_has_to_pass_a_lookup_by_has_the_whole_timeout_for_the_next() -> None:

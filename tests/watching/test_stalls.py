@@ -70,9 +70,9 @@ async def test_a_blocked_loop_is_no_outage(dns: ClusterDNS, every: float, second
         await disco.wait(3, timeout=10)
         task = asyncio.create_task(changes(disco, seen))
         async with blocked(every, seconds):
-            lookups = disco.looks
+            lookups = disco.lookups
             async with asyncio.timeout(30):
-                while disco.looks < lookups + (2 if every else 1):
+                while disco.lookups < lookups + (2 if every else 1):
                     await asyncio.sleep(0)
             assert not disco.snapshot.stale
         task.cancel()

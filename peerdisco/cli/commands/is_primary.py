@@ -34,13 +34,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ...pod.identity import find_statefulset, local_identity, read_surroundings  # noqa: PLC0415 - not needed for --help
+    from ...pod.identity import find_statefulset, local_identity, read_pod_environment  # noqa: PLC0415 - not needed for --help
 
-    around = read_surroundings()
+    pod = read_pod_environment()
     me = local_identity(
-        namespace=args.namespace, cluster_domain=args.cluster_domain, surroundings=around
+        namespace=args.namespace, cluster_domain=args.cluster_domain, pod_environment=pod
     )
-    chosen = find_statefulset(args.statefulset, around) or me.statefulset
+    chosen = find_statefulset(args.statefulset, pod) or me.statefulset
     if (me.statefulset, me.ordinal) != (chosen, args.ordinal):
         # StatefulSet and ordinal are in the pod's own name: no lookup could make it the primary.
         if args.verbose:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...model import Identity, Snapshot
-from ...primary.verdicts import ReasonCode, lost_the_name
+from ...primary.verdicts import ReasonCode, must_step_down
 from ..decisions import judge_primary
 from ..ensure import Ensured, ensure_closed, ensure_primary
 from ..facts import Executor, ServerFacts, read_facts
@@ -50,7 +50,7 @@ class AsPrimary:
 
     async def look(self, server: Executor, own: ServerFacts, snapshot: Snapshot) -> Report:
         """Make the server what it has to be, as far as it may be that now."""
-        lost = lost_the_name(snapshot, self._identity)
+        lost = must_step_down(snapshot, self._identity)
         if lost is not None:
             self._confirmed = False
             done = await ensure_closed(server, self._name, own)

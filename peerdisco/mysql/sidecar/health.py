@@ -183,7 +183,7 @@ class _Collector:
                 },
             )
         yield CounterMetricFamily(
-            "peerdisco_mysql_looks", "Looks at the server that have ended.", float(sidecar.looks)
+            "peerdisco_mysql_looks", "Looks at the server that have ended.", float(sidecar.lookups)
         )
         yield CounterMetricFamily(
             "peerdisco_mysql_nudges",

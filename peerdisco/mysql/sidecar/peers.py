@@ -14,10 +14,10 @@ from ..errors import DatabaseError
 from ..facts import Executor, ServerFacts, read_facts
 from ..setup import Account
 
-__all__ = ["Connect", "Link", "PeerServers"]
+__all__ = ["Connect", "Connection", "PeerServers"]
 
 
-class Link(Executor, Protocol):
+class Connection(Executor, Protocol):
     """A connection that can be closed."""
 
     @property
@@ -30,7 +30,7 @@ class Link(Executor, Protocol):
         ...
 
 
-Connect = Callable[[Endpoint | None, Account], Awaitable[Link]]
+Connect = Callable[[Endpoint | None, Account], Awaitable[Connection]]
 """Connects to the server at an address, or with None to the one in this pod."""
 
 

@@ -24,7 +24,7 @@ from ..facts import ServerFacts, read_facts
 from ..setup import Account
 from .as_primary import AsPrimary
 from .as_replica import AsReplica
-from .peers import Connect, Link, PeerServers
+from .peers import Connect, Connection, PeerServers
 from .report import Report, State
 
 __all__ = ["Sidecar", "SidecarOptions"]
@@ -42,8 +42,8 @@ class SidecarOptions:
         expected: How many pods the StatefulSet has; see `peerdisco.may_bootstrap`.
         first_start: Whether the user said that this is the first start.
         interval: Seconds between two looks when all is well.
-        hasty: Seconds between two looks when something is missing; half as much again from look
-            to look, up to ``interval``, while it stays so.
+        retry_interval: Seconds between two lookups when something is missing; half as much again
+            from one to the next, up to ``interval``, while it stays so.
         probe_timeout: Seconds that a peer's server has to answer.
 
     Raises:
@@ -56,11 +56,11 @@ class SidecarOptions:
     expected: int | None = None
     first_start: bool = False
     interval: float = 1.0
-    hasty: float = 0.25
+    retry_interval: float = 0.25
     probe_timeout: float = 2.0
 
     def __post_init__(self) -> None:
-        for name in ("interval", "hasty", "probe_timeout"):
+        for name in ("interval", "retry_interval", "probe_timeout"):
             object.__setattr__(self, name, parse_seconds(getattr(self, name), name))
 
 
@@ -108,12 +108,12 @@ class Sidecar:
             )
         else:
             self._duty = AsReplica(peers, _OWN, self.clock.now)
-        self._own: Link | None = None
+        self._own: Connection | None = None
         self._account_there = False
-        self._backoff = Backoff(options.hasty, options.interval, _SLOWER)
+        self._backoff = Backoff(options.retry_interval, options.interval, _SLOWER)
         self._unsettled = 1
         self.report = Report(State.STARTING, "it has not looked yet", self._duty.role)
-        self.looks = 0
+        self.lookups = 0
         """How many looks have ended."""
         self.looked_at = self.clock.now()
         """When the last look ended, in seconds of `clock`."""
@@ -139,8 +139,8 @@ class Sidecar:
                     if told is None:
                         return
                     change = asyncio.create_task(_next_of(watch))
-                    duty = self._duty
-                    if isinstance(duty, AsReplica) and duty.waits_in_vain(told.snapshot):
+                    role = self._duty
+                    if isinstance(role, AsReplica) and role.waits_in_vain(told.snapshot):
                         await _ended(look)
                 if not look.cancelled():
                     pause = self._publish(look.result())
@@ -169,7 +169,7 @@ class Sidecar:
     def _publish(self, report: Report) -> float:
         """Keep the report, and tell it if it is news; the seconds until the next look."""
         before, self.report = self.report, report
-        self.looks += 1
+        self.lookups += 1
         self.looked_at = self.clock.now()
         news = bool(report.done) or report.state is not before.state
         if self._tell is not None and (news or _gist(report) != _gist(before)):
@@ -205,7 +205,7 @@ class Sidecar:
             self._drop_own()
             raise
 
-    async def _own_server(self) -> Link:
+    async def _own_server(self) -> Connection:
         if self._own is None or self._own.closed:
             self._drop_own()
             self._own = await self._connect(None, self._options.local())
@@ -218,7 +218,9 @@ class Sidecar:
         if own is not None:
             own.close()
 
-    async def _see_to_account(self, server: Link, own: ServerFacts, local: Peer | None) -> None:
+    async def _see_to_account(
+        self, server: Connection, own: ServerFacts, local: Peer | None
+    ) -> None:
         """Make the account with which the peers log in, unless one can log in with it already."""
         if self._account_there:
             return

@@ -26,11 +26,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from ...dns import wire
 from ...dns.bulk import ask_each
 from ...dns.fast_path import Found, Listing, listing_of, read_listing, smallest_ttl
-from ...dns.resolver import Asks, Reply
+from ...dns.resolver import Reply, ResolverProtocol
 from ..leftovers import Leftovers
-from ..peer_factory import Roster
+from ..peer_factory import PeerFactory
 from .ordinals import ABSENT_FOR, Ordinals, Pod
-from .questions import Closed, Memory, ask_addresses, ask_names
+from .questions import Closed, EnumerationState, ask_addresses, ask_names
 
 __all__ = ["Enumeration"]
 
@@ -71,9 +71,9 @@ class Enumeration:
 
     def __init__(
         self,
-        resolver: Asks,
-        roster: Roster,
-        memory: Memory,
+        resolver: ResolverProtocol,
+        peer_factory: PeerFactory,
+        state: EnumerationState,
         name: bytes,
         deadline: float,
         leftovers: Leftovers,
@@ -81,8 +81,8 @@ class Enumeration:
         any_port: bool,
     ) -> None:
         self._resolver = resolver
-        self._roster = roster
-        self._memory = memory
+        self._roster = peer_factory
+        self._memory = state
         self._name = name
         self._deadline = deadline
         self._leftovers = leftovers
@@ -106,13 +106,13 @@ class Enumeration:
 
     async def run(self, listing: Listing) -> None:
         """Enumerate, beginning with what the answer held; without SRV records, with nothing."""
-        memory, label = self._memory, self._roster.label
-        known = memory.addresses
+        state, label = self._memory, self._roster.label
+        known = state.addresses
         self.ttl = listing.ttl
         new = [name for name in listing.ports.keys() - known.keys() if label(name) is not None]
         await self._ask_service()
         await self._ask_known()
-        await self._ask_pods([*memory.missing, *(n for n in new if n not in memory.missing)])
+        await self._ask_pods([*state.missing, *(n for n in new if n not in state.missing)])
         if without := (listing.ports.keys() & known.keys() | set(new)) - self.addresses.keys():
             # Their own records are missing or not answered: the next look tells whether they left.
             self._change(
@@ -191,8 +191,8 @@ class Enumeration:
 
     async def _ask_known(self) -> None:
         """Ask for the addresses of the pods that were there in the look before."""
-        memory = self._memory
-        known, before = memory.addresses, memory.answers
+        state = self._memory
+        known, before = state.addresses, state.answers
         names = list(known)
         questions = [(name, rtype) for rtype in self._rtypes for name in names]
         answers = await self._ask_addresses(questions)
@@ -201,12 +201,12 @@ class Enumeration:
             self.addresses = known  # each answer is the same as in the look before
             self.ttl = min(self.ttl, before[1])
             return
-        memory.answers = None
+        state.answers = None
         await asyncio.sleep(0)
         found, least = self._take_in(names, answers)
         self.addresses = known if found == known else found
         if self.addresses is known:
-            memory.answers = (answers, least)
+            state.answers = (answers, least)
 
     async def _ask_pods(self, names: Sequence[bytes]) -> None:
         """Ask for the addresses of these pods, none of which was asked for in this look."""
@@ -267,8 +267,8 @@ class Enumeration:
 
     async def _close_ordinals(self) -> None:
         """Search for pods that no address tells of, where there may be such."""
-        memory = self._memory
-        closed = memory.closed if self.addresses is memory.addresses else None
+        state = self._memory
+        closed = state.closed if self.addresses is state.addresses else None
         if closed is None or closed.cut is not self._cut or self._now >= closed.until:
             found: list[str] = []
             if self._cut or self._addresses_are_shared():
@@ -276,8 +276,8 @@ class Enumeration:
             if self._cut:
                 await asyncio.sleep(0)
                 found += self._without_ordinals()
-            until = min(memory.absent.values(), default=self._now) + ABSENT_FOR
-            memory.closed = None if self._failed else Closed(until, self._cut, tuple(found))
+            until = min(state.absent.values(), default=self._now) + ABSENT_FOR
+            state.closed = None if self._failed else Closed(until, self._cut, tuple(found))
             self.reasons += found
         else:
             self.reasons += closed.reasons
@@ -298,10 +298,10 @@ class Enumeration:
         Returns:
             Why a row cannot be closed.
         """
-        memory, roster = self._memory, self._roster
+        state, peer_factory = self._memory, self._roster
         present = self._pods(self.addresses)
         await asyncio.sleep(0)
-        fresh = [pod for pod, when in memory.absent.items() if self._now - when < ABSENT_FOR]
+        fresh = [pod for pod, when in state.absent.items() if self._now - when < ABSENT_FOR]
         ordinals = Ordinals(present, [*fresh, *self._pods(self._gone)])
         await asyncio.sleep(0)
         while True:
@@ -309,7 +309,7 @@ class Enumeration:
             pods = [pod for pod in ordinals.next(most) if self._can_be(pod)] if most else []
             if not pods:
                 break
-            names = [roster.name_of(*pod) for pod in pods]
+            names = [peer_factory.name_of(*pod) for pod in pods]
             await self._ask_pods(names)
             there = 0
             for pod, name in zip(pods, names, strict=True):
@@ -317,7 +317,7 @@ class Enumeration:
                 there += found
                 ordinals.learn(pod, found)
                 if name in self._gone:
-                    memory.absent[pod] = self._now
+                    state.absent[pod] = self._now
             if any(name in self._failed for name in names) or not (there or whole):
                 break
         return [
@@ -332,8 +332,8 @@ class Enumeration:
 
     def _pods(self, names: Iterable[bytes]) -> list[Pod]:
         """Those of the names that have an ordinal."""
-        roster, addresses = self._roster, self.addresses
-        pods = (roster.pod(name, addresses.get(name, ())) for name in names)
+        peer_factory, addresses = self._roster, self.addresses
+        pods = (peer_factory.pod(name, addresses.get(name, ())) for name in names)
         return [pod for pod in pods if pod is not None]
 
     async def _find_names(self, unknown: set[bytes]) -> dict[bytes, Reply | None]:
@@ -437,19 +437,17 @@ class Enumeration:
             self.reasons.append(f"the answers about {len(self._unclear)} pods were cut")
 
     def _remember(self) -> None:
-        memory, now = self._memory, self._now
-        missing = {n: when for n, when in memory.missing.items() if now - when < _MISSED_FOR}
-        if self.addresses is not memory.addresses:
-            missing.update(dict.fromkeys(memory.addresses.keys() - self.addresses.keys(), now))
-            memory.answers = None
+        state, now = self._memory, self._now
+        missing = {n: when for n, when in state.missing.items() if now - when < _MISSED_FOR}
+        if self.addresses is not state.addresses:
+            missing.update(dict.fromkeys(state.addresses.keys() - self.addresses.keys(), now))
+            state.answers = None
         for name in missing.keys() & self.addresses.keys():
             del missing[name]
-        if self.addresses is not memory.addresses or len(missing) < len(memory.missing):
-            memory.keep_answers(self.addresses.keys(), missing.keys())
-        memory.addresses, memory.ports, memory.missing = self.addresses, self.ports, missing
-        memory.absent = {
-            pod: when for pod, when in memory.absent.items() if now - when < ABSENT_FOR
-        }
+        if self.addresses is not state.addresses or len(missing) < len(state.missing):
+            state.keep_answers(self.addresses.keys(), missing.keys())
+        state.addresses, state.ports, state.missing = self.addresses, self.ports, missing
+        state.absent = {pod: when for pod, when in state.absent.items() if now - when < ABSENT_FOR}
 
 
 def _in_order(numbers: tuple[int, ...]) -> tuple[int, ...]:

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from ...dns import wire
 from ...dns.bulk import ask_each
 from ...dns.fast_path import Found, question_after_id, read_addresses, smallest_ttl
-from ...dns.resolver import Asks, Reply
+from ...dns.resolver import Reply, ResolverProtocol
 from ..leftovers import Leftovers
-from ..peer_factory import Roster
+from ..peer_factory import PeerFactory
 
-__all__ = ["Closed", "Memory", "Named", "ask_addresses", "ask_names"]
+__all__ = ["Closed", "EnumerationState", "Named", "ask_addresses", "ask_names"]
 
 
 class Closed(NamedTuple):
@@ -30,7 +30,7 @@ class Closed(NamedTuple):
     reasons: tuple[str, ...]
 
 
-class Memory:
+class EnumerationState:
     """What earlier looks learned, to know what to ask for.
 
     Attributes:
@@ -62,16 +62,16 @@ class Memory:
 
 
 async def ask_addresses(
-    resolver: Asks,
+    resolver: ResolverProtocol,
     questions: Sequence[tuple[bytes, int]],
-    memory: Memory,
+    state: EnumerationState,
     deadline: float,
     leftovers: Leftovers,
     *,
     tcp: bool = False,
 ) -> list[Found | Reply]:
     """Ask for addresses; an answer that is the same as in an earlier look is the same object."""
-    kept = {rtype: memory.found.setdefault(rtype, {}) for rtype in (wire.A, wire.AAAA)}
+    kept = {rtype: state.found.setdefault(rtype, {}) for rtype in (wire.A, wire.AAAA)}
 
     def read(number: int, reply: bytes) -> Found | None:
         name, rtype = questions[number]
@@ -127,15 +127,15 @@ class Named(NamedTuple):
 
 
 async def ask_names(
-    resolver: Asks, packed: Sequence[bytes], roster: Roster, deadline: float
+    resolver: ResolverProtocol, packed: Sequence[bytes], peer_factory: PeerFactory, deadline: float
 ) -> list[Named | Reply]:
     """The names of each address, by its PTR records."""
 
     def names(message: wire.Message) -> Named:
         targets = [record.target for record in message.answers if type(record) is wire.Pointer]
         return Named(
-            tuple(target for target in targets if roster.label(target) is not None),
-            tuple(target for target in targets if roster.label(target) is None),
+            tuple(target for target in targets if peer_factory.label(target) is not None),
+            tuple(target for target in targets if peer_factory.label(target) is None),
         )
 
     return await ask_each(

@@ -15,7 +15,7 @@ from peerdisco.dns import wire
 from peerdisco.dns.asking import PAUSES
 from peerdisco.dns.bulk import ask_each
 from peerdisco.dns.fast_path import Found, question_after_id, read_addresses
-from peerdisco.dns.resolver import Asks, Reply, Resolver
+from peerdisco.dns.resolver import Reply, Resolver, ResolverProtocol
 from peerdisco.dns.transport import AT_ONCE
 from peerdisco.model import Outcome
 
@@ -45,7 +45,7 @@ def convert(message: wire.Message) -> Found:
 
 
 async def ask(
-    resolver: Asks,
+    resolver: ResolverProtocol,
     names: Sequence[bytes] = NAMES,
     *,
     deadline: float | None = None,

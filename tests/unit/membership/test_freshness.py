@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from peerdisco.exceptions import StaleAnswer
-from peerdisco.membership.freshness import LONGEST_STALE, MOST_STALE_ANSWERS, Evidence, Freshness
-from peerdisco.membership.machine import Membership, Told
+from peerdisco.membership.freshness import LONGEST_STALE, MOST_STALE_ANSWERS, Freshness, Staleness
+from peerdisco.membership.machine import Changes, Membership
 from peerdisco.membership.schedule import Schedule
 from peerdisco.model import Answered, Attempt, Empty, Observation, Outcome, Peer
 from peerdisco.testing import failure, no_data, nxdomain
@@ -35,7 +35,7 @@ class Watcher:
         self.machine = Membership()
         self.now = 0.0
         self.polls: list[float] = []
-        self.told: list[tuple[float, Told]] = []
+        self.told: list[tuple[float, Changes]] = []
         self.health: list[tuple[float, bool]] = []
         self._chance = random.Random(seed).random
         self._schedule = Schedule(interval, min(0.5, interval))
@@ -350,4 +350,4 @@ def test_an_incomplete_answer_without_peers_says_nothing_of_the_zone() -> None:
     freshness = Freshness()
     for observation in (Answered((), 0.0, "truncated", SERVER), nxdomain(None), failure()):
         freshness = freshness.after(observation, 1.0)
-        assert (freshness.evidence, freshness.positive) == (Evidence.FRESH, False)
+        assert (freshness.evidence, freshness.positive) == (Staleness.FRESH, False)

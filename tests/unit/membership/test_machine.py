@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from peerdisco.exceptions import StaleAnswer
 from peerdisco.membership.caching import Caching
-from peerdisco.membership.freshness import Evidence
-from peerdisco.membership.machine import TRANSITIONS, Action, Membership, Said, State, Told
-from peerdisco.membership.rules import Rules
+from peerdisco.membership.freshness import Staleness
+from peerdisco.membership.machine import TRANSITIONS, Action, Changes, Evidence, Membership, State
+from peerdisco.membership.rules import ConfirmationRules
 from peerdisco.model import Answered, Failed, Observation, Outcome, Peer, Ports
 from peerdisco.testing import failure, no_data, nxdomain
 
@@ -40,7 +40,7 @@ def saw(*peers: Peer, ttl: float = 5.0, cut: str | None = None) -> Answered:
     return Answered(peers, ttl, cut)
 
 
-def settled(rules: Rules | None = None) -> Membership:
+def settled(rules: ConfirmationRules | None = None) -> Membership:
     """A machine that knows db-0 to db-2, and that there is no cache, at four seconds."""
     machine = Membership(rules)
     for now in UNCACHED:
@@ -89,21 +89,23 @@ def test_what_is_told_fits_the_states() -> None:
         assert (action is Action.LEFT) == (following is State.GONE)
         if action is Action.REPLACED:
             assert following is State.PRESENT
-        if said in (Said.SAME, Said.MOVED, Said.SETTLED):
+        if said in (Evidence.SAME, Evidence.MOVED, Evidence.SETTLED):
             assert following is State.PRESENT
-        if said is Said.UNSETTLED:
+        if said is Evidence.UNSETTLED:
             assert (following, action) == (State.SETTLING, Action.NOTHING)
-        if said is Said.ABSENT:
-            assert (following, action) == (State.DOUBTED, Action.NOTHING)
+        if said is Evidence.ABSENT:
+            assert (following, action) == (State.SUSPECTED, Action.NOTHING)
 
 
 def test_every_peer_that_is_there_can_be_seen_moved_and_missed() -> None:
     for state in set(State) - {State.GONE}:
-        for said in (Said.SAME, Said.MOVED, Said.UNSETTLED, Said.ABSENT):
+        for said in (Evidence.SAME, Evidence.MOVED, Evidence.UNSETTLED, Evidence.ABSENT):
             assert (state, said) in TRANSITIONS
-    assert {said for state, said in TRANSITIONS if state is State.GONE} == {Said.MOVED}
-    assert {state for state, said in TRANSITIONS if said is Said.SETTLED} == {State.SETTLING}
-    assert {state for state, said in TRANSITIONS if said is Said.ABSENT_FOR_LONG} == {State.DOUBTED}
+    assert {said for state, said in TRANSITIONS if state is State.GONE} == {Evidence.MOVED}
+    assert {state for state, said in TRANSITIONS if said is Evidence.SETTLED} == {State.SETTLING}
+    assert {state for state, said in TRANSITIONS if said is Evidence.ABSENT_FOR_LONG} == {
+        State.SUSPECTED
+    }
 
 
 both = pod("db-1", "10.244.0.4", "10.9.0.1")
@@ -111,22 +113,22 @@ moved = pod("db-1", "10.9.0.1")
 
 
 gone = three(without="db-1")
-STEPS: dict[tuple[State, Said], tuple[list[tuple[Peer, ...]], tuple[Peer, ...], str | None]] = {
-    (State.GONE, Said.MOVED): ([], three(pod("db-3")), "joined"),
-    (State.PRESENT, Said.MOVED): ([], three(moved), "replaced"),
-    (State.PRESENT, Said.SAME): ([], three(pod("db-1", ready=True)), None),
-    (State.PRESENT, Said.UNSETTLED): ([], three(both), None),
-    (State.PRESENT, Said.ABSENT): ([], gone, None),
-    (State.DOUBTED, Said.SAME): ([gone], three(), None),
-    (State.DOUBTED, Said.MOVED): ([gone], three(moved), "replaced"),
-    (State.DOUBTED, Said.UNSETTLED): ([gone], three(both), None),
-    (State.DOUBTED, Said.ABSENT): ([gone], gone, None),
-    (State.DOUBTED, Said.ABSENT_FOR_LONG): ([gone] * 3, gone, "left"),
-    (State.SETTLING, Said.SAME): ([three(both)], three(), None),
-    (State.SETTLING, Said.MOVED): ([three(both)], three(moved), "replaced"),
-    (State.SETTLING, Said.UNSETTLED): ([three(both)], three(both), None),
-    (State.SETTLING, Said.SETTLED): ([three(both)] * 3, three(both), "replaced"),
-    (State.SETTLING, Said.ABSENT): ([three(both)], gone, None),
+STEPS: dict[tuple[State, Evidence], tuple[list[tuple[Peer, ...]], tuple[Peer, ...], str | None]] = {
+    (State.GONE, Evidence.MOVED): ([], three(pod("db-3")), "joined"),
+    (State.PRESENT, Evidence.MOVED): ([], three(moved), "replaced"),
+    (State.PRESENT, Evidence.SAME): ([], three(pod("db-1", ready=True)), None),
+    (State.PRESENT, Evidence.UNSETTLED): ([], three(both), None),
+    (State.PRESENT, Evidence.ABSENT): ([], gone, None),
+    (State.SUSPECTED, Evidence.SAME): ([gone], three(), None),
+    (State.SUSPECTED, Evidence.MOVED): ([gone], three(moved), "replaced"),
+    (State.SUSPECTED, Evidence.UNSETTLED): ([gone], three(both), None),
+    (State.SUSPECTED, Evidence.ABSENT): ([gone], gone, None),
+    (State.SUSPECTED, Evidence.ABSENT_FOR_LONG): ([gone] * 3, gone, "left"),
+    (State.SETTLING, Evidence.SAME): ([three(both)], three(), None),
+    (State.SETTLING, Evidence.MOVED): ([three(both)], three(moved), "replaced"),
+    (State.SETTLING, Evidence.UNSETTLED): ([three(both)], three(both), None),
+    (State.SETTLING, Evidence.SETTLED): ([three(both)] * 3, three(both), "replaced"),
+    (State.SETTLING, Evidence.ABSENT): ([three(both)], gone, None),
 }
 """What is seen before, a second and a half apart, what is seen then, and what that tells."""
 
@@ -138,7 +140,7 @@ def test_each_transition_has_a_test() -> None:
 @pytest.mark.parametrize("pair", STEPS, ids=lambda pair: f"{pair[0].value}-{pair[1].value}")
 def test_each_transition(
     monkeypatch: pytest.MonkeyPatch,
-    pair: tuple[State, Said],
+    pair: tuple[State, Evidence],
 ) -> None:
     before, last, told = STEPS[pair]
     machine = settled()
@@ -151,24 +153,24 @@ def test_each_transition(
     assert pair in taken
     following, action = TRANSITIONS[pair]
     assert action.value == (told or "-")
-    assert {field.name for field in dataclasses.fields(Told) if getattr(outcome, field.name)} == (
-        {told} if told else set()
-    )
+    assert {
+        field.name for field in dataclasses.fields(Changes) if getattr(outcome, field.name)
+    } == ({told} if told else set())
     name = "db-3" if told == "joined" else "db-1"
     assert machine.state(name) is following
 
 
-def steps_of(machine: Membership, monkeypatch: pytest.MonkeyPatch) -> list[tuple[State, Said]]:
+def steps_of(machine: Membership, monkeypatch: pytest.MonkeyPatch) -> list[tuple[State, Evidence]]:
     """The transitions that the machine takes from now on."""
-    taken: list[tuple[State, Said]] = []
+    taken: list[tuple[State, Evidence]] = []
     step, join = machine._step, machine._join
 
-    def record(name: str, said: Said, *rest: Any) -> None:
+    def record(name: str, said: Evidence, *rest: Any) -> None:
         taken.append((machine.state(name), said))
         step(name, said, *rest)
 
     def record_join(name: str, *rest: Any) -> None:
-        taken.append((machine.state(name), Said.MOVED))
+        taken.append((machine.state(name), Evidence.MOVED))
         join(name, *rest)
 
     monkeypatch.setattr(machine, "_step", record)
@@ -213,33 +215,35 @@ def some_looks(*ports: int) -> st.SearchStrategy[list[tuple[float, Observation]]
 
 
 rules = st.builds(
-    Rules,
+    ConfirmationRules,
     interval=st.sampled_from([0.5, 2.0, 10.0]),
     leave_after=st.sampled_from([None, None, 0.1, 20.0]),
-    leave_looks=st.sampled_from([1, 3]),
+    leave_lookups=st.sampled_from([1, 3]),
 )
 
 
 @settings(derandomize=True, max_examples=120, deadline=None)
-@given(rules=rules, looks=some_looks(3306))
+@given(rules=rules, lookups=some_looks(3306))
 def test_no_sequence_of_looks_breaks_a_promise(
-    rules: Rules, looks: list[tuple[float, Observation]]
+    rules: ConfirmationRules, lookups: list[tuple[float, Observation]]
 ) -> None:
-    hold_to_promises(rules, looks)
+    hold_to_promises(rules, lookups)
 
 
 @settings(derandomize=True, max_examples=120, deadline=None, phases=[Phase.generate, Phase.shrink])
-@given(rules=rules, looks=some_looks(3306, 3307))
-def test_nor_if_the_ports_change(rules: Rules, looks: list[tuple[float, Observation]]) -> None:
-    hold_to_promises(rules, looks)
+@given(rules=rules, lookups=some_looks(3306, 3307))
+def test_nor_if_the_ports_change(
+    rules: ConfirmationRules, lookups: list[tuple[float, Observation]]
+) -> None:
+    hold_to_promises(rules, lookups)
 
 
-def hold_to_promises(rules: Rules, looks: list[tuple[float, Observation]]) -> None:
+def hold_to_promises(rules: ConfirmationRules, lookups: list[tuple[float, Observation]]) -> None:
     machine = Membership(rules)
     members: dict[str, Peer] = {}
     missed: dict[str, int] = {}
     now = 0.0
-    for pause, observation in looks:
+    for pause, observation in lookups:
         now += pause
         before = machine.peers
         told = machine.observe(observation, now)
@@ -247,11 +251,11 @@ def hold_to_promises(rules: Rules, looks: list[tuple[float, Observation]]) -> No
             assert not told
             assert machine.peers == before
             assert machine.last_error is observation.error
-        elif machine.freshness.evidence in (Evidence.UNCLEAR, Evidence.STALE):
+        elif machine.freshness.evidence in (Staleness.UNCLEAR, Staleness.STALE):
             assert observation.ttl == 0
             assert not told
             assert machine.peers == before
-            stale = machine.freshness.evidence is Evidence.STALE
+            stale = machine.freshness.evidence is Staleness.STALE
             assert isinstance(machine.last_error, StaleAnswer) or not stale
             continue
         else:
@@ -273,14 +277,16 @@ def hold_to_promises(rules: Rules, looks: list[tuple[float, Observation]]) -> No
             peer.name: facts(peer) for peer in machine.peers
         }
         assert machine.unconfirmed == any(
-            machine.state(name) in (State.DOUBTED, State.SETTLING) for name in members
+            machine.state(name) in (State.SUSPECTED, State.SETTLING) for name in members
         )
 
 
-def apply(told: Told, members: dict[str, Peer], missed: dict[str, int], rules: Rules) -> None:
+def apply(
+    told: Changes, members: dict[str, Peer], missed: dict[str, int], rules: ConfirmationRules
+) -> None:
     """Follow what was told, as a user does."""
     for peer in told.left:
-        assert missed[peer.name] >= max(2, rules.leave_looks)
+        assert missed[peer.name] >= max(2, rules.leave_lookups)
         del members[peer.name], missed[peer.name]
     for peer in told.joined:
         assert peer.name not in members
@@ -302,15 +308,15 @@ def facts(peer: Peer) -> tuple[object, ...]:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(looks=some_looks(3306, 3307))
+@given(lookups=some_looks(3306, 3307))
 def test_every_step_is_in_the_table(
-    monkeypatch: pytest.MonkeyPatch, looks: list[tuple[float, Observation]]
+    monkeypatch: pytest.MonkeyPatch, lookups: list[tuple[float, Observation]]
 ) -> None:
     machine = Membership()
     with monkeypatch.context() as patch:
         taken = steps_of(machine, patch)
         now = 0.0
-        for pause, observation in looks:
+        for pause, observation in lookups:
             now += pause
             machine.observe(observation, now)
             machine.tick(now)
@@ -352,7 +358,7 @@ def test_one_answer_that_lists_it_ends_the_doubt() -> None:
     gone = saw(*three(without="db-2"))
     for now in (10, 12, 13):
         machine.observe(gone, now)
-    assert machine.state("db-2") is State.DOUBTED
+    assert machine.state("db-2") is State.SUSPECTED
     assert not machine.observe(saw(*three()), 13.5)
     assert machine.state("db-2") is State.PRESENT
     assert left_at(machine, gone, (16, 18, 20, 22)) == 20
@@ -363,17 +369,17 @@ def test_an_incomplete_answer_neither_confirms_nor_ends_a_doubt() -> None:
     machine.observe(saw(*three(without="db-2")), 10)
     cut = saw(*three(without="db-2"), cut="cut")
     assert left_at(machine, cut, (20, 30, 40, 50)) is None
-    assert machine.state("db-2") is State.DOUBTED
+    assert machine.state("db-2") is State.SUSPECTED
     assert machine.incomplete_reason == "cut"
     machine.observe(saw(*three(), cut="cut"), 60)
     assert machine.state("db-2") is State.PRESENT
 
 
 def test_leave_after_is_the_hold() -> None:
-    machine = settled(Rules(leave_after=30.0))
+    machine = settled(ConfirmationRules(leave_after=30.0))
     assert machine.hold == 30
     assert left_at(machine, saw(*three(without="db-2")), range(10, 60)) == 40
-    machine = settled(Rules(leave_after=30.0))
+    machine = settled(ConfirmationRules(leave_after=30.0))
     assert left_at(machine, nxdomain(300), range(10, 60)) == 40
 
 
@@ -546,7 +552,7 @@ def caching(*seen: tuple[float, float]) -> Caching:
     return known
 
 
-RULES = Rules()
+RULES = ConfirmationRules()
 
 
 @pytest.mark.parametrize(
@@ -579,7 +585,7 @@ def test_caching(
 
 
 def test_the_hold_is_never_less_than_the_least() -> None:
-    slow = Rules(interval=60)
+    slow = ConfirmationRules(interval=60)
     assert slow.least_hold == 120
     assert caching((0, 5), (10, 5), (20, 5)).hold(slow) == 125
     assert caching(*((n, 60) for n in range(0, 50, 10))).hold(slow) == 120

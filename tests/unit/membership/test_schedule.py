@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from peerdisco.exceptions import ResolverUnavailable
 from peerdisco.membership.machine import Membership
-from peerdisco.membership.rules import Rules
+from peerdisco.membership.rules import ConfirmationRules
 from peerdisco.membership.schedule import Schedule
 from peerdisco.model import Failed, Outcome
 from peerdisco.testing import failure, nxdomain
@@ -177,7 +177,7 @@ def test_never_sooner_than_the_minimum_never_later_than_the_backoff(
 def test_a_departure_is_told_within_four_intervals(interval: float, chance: float) -> None:
     """It happens just after a look that had it still."""
     schedule = Schedule(interval)
-    machine = settled(Rules(interval=interval))
+    machine = settled(ConfirmationRules(interval=interval))
     now = 4.0 + schedule.wait(machine, 4.0, chance)
     machine.observe(saw(*three()), now)
     departure = now

@@ -15,14 +15,14 @@ from peerdisco.exceptions import ConfigurationError, IdentityConflict, IdentityE
 from peerdisco.model import Identity
 from peerdisco.names import Endpoint
 from peerdisco.pod.identity import (
+    PodEnvironment,
     ResolvConfFile,
-    Surroundings,
     find_cluster_domain,
     find_nameservers,
     find_namespace,
     find_service,
     local_identity,
-    read_surroundings,
+    read_pod_environment,
 )
 from peerdisco.pod.resolv_conf import parse_resolv_conf
 
@@ -47,7 +47,7 @@ NODE_HOSTS = """\
 """
 IN_CLUSTER = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
 
-Describe = Callable[..., Surroundings]
+Describe = Callable[..., PodEnvironment]
 
 
 @pytest.fixture(params=["given as values", "read from files"])
@@ -61,8 +61,8 @@ def describe(request: pytest.FixtureRequest, tmp_path: Path) -> Describe:
         resolv_conf: str | None = RESOLV_CONF,
         hosts: str | None = HOSTS,
         namespace: str | None = "shop",
-    ) -> Surroundings:
-        return Surroundings(
+    ) -> PodEnvironment:
+        return PodEnvironment(
             environ=environ,
             hostname=hostname,
             resolv_conf=parse_resolv_conf(resolv_conf or ""),
@@ -77,7 +77,7 @@ def describe(request: pytest.FixtureRequest, tmp_path: Path) -> Describe:
         resolv_conf: str | None = RESOLV_CONF,
         hosts: str | None = HOSTS,
         namespace: str | None = "shop",
-    ) -> Surroundings:
+    ) -> PodEnvironment:
         for name, content in (
             ("resolv.conf", resolv_conf),
             ("hosts", hosts),
@@ -85,7 +85,7 @@ def describe(request: pytest.FixtureRequest, tmp_path: Path) -> Describe:
         ):
             if content is not None:
                 (tmp_path / name).write_text(content)
-        read = read_surroundings(
+        read = read_pod_environment(
             environ=environ,
             resolv_conf=str(tmp_path / "resolv.conf"),
             hosts=str(tmp_path / "hosts"),
@@ -113,51 +113,51 @@ MYSQL_0 = Identity(
 
 
 def test_a_plain_statefulset_pod_needs_no_variables(describe: Describe) -> None:
-    assert local_identity(surroundings=describe()) == MYSQL_0
+    assert local_identity(pod_environment=describe()) == MYSQL_0
 
 
 def test_nothing_but_the_files_shows_the_pod(describe: Describe) -> None:
-    assert local_identity(surroundings=describe({})) == MYSQL_0
+    assert local_identity(pod_environment=describe({})) == MYSQL_0
 
 
 def test_a_host_name_with_dots_is_cut_at_the_first(describe: Describe) -> None:
     """``setHostnameAsFQDN: true`` makes the kernel's host name the fully qualified one."""
-    around = describe(hostname="mysql-0.my-database.shop.svc.cluster.local")
-    assert local_identity(surroundings=around) == MYSQL_0
+    pod = describe(hostname="mysql-0.my-database.shop.svc.cluster.local")
+    assert local_identity(pod_environment=pod) == MYSQL_0
 
 
 def test_a_host_name_in_upper_case_is_the_pods_in_lower_case(describe: Describe) -> None:
-    assert local_identity(surroundings=describe(hostname="MySQL-0")) == MYSQL_0
+    assert local_identity(pod_environment=describe(hostname="MySQL-0")) == MYSQL_0
 
 
 def test_without_a_service_account_the_search_list_tells_the_namespace(
     describe: Describe,
 ) -> None:
-    assert local_identity(surroundings=describe(namespace=None)) == MYSQL_0
+    assert local_identity(pod_environment=describe(namespace=None)) == MYSQL_0
 
 
 def test_without_a_cluster_search_list_the_service_account_tells_the_namespace(
     describe: Describe,
 ) -> None:
     """``dnsPolicy: None``."""
-    around = describe(resolv_conf="nameserver 10.96.0.10\n")
-    identity = local_identity(surroundings=around)
+    pod = describe(resolv_conf="nameserver 10.96.0.10\n")
+    identity = local_identity(pod_environment=pod)
     assert identity.namespace == "shop"
     # The kubelet's line in the hosts file tells the domain.
     assert identity == MYSQL_0
 
 
 def test_the_hosts_file_alone_tells_everything(describe: Describe) -> None:
-    around = describe({}, resolv_conf=None, namespace=None)
-    assert local_identity(surroundings=around) == MYSQL_0
+    pod = describe({}, resolv_conf=None, namespace=None)
+    assert local_identity(pod_environment=pod) == MYSQL_0
 
 
 def test_another_cluster_domain(describe: Describe) -> None:
-    around = describe(
+    pod = describe(
         resolv_conf=RESOLV_CONF.replace("cluster.local", "k8s.corp.example"),
         hosts=HOSTS.replace("cluster.local", "k8s.corp.example"),
     )
-    identity = local_identity(surroundings=around)
+    identity = local_identity(pod_environment=pod)
     assert identity.cluster_domain == "k8s.corp.example"
     assert identity.hostname == "mysql-0.my-database.shop.svc.k8s.corp.example"
 
@@ -165,16 +165,16 @@ def test_another_cluster_domain(describe: Describe) -> None:
 def test_a_dual_stack_pod_has_both_addresses_ipv4_first(describe: Describe) -> None:
     lines = HOSTS.splitlines()
     both = [*lines[:-1], lines[-1].replace("10.244.0.3", "fd00:10:244::3"), lines[-1]]
-    identity = local_identity(surroundings=describe(hosts="\n".join(both)))
+    identity = local_identity(pod_environment=describe(hosts="\n".join(both)))
     assert identity.addresses == (ip_address("10.244.0.3"), ip_address("fd00:10:244::3"))
 
 
 def test_a_pod_without_a_governing_service_has_no_service(describe: Describe) -> None:
-    around = describe(
+    pod = describe(
         hostname="web-7d4b9c-x2x4z",
         hosts="# Kubernetes-managed hosts file.\n10.1.2.3\tweb-7d4b9c-x2x4z\n",
     )
-    assert local_identity(surroundings=around) == Identity(
+    assert local_identity(pod_environment=pod) == Identity(
         pod_name="web-7d4b9c-x2x4z",
         namespace="shop",
         cluster_domain="cluster.local",
@@ -183,27 +183,27 @@ def test_a_pod_without_a_governing_service_has_no_service(describe: Describe) ->
 
 
 def test_an_ordinal_beyond_ten(describe: Describe) -> None:
-    around = describe(hostname="mysql-12", hosts=HOSTS.replace("mysql-0", "mysql-12"))
-    identity = local_identity(surroundings=around)
+    pod = describe(hostname="mysql-12", hosts=HOSTS.replace("mysql-0", "mysql-12"))
+    identity = local_identity(pod_environment=pod)
     assert (identity.statefulset, identity.ordinal) == ("mysql", 12)
 
 
 def test_with_host_network_the_host_name_is_not_taken_for_the_pods(describe: Describe) -> None:
-    around = describe(hostname="node-7", hosts=NODE_HOSTS)
+    pod = describe(hostname="node-7", hosts=NODE_HOSTS)
     with pytest.raises(IdentityError, match="the pod name is not known") as caught:
-        local_identity(surroundings=around)
+        local_identity(pod_environment=pod)
     assert caught.value.missing == "pod name"
     for word in ("POD_NAME", "metadata.name", "node-7", "hostNetwork", "pod_name="):
         assert word in str(caught.value)
 
 
 def test_with_host_network_the_downward_api_tells_the_pod(describe: Describe) -> None:
-    around = describe(
+    pod = describe(
         {**IN_CLUSTER, "POD_NAME": "mysql-2", "PEERDISCO_SERVICE": "my-database"},
         hostname="node-7",
         hosts=NODE_HOSTS,
     )
-    assert local_identity(surroundings=around) == Identity(
+    assert local_identity(pod_environment=pod) == Identity(
         pod_name="mysql-2",
         namespace="shop",
         ordinal=2,
@@ -218,26 +218,26 @@ def test_with_host_network_the_downward_api_tells_the_pod(describe: Describe) ->
 def test_with_host_network_a_node_with_the_pods_name_lends_it_no_addresses(
     describe: Describe,
 ) -> None:
-    around = describe({**IN_CLUSTER, "POD_NAME": "node-7"}, hostname="node-7", hosts=NODE_HOSTS)
-    assert local_identity(surroundings=around).addresses == ()
+    pod = describe({**IN_CLUSTER, "POD_NAME": "node-7"}, hostname="node-7", hosts=NODE_HOSTS)
+    assert local_identity(pod_environment=pod).addresses == ()
 
 
 def test_with_the_nodes_resolver_the_service_account_tells_the_namespace(
     describe: Describe,
 ) -> None:
     """``hostNetwork`` with ``dnsPolicy: ClusterFirst`` gives a pod the node's resolv.conf."""
-    around = describe(
+    pod = describe(
         {**IN_CLUSTER, "POD_NAME": "mysql-2"},
         hostname="node-7",
         hosts=NODE_HOSTS,
         resolv_conf=NODE_RESOLV_CONF,
     )
-    identity = local_identity(surroundings=around)
+    identity = local_identity(pod_environment=pod)
     assert (identity.namespace, identity.cluster_domain, identity.hostname) == ("shop", None, None)
 
 
 def test_outside_a_cluster_there_is_no_identity(describe: Describe) -> None:
-    around = describe(
+    pod = describe(
         {},
         hostname="laptop",
         resolv_conf=NODE_RESOLV_CONF,
@@ -245,7 +245,7 @@ def test_outside_a_cluster_there_is_no_identity(describe: Describe) -> None:
         namespace=None,
     )
     with pytest.raises(IdentityError) as caught:
-        local_identity(surroundings=around)
+        local_identity(pod_environment=pod)
     assert caught.value.missing == "pod name"
     assert "'laptop'" in str(caught.value)
     assert "nothing here shows a pod" in str(caught.value)
@@ -253,13 +253,13 @@ def test_outside_a_cluster_there_is_no_identity(describe: Describe) -> None:
 
 
 def test_a_machine_whose_name_looks_like_a_pods_is_no_pod(describe: Describe) -> None:
-    around = describe({}, hostname="web-0", resolv_conf=None, hosts=None, namespace=None)
+    pod = describe({}, hostname="web-0", resolv_conf=None, hosts=None, namespace=None)
     with pytest.raises(IdentityError, match="the pod name is not known"):
-        local_identity(surroundings=around)
+        local_identity(pod_environment=pod)
 
 
 def test_outside_a_cluster_the_variables_make_an_identity(describe: Describe) -> None:
-    around = describe(
+    pod = describe(
         {
             "POD_NAME": "mysql-1",
             "POD_NAMESPACE": "shop",
@@ -272,7 +272,7 @@ def test_outside_a_cluster_the_variables_make_an_identity(describe: Describe) ->
         hosts="127.0.0.1 laptop",
         namespace=None,
     )
-    assert local_identity(surroundings=around) == Identity(
+    assert local_identity(pod_environment=pod) == Identity(
         pod_name="mysql-1",
         namespace="shop",
         ordinal=1,
@@ -285,11 +285,11 @@ def test_outside_a_cluster_the_variables_make_an_identity(describe: Describe) ->
 
 
 def test_the_namespace_that_nothing_tells_is_asked_for(describe: Describe) -> None:
-    around = describe(
+    pod = describe(
         {"POD_NAME": "mysql-1"}, hostname="laptop", resolv_conf=None, hosts=None, namespace=None
     )
     with pytest.raises(IdentityError) as caught:
-        local_identity(surroundings=around)
+        local_identity(pod_environment=pod)
     assert caught.value.missing == "namespace"
     for word in ("POD_NAMESPACE", "metadata.namespace", "namespace=", "--namespace"):
         assert word in str(caught.value)
@@ -299,18 +299,18 @@ def test_the_namespace_that_nothing_tells_is_asked_for(describe: Describe) -> No
 def test_a_host_name_that_is_no_pods_is_told_so(describe: Describe) -> None:
     """``hostnameOverride`` can be anything."""
     with pytest.raises(IdentityError, match="'my_host', which is no pod's name"):
-        local_identity(surroundings=describe(hostname="my_host"))
+        local_identity(pod_environment=describe(hostname="my_host"))
 
 
 @pytest.mark.parametrize("hostname", ["", "(none)", ".", "-", "mysql-0 "])
 def test_a_host_name_that_was_never_set_is_no_pods(describe: Describe, hostname: str) -> None:
     with pytest.raises(IdentityError, match="which is no pod's name"):
-        local_identity(surroundings=describe(hostname=hostname))
+        local_identity(pod_environment=describe(hostname=hostname))
 
 
 def test_a_hosts_line_of_another_pod_contradicts_the_host_name(describe: Describe) -> None:
     with pytest.raises(IdentityConflict) as caught:
-        local_identity(surroundings=describe(hostname="mysql-1"))
+        local_identity(pod_environment=describe(hostname="mysql-1"))
     assert "'mysql-1'" in str(caught.value)
     assert "'mysql-0'" in str(caught.value)
 
@@ -320,7 +320,7 @@ def test_comments_and_short_lines_in_the_hosts_file_tell_nothing(describe: Descr
         HOSTS + "\n\n10.9.9.9\n# 10.9.9.8 mysql-0\n10.9.9.7 # mysql-0\n"
         "nonsense mysql-0\n127.0.0.1 mysql-0\n"
     )
-    assert local_identity(surroundings=describe(hosts=hosts)) == MYSQL_0
+    assert local_identity(pod_environment=describe(hosts=hosts)) == MYSQL_0
 
 
 # Who wins.
@@ -337,7 +337,7 @@ def test_an_argument_wins_over_a_variable_and_that_over_what_is_detected(
         "PEERDISCO_CLUSTER_DOMAIN": "corp.example",
         "POD_IP": "10.9.8.7",
     }
-    by_variable = local_identity(surroundings=describe(variables))
+    by_variable = local_identity(pod_environment=describe(variables))
     assert by_variable == Identity(
         pod_name="redis-1",
         namespace="cache",
@@ -353,7 +353,7 @@ def test_an_argument_wins_over_a_variable_and_that_over_what_is_detected(
         namespace="queue",
         service="kafka-peers",
         cluster_domain="other.example",
-        surroundings=describe(variables),
+        pod_environment=describe(variables),
     )
     assert by_argument == Identity(
         pod_name="kafka-2",
@@ -373,31 +373,31 @@ def test_an_argument_wins_over_a_variable_and_that_over_what_is_detected(
 )
 @pytest.mark.parametrize("empty", ["", " "])
 def test_an_empty_variable_counts_as_none(describe: Describe, variable: str, empty: str) -> None:
-    around = describe({**IN_CLUSTER, variable: empty})
-    assert local_identity(surroundings=around) == MYSQL_0
+    pod = describe({**IN_CLUSTER, variable: empty})
+    assert local_identity(pod_environment=pod) == MYSQL_0
 
 
 def test_pod_ips_wins_over_pod_ip(describe: Describe) -> None:
-    around = describe({**IN_CLUSTER, "POD_IP": "10.0.0.1", "POD_IPS": "fd00::1, 10.0.0.2"})
-    assert local_identity(surroundings=around).addresses == (
+    pod = describe({**IN_CLUSTER, "POD_IP": "10.0.0.1", "POD_IPS": "fd00::1, 10.0.0.2"})
+    assert local_identity(pod_environment=pod).addresses == (
         ip_address("10.0.0.2"),
         ip_address("fd00::1"),
     )
 
 
 def test_a_service_in_another_namespace_does_not_name_this_pod(describe: Describe) -> None:
-    around = describe(
+    pod = describe(
         {**IN_CLUSTER, "PEERDISCO_SERVICE": "my-database.elsewhere"}, hosts="10.0.0.1 mysql-0"
     )
-    assert local_identity(surroundings=around).hostname is None
+    assert local_identity(pod_environment=pod).hostname is None
 
 
 def test_a_fully_qualified_service_names_this_pod(describe: Describe) -> None:
-    around = describe(
+    pod = describe(
         {**IN_CLUSTER, "PEERDISCO_SERVICE": "My-Database.shop.svc.cluster.local."},
         hosts="10.0.0.1 mysql-0",
     )
-    identity = local_identity(surroundings=around)
+    identity = local_identity(pod_environment=pod)
     assert identity.service == "my-database"
     assert identity.hostname == "mysql-0.my-database.shop.svc.cluster.local"
 
@@ -423,7 +423,7 @@ def test_an_argument_that_cannot_be_right_is_refused(
     describe: Describe, argument: dict[str, Any], what: str, hosts: str | None
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        local_identity(**argument, surroundings=describe(hosts=hosts))
+        local_identity(**argument, pod_environment=describe(hosts=hosts))
     assert caught.value.what == what
     assert caught.value.given == next(iter(argument.values()))
 
@@ -446,7 +446,7 @@ def test_a_variable_that_cannot_be_right_is_refused_by_its_name(
     describe: Describe, variable: str, value: str, hosts: str | None
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        local_identity(surroundings=describe({**IN_CLUSTER, variable: value}, hosts=hosts))
+        local_identity(pod_environment=describe({**IN_CLUSTER, variable: value}, hosts=hosts))
     assert caught.value.what == variable
     assert caught.value.given == value
     assert "\n" not in str(caught.value)
@@ -456,15 +456,15 @@ def test_a_variable_that_cannot_be_right_is_refused_by_its_name(
 
 
 def test_the_namespace_to_look_in(describe: Describe) -> None:
-    around = describe({"POD_NAMESPACE": "variable"}, namespace="account")
-    assert find_namespace("given", around) == "given"
-    assert find_namespace(None, around) == "variable"
-    around = describe({}, namespace="account")
-    assert find_namespace(None, around) == "shop"
-    around = describe({}, resolv_conf=NODE_RESOLV_CONF, namespace="account")
-    assert find_namespace(None, around) == "shop"  # the kubelet's line in the hosts file
-    around = describe({}, resolv_conf=NODE_RESOLV_CONF, hosts="", namespace="account")
-    assert find_namespace(None, around) == "account"
+    pod = describe({"POD_NAMESPACE": "variable"}, namespace="account")
+    assert find_namespace("given", pod) == "given"
+    assert find_namespace(None, pod) == "variable"
+    pod = describe({}, namespace="account")
+    assert find_namespace(None, pod) == "shop"
+    pod = describe({}, resolv_conf=NODE_RESOLV_CONF, namespace="account")
+    assert find_namespace(None, pod) == "shop"  # the kubelet's line in the hosts file
+    pod = describe({}, resolv_conf=NODE_RESOLV_CONF, hosts="", namespace="account")
+    assert find_namespace(None, pod) == "account"
 
 
 def test_either_variable_tells_the_namespace(describe: Describe) -> None:
@@ -474,22 +474,22 @@ def test_either_variable_tells_the_namespace(describe: Describe) -> None:
         {"PEERDISCO_NAMESPACE": "variable", "POD_NAMESPACE": ""},
         {"PEERDISCO_NAMESPACE": "", "POD_NAMESPACE": "variable"},
     ):
-        around = describe({**IN_CLUSTER, **environ})
-        assert find_namespace(None, around) == "variable"
-        assert find_namespace("given", around) == "given"
-        assert local_identity(surroundings=around).namespace == "variable"
-        assert find_service("db", None, None, around).namespace == "variable"
+        pod = describe({**IN_CLUSTER, **environ})
+        assert find_namespace(None, pod) == "variable"
+        assert find_namespace("given", pod) == "given"
+        assert local_identity(pod_environment=pod).namespace == "variable"
+        assert find_service("db", None, None, pod).namespace == "variable"
 
 
 @pytest.mark.parametrize("given", [None, "given", "shop"])
 def test_variables_that_contradict_each_other_are_refused(
     describe: Describe, given: str | None
 ) -> None:
-    around = describe({**IN_CLUSTER, "PEERDISCO_NAMESPACE": "other", "POD_NAMESPACE": "shop"})
+    pod = describe({**IN_CLUSTER, "PEERDISCO_NAMESPACE": "other", "POD_NAMESPACE": "shop"})
     for use in (
-        lambda: find_namespace(given, around),
-        lambda: local_identity(namespace=given, surroundings=around),
-        lambda: find_service("db", given, None, around),
+        lambda: find_namespace(given, pod),
+        lambda: local_identity(namespace=given, pod_environment=pod),
+        lambda: find_service("db", given, None, pod),
     ):
         with pytest.raises(ConfigurationError) as raised:
             use()
@@ -497,24 +497,24 @@ def test_variables_that_contradict_each_other_are_refused(
 
 
 def test_nothing_tells_the_namespace(describe: Describe) -> None:
-    around = describe({}, resolv_conf=None, hosts=None, namespace=None)
-    assert find_namespace(None, around) is None
+    pod = describe({}, resolv_conf=None, hosts=None, namespace=None)
+    assert find_namespace(None, pod) is None
 
 
 def test_the_cluster_domain_to_look_in(describe: Describe) -> None:
-    around = describe({"PEERDISCO_CLUSTER_DOMAIN": "Corp.Example."})
-    assert find_cluster_domain("Given.Example", around) == "given.example"
-    assert find_cluster_domain(None, around) == "corp.example"
+    pod = describe({"PEERDISCO_CLUSTER_DOMAIN": "Corp.Example."})
+    assert find_cluster_domain("Given.Example", pod) == "given.example"
+    assert find_cluster_domain(None, pod) == "corp.example"
     assert find_cluster_domain(None, describe({})) == "cluster.local"
-    around = describe({}, resolv_conf=NODE_RESOLV_CONF)
-    assert find_cluster_domain(None, around) == "cluster.local"  # as in the hosts file
+    pod = describe({}, resolv_conf=NODE_RESOLV_CONF)
+    assert find_cluster_domain(None, pod) == "cluster.local"  # as in the hosts file
     assert find_cluster_domain(None, describe({}, resolv_conf=NODE_RESOLV_CONF, hosts="")) is None
 
 
 def test_the_name_servers_to_ask(describe: Describe) -> None:
-    around = describe({"PEERDISCO_NAMESERVERS": "127.0.0.1:5300, [::1]:5301 ,10.0.0.1"})
-    assert find_nameservers(["10.1.1.1"], around) == (Endpoint("10.1.1.1", 53),)
-    assert find_nameservers([], around) == (
+    pod = describe({"PEERDISCO_NAMESERVERS": "127.0.0.1:5300, [::1]:5301 ,10.0.0.1"})
+    assert find_nameservers(["10.1.1.1"], pod) == (Endpoint("10.1.1.1", 53),)
+    assert find_nameservers([], pod) == (
         Endpoint("127.0.0.1", 5300),
         Endpoint("::1", 5301),
         Endpoint("10.0.0.1", 53),
@@ -540,11 +540,11 @@ def test_no_name_server_anywhere_is_told(describe: Describe) -> None:
 
 
 def test_the_service_to_discover(describe: Describe) -> None:
-    around = describe({**IN_CLUSTER, "PEERDISCO_SERVICE": "variable"})
-    assert find_service("given", None, None, around).fqdn == "given.shop.svc.cluster.local"
-    assert find_service("given.ns", None, None, around).fqdn == "given.ns.svc.cluster.local"
-    assert find_service(None, None, None, around).fqdn == "variable.shop.svc.cluster.local"
-    assert find_service("given", "ns", "corp", around).fqdn == "given.ns.svc.corp"
+    pod = describe({**IN_CLUSTER, "PEERDISCO_SERVICE": "variable"})
+    assert find_service("given", None, None, pod).fqdn == "given.shop.svc.cluster.local"
+    assert find_service("given.ns", None, None, pod).fqdn == "given.ns.svc.cluster.local"
+    assert find_service(None, None, None, pod).fqdn == "variable.shop.svc.cluster.local"
+    assert find_service("given", "ns", "corp", pod).fqdn == "given.ns.svc.corp"
 
 
 def test_the_service_to_discover_is_by_default_the_pods_own(describe: Describe) -> None:
@@ -553,9 +553,9 @@ def test_the_service_to_discover_is_by_default_the_pods_own(describe: Describe) 
 
 
 def test_the_service_that_nothing_tells_is_asked_for(describe: Describe) -> None:
-    around = describe({}, resolv_conf=NODE_RESOLV_CONF, hosts=None, namespace=None)
+    pod = describe({}, resolv_conf=NODE_RESOLV_CONF, hosts=None, namespace=None)
     with pytest.raises(IdentityError) as caught:
-        find_service(None, None, None, around)
+        find_service(None, None, None, pod)
     assert caught.value.missing == "service"
     for word in ("PEERDISCO_SERVICE", "peerdisco peers SERVICE", "/etc/hosts"):
         assert word in str(caught.value)
@@ -572,24 +572,24 @@ def test_a_service_in_the_variable_that_cannot_be_right_is_refused(describe: Des
 def test_files_that_cannot_be_read_tell_nothing(tmp_path: Path) -> None:
     directory = str(tmp_path)
     absent = str(tmp_path / "absent")
-    around = read_surroundings(
+    pod = read_pod_environment(
         environ={}, resolv_conf=directory, hosts=absent, namespace_file=absent
     )
-    assert around == Surroundings(hostname=socket.gethostname())
-    assert not around.in_pod
+    assert pod == PodEnvironment(hostname=socket.gethostname())
+    assert not pod.in_pod
 
 
 def test_bytes_that_are_no_utf8_do_not_stop_the_reading(tmp_path: Path) -> None:
     hosts = tmp_path / "hosts"
     hosts.write_bytes(b"# Kubernetes-managed hosts file.\n# \xff\xfe\n10.0.0.3 mysql-0\n")
     absent = str(tmp_path / "absent")
-    around = read_surroundings(
+    pod = read_pod_environment(
         environ={"POD_NAME": "mysql-0", "POD_NAMESPACE": "shop"},
         resolv_conf=absent,
         hosts=str(hosts),
         namespace_file=absent,
     )
-    assert local_identity(surroundings=around).addresses == (ip_address("10.0.0.3"),)
+    assert local_identity(pod_environment=pod).addresses == (ip_address("10.0.0.3"),)
 
 
 def test_the_environment_is_the_processs_own_by_default(
@@ -603,9 +603,9 @@ def test_the_environment_is_the_processs_own_by_default(
 
 def test_the_namespace_file_ends_with_or_without_a_line_break(tmp_path: Path) -> None:
     (tmp_path / "namespace").write_text("shop\n")
-    around = read_surroundings(environ={}, namespace_file=str(tmp_path / "namespace"))
-    assert around.service_account_namespace == "shop"
-    assert around.in_pod
+    pod = read_pod_environment(environ={}, namespace_file=str(tmp_path / "namespace"))
+    assert pod.service_account_namespace == "shop"
+    assert pod.in_pod
 
 
 @pytest.mark.parametrize("mark", ["\u2028", "\x85", "\x0b", "\x0c", "\x1c", "\r"], ids=ascii)
@@ -616,30 +616,30 @@ def test_nothing_but_a_newline_ends_a_line_of_a_file(tmp_path: Path, mark: str) 
         "10.0.0.3\tmysql-0\r\n".encode()
     )
     resolv_conf.write_bytes(f"# was:{mark}nameserver 10.6.6.6\nnameserver 10.0.0.1\r\n".encode())
-    around = read_surroundings(
+    pod = read_pod_environment(
         environ={"POD_NAME": "mysql-0", "POD_NAMESPACE": "shop"},
         resolv_conf=str(resolv_conf),
         hosts=str(hosts),
         namespace_file=str(tmp_path / "absent"),
     )
-    assert around.resolv_conf.nameservers == (Endpoint("10.0.0.1", 53),)
+    assert pod.resolv_conf.nameservers == (Endpoint("10.0.0.1", 53),)
     assert ResolvConfFile(str(resolv_conf)).nameservers() == (Endpoint("10.0.0.1", 53),)
-    assert local_identity(surroundings=around).addresses == (ip_address("10.0.0.3"),)
+    assert local_identity(pod_environment=pod).addresses == (ip_address("10.0.0.3"),)
 
 
 def test_use_vc_holds_for_name_servers_that_are_given_too() -> None:
-    around = Surroundings(
+    pod = PodEnvironment(
         environ={"PEERDISCO_NAMESERVERS": "10.0.0.2"},
         resolv_conf=parse_resolv_conf("nameserver 10.0.0.1\noptions use-vc\n"),
     )
-    assert find_nameservers(["10.0.0.3:5300"], around) == (Endpoint("10.0.0.3", 5300, tcp=True),)
-    assert find_nameservers([], around) == (Endpoint("10.0.0.2", 53, tcp=True),)
+    assert find_nameservers(["10.0.0.3:5300"], pod) == (Endpoint("10.0.0.3", 5300, tcp=True),)
+    assert find_nameservers([], pod) == (Endpoint("10.0.0.2", 53, tcp=True),)
 
 
 def test_a_name_server_that_is_no_address_is_named_in_the_error() -> None:
-    around = Surroundings(resolv_conf=parse_resolv_conf("nameserver kube-dns\n"))
+    pod = PodEnvironment(resolv_conf=parse_resolv_conf("nameserver kube-dns\n"))
     with pytest.raises(IdentityError, match=r"resolv\.conf, where 'kube-dns' is not an IP address"):
-        find_nameservers([], around)
+        find_nameservers([], pod)
 
 
 def test_a_name_server_that_is_no_address_is_logged(

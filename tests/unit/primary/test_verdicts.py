@@ -24,8 +24,8 @@ from peerdisco.primary.verdicts import (
     ReasonCode,
     Verdict,
     confirm_local_primary,
-    lost_the_name,
     may_bootstrap,
+    must_step_down,
 )
 
 from ..test_model import peer
@@ -349,7 +349,7 @@ def test_a_statefulset_has_a_pod_at_least(expected: int) -> None:
 
 def lost(snapshot: Snapshot) -> str | None:
     assert snapshot.identity is not None
-    reason = lost_the_name(snapshot, snapshot.identity)
+    reason = must_step_down(snapshot, snapshot.identity)
     return reason.code.code if reason is not None else None
 
 

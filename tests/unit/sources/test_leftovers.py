@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from peerdisco.dns.aiodns_resolver import AiodnsResolver
-from peerdisco.dns.resolver import Asks, Resolver
+from peerdisco.dns.resolver import Resolver, ResolverProtocol
 from peerdisco.exceptions import NotHeadless, UnusableAnswer
 from peerdisco.membership.machine import Membership
 from peerdisco.model import Answered, Empty, Failed, Observation
@@ -21,7 +21,7 @@ from ..scripted import Serve, serving
 SERVICE = "db.prod.svc.cluster.local"
 S = f"{SERVICE}."
 
-Open = Callable[[Sequence[Endpoint]], Asks]
+Open = Callable[[Sequence[Endpoint]], ResolverProtocol]
 RESOLVERS: list[Open] = [Resolver, AiodnsResolver]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from peerdisco.dns.wire import name_from_text
 from peerdisco.model import Peer, Ports
-from peerdisco.sources.peer_factory import Roster
+from peerdisco.sources.peer_factory import PeerFactory
 
 SERVICE = "db.shop.svc.cluster.local"
 SUFFIX = name_from_text(SERVICE)
@@ -23,14 +23,14 @@ def packed(*addresses: str) -> tuple[bytes, ...]:
     return tuple(ip_address(address).packed for address in addresses)
 
 
-def peers(roster: Roster, *labels: str, port: int = 3306) -> tuple[Peer, ...]:
+def peers(peer_factory: PeerFactory, *labels: str, port: int = 3306) -> tuple[Peer, ...]:
     ports = {name(label): (port,) for label in labels}
     addresses = {name(label): packed(f"10.0.0.{n + 1}") for n, label in enumerate(labels)}
-    return roster.peers(ports, addresses)
+    return peer_factory.peers(ports, addresses)
 
 
 def test_a_peer_has_all_that_the_answer_tells() -> None:
-    (peer,) = Roster(SERVICE).peers(
+    (peer,) = PeerFactory(SERVICE).peers(
         {name("db-7"): (9104, 3306)}, {name("db-7"): packed("fd00::1", "10.0.0.2", "10.0.0.1")}
     )
     assert peer == Peer(
@@ -46,7 +46,7 @@ def test_a_peer_has_all_that_the_answer_tells() -> None:
 
 
 def test_the_port_that_was_asked_for_has_its_name() -> None:
-    (peer,) = Roster(SERVICE, "mysql").peers({name("db-0"): (3306,)}, {})
+    (peer,) = PeerFactory(SERVICE, "mysql").peers({name("db-0"): (3306,)}, {})
     assert (dict(peer.ports), peer.addresses) == ({"mysql": 3306}, ())
 
 
@@ -70,12 +70,12 @@ def test_ordinals_are_read_as_the_controller_reads_them(
 ) -> None:
     """Whichever pods were read before: what was learned from them changes nothing."""
     for before in ([], ["db-1"], ["10-244-1-300", "db-1-5", "a-b-1", "fd00-1-2-3-4-5-6-99999"]):
-        roster = Roster(SERVICE)
-        peers(roster, *before)
-        (peer,) = peers(roster, label)
+        peer_factory = PeerFactory(SERVICE)
+        peers(peer_factory, *before)
+        (peer,) = peers(peer_factory, label)
         assert (peer.statefulset, peer.ordinal) == (expected or (None, None))
-        assert roster.pod(name(label)) == expected
-        assert Roster(SERVICE).pod(name(label)) == expected
+        assert peer_factory.pod(name(label)) == expected
+        assert PeerFactory(SERVICE).pod(name(label)) == expected
 
 
 @pytest.mark.parametrize(
@@ -101,32 +101,32 @@ def test_a_label_is_an_address_only_if_it_is_the_pods_own(
             (["10.0.0.9", "fd00::9"], pod),
             ([], None),  # not known, and so is what the label is
         ):
-            roster = Roster(SERVICE)
-            peers(roster, *before)
+            peer_factory = PeerFactory(SERVICE)
+            peers(peer_factory, *before)
             raw = packed(*addresses)
-            assert roster.pod(name(label), raw) == expected
-            (peer,) = roster.peers({name(label): (1,)}, {name(label): raw})
+            assert peer_factory.pod(name(label), raw) == expected
+            (peer,) = peer_factory.peers({name(label): (1,)}, {name(label): raw})
             assert (peer.statefulset, peer.ordinal) == (expected or (None, None))
-            assert roster.pod(name(label)) == expected
+            assert peer_factory.pod(name(label)) == expected
 
 
 def test_a_label_is_read_again_when_the_address_changes() -> None:
-    roster = Roster(SERVICE)
+    peer_factory = PeerFactory(SERVICE)
     for address, ordinal in (("10.0.0.1", None), ("10.0.0.9", 1), ("10.0.0.1", None)):
         ports = {name("10-0-0-1"): (1,)}
-        (peer,) = roster.peers(ports, {name("10-0-0-1"): packed(address)})
+        (peer,) = peer_factory.peers(ports, {name("10-0-0-1"): packed(address)})
         assert peer.ordinal == ordinal
 
 
 def test_the_names_that_are_no_peers_are_kept() -> None:
-    roster = Roster(SERVICE)
+    peer_factory = PeerFactory(SERVICE)
     refused = name("db_1")
     ports = {name("db-0"): (1,), refused: (1,)}
-    assert len(roster.peers(ports, {})) == 1
-    assert roster.refused == (refused,)
-    assert roster.made_of(ports, {}) is None
-    assert len(roster.peers({name("db-0"): (1,)}, {})) == 1
-    assert roster.refused == ()
+    assert len(peer_factory.peers(ports, {})) == 1
+    assert peer_factory.refused == (refused,)
+    assert peer_factory.made_of(ports, {}) is None
+    assert len(peer_factory.peers({name("db-0"): (1,)}, {})) == 1
+    assert peer_factory.refused == ()
 
 
 @pytest.mark.parametrize(
@@ -147,10 +147,10 @@ def test_the_names_that_are_no_peers_are_kept() -> None:
 )
 def test_what_is_no_host_name_is_no_peer(label: bytes) -> None:
     for before in ([], ["db-1", "db_1-1"]):
-        roster = Roster(SERVICE)
-        peers(roster, *before)
-        assert roster.label(name(label)) is None
-        assert roster.peers({name(label): (1,)}, {}) == ()
+        peer_factory = PeerFactory(SERVICE)
+        peers(peer_factory, *before)
+        assert peer_factory.label(name(label)) is None
+        assert peer_factory.peers({name(label): (1,)}, {}) == ()
 
 
 @pytest.mark.parametrize(
@@ -165,46 +165,46 @@ def test_what_is_no_host_name_is_no_peer(label: bytes) -> None:
     ],
 )
 def test_names_outside_of_the_service_are_no_peers(target: bytes) -> None:
-    assert Roster(SERVICE).label(target) is None
-    assert Roster(SERVICE).peers({target: (1,)}, {}) == ()
+    assert PeerFactory(SERVICE).label(target) is None
+    assert PeerFactory(SERVICE).peers({target: (1,)}, {}) == ()
 
 
 def test_what_did_not_change_is_the_same_object() -> None:
-    roster = Roster(SERVICE)
-    first = peers(roster, "db-0", "db-1", "db-2")
-    assert peers(roster, "db-0", "db-1", "db-2") is first
-    other = peers(roster, "db-0", "db-1", "db-2", "db-3")
+    peer_factory = PeerFactory(SERVICE)
+    first = peers(peer_factory, "db-0", "db-1", "db-2")
+    assert peers(peer_factory, "db-0", "db-1", "db-2") is first
+    other = peers(peer_factory, "db-0", "db-1", "db-2", "db-3")
     assert all(a is b for a, b in zip(first, other, strict=False))
-    assert peers(roster, "db-0", "db-1", "db-2", port=3307) != first
-    again = peers(roster, "db-0", "db-1", "db-2")
+    assert peers(peer_factory, "db-0", "db-1", "db-2", port=3307) != first
+    again = peers(peer_factory, "db-0", "db-1", "db-2")
     assert again == first
     assert again is not first
 
 
 def test_addresses_in_another_order_are_the_same() -> None:
-    roster = Roster(SERVICE)
+    peer_factory = PeerFactory(SERVICE)
     both = packed("10.0.0.1", "fd00::1")
-    first = roster.peers({name("db-0"): (1, 2)}, {name("db-0"): both})
-    assert roster.peers({name("db-0"): (2, 1)}, {name("db-0"): both[::-1]}) is first
+    first = peer_factory.peers({name("db-0"): (1, 2)}, {name("db-0"): both})
+    assert peer_factory.peers({name("db-0"): (2, 1)}, {name("db-0"): both[::-1]}) is first
 
 
 def test_the_same_objects_make_the_same_peers() -> None:
-    roster = Roster(SERVICE)
+    peer_factory = PeerFactory(SERVICE)
     ports, addresses = {name("db-0"): (1,)}, {name("db-0"): packed("10.0.0.1")}
-    assert roster.made_of(ports, addresses) is None
-    first = roster.peers(ports, addresses)
-    assert roster.made_of(ports, addresses) is first
-    assert roster.made_of(dict(ports), addresses) is None
-    roster.forget()
-    assert roster.made_of(ports, addresses) is None
-    assert roster.peers(ports, addresses) == first
+    assert peer_factory.made_of(ports, addresses) is None
+    first = peer_factory.peers(ports, addresses)
+    assert peer_factory.made_of(ports, addresses) is first
+    assert peer_factory.made_of(dict(ports), addresses) is None
+    peer_factory.forget()
+    assert peer_factory.made_of(ports, addresses) is None
+    assert peer_factory.peers(ports, addresses) == first
 
 
 def test_thousands_are_made_in_slices() -> None:
-    roster = Roster(SERVICE)
+    peer_factory = PeerFactory(SERVICE)
     ports = {name(f"db-{n}"): (3306,) for n in range(2100)}
     slices = 0
-    making = roster.peers_in_slices(ports, {})
+    making = peer_factory.peers_in_slices(ports, {})
     while True:
         try:
             next(making)
@@ -215,9 +215,9 @@ def test_thousands_are_made_in_slices() -> None:
     assert slices == 4
     assert len(made) == 2100
     # One that is given up changes nothing.
-    roster.forget()
-    before = roster.peers(dict(list(ports.items())[:3]), {})
-    making = roster.peers_in_slices(ports, {})
+    peer_factory.forget()
+    before = peer_factory.peers(dict(list(ports.items())[:3]), {})
+    making = peer_factory.peers_in_slices(ports, {})
     next(making)
     making.close()
-    assert roster.peers(dict(list(ports.items())[:3]), {}) is before
+    assert peer_factory.peers(dict(list(ports.items())[:3]), {}) is before

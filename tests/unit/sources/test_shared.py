@@ -70,7 +70,7 @@ async def test_looks_that_overlap_are_one() -> None:
     await turns()
     gate.opened.set()
     seen = await asyncio.gather(*waiting)
-    assert script.looks == gate.begun == 1
+    assert script.lookups == gate.begun == 1
     assert all(one is seen[0] for one in seen)
 
 
@@ -88,10 +88,10 @@ async def test_a_fresh_look_serves_again(monkeypatch: pytest.MonkeyPatch) -> Non
     first = await source.observe(timeout=1)
     time.now += 0.4375
     assert await source.observe(timeout=1) is first
-    assert script.looks == 1
+    assert script.lookups == 1
     time.now += 0.0625
     assert await source.observe(timeout=1) == peers("mysql", 2)
-    assert script.looks == 2
+    assert script.lookups == 2
 
 
 async def test_a_failure_is_shared_as_any_other_look(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,11 +172,11 @@ async def test_nobody_waits_longer_than_the_own_timeout() -> None:
     source = shared(ScriptedSource(SERVICE, [gate.look]))
     patient = asyncio.create_task(source.observe(timeout=60))
     await turns()
-    hasty = asyncio.create_task(source.observe(timeout=0.01))
-    done, _ = await asyncio.wait({hasty}, timeout=0.5)
+    retry_interval = asyncio.create_task(source.observe(timeout=0.01))
+    done, _ = await asyncio.wait({retry_interval}, timeout=0.5)
     gate.opened.set()
     assert await patient == peers()
-    seen = await hasty
+    seen = await retry_interval
     assert done
     assert isinstance(seen, Failed)
 
@@ -185,10 +185,10 @@ async def test_nobody_waits_less_than_the_own_timeout() -> None:
     """The one who came first has less patience."""
     gate = Gate()
     source = shared(ScriptedSource(SERVICE, [gate.look, peers()]))
-    hasty = asyncio.create_task(source.observe(timeout=0.01))
+    retry_interval = asyncio.create_task(source.observe(timeout=0.01))
     await turns()
     patient = asyncio.create_task(source.observe(timeout=60))
-    assert isinstance(await hasty, Failed)
+    assert isinstance(await retry_interval, Failed)
     gate.opened.set()
     assert await patient == peers()
 

@@ -11,7 +11,7 @@ from peerdisco.model import Snapshot
 from peerdisco.mysql.facts import read_facts
 from peerdisco.mysql.setup import Account
 from peerdisco.mysql.sidecar.as_replica import AsReplica
-from peerdisco.mysql.sidecar.peers import Link, PeerServers
+from peerdisco.mysql.sidecar.peers import Connection, PeerServers
 from peerdisco.mysql.sidecar.report import Report, State
 from peerdisco.names import Endpoint
 from tests.unit.primary.test_verdicts import me, seen
@@ -44,10 +44,10 @@ class Pair:
         self.replica = Server(version)
         self.now = 1000.0
         peers = PeerServers(self._connect, lambda: Account("repl", "x"), 3306, 2.0)
-        self.duty = AsReplica(peers, "db-1", lambda: self.now)
+        self.role = AsReplica(peers, "db-1", lambda: self.now)
         self.snapshot = self.at("10.0.0.1")
 
-    async def _connect(self, where: Endpoint | None, account: Account) -> Link:
+    async def _connect(self, where: Endpoint | None, account: Account) -> Connection:
         return Open(self.primary)
 
     @staticmethod
@@ -57,7 +57,7 @@ class Pair:
     async def look(self, *, later: float = 10.0) -> Report:
         self.now += later
         own = await read_facts(self.replica, "db-1")
-        return await self.duty.look(self.replica, own, self.snapshot)
+        return await self.role.look(self.replica, own, self.snapshot)
 
     def gtid(self, number: int) -> str:
         return f"0-100-{number}" if self.mariadb else f"{UUID}:1-{number}"
@@ -81,14 +81,14 @@ def pair(request: pytest.FixtureRequest) -> Pair:
 async def test_a_new_address_is_a_nudge_and_the_same_one_is_none(pair: Pair) -> None:
     assert (await pair.look()).state is State.REPLICA
     await pair.look()
-    assert pair.duty.nudges == 0
-    assert not pair.duty.waits_in_vain(pair.snapshot)
+    assert pair.role.nudges == 0
+    assert not pair.role.waits_in_vain(pair.snapshot)
     pair.snapshot = pair.at("10.0.0.9")
-    assert pair.duty.waits_in_vain(pair.snapshot)
+    assert pair.role.waits_in_vain(pair.snapshot)
     await pair.look()
     assert pair.replica.sent[-2:] == NUDGE
     await pair.look()
-    assert pair.duty.nudges == 1
+    assert pair.role.nudges == 1
 
 
 async def test_a_receiver_that_hears_nothing_of_what_the_primary_has_is_nudged(pair: Pair) -> None:
@@ -96,16 +96,16 @@ async def test_a_receiver_that_hears_nothing_of_what_the_primary_has_is_nudged(p
     await pair.look()
     pair.primary.logged = pair.gtid(7)
     await pair.look()
-    assert pair.duty.nudges == 0, "it may be on its way"
+    assert pair.role.nudges == 0, "it may be on its way"
     pair.receives(6)
     await pair.look()
-    assert pair.duty.nudges == 0, "something has come"
+    assert pair.role.nudges == 0, "something has come"
     await pair.look()
-    assert pair.duty.nudges == 1
+    assert pair.role.nudges == 1
     pair.receives(7)
     await pair.look()
     await pair.look()
-    assert pair.duty.nudges == 1
+    assert pair.role.nudges == 1
 
 
 async def test_a_receiver_that_is_busy_is_left_alone(pair: Pair) -> None:
@@ -114,7 +114,7 @@ async def test_a_receiver_that_is_busy_is_left_alone(pair: Pair) -> None:
         pair.primary.logged = pair.gtid(number)
         pair.receives(number - 5)
         await pair.look()
-    assert pair.duty.nudges == 0
+    assert pair.role.nudges == 0
 
 
 async def test_a_receiver_without_a_connection_is_nudged_now_and_then(pair: Pair) -> None:
@@ -123,7 +123,7 @@ async def test_a_receiver_without_a_connection_is_nudged_now_and_then(pair: Pair
     for _ in range(8):
         await pair.look(later=0.5)
         pair.connects("Connecting")
-    assert 0 < pair.duty.nudges <= 3
+    assert 0 < pair.role.nudges <= 3
 
 
 async def test_a_receiver_that_was_stopped_is_started_and_not_nudged(pair: Pair) -> None:
@@ -132,7 +132,7 @@ async def test_a_receiver_that_was_stopped_is_started_and_not_nudged(pair: Pair)
     pair.snapshot = pair.at("10.0.0.9")
     report = await pair.look()
     assert report.state is State.REPLICA
-    assert pair.duty.nudges == 0
+    assert pair.role.nudges == 0
     assert pair.replica.sent[-1] == "START REPLICA"
 
 

@@ -30,19 +30,19 @@ from ..servers import CLUSTER, facts, status
 ANY_PORT = Endpoint("127.0.0.1", 0)
 
 
-class Told(SimpleNamespace):
+class Changes(SimpleNamespace):
     """What a sidecar tells of itself."""
 
     report: Report
-    looks: int
+    lookups: int
     nudges: int
     looked_at: float
 
 
 @pytest.fixture
-def sidecar() -> Told:
+def sidecar() -> Changes:
     report = Report(State.STARTING, "it has not looked yet", Role.REPLICA)
-    return Told(report=report, looks=7, nudges=2, looked_at=100.0)
+    return Changes(report=report, lookups=7, nudges=2, looked_at=100.0)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def clock() -> SimpleNamespace:
 
 
 @pytest.fixture
-def server(sidecar: Told, clock: SimpleNamespace) -> Iterator[HealthServer]:
+def server(sidecar: Changes, clock: SimpleNamespace) -> Iterator[HealthServer]:
     with HealthServer(sidecar, ANY_PORT, lambda: clock.now, 30.0) as server:  # type: ignore[arg-type]
         yield server
 
@@ -94,7 +94,7 @@ def test_ready_says_why_not(server: HealthServer) -> None:
     }
 
 
-def test_ready(server: HealthServer, sidecar: Told) -> None:
+def test_ready(server: HealthServer, sidecar: Changes) -> None:
     sidecar.report = replicating()
     code, _, body = get(server, "/readyz?verbose")
     assert code == 200
@@ -115,14 +115,14 @@ def test_ready(server: HealthServer, sidecar: Told) -> None:
 
 @pytest.mark.parametrize("lag", [31, None])
 def test_a_replica_that_is_behind_is_not_ready(
-    server: HealthServer, sidecar: Told, lag: int | None
+    server: HealthServer, sidecar: Changes, lag: int | None
 ) -> None:
     sidecar.report = replicating(lag)
     assert get(server, "/readyz")[0] == 503
 
 
 def test_a_replica_that_has_got_nothing_yet_is_not_ready(
-    server: HealthServer, sidecar: Told
+    server: HealthServer, sidecar: Changes
 ) -> None:
     found = facts(status=status(lag=0))
     sidecar.report = Report(State.REPLICA, "replicates", Role.REPLICA, None, found)
@@ -139,7 +139,7 @@ def test_there_is_nothing_else(server: HealthServer) -> None:
     assert "/readyz" in body
 
 
-def test_metrics(server: HealthServer, sidecar: Told) -> None:
+def test_metrics(server: HealthServer, sidecar: Changes) -> None:
     sidecar.report = replicating()
     code, _, body = get(server, "/metrics")
     assert code == 200
@@ -158,7 +158,7 @@ def test_metrics(server: HealthServer, sidecar: Told) -> None:
     assert any(CLUSTER.id in key for key in values)
 
 
-def test_a_lag_that_is_not_known_is_no_number(server: HealthServer, sidecar: Told) -> None:
+def test_a_lag_that_is_not_known_is_no_number(server: HealthServer, sidecar: Changes) -> None:
     sidecar.report = replicating(None)
     assert "lag_seconds" not in get(server, "/metrics")[2]
 
@@ -180,12 +180,12 @@ def test_a_client_that_resets_its_connection_leaves_no_trace(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_port_that_is_taken_is_one_clear_error(sidecar: Told, server: HealthServer) -> None:
+def test_a_port_that_is_taken_is_one_clear_error(sidecar: Changes, server: HealthServer) -> None:
     with pytest.raises(ConfigurationError, match=r"--listen: got .* in use"):
         HealthServer(sidecar, server.listening, lambda: 0.0, 30.0)  # type: ignore[arg-type]
 
 
-def test_it_is_over_at_the_end(sidecar: Told) -> None:
+def test_it_is_over_at_the_end(sidecar: Changes) -> None:
     with HealthServer(sidecar, ANY_PORT, lambda: 0.0, 30.0) as server:  # type: ignore[arg-type]
         where = server.listening
     with pytest.raises(urllib.error.URLError):

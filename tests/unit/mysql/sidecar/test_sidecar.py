@@ -14,7 +14,7 @@ from peerdisco.exceptions import ConfigurationError
 from peerdisco.model import Answered, Identity
 from peerdisco.mysql.errors import DatabaseError
 from peerdisco.mysql.setup import Account
-from peerdisco.mysql.sidecar.peers import Link
+from peerdisco.mysql.sidecar.peers import Connection
 from peerdisco.mysql.sidecar.report import Report, Role, State
 from peerdisco.mysql.sidecar.sidecar import Sidecar, SidecarOptions
 from peerdisco.names import Endpoint
@@ -30,7 +30,7 @@ FIRST = "10.244.0.3"
 DEADLINE = 20.0
 
 
-class Connection:
+class FakeConnection:
     """One connection to a server."""
 
     def __init__(self, server: Server) -> None:
@@ -61,7 +61,7 @@ class Pods:
         self.own = address
         self.source = ScriptedSource("my-database", script or (peers(),))
         self.clock = ManualClock()
-        self.links: list[Connection] = []
+        self.links: list[FakeConnection] = []
         self.reports: asyncio.Queue[Report] = asyncio.Queue()
         self.told: list[Report] = []
 
@@ -70,12 +70,12 @@ class Pods:
         assert isinstance(server, Server)
         return server
 
-    async def connect(self, where: Endpoint | None, account: Account) -> Link:
+    async def connect(self, where: Endpoint | None, account: Account) -> Connection:
         address = where.address if where is not None else self.own
         server = self.servers.get(address, ServerError(2003, "nobody is there"))
         if isinstance(server, Exception):
             raise DatabaseError.of(server, address, "connecting")
-        self.links.append(Connection(server))
+        self.links.append(FakeConnection(server))
         return self.links[-1]
 
     def _tell(self, report: Report) -> None:
@@ -89,7 +89,7 @@ class Pods:
             "replication": lambda: Account("repl", "secret"),
             "expected": 3,
             "interval": 0.005,
-            "hasty": 0.002,
+            "retry_interval": 0.002,
             **options,
         }
         async with Discovery(
@@ -197,10 +197,10 @@ async def test_dns_is_asked_sooner_for_what_is_missing() -> None:
     async with pods.running() as sidecar:
         await pods.until(State.WAITING)
         for look in range(2, 5):
-            looks = sidecar.looks
-            await ended(lambda looks=looks: sidecar.looks > looks + 1)  # type: ignore[misc]
+            lookups = sidecar.lookups
+            await ended(lambda lookups=lookups: sidecar.lookups > lookups + 1)  # type: ignore[misc]
             await pods.clock.advance(MIN_INTERVAL)
-            assert pods.source.looks == look
+            assert pods.source.lookups == look
 
 
 async def test_a_dns_that_does_not_answer_is_asked_no_sooner() -> None:
@@ -210,9 +210,9 @@ async def test_a_dns_that_does_not_answer_is_asked_no_sooner() -> None:
         await pods.until(State.WAITING)
         pods.source.then(failure())
         await pods.clock.advance(10)
-        looks, asked = sidecar.looks, pods.source.looks
-        await ended(lambda: sidecar.looks > looks + 5)
-        assert pods.source.looks == asked
+        lookups, asked = sidecar.lookups, pods.source.lookups
+        await ended(lambda: sidecar.lookups > lookups + 5)
+        assert pods.source.lookups == asked
 
 
 async def test_an_outage_of_the_dns_closes_nothing() -> None:
@@ -221,8 +221,8 @@ async def test_an_outage_of_the_dns_closes_nothing() -> None:
         await pods.until(State.PRIMARY)
         pods.source.then(failure())
         await pods.clock.advance(120)
-        looks = sidecar.looks
-        await ended(lambda: sidecar.looks > looks + 2)
+        lookups = sidecar.lookups
+        await ended(lambda: sidecar.lookups > lookups + 2)
         assert sidecar.report.state is State.PRIMARY
         assert "DNS does not answer now" in sidecar.report.reason
         assert not pods.server(0).read_only
@@ -290,7 +290,7 @@ async def test_the_account_for_replication_is_made_where_it_is_missing() -> None
     pods = Pods(0)
 
     class Strict(Pods):
-        async def connect(self, where: Endpoint | None, account: Account) -> Link:
+        async def connect(self, where: Endpoint | None, account: Account) -> Connection:
             there = any("'repl'@'%'" in sql for sql in self.server(0).sent)
             if where is not None and where.address == FIRST and not there:
                 raise DatabaseError(FIRST, "connecting", 1045, "Access denied")
@@ -395,7 +395,7 @@ async def test_a_replica_that_a_new_sidecar_finds_running_is_nudged_once() -> No
     async with pods.running():
         await pods.until(State.REPLICA)
     async with pods.running() as sidecar:
-        await ended(lambda: sidecar.looks > 3)
+        await ended(lambda: sidecar.lookups > 3)
         assert sidecar.nudges == 1
 
 
@@ -407,8 +407,8 @@ async def test_an_absent_primary_leaves_a_replica_as_it_is() -> None:
         sent = list(pods.server(1).sent)
         pods.source.then(peers(ordinals=[1, 2]))
         await pods.clock.advance(120)
-        looks = sidecar.looks
-        await ended(lambda: sidecar.looks > looks + 2)
+        lookups = sidecar.lookups
+        await ended(lambda: sidecar.lookups > lookups + 2)
         assert sidecar.report.state is State.REPLICA
         assert sidecar.report.ready(30)
         assert pods.server(1).sent == sent
@@ -443,8 +443,8 @@ async def test_a_password_that_is_refused_is_set_anew_now_and_then() -> None:
         replica |= {"Slave_IO_Running": "Connecting", "Last_IO_Errno": 1045}
         report = await pods.until(State.CONNECTING)
         assert "error 1045" in report.reason
-        looks = sidecar.looks
-        await ended(lambda: sidecar.looks > looks + 5)
+        lookups = sidecar.lookups
+        await ended(lambda: sidecar.lookups > lookups + 5)
         changes = [sql for sql in pods.server(1).sent if sql.startswith("CHANGE MASTER")]
         assert len(changes) == 1, "it was set a moment ago"
 
@@ -467,7 +467,7 @@ async def test_a_password_file_that_is_gone_is_told_and_waited_for() -> None:
 
 async def test_what_stays_missing_is_asked_for_less_and_less_often() -> None:
     pods = Pods(1)
-    async with pods.running(interval=0.2, hasty=0.001) as sidecar:
+    async with pods.running(interval=0.2, retry_interval=0.001) as sidecar:
         pauses = []
         publish = sidecar._publish
 
@@ -491,8 +491,8 @@ async def test_the_same_is_told_once() -> None:
         await pods.until(State.NO_DNS)
         for _ in range(8):
             await pods.clock.advance(10)
-        looks = sidecar.looks
-        await ended(lambda: sidecar.looks > looks + 5)
+        lookups = sidecar.lookups
+        await ended(lambda: sidecar.lookups > lookups + 5)
     assert [report.state for report in pods.told] == [State.NO_DNS]
 
 

@@ -37,7 +37,7 @@ async def test_a_day_without_a_server_and_then_it_is_there() -> None:
             await pods.clock.advance(DAY)
             assert not running.done()
             assert sidecar.report.state is State.NO_SERVER
-            assert DAY / INTERVAL <= sidecar.looks <= DAY / INTERVAL + 20
+            assert DAY / INTERVAL <= sidecar.lookups <= DAY / INTERVAL + 20
             assert pods.clock.now() - sidecar.looked_at <= INTERVAL
 
             pods.servers[FIRST] = Server(server_id=100)
@@ -53,16 +53,16 @@ async def test_a_day_without_a_server_and_then_it_is_there() -> None:
 async def test_a_change_ends_the_pause() -> None:
     pods = Pods(1)
     async with Discovery(source=pods.source, clock=pods.clock, identity=pods.identity) as disco:
-        options = SidecarOptions(account, account, interval=DAY, hasty=DAY)
+        options = SidecarOptions(account, account, interval=DAY, retry_interval=DAY)
         sidecar = Sidecar(disco, pods.identity, pods.connect, options, clock=pods.clock)
         running = asyncio.create_task(sidecar.run())
         try:
             await pods.clock.advance(10)
-            looks = sidecar.looks
+            lookups = sidecar.lookups
             assert pods.clock.now() == 10
             pods.source.then(peers(ordinals=4))
-            await pods.clock.advance(60, until=lambda: sidecar.looks > looks)
-            assert sidecar.looks > looks
+            await pods.clock.advance(60, until=lambda: sidecar.lookups > lookups)
+            assert sidecar.lookups > lookups
         finally:
             running.cancel()
             await asyncio.wait({running})
