@@ -10,8 +10,10 @@ Each page is run from top to bottom against a cluster DNS of its own, whose envi
   ``when("text", action, ...)`` something is done while the next block runs, as soon as it has
   printed that text after the cue before; the action ``end`` sends SIGTERM to what runs.
 - ``yaml``, ``json`` and ``sh`` blocks must be what they say they are.
+- ``{code-block} python`` blocks are whole programs with a file name as caption. Here they are
+  compiled; ``tests/servers`` runs them.
 
-After a change to what is printed, ``PEERDISCO_REWRITE_DOCS=1 pytest tests/docs`` writes it anew.
+After a change to what is printed, ``PEERDISCO_REWRITE_DOCS=1 pytest tests/docs`` rewrites it.
 """
 
 from __future__ import annotations
@@ -55,8 +57,8 @@ NOT_HERE = {"kubectl", "docker", "pip", "make", "git"}
 
 LANGUAGES = {
     "python", "output", "console", "run", "yaml", "json", "sh", "text", "dockerfile",
-    "{eval-rst}", "{toctree}", "{literalinclude}", "{include}", "{contents}", "{note}",
-    "{warning}",
+    "{code-block}", "{eval-rst}", "{toctree}", "{literalinclude}", "{include}", "{contents}",
+    "{note}", "{warning}",
 }  # fmt: skip
 
 PAGES = [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages()]
@@ -175,6 +177,8 @@ class PageRun:
                 json.loads(block.text)
             case "sh":
                 subprocess.run(["sh", "-n"], input=block.text, text=True, check=True)
+            case "{code-block}":
+                check_program(block)
 
     def run_python(self, block: Block) -> str:
         code = compile(block.text, block.where, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
@@ -279,6 +283,13 @@ def normal(text: str) -> str:
     text = re.sub(r"again in \d+\.\d s", "again in 0.8 s", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "2026-01-01T12:00:00.000Z", text)
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+def check_program(block: Block) -> None:
+    assert block.language == "{code-block} python", f"{block.where}: what is {block.language!r}?"
+    caption, _, program = block.text.partition("\n\n")
+    assert re.fullmatch(r":caption: \w+(\.\w+)*\.py", caption), f"{block.where}: name the file"
+    compile(program, block.where, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 def check_yaml(block: Block) -> None:
