@@ -18,7 +18,7 @@ from .membership.rules import ConfirmationRules
 from .membership.schedule import Schedule
 from .model import Change, Identity, Observation, Peer, PrimaryPolicy, Snapshot
 from .names import parse_seconds
-from .pod.identity import PodEnvironment, read_pod_environment
+from .pod.environment import PodEnvironment, read_pod_environment
 from .sources import Source
 from .sources.lookup import lookup
 from .sources.once import observe_once, snapshot_from_observation

@@ -122,7 +122,7 @@ async def look(args: argparse.Namespace, *, timeout: float, identity: Identity |
     Raises:
         ConfigurationError, IdentityError: The options cannot be used.
     """
-    from ..pod.identity import read_pod_environment  # noqa: PLC0415 - not needed for --help
+    from ..pod.environment import read_pod_environment  # noqa: PLC0415 - not needed for --help
     from ..primary.policies import ordinal  # noqa: PLC0415
     from ..sources.once import observe_once, snapshot_from_observation  # noqa: PLC0415
     from ..sources.query import ServiceQuery, choose_snapshot_builder  # noqa: PLC0415

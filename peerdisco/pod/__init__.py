@@ -1,5 +1,5 @@
-"""Who this pod is, and which name servers it asks: the environment and the kubelet's files.
+"""The identity of this pod, and its settings: from the environment and the kubelet's files.
 
-``sources`` and everything above may import it. All but `identity` is pure.
-Begin with `identity`.
+``sources`` and everything above may import it. Only `environment` reads the machine.
+Begin with `identity`; `service` and `settings` choose what a lookup uses.
 """

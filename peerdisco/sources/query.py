@@ -21,14 +21,10 @@ from ..names import (
     parse_protocol,
     srv_prefix,
 )
-from ..pod.identity import (
-    PodEnvironment,
-    ResolvConfFile,
-    find_nameservers,
-    find_service,
-    find_statefulset,
-    local_identity,
-)
+from ..pod.environment import PodEnvironment, ResolvConfFile
+from ..pod.identity import local_identity
+from ..pod.service import find_service
+from ..pod.settings import find_nameservers, find_statefulset
 from ..primary.policies import ordinal
 from . import Source
 from .headless_dns import HeadlessDNS

@@ -44,7 +44,7 @@ LAYERS = {
         "sources.large",
         "sources.large.ordinals",
     ],
-    "edge": ["clock", "timing.stalls", "primary.probing", "pod.identity", "dns.*", "hooks.*"],
+    "edge": ["clock", "timing.stalls", "primary.probing", "pod.*", "dns.*", "hooks.*"],
     "sources": ["sources.*"],
     "discovery": ["discovery"],
     "blocking": ["sync"],
@@ -183,7 +183,7 @@ def test_the_table_names_nothing_that_is_not_there() -> None:
 def test_the_walk_sees_the_imports() -> None:
     seen = {(found.importer, found.module) for found in ALL}
     assert ("sources.peer_factory", "dns.wire") in seen
-    assert ("discovery", "pod.identity") in seen
+    assert ("discovery", "pod.environment") in seen
     assert ("dns.transport", "asyncio") in seen
     assert ("model", "datetime") in seen
     typing_only = {(found.importer, found.module) for found in ALL if found.typing_only}

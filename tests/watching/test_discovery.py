@@ -12,7 +12,7 @@ import peerdisco
 import peerdisco.names
 from peerdisco.model import Answered, Empty, Observation, Outcome
 from peerdisco.names import parse_service
-from peerdisco.pod.identity import ResolvConfFile
+from peerdisco.pod.environment import ResolvConfFile
 from peerdisco.sources.headless_dns import HeadlessDNS
 from peerdisco.testing import ClusterDNS, ManualClock, ScriptedSource, failure, nxdomain, peers
 

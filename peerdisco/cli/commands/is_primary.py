@@ -34,7 +34,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ...pod.identity import find_statefulset, local_identity, read_pod_environment  # noqa: PLC0415 - not needed for --help
+    from ...pod.environment import read_pod_environment  # noqa: PLC0415 - not needed for --help
+    from ...pod.identity import local_identity  # noqa: PLC0415
+    from ...pod.settings import find_statefulset  # noqa: PLC0415
 
     pod = read_pod_environment()
     me = local_identity(

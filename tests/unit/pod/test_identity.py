@@ -14,17 +14,11 @@ import pytest
 from peerdisco.exceptions import ConfigurationError, IdentityConflict, IdentityError
 from peerdisco.model import Identity
 from peerdisco.names import Endpoint
-from peerdisco.pod.identity import (
-    PodEnvironment,
-    ResolvConfFile,
-    find_cluster_domain,
-    find_nameservers,
-    find_namespace,
-    find_service,
-    local_identity,
-    read_pod_environment,
-)
+from peerdisco.pod.environment import PodEnvironment, read_pod_environment
+from peerdisco.pod.identity import local_identity
 from peerdisco.pod.resolv_conf import parse_resolv_conf
+from peerdisco.pod.service import find_service
+from peerdisco.pod.settings import find_cluster_domain, find_nameservers, find_namespace
 
 RESOLV_CONF = """\
 search shop.svc.cluster.local svc.cluster.local cluster.local
@@ -566,67 +560,6 @@ def test_a_service_in_the_variable_that_cannot_be_right_is_refused(describe: Des
         find_service(None, None, None, describe({"PEERDISCO_SERVICE": "my db"}))
 
 
-# Reading the machine.
-
-
-def test_files_that_cannot_be_read_tell_nothing(tmp_path: Path) -> None:
-    directory = str(tmp_path)
-    absent = str(tmp_path / "absent")
-    pod = read_pod_environment(
-        environ={}, resolv_conf=directory, hosts=absent, namespace_file=absent
-    )
-    assert pod == PodEnvironment(hostname=socket.gethostname())
-    assert not pod.in_pod
-
-
-def test_bytes_that_are_no_utf8_do_not_stop_the_reading(tmp_path: Path) -> None:
-    hosts = tmp_path / "hosts"
-    hosts.write_bytes(b"# Kubernetes-managed hosts file.\n# \xff\xfe\n10.0.0.3 mysql-0\n")
-    absent = str(tmp_path / "absent")
-    pod = read_pod_environment(
-        environ={"POD_NAME": "mysql-0", "POD_NAMESPACE": "shop"},
-        resolv_conf=absent,
-        hosts=str(hosts),
-        namespace_file=absent,
-    )
-    assert local_identity(pod_environment=pod).addresses == (ip_address("10.0.0.3"),)
-
-
-def test_the_environment_is_the_processs_own_by_default(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("POD_NAME", "mysql-5")
-    monkeypatch.setenv("POD_NAMESPACE", "shop")
-    identity = local_identity()
-    assert (identity.pod_name, identity.namespace) == ("mysql-5", "shop")
-
-
-def test_the_namespace_file_ends_with_or_without_a_line_break(tmp_path: Path) -> None:
-    (tmp_path / "namespace").write_text("shop\n")
-    pod = read_pod_environment(environ={}, namespace_file=str(tmp_path / "namespace"))
-    assert pod.service_account_namespace == "shop"
-    assert pod.in_pod
-
-
-@pytest.mark.parametrize("mark", ["\u2028", "\x85", "\x0b", "\x0c", "\x1c", "\r"], ids=ascii)
-def test_nothing_but_a_newline_ends_a_line_of_a_file(tmp_path: Path, mark: str) -> None:
-    hosts, resolv_conf = tmp_path / "hosts", tmp_path / "resolv.conf"
-    hosts.write_bytes(
-        f"# Kubernetes-managed hosts file.\n# was:{mark}10.6.6.6\tmysql-0\n"
-        "10.0.0.3\tmysql-0\r\n".encode()
-    )
-    resolv_conf.write_bytes(f"# was:{mark}nameserver 10.6.6.6\nnameserver 10.0.0.1\r\n".encode())
-    pod = read_pod_environment(
-        environ={"POD_NAME": "mysql-0", "POD_NAMESPACE": "shop"},
-        resolv_conf=str(resolv_conf),
-        hosts=str(hosts),
-        namespace_file=str(tmp_path / "absent"),
-    )
-    assert pod.resolv_conf.nameservers == (Endpoint("10.0.0.1", 53),)
-    assert ResolvConfFile(str(resolv_conf)).nameservers() == (Endpoint("10.0.0.1", 53),)
-    assert local_identity(pod_environment=pod).addresses == (ip_address("10.0.0.3"),)
-
-
 def test_use_vc_holds_for_name_servers_that_are_given_too() -> None:
     pod = PodEnvironment(
         environ={"PEERDISCO_NAMESERVERS": "10.0.0.2"},
@@ -640,50 +573,3 @@ def test_a_name_server_that_is_no_address_is_named_in_the_error() -> None:
     pod = PodEnvironment(resolv_conf=parse_resolv_conf("nameserver kube-dns\n"))
     with pytest.raises(IdentityError, match=r"resolv\.conf, where 'kube-dns' is not an IP address"):
         find_nameservers([], pod)
-
-
-def test_a_name_server_that_is_no_address_is_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = tmp_path / "resolv.conf"
-    path.write_text("nameserver kube-dns\nnameserver 10.0.0.1\n")
-    file = ResolvConfFile(str(path))
-    for _ in range(3):
-        assert file.nameservers() == (Endpoint("10.0.0.1", 53),)
-    (message,) = caplog.messages
-    assert "'kube-dns' is not an IP address" in message
-
-
-# A resolv.conf that changes.
-
-
-def test_name_servers_are_read_again_when_the_file_changes(tmp_path: Path) -> None:
-    path = tmp_path / "resolv.conf"
-    file = ResolvConfFile(str(path))
-    assert file.nameservers() == ()
-    path.write_text("nameserver 10.0.0.1\n")
-    assert file.nameservers() == (Endpoint("10.0.0.1", 53),)
-    path.write_text("nameserver 10.0.0.1\nnameserver 10.0.0.2\n")
-    assert file.nameservers() == (Endpoint("10.0.0.1", 53), Endpoint("10.0.0.2", 53))
-    # The kubelet, as others do, puts a new file in the old one's place.
-    other = tmp_path / "new"
-    other.write_text("nameserver 10.0.0.3\nnameserver 10.0.0.4\n")
-    other.replace(path)
-    assert file.nameservers() == (Endpoint("10.0.0.3", 53), Endpoint("10.0.0.4", 53))
-
-
-@pytest.mark.parametrize("broken", ["", "nameserver\n", "# written just now\n", None])
-def test_a_file_that_has_none_for_a_moment_keeps_the_last_ones(
-    tmp_path: Path, broken: str | None
-) -> None:
-    path = tmp_path / "resolv.conf"
-    path.write_text("nameserver 10.0.0.1\n")
-    file = ResolvConfFile(str(path))
-    assert file.nameservers() == (Endpoint("10.0.0.1", 53),)
-    if broken is None:
-        path.unlink()
-    else:
-        path.write_text(broken)
-    assert file.nameservers() == (Endpoint("10.0.0.1", 53),)
-    path.write_text("nameserver 10.0.0.22\n")
-    assert file.nameservers() == (Endpoint("10.0.0.22", 53),)

@@ -8,8 +8,10 @@ from itertools import product
 import pytest
 
 from peerdisco.exceptions import ConfigurationError, IdentityConflict, IdentityError
-from peerdisco.pod.identity import PodEnvironment, find_service, local_identity
+from peerdisco.pod.environment import PodEnvironment
+from peerdisco.pod.identity import local_identity
 from peerdisco.pod.resolv_conf import parse_resolv_conf
+from peerdisco.pod.service import find_service
 from peerdisco.sources.query import choose_snapshot_builder
 
 SEARCH = parse_resolv_conf(

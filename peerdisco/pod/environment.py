@@ -1,0 +1,148 @@
+"""What a process can see of the pod it runs in: the environment and the kubelet's files.
+
+`read_pod_environment` is the one place that reads the machine; everything that follows from a
+`PodEnvironment` is pure. `ResolvConfFile` reads the name servers again when they change.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..names import Endpoint, cluster_of_search_domains
+from .hosts_file import OwnLine, from_kubelet, host_network, own_line
+from .resolv_conf import ResolvConf, parse_resolv_conf
+
+__all__ = [
+    "HOSTS",
+    "NAMESPACE_FILE",
+    "RESOLV_CONF",
+    "PodEnvironment",
+    "ResolvConfFile",
+    "read_pod_environment",
+]
+
+_log = logging.getLogger(__name__)
+
+RESOLV_CONF = "/etc/resolv.conf"
+HOSTS = "/etc/hosts"
+NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+
+@dataclass(frozen=True, slots=True)
+class PodEnvironment:
+    """What a process can see of where it runs.
+
+    Attributes:
+        environ: The environment variables.
+        hostname: The kernel's, as it is.
+        resolv_conf: ``/etc/resolv.conf``; empty if there is none.
+        hosts: The lines of ``/etc/hosts``; empty if there is none.
+        service_account_namespace: What the service account's volume says; None without one.
+    """
+
+    environ: Mapping[str, str] = field(default_factory=dict)
+    hostname: str = ""
+    resolv_conf: ResolvConf = ResolvConf()  # noqa: RUF009 - immutable
+    hosts: tuple[str, ...] = ()
+    service_account_namespace: str | None = None
+
+    def variable(self, name: str) -> str | None:
+        """A variable's value; None if it is not set or, as Kubernetes may leave it, empty."""
+        return self.environ.get(name, "").strip() or None
+
+    @property
+    def cluster(self) -> tuple[str, str] | None:
+        """The namespace and the cluster domain; None where nothing tells both.
+
+        From the search list; with ``dnsPolicy: None`` that may be of no cluster, and what the
+        kubelet wrote into ``/etc/hosts`` tells.
+        """
+        listed = cluster_of_search_domains(self.resolv_conf.search)
+        if listed is not None or self.own_line is None or self.own_line.service is None:
+            return listed
+        service = self.own_line.service
+        if service.namespace is None or service.cluster_domain is None:
+            return None
+        return service.namespace, service.cluster_domain
+
+    @property
+    def own_line(self) -> OwnLine | None:
+        """What the kubelet wrote for this pod into ``/etc/hosts``; None without such a line."""
+        return own_line(self.hosts)
+
+    @property
+    def host_network(self) -> bool:
+        """Whether the pod shares its node's network, so that its host name is the node's."""
+        return host_network(self.hosts)
+
+    @property
+    def in_pod(self) -> bool:
+        """Whether anything shows that this is a pod of a cluster."""
+        return (
+            "KUBERNETES_SERVICE_HOST" in self.environ
+            or self.service_account_namespace is not None
+            or self.cluster is not None
+            or from_kubelet(self.hosts)
+        )
+
+
+def read_pod_environment(
+    *,
+    environ: Mapping[str, str] | None = None,
+    resolv_conf: str = RESOLV_CONF,
+    hosts: str = HOSTS,
+    namespace_file: str = NAMESPACE_FILE,
+) -> PodEnvironment:
+    """Look at the machine once. A file that is not there, or not to be read, tells nothing."""
+    namespace = _read(namespace_file).strip()
+    return PodEnvironment(
+        environ=dict(os.environ if environ is None else environ),
+        hostname=socket.gethostname(),
+        resolv_conf=parse_resolv_conf(_read(resolv_conf)),
+        hosts=_lines(_read(hosts)),
+        service_account_namespace=namespace or None,
+    )
+
+
+def _read(path: str) -> str:
+    try:
+        # No pathlib at start-up, and no line end but "\n".
+        with open(path, encoding="utf-8", errors="replace", newline="\n") as file:  # noqa: PTH123
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    """The lines of a file as the C library splits it: at a newline, and nowhere else."""
+    return tuple(text.removesuffix("\n").split("\n")) if text else ()
+
+
+class ResolvConfFile:
+    """The name servers of a resolv.conf, read again whenever the file changes."""
+
+    def __init__(self, path: str = RESOLV_CONF) -> None:
+        self._path = path
+        self._version: tuple[int, int, int] | None = None
+        self._nameservers: tuple[Endpoint, ...] = ()
+
+    def nameservers(self) -> tuple[Endpoint, ...]:
+        """As the file has them now; the last ones known while it has none."""
+        try:
+            stat = os.stat(self._path)  # noqa: PTH116 - no pathlib at start-up
+        except OSError:
+            return self._nameservers
+        version = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+        if version != self._version:
+            conf = parse_resolv_conf(_read(self._path))
+            for value in conf.invalid:
+                _log.warning(
+                    "%s: name server %r is not an IP address and is not asked", self._path, value
+                )
+            self._nameservers = conf.nameservers or self._nameservers
+            self._version = version
+        return self._nameservers

@@ -1,0 +1,107 @@
+"""The namespace, the cluster domain, the StatefulSet and the name servers to use. Pure.
+
+For each of them an argument wins over a variable, and a variable over what the pod's files show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..exceptions import ConfigurationError, IdentityError
+from ..names import (
+    Endpoint,
+    is_pod_name,
+    parse_domain,
+    parse_nameserver,
+    parse_namespace,
+    reject_text,
+)
+from .environment import RESOLV_CONF, PodEnvironment
+from .resolv_conf import ResolvConf
+
+__all__ = ["find_cluster_domain", "find_nameservers", "find_namespace", "find_statefulset"]
+
+NAMESPACE_VARIABLES = ("PEERDISCO_NAMESPACE", "POD_NAMESPACE")
+"""Both mean the same: the first has the product's prefix like its other variables, the second is
+the usual name for this fact of the downward API."""
+
+
+def find_namespace(given: str | None, pod: PodEnvironment) -> str | None:
+    """The namespace to look in; None if nothing tells it.
+
+    Raises:
+        ConfigurationError: It is no namespace, or the two variables that tell it do not agree.
+    """
+    told = [(name, pod.variable(name)) for name in NAMESPACE_VARIABLES]
+    (name, variable), (other_name, other) = told
+    if variable and other and variable != other:
+        raise ConfigurationError(
+            name,
+            variable,
+            f"{other!r}, as {other_name} has it: both are the namespace of this pod, so set one of "
+            "them; a service in another namespace is NAME.NAMESPACE",
+        )
+    if given:
+        return parse_namespace(given)
+    for name, variable in told:
+        if variable:
+            return parse_namespace(variable, name)
+    return pod.cluster[0] if pod.cluster else pod.service_account_namespace
+
+
+def find_cluster_domain(given: str | None, pod: PodEnvironment) -> str | None:
+    """The cluster's domain; None if nothing tells it."""
+    if given:
+        return parse_domain(given)
+    variable = pod.variable("PEERDISCO_CLUSTER_DOMAIN")
+    if variable:
+        return parse_domain(variable, "PEERDISCO_CLUSTER_DOMAIN")
+    return pod.cluster[1] if pod.cluster else None
+
+
+def find_statefulset(given: str | None, pod: PodEnvironment) -> str | None:
+    """The StatefulSet that was chosen, as an argument or a variable; None if none was.
+
+    Raises:
+        ConfigurationError: It is no StatefulSet's name.
+    """
+    chosen = given or pod.variable("PEERDISCO_STATEFULSET")
+    if chosen is not None and not is_pod_name(chosen):
+        what = "statefulset" if given else "PEERDISCO_STATEFULSET"
+        raise ConfigurationError(what, chosen, "a StatefulSet's name, such as 'mysql'")
+    return chosen
+
+
+def find_nameservers(given: Sequence[str], pod: PodEnvironment) -> tuple[Endpoint, ...]:
+    """The name servers that were named; empty for those of resolv.conf, which has some.
+
+    Raises:
+        ConfigurationError: One of them is not an address.
+        IdentityError: Nothing tells any.
+    """
+    reject_text(given, "nameservers", "a list of addresses, such as ['10.96.0.10']")
+    variable = pod.variable("PEERDISCO_NAMESERVERS")
+    if given:
+        servers = [parse_nameserver(text) for text in given]
+    elif variable:
+        servers = [parse_nameserver(text, "PEERDISCO_NAMESERVERS") for text in variable.split(",")]
+    elif pod.resolv_conf.nameservers:
+        return ()
+    else:
+        servers = []
+    if servers:
+        # The pod's option says what its network lets through, whichever server is asked.
+        return tuple(replace(server, tcp=pod.resolv_conf.use_vc) for server in servers)
+    raise IdentityError(
+        "name server",
+        ("PEERDISCO_NAMESERVERS", RESOLV_CONF + _invalid(pod.resolv_conf)),
+        "give one: nameservers=, --nameserver IP[:PORT] or PEERDISCO_NAMESERVERS",
+    )
+
+
+def _invalid(conf: ResolvConf) -> str:
+    """A remark on name servers that are no addresses."""
+    if not conf.invalid:
+        return ""
+    return f", where {', '.join(map(repr, conf.invalid))} is not an IP address"
