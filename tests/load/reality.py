@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 import peerdisco
+from peerdisco.testing.cache import AnswerCache
 from peerdisco.testing.cluster import Cluster
 from peerdisco.testing.faults import Transport
 from peerdisco.testing.listener import Listener
@@ -88,7 +89,7 @@ class CountingDNS:
     ) -> None:
         self._responder = Responder(cluster, shuffle=lambda _: None)
         if cached is not None:
-            self._responder.caches(cached, now)
+            self._responder.caches(AnswerCache(cached), now)
         self._now = now
         self._listener = Listener(self._react, idle_timeout=60.0)
         self.nameserver = ""

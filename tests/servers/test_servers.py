@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +104,23 @@ def test_gunicorn(
     with serving(tmp_path, env, "gunicorn", *arguments) as server:
         follows(server, port, mysql)
         assert server.end() == 0
+        log = server.log.read_text()
+    assert "Traceback" not in log, log
+
+
+def test_gunicorn_ends_while_a_worker_waits_for_peers(
+    tmp_path: Path, env: dict[str, str], mysql: StatefulSet, cluster_dns: ClusterDNS
+) -> None:
+    """SIGTERM is not lost in the hook of the page."""
+    pytest.importorskip("gunicorn")
+    mysql.scale(0)
+    arguments = ["wsgi:app", "--workers", "1", "--bind", f"127.0.0.1:{free_port()}"]
+    with serving(tmp_path, env, "gunicorn", *arguments) as server:
+        until(lambda: bool(cluster_dns.queries))
+        server.process.send_signal(signal.SIGTERM)
+        until(lambda: "Handling signal: term" in server.log.read_text())
+        mysql.scale(3)
+        assert server.process.wait(10) == 0
         log = server.log.read_text()
     assert "Traceback" not in log, log
 
