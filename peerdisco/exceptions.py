@@ -1,4 +1,4 @@
-"""The errors, and nothing else.
+"""Every error that the package raises, and nothing else.
 
 Every error keeps its facts as attributes and words itself in ``__str__`` as one
 line: what was tried, what came back, what to do.
@@ -27,9 +27,17 @@ DiscoveryError
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any
 
+from .model import (
+    AmbiguousPrimary,
+    Attempt,
+    ConfigurationError,
+    DiscoveryError,
+    IncompleteAnswer,
+    Snapshot,
+)
 from .wording.lists import listed
+from .wording.members import peers_in_words
 
 __all__ = [
     "AmbiguousPrimary",
@@ -48,43 +56,6 @@ __all__ = [
     "UnusableAnswer",
     "WatcherError",
 ]
-
-
-class DiscoveryError(Exception):
-    """The base of every error that this package raises on purpose."""
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
-        """For pydantic: an instance; in JSON its one line, of which only the base can be made."""
-        from pydantic_core import core_schema as schemas  # noqa: PLC0415 - pydantic calls this
-
-        text = schemas.str_schema()
-        return schemas.json_or_python_schema(
-            json_schema=schemas.no_info_after_validator_function(DiscoveryError, text),
-            python_schema=schemas.is_instance_schema(cls),
-            serialization=schemas.plain_serializer_function_ser_schema(
-                str, return_schema=text, when_used="json"
-            ),
-        )
-
-
-class ConfigurationError(DiscoveryError, ValueError):
-    """A name, a variable or an option has a value that cannot be used.
-
-    Attributes:
-        what: The name of the thing, as the user knows it (``service``, ``PEERDISCO_NAMESERVERS``).
-        given: The value as it was given.
-        expected: What would have been right.
-    """
-
-    def __init__(self, what: str, given: object, expected: str) -> None:
-        super().__init__(what, given, expected)
-        self.what = what
-        self.given = given
-        self.expected = expected
-
-    def __str__(self) -> str:
-        return f"{self.what}: got {self.given!r}, expected {self.expected}"
 
 
 class IdentityError(DiscoveryError):
@@ -136,9 +107,7 @@ class ServiceNotFound(DiscoveryError):
         snapshot: The empty membership, as it was answered.
     """
 
-    def __init__(
-        self, service: str, attempt: model.Attempt | None, snapshot: model.Snapshot
-    ) -> None:
+    def __init__(self, service: str, attempt: Attempt | None, snapshot: Snapshot) -> None:
         super().__init__(service, attempt, snapshot)
         self.service = service
         self.attempt = attempt
@@ -169,7 +138,7 @@ class ResolverUnavailable(DiscoveryError):
         attempts: Every exchange that was tried, in order.
     """
 
-    def __init__(self, name: str, attempts: tuple[model.Attempt, ...]) -> None:
+    def __init__(self, name: str, attempts: tuple[Attempt, ...]) -> None:
         super().__init__(name, attempts)
         self.name = name
         self.attempts = attempts
@@ -209,7 +178,7 @@ class ResolveTimeout(ResolverUnavailable, TimeoutError):
         timeout: The time that was given, in seconds.
     """
 
-    def __init__(self, name: str, attempts: tuple[model.Attempt, ...], timeout: float) -> None:
+    def __init__(self, name: str, attempts: tuple[Attempt, ...], timeout: float) -> None:
         super().__init__(name, attempts)
         self.args = (name, attempts, timeout)
         self.timeout = timeout
@@ -231,7 +200,7 @@ class StaleAnswer(ResolverUnavailable):
         seconds: For how long every answer has been served stale.
     """
 
-    def __init__(self, name: str, attempts: tuple[model.Attempt, ...], seconds: float) -> None:
+    def __init__(self, name: str, attempts: tuple[Attempt, ...], seconds: float) -> None:
         super().__init__(name, attempts)
         self.args = (name, attempts, seconds)
         self.seconds = seconds
@@ -261,7 +230,7 @@ class UnusableAnswer(ResolverUnavailable):
     def __init__(
         self,
         name: str,
-        attempts: tuple[model.Attempt, ...],
+        attempts: tuple[Attempt, ...],
         records: tuple[tuple[str, str], ...] = (),
     ) -> None:
         super().__init__(name, attempts)
@@ -292,7 +261,7 @@ class NotHeadless(UnusableAnswer):
     def __init__(
         self,
         name: str,
-        attempts: tuple[model.Attempt, ...],
+        attempts: tuple[Attempt, ...],
         alias: str | None = None,
         cluster_ip: tuple[IPv4Address | IPv6Address, ...] = (),
     ) -> None:
@@ -317,63 +286,6 @@ class NotHeadless(UnusableAnswer):
         )
 
 
-class IncompleteAnswer(DiscoveryError):
-    """The whole list was required, and what DNS gave may lack pods.
-
-    Attributes:
-        service: The fully qualified name that was asked for.
-        reason: Why the list may lack pods.
-        snapshot: What was seen.
-    """
-
-    def __init__(self, service: str, reason: str, snapshot: model.Snapshot) -> None:
-        super().__init__(service, reason, snapshot)
-        self.service = service
-        self.reason = reason
-        self.snapshot = snapshot
-
-    def __str__(self) -> str:
-        return f"{self.service}: the list may lack pods: {self.reason}"
-
-
-class AmbiguousPrimary(DiscoveryError):
-    """Several StatefulSets or clusters stand behind the service; nothing says which one counts.
-
-    Attributes:
-        ordinal: The ordinal that was looked for.
-        candidates: The peers that have it now.
-        statefulsets: The StatefulSets that were seen.
-        clusters: The clusters that were seen, behind a multi-cluster service; else empty.
-    """
-
-    def __init__(
-        self,
-        ordinal: int,
-        candidates: tuple[model.Peer, ...],
-        statefulsets: tuple[str, ...],
-        clusters: tuple[str, ...] = (),
-    ) -> None:
-        super().__init__(ordinal, candidates, statefulsets, clusters)
-        self.ordinal = ordinal
-        self.candidates = candidates
-        self.statefulsets = statefulsets
-        self.clusters = clusters
-
-    def __str__(self) -> str:
-        names = listed((p.unique_name for p in self.candidates), nobody="none at the moment")
-        if self.clusters:
-            return (
-                f"ordinal {self.ordinal} is ambiguous ({names}): each cluster of a multi-cluster "
-                f"service counts its own, and pods of {listed(self.clusters)} are listed; choose "
-                "one cluster (cluster=, --cluster or PEERDISCO_CLUSTER)"
-            )
-        return (
-            f"ordinal {self.ordinal} is ambiguous ({names}): the service has pods of the "
-            f"StatefulSets {listed(self.statefulsets)}; choose one "
-            "(statefulset=, --statefulset or PEERDISCO_STATEFULSET)"
-        )
-
-
 class NotReady(DiscoveryError, TimeoutError):
     """The required peers were not there before the time was up.
 
@@ -388,7 +300,7 @@ class NotReady(DiscoveryError, TimeoutError):
         self,
         required: str,
         timeout: float,
-        snapshot: model.Snapshot | None,
+        snapshot: Snapshot | None,
         unlisted: str | None = None,
     ) -> None:
         super().__init__(required, timeout, snapshot, unlisted)
@@ -401,8 +313,6 @@ class NotReady(DiscoveryError, TimeoutError):
         if self.snapshot is None:
             there = "no answer came at all"
         else:
-            from .wording.members import peers_in_words  # noqa: PLC0415 - it needs this module
-
             there = f"there was: {peers_in_words(self.snapshot)}"
             if self.unlisted is not None:
                 there += f"; this pod, {self.unlisted}, is not listed"
@@ -451,8 +361,3 @@ class WatcherError(DiscoveryError, RuntimeError):
 
     def __str__(self) -> str:
         return f"{self.problem}: {self.advice}"
-
-
-# Last, since each of the two modules needs the other: this one only to name types, so that
-# `typing.get_type_hints` finds them.
-from . import model  # noqa: E402

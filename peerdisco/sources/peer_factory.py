@@ -8,7 +8,7 @@ from operator import is_
 
 from ..dns.fast_path import labels_below
 from ..dns.wire import name_from_text
-from ..model import Peer, Ports, in_order, new_peer
+from ..model import Peer, Ports, in_order
 from ..names import is_label, ordinal_of
 
 __all__ = ["PeerFactory", "unpack"]
@@ -204,7 +204,7 @@ class PeerFactory:
         ports = self._ports.get(numbers)
         if ports is None:
             ports = self._ports[numbers] = Ports.of_numbers(numbers, self._port_name)
-        return new_peer(
+        return Peer(
             label,
             ordinal,
             statefulset,
@@ -214,7 +214,7 @@ class PeerFactory:
             if len(packed) == 1 and len(packed[0]) == 4
             else tuple(map(unpack, packed)),
             ports,
-            cluster,
+            cluster=cluster,
         )
 
 

@@ -231,7 +231,7 @@ def test_every_error_is_met_above() -> None:
     defined = {
         value
         for _, value in inspect.getmembers(exceptions, inspect.isclass)
-        if value.__module__ == exceptions.__name__
+        if issubclass(value, DiscoveryError)
     }
     assert told == defined
 

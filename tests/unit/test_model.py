@@ -26,7 +26,6 @@ from peerdisco.model import (
     Peer,
     Ports,
     Snapshot,
-    new_peer,
 )
 from peerdisco.names import ordinal_of
 from peerdisco.primary.policies import lowest_ordinal, ordinal
@@ -509,12 +508,3 @@ def test_a_snapshot_of_the_same_peers_is_not_sorted_again() -> None:
     assert repr(known.peers) == repr(tuple(known.peers))
     others = dataclasses.replace(known, peers=known.peers[::-1])
     assert others == known
-
-
-def test_a_peer_that_is_made_quickly_is_a_peer() -> None:
-    facts = ("db-0", 0, "db", "db-0.db", (ip_address("10.0.0.1"),), Ports({"": 3306}))
-    quick = new_peer(*facts)
-    assert quick == Peer(*facts)
-    assert (hash(quick), repr(quick)) == (hash(Peer(*facts)), repr(Peer(*facts)))
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        quick.name = "db-1"  # type: ignore[misc]

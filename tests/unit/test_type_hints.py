@@ -47,7 +47,9 @@ def test_get_type_hints_of_all_that_is_public(name: str) -> None:
                 assert isinstance(typing.get_type_hints(what), dict), where
 
 
-@pytest.mark.parametrize("first", ["exceptions", "model", "testing.cluster", "testing.statefulset"])
+@pytest.mark.parametrize(
+    "first", ["exceptions", "model", "model.snapshots", "testing.cluster", "testing.statefulset"]
+)
 def test_modules_that_need_each_other_are_imported_in_any_order(first: str) -> None:
     program = (
         f"import peerdisco.{first}, typing, peerdisco.exceptions as e, peerdisco.model as m\n"
