@@ -60,7 +60,7 @@ class with_local:  # noqa: N801 - used as a function
         return snapshot.local is not None and self.condition(snapshot)
 
     def __str__(self) -> str:
-        return f"{in_words(self.condition)}, this pod ({self.name}) among them"
+        return f"{in_words(self.condition)} including this pod ({self.name})"
 
 
 def _check_count(count: object, what: str, least: int) -> None:

@@ -37,7 +37,7 @@ from .model import (
     Snapshot,
 )
 from .wording.lists import listed
-from .wording.members import peers_in_words
+from .wording.members import count_in_words
 
 __all__ = [
     "AmbiguousPrimary",
@@ -287,12 +287,14 @@ class NotHeadless(UnusableAnswer):
 
 
 class NotReady(DiscoveryError, TimeoutError):
-    """The required peers were not there before the time was up.
+    """The required peers were not listed within the timeout.
+
+    ``__cause__`` is the error of the last lookup, if it failed.
 
     Attributes:
-        required: What was waited for, in words.
-        timeout: The time that was given, in seconds.
-        snapshot: The membership at the end; None if there was no answer at all.
+        required: The requirement, in words.
+        timeout: The timeout, in seconds.
+        snapshot: The membership at the end; None if no lookup has succeeded.
         unlisted: The name of this pod, if it was required and is not listed; else None.
     """
 
@@ -311,12 +313,12 @@ class NotReady(DiscoveryError, TimeoutError):
 
     def __str__(self) -> str:
         if self.snapshot is None:
-            there = "no answer came at all"
+            seen = "no lookup succeeded"
         else:
-            there = f"there was: {peers_in_words(self.snapshot)}"
+            seen = f"saw {count_in_words(self.snapshot)}"
             if self.unlisted is not None:
-                there += f"; this pod, {self.unlisted}, is not listed"
-        return f"waited {self.timeout:g} s for {self.required}; {there}"
+                seen += f"; this pod, {self.unlisted}, is not listed"
+        return f"timed out after {self.timeout:g} s: needed {self.required}, {seen}"
 
 
 class SourceFailed(DiscoveryError):

@@ -6,7 +6,7 @@ import argparse
 import sys
 from dataclasses import dataclass
 
-from ..exceptions import ConfigurationError, DiscoveryError, ServiceNotFound
+from ..exceptions import ConfigurationError, DiscoveryError, NotReady, ServiceNotFound
 from ..model import Answered, Empty, Failed, Identity, Observation, Snapshot
 from ..names import parse_seconds
 
@@ -24,7 +24,12 @@ def add_service(parser: argparse.ArgumentParser) -> None:
 
 
 def add_look(parser: argparse.ArgumentParser) -> None:
-    """The options of a look."""
+    """The options of a single lookup."""
+    add_timeout(add_query(parser), help_=f"give up after so many seconds (default: {TIMEOUT:g})")
+
+
+def add_query(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """The options of every lookup. Returns their group, for the meaning of its ``--timeout``."""
     group = parser.add_argument_group("where to look")
     add_place(group)
     group.add_argument(
@@ -65,12 +70,14 @@ def add_look(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="dns, or static:NAME=IP[:PORT],... for a list that is given (default: dns)",
     )
-    group.add_argument(
-        "--timeout",
-        metavar="SECONDS",
-        type=seconds,
-        help=f"give up after so many seconds (default: {TIMEOUT:g})",
-    )
+    return group
+
+
+def add_timeout(
+    group: argparse._ArgumentGroup, default: float | None = None, *, help_: str
+) -> None:
+    """The option ``--timeout``, which limits one lookup, or the whole command."""
+    group.add_argument("--timeout", metavar="SECONDS", type=seconds, default=default, help=help_)
 
 
 def add_place(parser: argparse._ArgumentGroup) -> None:
@@ -174,6 +181,13 @@ def may_be_stale_in_words(service: str) -> str:
         f"{service}: the list may be out of date: every answer has TTL 0, as from a cache that "
         "serves stale answers while its upstream is unreachable, or from a zone configured with it"
     )
+
+
+def timeout_in_words(error: NotReady) -> str:
+    """The message of a command that timed out, with the error of the last lookup if it failed."""
+    if error.__cause__ is None:
+        return str(error)
+    return f"{error}; the last lookup failed: {' '.join(str(error.__cause__).split())}"
 
 
 def _in_words(observation: Observation, service: str) -> str:

@@ -10,12 +10,16 @@ import asyncio
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from typing import IO
 
 __all__ = ["Group"]
 
 _POLL = 0.01
+_REAP_WITHIN = 1.0
+"""Seconds a process may take to end after SIGKILL while nothing else can be waited for. It ends
+within milliseconds, unless the kernel itself holds it up (an unreachable network file system)."""
 
 
 class Group:
@@ -65,10 +69,11 @@ class Group:
     async def end(self, grace: float | None) -> None:
         """End everything in the group: with SIGTERM, then with SIGKILL.
 
-        Cancelled, it does not wait any longer before SIGKILL.
+        When cancelled, it sends SIGKILL at once. When cancelled again, it blocks the event loop
+        until the process has ended, for 1 second at most: nothing else would reap the process.
 
         Args:
-            grace: Seconds between the two; None for no limit, so that SIGTERM has to do.
+            grace: Seconds between the two signals. None for no limit: only SIGTERM is sent.
         """
         loop = asyncio.get_running_loop()
         deadline = None if grace is None else loop.time() + grace
@@ -83,7 +88,16 @@ class Group:
         finally:
             if there:
                 self._signal(signal.SIGKILL)
-            await self.wait()
+            try:
+                await self.wait()
+            finally:
+                self._reap()
+
+    def _reap(self) -> None:
+        """Take the exit status of a killed process without an `await`, which can be cancelled."""
+        deadline = time.monotonic() + _REAP_WITHIN
+        while not self._has_ended() and time.monotonic() < deadline:
+            time.sleep(_POLL / 10)
 
     def _has_ended(self) -> bool:
         if self._process.returncode is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..model import Snapshot
 from .lists import listed
 
-__all__ = ["nobody_chosen", "peers_in_words"]
+__all__ = ["count_in_words", "nobody_chosen", "peers_in_words"]
 
 
 def peers_in_words(snapshot: Snapshot) -> str:
@@ -13,6 +13,13 @@ def peers_in_words(snapshot: Snapshot) -> str:
     if snapshot.peers or not snapshot.left_out:
         return listed(map(snapshot.name_of, snapshot.peers), nobody="nobody")
     return nobody_chosen(snapshot)
+
+
+def count_in_words(snapshot: Snapshot) -> str:
+    """How many peers a membership lists, and their names: ``2 (mysql-0, mysql-1)``."""
+    if not snapshot.peers:
+        return nobody_chosen(snapshot) if snapshot.left_out else "none"
+    return f"{len(snapshot)} ({listed(map(snapshot.name_of, snapshot.peers))})"
 
 
 def nobody_chosen(snapshot: Snapshot) -> str:

@@ -11,6 +11,7 @@ from peerdisco.testing import ClusterDNS
 from tests.hooks.running import QUICK, Running, running
 
 from .command import peerdisco
+from .test_clusters import serving
 
 DOMAIN = "my-database.default.svc.cluster.local"
 NAMES = ["mysql-0", "mysql-1", "mysql-2"]
@@ -67,14 +68,14 @@ def test_it_waits_until_nothing_changes(dns: ClusterDNS, env: dict[str, str]) ->
 def timed_out(env: dict[str, str], *args: str) -> str:
     done = peerdisco("wait", *args, "--timeout", "0.4", env={**QUICK, **env})
     assert (done.status, done.out) == (5, "")
-    assert done.complaint.startswith("peerdisco: waited 0.4 s for ")
+    assert done.complaint.startswith("peerdisco: timed out after 0.4 s: needed ")
     return done.complaint
 
 
 def test_too_few(env: dict[str, str]) -> None:
     said = timed_out(env, "my-database", "--required", "4")
-    assert "for 4 peers; there was: mysql-0, mysql-1, mysql-2" in said
-    assert "for 4 peers; there was: mysql-0" in timed_out(env, "my-database", "--quorum", "6")
+    assert "needed 4 peers, saw 3 (mysql-0, mysql-1, mysql-2)" in said
+    assert "needed 4 peers, saw 3" in timed_out(env, "my-database", "--quorum", "6")
 
 
 def test_nobody(env: dict[str, str]) -> None:
@@ -86,8 +87,26 @@ def test_nobody(env: dict[str, str]) -> None:
 def test_no_answer_at_all(dns: ClusterDNS, env: dict[str, str]) -> None:
     dns.fail("servfail")
     said = timed_out(env, "my-database", "--required", "1")
-    for words in ("no answer came at all", "the last look failed", "SERVFAIL", dns.nameserver):
+    for words in ("no lookup succeeded; the last lookup failed: ", "SERVFAIL", dns.nameserver):
         assert words in said
+
+
+def test_an_answer_without_pods_is_reported_as_such() -> None:
+    name = "my-database.default.svc.cluster.local."
+    answers = {
+        (name, "SRV"): [f"{name} SRV 0 50 3306 {name}", f"+{name} A 10.96.44.5"],
+        (name, "A"): [f"{name} A 10.96.44.5"],
+    }
+    with serving(answers) as server:
+        args = ("wait", name, "--required", "1", "--timeout", "1", "--nameserver", server)
+        done = peerdisco(*args, env=QUICK)
+    assert (done.status, done.out) == (5, "")
+    assert done.complaint == (
+        "peerdisco: timed out after 1 s: needed 1 peer, no lookup succeeded; the last lookup "
+        "failed: my-database.default.svc.cluster.local is not headless: it has the cluster IP "
+        "10.96.44.5, and DNS does not list its pods: give the name of a service with clusterIP: "
+        "None"
+    )
 
 
 def test_no_answer_in_the_end(dns: ClusterDNS, env: dict[str, str]) -> None:
@@ -98,12 +117,12 @@ def test_no_answer_in_the_end(dns: ClusterDNS, env: dict[str, str]) -> None:
         assert "no answer" in wait.complaint()
         status, out, err = wait.ended()
     assert (status, out) == (5, "")
-    assert "there was: mysql-0, mysql-1, mysql-2; the last look failed: " in err
+    assert "saw 3 (mysql-0, mysql-1, mysql-2); the last lookup failed: " in err
 
 
 def test_enough_but_not_for_long_enough(env: dict[str, str]) -> None:
     said = timed_out(env, "my-database", "--required", "2", "--stable-for", "30")
-    assert said.endswith("there was: mysql-0, mysql-1, mysql-2, but not for 30 s without a change")
+    assert said.endswith("saw 3 (mysql-0, mysql-1, mysql-2), but not for 30 s without a change")
 
 
 def test_several_statefulsets_are_counted_together(dns: ClusterDNS, env: dict[str, str]) -> None:
@@ -175,9 +194,10 @@ def test_it_says_that_this_pod_is_not_listed(env: dict[str, str]) -> None:
     )
     assert (done.status, done.out) == (5, "")
     assert done.err == (
-        "peerdisco: waited 0.5 s for 3 peers, this pod (mysql-7) among them; there was: mysql-0, "
-        "mysql-1, mysql-2; this pod, mysql-7, is not listed: a pod is listed when it is ready, or "
-        "before that with publishNotReadyAddresses: true in the headless service\n"
+        "peerdisco: timed out after 0.5 s: needed 3 peers including this pod (mysql-7), "
+        "saw 3 (mysql-0, mysql-1, mysql-2); this pod, mysql-7, is not listed: a "
+        "pod is listed when it is ready, or before that with publishNotReadyAddresses: "
+        "true in the headless service\n"
     )
 
 

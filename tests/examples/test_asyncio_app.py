@@ -52,7 +52,7 @@ def test_application_waits_for_the_first_peers(
 
 def test_application_ends_when_its_peers_do_not_come(environment: dict[str, str]) -> None:
     with running(*APP, "--timeout", "0.2", environment=environment) as app:
-        assert app.wait_for_line("") == "app: waited 0.2 s for 1 peer; there was: nobody"
+        assert app.wait_for_line("") == "app: timed out after 0.2 s: needed 1 peer, saw none"
         assert app.popen.wait(DEADLINE) == 1
 
 

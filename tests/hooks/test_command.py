@@ -425,6 +425,20 @@ async def test_cancelled_twice_it_kills_at_once(fifo: Callable[[str], Fifo], lif
     await life.ended()
 
 
+async def test_cancelled_at_every_step_of_its_end_it_is_reaped(
+    fifo: Callable[[str], Fifo], life: Life
+) -> None:
+    say = fifo("say")
+    running = asyncio.create_task(shell(FAMILY, life, say, grace=1e6)(change(peers("mysql", 1))))
+    await begun(say)
+    while not running.done():
+        running.cancel()
+        await asyncio.sleep(0)
+    # The task has ended, so nobody is left to reap a process that ends now.
+    assert children() == set()
+    await life.ended()
+
+
 async def test_who_ends_at_sigterm_is_not_waited_for(
     fifo: Callable[[str], Fifo], life: Life
 ) -> None:

@@ -91,7 +91,7 @@ class Choosy:
 def test_words(condition: at_least, words: str) -> None:
     assert in_words(condition) == words
     error = NotReady(in_words(condition), 5, members(2))
-    assert str(error) == f"waited 5 s for {words}; there was: db-0, db-1"
+    assert str(error) == f"timed out after 5 s: needed {words}, saw 2 (db-0, db-1)"
 
 
 def test_a_partial_function_is_told_somehow() -> None:

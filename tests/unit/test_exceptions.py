@@ -156,17 +156,17 @@ ERRORS: list[tuple[DiscoveryError, dict[str, Any], list[str]]] = [
     (
         NotReady("3 peers", 60.0, SNAPSHOT),
         {"required": "3 peers", "timeout": 60.0, "snapshot": SNAPSHOT},
-        ["waited 60 s for 3 peers", "blue-0, green-0"],
+        ["timed out after 60 s: needed 3 peers", "blue-0, green-0"],
     ),
     (
         NotReady("3 peers", 0.25, None),
         {"required": "3 peers", "timeout": 0.25, "snapshot": None},
-        ["waited 0.25 s", "no answer came at all"],
+        ["timed out after 0.25 s", "no lookup succeeded"],
     ),
     (
         NotReady("a quorum of 5", 1.0, Snapshot(SERVICE)),
         {"required": "a quorum of 5", "timeout": 1.0, "snapshot": Snapshot(SERVICE)},
-        ["a quorum of 5", "there was: nobody"],
+        ["a quorum of 5", "saw none"],
     ),
     (
         SourceFailed(SERVICE, "CancelledError()"),

@@ -71,7 +71,7 @@ async def test_wait_says_what_was_there_and_what_was_required() -> None:
             await waiting
     assert caught.value.required == "3 peers"
     assert names(caught.value.snapshot) == ["mysql-0", "mysql-1"]
-    assert str(caught.value) == "waited 30 s for 3 peers; there was: mysql-0, mysql-1"
+    assert str(caught.value) == "timed out after 30 s: needed 3 peers, saw 2 (mysql-0, mysql-1)"
 
 
 async def test_wait_for_any_condition() -> None:

@@ -54,7 +54,7 @@ async def test_being_listed_is_not_enough_by_itself() -> None:
         with pytest.raises(peerdisco.NotReady) as caught:
             await waiting
     assert caught.value.unlisted is None
-    assert caught.value.required == "3 peers, this pod (mysql-3) among them"
+    assert caught.value.required == "3 peers including this pod (mysql-3)"
     assert "is not listed" not in str(caught.value)
 
 
@@ -67,8 +67,8 @@ async def test_not_ready_says_that_this_pod_is_not_listed() -> None:
             await waiting
     assert caught.value.unlisted == "mysql-3"
     assert str(caught.value) == (
-        "waited 10 s for 3 peers, this pod (mysql-3) among them; "
-        "there was: mysql-0, mysql-1, mysql-2; this pod, mysql-3, is not listed"
+        "timed out after 10 s: needed 3 peers including this pod (mysql-3), "
+        "saw 3 (mysql-0, mysql-1, mysql-2); this pod, mysql-3, is not listed"
     )
     again = pickle.loads(pickle.dumps(caught.value))
     assert (str(again), again.unlisted) == (str(caught.value), "mysql-3")
@@ -79,7 +79,7 @@ async def test_without_an_answer_nothing_is_said_of_this_pod() -> None:
     async with watching([failure()], clock, identity=ME) as disco:
         waiting = asyncio.create_task(disco.wait(1, local=True, timeout=5))
         await clock.advance(6)
-        with pytest.raises(peerdisco.NotReady, match="no answer came at all") as caught:
+        with pytest.raises(peerdisco.NotReady, match="no lookup succeeded") as caught:
             await waiting
     assert caught.value.unlisted is None
 

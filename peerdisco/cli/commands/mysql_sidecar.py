@@ -41,7 +41,7 @@ too, or --first-start was said, and no peer holds data.
 lag and verdict in JSON), /metrics the same for Prometheus."""
 EPILOG = """\
 exit status:
-  0  ended by SIGINT or SIGTERM; the server is left as it is
+  0  ended by a signal; the server is left as it is
   2  a wrong call
 
 Each change of its state is a line on stderr. What it needs of the server, 'peerdisco mysql-setup'

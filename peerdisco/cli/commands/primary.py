@@ -8,7 +8,7 @@ import sys
 from ...exceptions import NotReady
 from ...model import Snapshot
 from .. import output
-from ..look import TIMEOUT, add_look, add_service, add_verbose, look
+from ..look import TIMEOUT, add_look, add_service, add_verbose, look, timeout_in_words
 from ..one_peer import absent, print_peer
 from ..processes import run_until_signal
 from ..status import OK, TIMED_OUT
@@ -62,8 +62,7 @@ def _run_waiting(args: argparse.Namespace, timeout: float) -> int:
     try:
         snapshot = run_until_signal(_wait(args, timeout))
     except NotReady as error:
-        why = f" ({error.__cause__})" if error.__cause__ is not None else ""
-        print(f"peerdisco: {error}{why}", file=sys.stderr)
+        print(f"peerdisco: {timeout_in_words(error)}", file=sys.stderr)
         return TIMED_OUT
     print_peer(snapshot, snapshot.primary, args.output)
     return OK
@@ -78,9 +77,18 @@ async def _wait(args: argparse.Namespace, timeout: float) -> Snapshot:
     """
     from .watch import open_discovery  # noqa: PLC0415 - not needed for one look
 
-    def listed(snapshot: Snapshot) -> bool:
+    async with open_discovery(args, timeout=min(TIMEOUT, timeout)) as disco:
+        return await disco.wait(_PrimaryIsListed(args.ordinal), timeout=timeout)
+
+
+class _PrimaryIsListed:
+    """The condition of ``--wait``. A timeout names it as ``ordinal 0``."""
+
+    def __init__(self, ordinal: int) -> None:
+        self._ordinal = ordinal
+
+    def __call__(self, snapshot: Snapshot) -> bool:
         return snapshot.primary is not None
 
-    listed.__name__ = f"ordinal {args.ordinal}"
-    async with open_discovery(args, timeout=min(TIMEOUT, timeout)) as disco:
-        return await disco.wait(listed, timeout=timeout)
+    def __repr__(self) -> str:
+        return f"ordinal {self._ordinal}"

@@ -38,7 +38,7 @@ PEERDISCO_* variables tell a hook what the list alone does not: EVENT (start or 
 PEERS, JOINED, LEFT, REPLACED, PRIMARY, PRIMARY_HOST, LOCAL, COMPLETE, STALE."""
 EPILOG = """\
 exit status:
-  0  ended by SIGINT or SIGTERM, a running hook with it; or --on-start alone has succeeded
+  0  ended by a signal, and a running hook with it; or --on-start alone has succeeded
   1  a hook has failed --attempts times, with --on-start alone or --exit-on-failure
   2  a wrong call; so is a command that does not exist
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 
 from ...exceptions import NotReady
 from .. import output
-from ..look import TIMEOUT, add_look, add_service, may_be_stale_in_words, seconds
+from ..look import (
+    TIMEOUT,
+    add_query,
+    add_service,
+    add_timeout,
+    may_be_stale_in_words,
+    seconds,
+    timeout_in_words,
+)
 from ..processes import run_until_signal
 from ..status import OK, TIMED_OUT
 from .watch import add_pace, as_text, open_discovery
@@ -57,15 +65,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--local", action="store_true", help="wait until this pod is listed, too (POD_NAME)"
     )
-    add_look(parser)
-    parser.conflict_handler = "resolve"  # --timeout means something else than for one look
+    add_query(parser)
     group = parser.add_argument_group("how to wait")
-    group.add_argument(
-        "--timeout",
-        metavar="SECONDS",
-        type=seconds,
-        default=WAIT_TIMEOUT,
-        help=f"give up after so long (default: %(default)g); a look has {TIMEOUT:g} s of it",
+    add_timeout(
+        group,
+        WAIT_TIMEOUT,
+        help_=f"give up after so long (default: %(default)g); a lookup may take {TIMEOUT:g} s",
     )
     add_pace(group)
     parser.add_argument(
@@ -139,10 +144,7 @@ def _in_words(error: NotReady, args: argparse.Namespace) -> str:
         needed = args.quorum // 2 + 1 if args.quorum is not None else args.required
         if len(snapshot) >= needed:
             return f"{error}, but not for {args.stable_for:g} s without a change"
-    if error.__cause__ is None:
-        return str(error)
-    why = " ".join(str(error.__cause__).split())
-    return f"{error}; the last look failed: {why}"
+    return timeout_in_words(error)
 
 
 def _print(snapshot: Snapshot, how: str) -> None:

@@ -11,7 +11,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ..look import TIMEOUT, add_look, add_service, seconds
+from ..look import TIMEOUT, add_query, add_service, add_timeout, seconds
 from ..processes import run_until_signal
 from ..status import OK, Ended
 from ..streams import PIPE_BUF, Unwritable, print_now
@@ -27,7 +27,7 @@ came back with another address (~), and when looks begin to fail and are answere
 line is the present membership. A failure is no departure: nobody leaves because DNS is away."""
 EPILOG = """\
 exit status:
-  0  ended by SIGINT or SIGTERM, or the reader of the output has gone
+  0  ended by a signal, or the reader of the output has gone
   2  a wrong call
   6  the output cannot be written: stdout is closed, or its disk is full
 
@@ -66,16 +66,9 @@ def add_watching(parser: argparse.ArgumentParser, interval: float = INTERVAL) ->
         parser: Gets them.
         interval: What the help calls the default of ``--interval``.
     """
-    add_look(parser)
-    parser.conflict_handler = "resolve"  # --timeout means something else than for one look
+    add_query(parser)
     group = parser.add_argument_group("how to watch")
-    group.add_argument(
-        "--timeout",
-        metavar="SECONDS",
-        type=seconds,
-        default=TIMEOUT,
-        help="how long a look may take (default: %(default)g)",
-    )
+    add_timeout(group, TIMEOUT, help_="how long a lookup may take (default: %(default)g)")
     add_pace(group, interval)
 
 
