@@ -70,7 +70,7 @@ async def discover(
         cluster: List the pods of this cluster alone, behind a multi-cluster service. None for
             ``PEERDISCO_CLUSTER``, else list every pod; the primary is ambiguous then.
         port_name: Ask for this named port (``_port._tcp``); None for ``PEERDISCO_PORT_NAME``,
-            else every port, without names. At most 62 characters over DNS.
+            else every port, without names.
         protocol: The protocol of the named port: ``tcp``, ``udp`` or ``sctp``. None for
             ``PEERDISCO_PROTOCOL``, else ``tcp``.
         primary: Picks the primary; None for `ordinal` 0.

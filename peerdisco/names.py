@@ -255,20 +255,14 @@ def parse_port_name(port_name: str, what: str = "port name") -> str:
     return text
 
 
-def srv_prefix(port_name: str, protocol: str, what: str = "port name") -> str:
-    """What stands before a service's name in the one of a port's SRV records (RFC 2782).
+def srv_prefix(port_name: str, protocol: str) -> str:
+    """The labels before a service's name that ask for one port's SRV records (RFC 2782).
 
-    Raises:
-        ConfigurationError: The port's name is too long for one.
+    A name of 63 characters leaves no room in its label for the underscore. CoreDNS answers without
+    it too (plugin/kubernetes/parse.go).
     """
-    if len(port_name) >= _LONGEST_LABEL:
-        raise ConfigurationError(
-            what,
-            port_name,
-            f"at most {_LONGEST_LABEL - 1} characters: DNS has it with a '_' before it in a label "
-            f"of {_LONGEST_LABEL}, so no server can answer for this one",
-        )
-    return f"_{port_name}._{protocol}."
+    underscore = "_" if len(port_name) < _LONGEST_LABEL else ""
+    return f"{underscore}{port_name}._{protocol}."
 
 
 PROTOCOLS = ("tcp", "udp", "sctp")

@@ -19,7 +19,6 @@ from ..names import (
     is_label,
     parse_port_name,
     parse_protocol,
-    srv_prefix,
 )
 from ..pod.environment import PodEnvironment, ResolvConfFile
 from ..pod.identity import local_identity
@@ -131,9 +130,7 @@ def _choose_port(
                 what_protocol, protocol, "a port's name with it (port_name=, --port-name)"
             )
         return None, known
-    port = parse_port_name(port_name, what)
-    srv_prefix(port, known, what)
-    return port, known
+    return parse_port_name(port_name, what), known
 
 
 def find_resolver(given: str | None, pod_environment: PodEnvironment) -> str:
