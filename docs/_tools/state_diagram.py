@@ -24,17 +24,17 @@ LOOPS = {State.PRESENT: -90.0, State.SUSPECTED: 90.0, State.SETTLING: 0.0, State
 """To which side a state's transition to itself is drawn, in degrees."""
 
 SWAPPED = ({State.PRESENT, State.SETTLING},)
-"""Where the way and the way back change sides, so that long labels have room."""
+"""Pairs whose two arrows change sides, so that long labels have room."""
 
 BEND = 26.0
 LINE = 16.0
 
 
 def labels() -> dict[tuple[State, State], list[tuple[str, Action]]]:
-    """What leads from one state to another, and what is told."""
+    """The evidence that leads from one state to another, and the reported changes."""
     found: dict[tuple[State, State], list[tuple[str, Action]]] = {}
-    for (state, said), (following, action) in TRANSITIONS.items():
-        found.setdefault((state, following), []).append((said.value, action))
+    for (state, evidence), (following, action) in TRANSITIONS.items():
+        found.setdefault((state, following), []).append((evidence.value, action))
     return found
 
 
@@ -51,7 +51,7 @@ def node(state: State) -> list[str]:
 
 
 def border(x: float, y: float, towards_x: float, towards_y: float) -> tuple[float, float]:
-    """Where the way from a node's middle leaves it."""
+    """The point at which the line from a node's centre crosses its border."""
     dx, dy = towards_x - x, towards_y - y
     scale = min(
         (NODE_WIDTH / 2 + 4) / abs(dx) if dx else math.inf,
@@ -68,14 +68,13 @@ def arrow(path: str) -> str:
 
 
 def caption(x: float, y: float, lines: list[tuple[str, Action]], anchor: str) -> list[str]:
-    """What is seen, and in colour what is told."""
+    """The evidence, and in colour the reported change."""
     shown = []
     top = y - (len(lines) - 1) * LINE / 2 + 4
-    for index, (said, action) in enumerate(lines):
-        words = said
+    for index, (words, action) in enumerate(lines):
         if action is not Action.NOTHING:
-            told = "bad" if action is Action.LEFT else "good"
-            tail = f'<tspan class="strong {told}"> → {action.value}</tspan>'
+            colour = "bad" if action is Action.LEFT else "good"
+            tail = f'<tspan class="strong {colour}"> → {action.value}</tspan>'
         else:
             tail = ""
         line = text(x, top + index * LINE, words, "small", anchor)
@@ -87,7 +86,7 @@ def edge(start: State, end: State, lines: list[tuple[str, Action]], both: bool) 
     x1, y1 = PLACES[start]
     x2, y2 = PLACES[end]
     length = math.hypot(x2 - x1, y2 - y1)
-    # To the left of the way; the way back goes on its own left.
+    # Each arrow bends to its own left.
     side = -1 if {start, end} in SWAPPED else 1
     nx, ny = side * (y2 - y1) / length, -side * (x2 - x1) / length
     bend = BEND if both else 0.0
@@ -149,15 +148,15 @@ def render() -> str:
     for state in PLACES:
         body += node(state)
     body.append(
-        text(18, HEIGHT - 16, "At each arrow: what a look says of the peer.", "small faint")
+        text(18, HEIGHT - 16, "At each arrow: what an answer says about the peer.", "small faint")
     )
     body.append(
-        text(
-            WIDTH - 18, HEIGHT - 16, "After →: what the application is told.", "small faint", "end"
-        )
+        text(WIDTH - 18, HEIGHT - 16, "After →: the change that is reported.", "small faint", "end")
     )
-    told = ", ".join(action.value for action in Action if action is not Action.NOTHING)
-    words = f"The states of one peer, what a look says of it, and what is told: {told}."
+    reported = ", ".join(action.value for action in Action if action is not Action.NOTHING)
+    words = (
+        f"The states of a peer, the evidence of an answer, and the reported changes: {reported}."
+    )
     return document(WIDTH, HEIGHT, "The states of a peer", words, body)
 
 

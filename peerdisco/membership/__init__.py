@@ -1,5 +1,5 @@
-"""When a peer joined, left or came back with another address, and when to poll next. Pure.
+"""Detects when peers join, leave or change addresses, and schedules the next poll. Pure.
 
 The pure rooms, ``sources`` and everything above may import it.
-Begin with `machine`; the table of states is in `transitions`.
+Begin with `machine`; `transitions` has its table of states, `records` what it remembers.
 """

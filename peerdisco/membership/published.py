@@ -1,4 +1,4 @@
-"""What a watcher publishes: one frozen value, replaced as a whole after each lookup. Pure."""
+"""The published state of a watcher: one frozen value, replaced after each lookup. Pure."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ __all__ = ["Published"]
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Everything that a consumer of a watcher reads, as of one moment.
+    """The state of a watcher after one lookup.
 
-    A consumer, in whatever task or thread, takes the value once and derives all it needs from it,
-    so that it never sees a part of one lookup and a part of the next.
+    A consumer, in any task or thread, reads the value once and derives everything from it, so that
+    it never mixes the results of two lookups.
 
     Attributes:
-        snapshot: The membership after the newest lookup, as it was at the newest answer.
-        observed_at: When the newest answer came, by the watcher's clock; None before the first.
-        stable_since: When something last changed, was suspected, or failed; None before the first
+        snapshot: The membership after the newest lookup.
+        observed_at: The time of the newest answer, by the watcher's clock; None before the first.
+        stable_since: The time of the newest change, suspicion or failure; None before the first
             lookup.
-        lookups: How many lookups have ended, failed ones too.
-        refreshes: How many calls of ``refresh()`` came before the lookup of the newest answer was
-            begun.
-        failure: Why there are no more lookups; None while there are.
+        lookups: The number of lookups that have ended, including failed ones.
+        refreshes: The number of calls of ``refresh()`` before the lookup of the newest answer
+            started.
+        failure: The error that ended the lookups; None while they continue.
     """
 
     snapshot: Snapshot
@@ -36,7 +36,7 @@ class Published:
     failure: WatcherError | None = None
 
     def at(self, now: float) -> Snapshot:
-        """The membership as it is handed out at this moment, by the watcher's clock."""
+        """The membership with its age at a time of the watcher's clock."""
         if self.observed_at is None:
             return self.snapshot
         return replace(self.snapshot, age=max(0.0, now - self.observed_at))

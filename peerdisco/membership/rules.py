@@ -1,4 +1,4 @@
-"""How much it takes until a change in the membership is believed. Pure."""
+"""How much evidence confirms a change of the membership. Pure."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ __all__ = ["ConfirmationRules"]
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationRules:
-    """How much it takes until something is believed.
+    """How much evidence confirms a change.
 
     Attributes:
-        interval: Seconds between two looks when nothing happens.
-        leave_after: Seconds a peer must have been absent before it has left; None to derive them
-            from the TTLs that were seen (see `peerdisco.membership.caching.Caching.hold`).
-        leave_looks: In how many complete answers in a row it must have been absent.
-        mass_looks: How many more it takes when half of the peers or more are absent at once.
-        empty_after: The least number of seconds that an answer without any peer must last: a DNS
-            that restarts says NXDOMAIN too.
-        cache_ttl: The TTL, in seconds, to reckon with while a cache is seen but its full TTL was
-            not seen yet; 30 is what kubeadm and NodeLocal DNSCache are shipped with.
+        interval: The polling interval in seconds.
+        leave_after: Seconds for which a peer must be missing before it has left; None to derive
+            them from the TTLs (see `peerdisco.membership.caching.Caching.hold`).
+        leave_lookups: The number of consecutive complete answers in which it must be missing.
+        mass_lookups: The number of additional answers if half of the peers or more are missing at
+            the same time.
+        empty_after: Seconds for which an answer without peers must last at least, because a DNS
+            server that restarts may answer NXDOMAIN.
+        cache_ttl: The assumed TTL, in seconds, while a cache is known but its full TTL is not;
+            30 is the default of kubeadm and NodeLocal DNSCache.
     """
 
     interval: float = 2.0
@@ -41,9 +42,9 @@ class ConfirmationRules:
 
     @property
     def least_hold(self) -> float:
-        """Seconds to doubt an absence even where no cache is seen.
+        """Seconds for which a peer must be missing if there is no cache.
 
-        Replicas of the cluster DNS learn of a change from the API one by one, within a second or
-        two; together with the first look that misses the peer this stays below four intervals.
+        The replicas of the cluster DNS receive a change from the API one by one, within a second
+        or two. From the change to the report it takes less than four intervals.
         """
         return 2.0 * self.interval

@@ -1,4 +1,4 @@
-"""When to look next, given what was seen. Pure: chance comes in as a number."""
+"""When the next poll is due. Pure: randomness is an argument."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["Schedule"]
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How often to look.
+    """The polling schedule.
 
     Attributes:
-        interval: Seconds between two looks when nothing happens.
-        min_interval: Never less than so many seconds between two looks.
-        max_backoff: Never more than so many seconds between two lookups that fail because no name
-            server replies. Where one replies, with SERVFAIL or REFUSED for instance, never more
-            than `interval` either: it recovers soon, and is asked no more often than a healthy one.
-        jitter: Each wait is longer or shorter by up to this part of itself, so that pods which
-            started together do not ask together for ever.
+        interval: The polling interval in seconds, while nothing happens.
+        min_interval: The shortest time between two polls, in seconds.
+        max_backoff: The longest time between two polls, in seconds, while no name server replies.
+            If one replies, with SERVFAIL or REFUSED for instance, `interval` is a limit, too: such
+            a server usually recovers soon, and is queried no more often than a healthy one.
+        jitter: The fraction by which each wait is randomly longer or shorter, so that pods that
+            start together do not poll together.
     """
 
     interval: float = 2.0
@@ -37,19 +37,19 @@ class Schedule:
             parse_seconds(getattr(self, name), name)
 
     def wait(self, membership: Membership, now: float, chance: float) -> float:
-        """Seconds from now until the next look.
+        """Seconds from now until the next poll.
 
-        - After an answer with TTL 0 that has to be asked for again: half a second at most.
-        - After failures: half an interval, doubled with each one, up to `max_backoff`; up to an
-          interval where a name server replies, so that its recovery is seen soon.
-        - While something is unconfirmed: half an interval, so that it is confirmed soon.
-        - Where a cache holds the answer: until it expires, since nothing new can be seen before.
+        - After an answer with TTL 0 that needs another lookup: half a second at most.
+        - After failures: half an interval, doubled with each failure, up to `max_backoff`; up to
+          an interval if a name server replies, so that its recovery is noticed soon.
+        - While a change is unconfirmed: half an interval, so that it is confirmed soon.
+        - If a cache holds the answer: until it expires, because the answer is the same before.
         - Otherwise an interval.
 
         Args:
-            membership: What was seen.
-            now: The time of the look that has just ended.
-            chance: From 0 up to 1.
+            membership: The membership after the newest lookup.
+            now: The time at which that lookup ended.
+            chance: A random number from 0 up to 1.
         """
         if membership.recheck:
             seconds = min(self.interval, RECHECK_AFTER)
@@ -64,6 +64,6 @@ class Schedule:
             expires = membership.caching.expires()
             seconds = self.interval
             if expires is not None and expires - now > self.interval:
-                # Not a moment before: with the jitter on both sides it would often be in vain.
+                # Never before it expires, so the jitter only adds to the wait.
                 return expires - now + self.jitter * self.interval * chance
         return max(self.min_interval, seconds * (1 + self.jitter * (2 * chance - 1)))

@@ -1,4 +1,4 @@
-"""From where a membership is looked at: what turns the peers of a look into a snapshot. Pure."""
+"""Builds snapshots from the peers of a service, as seen from this pod. Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["SnapshotBuilder"]
 
 @dataclass(frozen=True, slots=True)
 class SnapshotBuilder:
-    """Who looks, and for what.
+    """Builds the snapshots of one service.
 
     Attributes:
-        identity: Who this pod is; None if not known.
-        statefulset: List the pods of this StatefulSet alone; None for every pod, counting the
-            ordinals of this pod's own StatefulSet if it has pods behind the service.
+        identity: The identity of this pod; None if unknown.
+        statefulset: The StatefulSet whose pods are listed; None for all pods. The ordinals that
+            count are then those of this pod's own StatefulSet, if it has pods behind the service.
         policy: Picks the primary.
-        cluster: List the pods of this cluster alone; None for every one.
+        cluster: The cluster whose pods are listed; None for all clusters.
     """
 
     identity: Identity | None = None
@@ -40,7 +40,7 @@ class SnapshotBuilder:
         last_error: DiscoveryError | None = None,
         may_be_stale: bool = False,
     ) -> Snapshot:
-        """The membership that these peers are, seen from here."""
+        """The snapshot of these peers."""
         every, statefulset = peers, self.statefulset
         if self.cluster is not None or statefulset is not None:
             peers = tuple(peer for peer in every if self._lists(peer))

@@ -1,4 +1,4 @@
-"""What a peer can be, what a lookup can say of it, and what follows: one table. Pure."""
+"""The states of a peer and the transitions between them, as one table. Pure."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ __all__ = ["TRANSITIONS", "Action", "Evidence", "State"]
 
 
 class State(Enum):
-    """What a peer is to the application."""
+    """The state of a peer, as reported to the application."""
 
     GONE = "gone"
-    """Not there, as far as was told."""
+    """Not a member: it never joined, or its departure was reported."""
     PRESENT = "present"
-    """There, as it was told."""
-    SUSPECTED = "doubted"
-    """There, as far as was told, but missing from the newest complete answer."""
+    """A member, confirmed by the newest complete answer."""
+    SUSPECTED = "suspected"
+    """Still a member, but missing from the newest complete answer."""
     SETTLING = "settling"
-    """There, but its addresses or ports differ from what was told, and may be old news."""
+    """A member listed with other addresses or ports, which an outdated answer may explain."""
 
 
 class Evidence(Enum):
-    """What a look says of one peer."""
+    """What one answer says about one peer."""
 
     SAME = "the same"
-    """It is listed as it was told."""
+    """Listed with the reported addresses and ports."""
     MOVED = "moved"
-    """It is listed with addresses or ports that it did not have before."""
+    """Listed with addresses or ports that it did not have before."""
     UNSETTLED = "unsettled"
-    """It is listed differently, as an old answer may have it, or with old and new addresses."""
+    """Listed with old and new addresses, or as an outdated answer would list it."""
     SETTLED = "settled"
-    """The same difference for so long that no old answer can explain it."""
+    """Listed with the same difference for so long that no outdated answer can explain it."""
     ABSENT = "absent"
-    """A complete answer does not list it."""
+    """Missing from a complete answer."""
     ABSENT_FOR_LONG = "absent for long"
-    """It was absent from enough complete answers, for longer than a cache can hold one."""
+    """Missing from enough complete answers, for longer than a cache can hold one."""
 
 
 class Action(Enum):
-    """What is told."""
+    """The change that is reported."""
 
     NOTHING = "-"
     JOINED = "joined"
@@ -63,4 +63,4 @@ TRANSITIONS: dict[tuple[State, Evidence], tuple[State, Action]] = {
     (State.SETTLING, Evidence.SETTLED): (State.PRESENT, Action.REPLACED),
     (State.SETTLING, Evidence.ABSENT): (State.SUSPECTED, Action.NOTHING),
 }
-"""Every state, everything a look can say in it, the state that follows, and what is told."""
+"""The next state and the reported change, for each state and evidence."""

@@ -43,10 +43,10 @@ async def observe_once(source: Source, *, timeout: float) -> tuple[Observation, 
         if isinstance(again, Failed):
             break
         observation, freshness = again, freshness.after(again, now())
-    if freshness.evidence is Staleness.STALE and not isinstance(observation, Failed):
+    if freshness.staleness is Staleness.STALE and not isinstance(observation, Failed):
         attempts = () if observation.attempt is None else (observation.attempt,)
         return Failed(StaleAnswer(source.service, attempts, freshness.age(now()))), False
-    return observation, freshness.evidence is not Staleness.FRESH
+    return observation, freshness.staleness is not Staleness.FRESH
 
 
 def snapshot_from_observation(

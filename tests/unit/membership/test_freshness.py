@@ -350,4 +350,4 @@ def test_an_incomplete_answer_without_peers_says_nothing_of_the_zone() -> None:
     freshness = Freshness()
     for observation in (Answered((), 0.0, "truncated", SERVER), nxdomain(None), failure()):
         freshness = freshness.after(observation, 1.0)
-        assert (freshness.evidence, freshness.positive) == (Staleness.FRESH, False)
+        assert (freshness.staleness, freshness.positive) == (Staleness.FRESH, False)

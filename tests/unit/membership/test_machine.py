@@ -163,17 +163,17 @@ def test_each_transition(
 def steps_of(machine: Membership, monkeypatch: pytest.MonkeyPatch) -> list[tuple[State, Evidence]]:
     """The transitions that the machine takes from now on."""
     taken: list[tuple[State, Evidence]] = []
-    step, join = machine._step, machine._join
+    transition, join = machine._transition, machine._join
 
-    def record(name: str, said: Evidence, *rest: Any) -> None:
-        taken.append((machine.state(name), said))
-        step(name, said, *rest)
+    def record(name: str, evidence: Evidence, *rest: Any) -> None:
+        taken.append((machine.state(name), evidence))
+        transition(name, evidence, *rest)
 
     def record_join(name: str, *rest: Any) -> None:
         taken.append((machine.state(name), Evidence.MOVED))
         join(name, *rest)
 
-    monkeypatch.setattr(machine, "_step", record)
+    monkeypatch.setattr(machine, "_transition", record)
     monkeypatch.setattr(machine, "_join", record_join)
     return taken
 
@@ -251,11 +251,11 @@ def hold_to_promises(rules: ConfirmationRules, lookups: list[tuple[float, Observ
             assert not told
             assert machine.peers == before
             assert machine.last_error is observation.error
-        elif machine.freshness.evidence in (Staleness.UNCLEAR, Staleness.STALE):
+        elif machine.freshness.staleness in (Staleness.UNCLEAR, Staleness.STALE):
             assert observation.ttl == 0
             assert not told
             assert machine.peers == before
-            stale = machine.freshness.evidence is Staleness.STALE
+            stale = machine.freshness.staleness is Staleness.STALE
             assert isinstance(machine.last_error, StaleAnswer) or not stale
             continue
         else:
@@ -548,7 +548,7 @@ def test_stable_since_the_last_change_doubt_or_failure() -> None:
 def caching(*seen: tuple[float, float]) -> Caching:
     known = Caching()
     for now, ttl in seen:
-        known = known.saw(ttl, now)
+        known = known.after(ttl, now)
     return known
 
 
@@ -595,7 +595,7 @@ def test_a_cache_is_no_longer_doubted_once_its_full_ttl_was_seen() -> None:
     known = caching((0, 3), (2, 1))
     assert not known.refreshed
     assert known.hold(RULES) == 34
-    known = known.saw(5, 4)
+    known = known.after(5, 4)
     assert known.refreshed
     assert known.hold(RULES) == 9
 
