@@ -16,10 +16,11 @@ import pycares
 from ..model import Attempt, Outcome
 from ..names import Endpoint
 from . import wire
-from .asking import FIRST_PATIENCE, OF_ONE_REPLICA, PAUSES
 from .cares_messages import Records, least_size, message_of
 from .evidence import RECORDS, is_within, shows_nothing, shows_zone
-from .resolver import Reply
+from .query import FIRST_TIMEOUT
+from .reply import Reply
+from .retries import REPLICA_FAILURES, FailedQuestions
 
 __all__ = ["AiodnsResolver"]
 
@@ -118,6 +119,8 @@ class AiodnsResolver:
         self._zone: bytes | None = None
         self._serving: set[Endpoint] = set()
         """The servers that showed that they serve the zone."""
+        self.failed = FailedQuestions()
+        """The questions that failed at all of the servers."""
         self._channels: set[_Channel] = set()
         self._closed = False
 
@@ -135,8 +138,9 @@ class AiodnsResolver:
             self._serving.intersection_update(nameservers)
 
     def begin(self, zone: bytes | None) -> None:
-        """A lookup begins; see `Resolver.begin`."""
+        """Start a lookup; see `Resolver.begin`."""
         self._first = 0
+        self.failed.begin()
         if zone != self._zone:
             self._zone = zone
             self._serving.clear()
@@ -166,7 +170,10 @@ class AiodnsResolver:
         """
         asking = _Asking(self, questions, deadline, at_once)
         await asking.run(tcp or self.nameservers[0].tcp)
-        return asking.replies()
+        replies = asking.replies()
+        for question, reply in zip(questions, replies, strict=True):
+            self.failed.note(question, reply.outcome)
+        return replies
 
     def order(self) -> tuple[Endpoint, ...]:
         """The servers in the order in which to ask them."""
@@ -285,19 +292,26 @@ class _Asking:
             if tcp:
                 await self._ask(server, "udp", _NO_TRANSPORT, turns - 1)
             turns -= len(ways)
-        for pause in PAUSES:
-            now = asyncio.get_running_loop().time()
-            failed = any(self._open(server, OF_ONE_REPLICA) for server in servers)
-            if not failed or now + pause >= self._deadline:
-                break
-            await asyncio.sleep(pause)
-            for server in servers:
-                await self._ask(server, ways[0], OF_ONE_REPLICA, len(servers))
+        await self._repeat_failures(servers, ways[0])
         turns = len(_EVERY_WAY) * len(servers)
         for server in servers:
             for way in _EVERY_WAY:
                 await self._ask(server, way, _SILENCE, turns, _TRIES)
                 turns -= 1
+
+    async def _repeat_failures(self, servers: Sequence[Endpoint], way: str) -> None:
+        """Ask again what failed as one replica behind a server's address may fail."""
+        failed = self._resolver.failed
+        pauses = [failed.pauses(question, len(servers)) for question in self._questions]
+        for turn, pause in enumerate(max(pauses, default=())):
+            now = asyncio.get_running_loop().time()
+            again = {number for number, own in enumerate(pauses) if turn < len(own)}
+            left = any(again.intersection(self._open(s, REPLICA_FAILURES)) for s in servers)
+            if not left or now + pause >= self._deadline:
+                break
+            await asyncio.sleep(pause)
+            for server in servers:
+                await self._ask(server, way, REPLICA_FAILURES, len(servers), only=again)
 
     def replies(self) -> list[Reply]:
         """The replies, in the questions' order."""
@@ -328,8 +342,9 @@ class _Asking:
         after: Container[Outcome] | None,
         turns: int,
         tries: int = 1,
+        only: Container[int] | None = None,
     ) -> None:
-        """Ask a server what is open.
+        """Ask a server the questions that have no answer yet.
 
         Args:
             server: The name server.
@@ -337,8 +352,9 @@ class _Asking:
             after: The last outcomes of that server after which to ask; None for any.
             turns: How many of these calls share the time that is left.
             tries: How often c-ares asks.
+            only: The numbers of the questions to ask; None for all.
         """
-        numbers = self._open(server, after)
+        numbers = [n for n in self._open(server, after) if only is None or n in only]
         now = asyncio.get_running_loop().time()
         left = self._deadline - now
         if not numbers or (left <= 0 and self._attempts[numbers[0]]):
@@ -352,7 +368,7 @@ class _Asking:
         example = next(doubted, None)
         if example is not None:
             name = self._questions[example][0]
-            until = min(self._deadline, asyncio.get_running_loop().time() + FIRST_PATIENCE)
+            until = min(self._deadline, asyncio.get_running_loop().time() + FIRST_TIMEOUT)
             await self._resolver.learn_zone(server, way, name, until)
         for number, came in zip(numbers, replies, strict=True):
             reply = self._resolver.judged(server, came)

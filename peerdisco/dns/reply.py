@@ -1,4 +1,4 @@
-"""What came of a question, and what a source needs of whoever asks it."""
+"""The result of a question, and the protocol that sources expect of a resolver."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from ..names import Endpoint
 from . import wire
 from .fast_path import Listing
 
-__all__ = ["ReadListing", "Reply", "ResolverProtocol"]
+__all__ = ["Answer", "ReadListing", "Reply", "ResolverProtocol"]
 
-ReadListing = Callable[[bytes], "Listing | None"]
-"""Reads the usual answer about a service; None to decline."""
+Answer = wire.Message | Listing
+"""A reply as it was read."""
+
+ReadListing = Callable[[bytes], Listing | None]
+"""Reads the usual answer about a service; returns None for any other message."""
 
 
 class Reply(NamedTuple):
-    """What came of one question, put to as many servers as it took.
+    """The result of one question, asked of as many servers as necessary.
 
     Attributes:
         attempts: Every exchange, in order.
-        attempt: The one that gave the outcome.
-        message: The answer; None if no server gave one that can be used.
-        listing: What was read instead of the message, where the caller gave a reader that did.
+        attempt: The exchange that decided the outcome.
+        message: The answer; None if no server gave a usable one, or ``listing`` holds it.
+        listing: The answer as the caller's reader read it; None if it did not read it.
     """
 
     attempts: tuple[Attempt, ...]
@@ -37,13 +40,13 @@ class Reply(NamedTuple):
 
     @property
     def truncated(self) -> bool:
-        """Whether the answer was cut, and no transport gave a whole one."""
+        """Whether the answer is truncated, and no transport gave a complete one."""
         answer = self.message or self.listing
         return answer is not None and answer.truncated
 
 
 class ResolverProtocol(Protocol):
-    """What a source needs of a resolver; `Resolver` says what each of them does."""
+    """The methods that sources call; `Resolver` documents each of them."""
 
     async def aclose(self) -> None: ...
 

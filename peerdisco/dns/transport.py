@@ -1,7 +1,7 @@
 """Messages there and back: UDP with a socket for each question, TCP on a kept connection.
 
 A reply counts only if it comes from the address and port that were asked (the kernel sees to it
-where UDP sockets are connected), repeats the question's id, and the caller's judge accepts it.
+where UDP sockets are connected), repeats the question's id, and the caller's reader accepts it.
 The transports put a fresh random id into each question.
 """
 
@@ -20,11 +20,11 @@ from ..names import Endpoint
 from .fast_path import QUESTION_HEAD, QUESTION_SIZE, QUESTION_TAILS
 from .wire import MalformedMessage
 
-__all__ = ["Batch", "Judge", "TcpConnection", "exchange_udp", "socket_address"]
+__all__ = ["Batch", "ReplyReader", "TcpConnection", "exchange_udp", "socket_address"]
 
 _T = TypeVar("_T")
 
-Judge = Callable[[bytes, bytes], _T | None]
+ReplyReader = Callable[[bytes, bytes], _T | None]
 """Reads a reply, given the question as it was sent and the bytes that came.
 
 None if they are no reply to the question. Raises `MalformedMessage` if they claim to be its reply
@@ -84,7 +84,7 @@ def socket_address(server: Endpoint) -> tuple[str, int] | tuple[str, int, int, i
 async def exchange_udp(
     server: Endpoint,
     question: bytes,
-    judge: Judge[_T],
+    read: ReplyReader[_T],
     stranger: Callable[[str], object] | None = None,
 ) -> _T:
     """Ask once over UDP and wait for the reply, however long that takes.
@@ -95,7 +95,7 @@ async def exchange_udp(
     Args:
         server: The name server.
         question: Its id does not matter.
-        judge: Reads the reply.
+        read: Reads the reply.
         stranger: Called with the address and port of whoever else answers; such a reply is not
             read. None leaves it to the kernel to drop them, which also reports a closed port.
 
@@ -122,7 +122,7 @@ async def exchange_udp(
                 if source[:2] != address[:2]:
                     stranger(str(Endpoint(source[0], source[1])))
                     continue
-            if (message := judge(question, reply)) is not None:
+            if (message := read(question, reply)) is not None:
                 return message
 
 
@@ -235,7 +235,7 @@ class TcpConnection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._waiting: dict[bytes, tuple[bytes, Judge[Any], asyncio.Future[Any]]] = {}
+        self._waiting: dict[bytes, tuple[bytes, ReplyReader[Any], asyncio.Future[Any]]] = {}
         self._batch: Batch | None = None
         self._socket: TransportSocket | None = None
         self._buffer = bytearray()
@@ -284,13 +284,15 @@ class TcpConnection(asyncio.Protocol):
         """
         return not self._silent and not self._closed.done()
 
-    async def exchange(self, question: bytes, judge: Judge[_T], when: float | None = None) -> _T:
+    async def exchange(
+        self, question: bytes, read: ReplyReader[_T], until: float | None = None
+    ) -> _T:
         """Ask and wait for the reply.
 
         Args:
             question: Its id does not matter.
-            judge: Reads the reply.
-            when: Until when, in the event loop's time; None for as long as it takes.
+            read: Reads the reply.
+            until: When to give up, in the event loop's time; None for no limit.
 
         Raises:
             TimeoutError: It did not come until then.
@@ -303,9 +305,9 @@ class TcpConnection(asyncio.Protocol):
             question = _with_random_id(question)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[_T] = loop.create_future()
-        # Not asyncio.timeout(): this costs a third of it, in each look.
-        timer = None if when is None else loop.call_at(when, _give_up, future)
-        self._waiting[question[:2]] = (question, judge, future)
+        # Not asyncio.timeout(): this costs a third of it, in each lookup.
+        timer = None if until is None else loop.call_at(until, _give_up, future)
+        self._waiting[question[:2]] = (question, read, future)
         transport.write(len(question).to_bytes(2, "big") + question)
         replies = self._replies
         try:
@@ -430,11 +432,11 @@ class TcpConnection(asyncio.Protocol):
         waiting = self._waiting.get(reply[:2])
         if waiting is None:
             return
-        question, judge, future = waiting
+        question, read, future = waiting
         if future.done():
             return
         try:
-            message = judge(question, reply)
+            message = read(question, reply)
         except MalformedMessage as error:
             future.set_exception(error)
             return

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from peerdisco.dns import wire
 from peerdisco.dns.aiodns_resolver import AiodnsResolver
-from peerdisco.dns.resolver import FIRST_PATIENCE, Resolver, ResolverProtocol
+from peerdisco.dns.resolver import FIRST_TIMEOUT, Resolver, ResolverProtocol
 from peerdisco.model import Outcome
 from peerdisco.names import Endpoint
 from tests.unit.scripted import NameServer, open_files
@@ -62,7 +62,7 @@ KINDS = [
     Kind("builtin", Resolver),
     Kind(
         "aiodns",
-        lambda servers: AiodnsResolver(servers, patience=FIRST_PATIENCE),
+        lambda servers: AiodnsResolver(servers, patience=FIRST_TIMEOUT),
         frozenset(Limit),
     ),
 ]

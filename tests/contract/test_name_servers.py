@@ -254,6 +254,95 @@ async def test_a_server_that_always_fails_is_asked_a_few_times(kind: Kind, serve
     assert 2 < len(server.asked) < 12
 
 
+FAILURES = {
+    "SERVFAIL": says(rcode="SERVFAIL"),
+    "REFUSED": says(rcode="REFUSED"),
+    "lame": lambda asked: asked.send(refers(asked)),
+}
+
+
+def refers(asked: Asked) -> bytes:
+    """No data, from a server that is neither authoritative nor recursive."""
+    reply = bytearray(asked.reply())
+    reply[2] &= ~0x04
+    return bytes(reply)
+
+
+def can_fail_so(kind: Kind, failure: str) -> bool:
+    return failure != "lame" or kind.can(Limit.TELL_THE_SOA)
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("servers", [1, 2])
+async def test_in_an_outage_a_lookup_sends_two_queries(
+    kind: Kind, serve: Serve, failure: str, servers: int
+) -> None:
+    if not can_fail_so(kind, failure):
+        pytest.skip("it cannot tell a referral from no data")
+    listening = [await serve(FAILURES[failure]) for _ in range(servers)]
+    now = asyncio.get_running_loop().time
+
+    async def lookup() -> tuple[int, float]:
+        for server in listening:
+            server.asked.clear()
+        start = now()
+        assert isinstance(await source.observe(timeout=30), Failed)
+        return sum(len(server.asked) for server in listening), now() - start
+
+    async with source_for(kind, listening) as source:
+        queries, _ = await lookup()
+        assert queries == 9 * servers
+        for _ in range(20):
+            queries, seconds = await lookup()
+            assert queries == 2
+            assert seconds < 0.3
+        # Once a lookup has succeeded, failing replicas go unnoticed again.
+        for server in listening:
+            server.script = serves(cluster())
+        assert await seen_names(source, 5) == PODS
+        for server in listening:
+            server.script = FAILURES[failure]
+        assert (await lookup())[0] == 9 * servers
+
+
+async def test_in_an_outage_one_of_two_replicas_is_found_within_some_lookups(
+    kind: Kind, serve: Serve
+) -> None:
+    server = await serve(says(rcode="SERVFAIL"))
+    async with source_for(kind, [server]) as source:
+        for _ in range(2):
+            assert isinstance(await source.observe(timeout=5), Failed)
+        server.asked.clear()
+        good, failed = serves(cluster()), says(rcode="SERVFAIL")
+
+        def script(asked: Asked) -> None:
+            (failed if len(server.asked) < 4 else good)(asked)
+
+        server.script = script
+        assert isinstance(await source.observe(timeout=5), Failed)
+        assert await seen_names(source, 5) == PODS
+
+
+async def test_a_question_that_always_fails_is_repeated_in_the_first_lookup_alone(
+    kind: Kind, serve: Serve
+) -> None:
+    good, failed = serves(cluster(ports=())), says(rcode="SERVFAIL")
+
+    def script(asked: Asked) -> None:
+        (failed if asked.message.questions[0].type == wire.AAAA else good)(asked)
+
+    def asked_for_ipv6() -> int:
+        return sum(a.message.questions[0].type == wire.AAAA for a in server.asked)
+
+    server = await serve(script)
+    async with source_for(kind, [server]) as source:
+        for expected in (9, 2, 2):
+            server.asked.clear()
+            seen = await source.observe(timeout=5)
+            assert isinstance(seen, Answered)
+            assert asked_for_ipv6() == expected
+
+
 # What is lost on the way.
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from peerdisco.dns import wire
-from peerdisco.dns.resolver import FIRST_PATIENCE
+from peerdisco.dns.resolver import FIRST_TIMEOUT
 from peerdisco.model import Outcome
 from tests.unit.scripted import (
     Asked,
@@ -569,7 +569,7 @@ async def test_questions_that_are_cancelled_are_not_asked_again(
     await settle(lambda: not server.open)
     await settle(before.is_not_exceeded)
     asked = len(server.asked)
-    await asyncio.sleep(FIRST_PATIENCE * 1.2)  # by then they would be asked again
+    await asyncio.sleep(FIRST_TIMEOUT * 1.2)  # by then they would be asked again
     assert len(server.asked) == asked
 
 

@@ -37,6 +37,7 @@ LAYERS = {
         "dns.evidence",
         "dns.fast_path",
         "dns.reply",
+        "dns.retries",
         "dns.wire",
         "sources",
         "sources.leftovers",

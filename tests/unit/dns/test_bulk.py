@@ -12,10 +12,10 @@ import dns.rrset
 import pytest
 
 from peerdisco.dns import wire
-from peerdisco.dns.asking import PAUSES
 from peerdisco.dns.bulk import ask_each
 from peerdisco.dns.fast_path import Found, question_after_id, read_addresses
 from peerdisco.dns.resolver import Reply, Resolver, ResolverProtocol
+from peerdisco.dns.retries import PAUSES
 from peerdisco.dns.transport import AT_ONCE
 from peerdisco.model import Outcome
 
@@ -184,7 +184,7 @@ async def test_another_server_takes_over(serve: Serve) -> None:
     server = await serve(right)
     async with Resolver([dead_endpoint(), server.endpoint]) as resolver:
         assert packed(await ask(resolver)) == RIGHT
-        assert resolver.order()[0] == server.endpoint
+        assert resolver._servers.order()[0] == server.endpoint
 
 
 async def test_a_server_that_falls_silent_is_followed_by_the_next(serve: Serve) -> None:

@@ -13,8 +13,9 @@ from collections.abc import Callable
 import pytest
 
 from peerdisco.dns import wire
-from peerdisco.dns.asking import FIRST_PATIENCE, PAUSES
+from peerdisco.dns.query import FIRST_TIMEOUT
 from peerdisco.dns.resolver import Resolver
+from peerdisco.dns.retries import PAUSES
 from peerdisco.exceptions import ResolveTimeout
 from peerdisco.model import Outcome
 from peerdisco.names import Endpoint
@@ -480,13 +481,13 @@ async def test_a_path_that_drops_edns_costs_one_lookup_its_patience(serve: Serve
             reply = await asking.ask(NAME, wire.A, deadline=soon(), tcp=tcp)
             assert addresses(reply) == ["10.0.0.1"]
             assert len(reply.attempts) == 1
-        assert now() - start < FIRST_PATIENCE
+        assert now() - start < FIRST_TIMEOUT
 
 
 async def test_edns_is_tried_again_after_a_while(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("peerdisco.dns.resolver._PLAIN_FOR", 0.0)
+    monkeypatch.setattr("peerdisco.dns.servers._PLAIN_SECONDS", 0.0)
     server = await serve(without_edns_alone)
     async with resolver(server) as asking:
         for _ in range(2):
