@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import sync
     from .conditions import Condition, at_least, quorum
-    from .discovery import Discovery, Watch, discover
+    from .discovery import Discovery, Watch
     from .exceptions import (
         AmbiguousPrimary,
         ConfigurationError,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         may_bootstrap,
         must_step_down,
     )
+    from .sources.once import discover
 
 __all__ = [
     "AmbiguousPrimary",
@@ -96,7 +97,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "conditions": ("Condition", "at_least", "quorum"),
-    "discovery": ("Discovery", "Watch", "discover"),
+    "discovery": ("Discovery", "Watch"),
     "exceptions": (
         "AmbiguousPrimary",
         "ConfigurationError",
@@ -138,6 +139,7 @@ _HOMES = {
         "must_step_down",
         "may_bootstrap",
     ),
+    "sources.once": ("discover",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -17,7 +17,8 @@ from .exceptions import WatcherError
 from .model import Change, Identity, Peer, PrimaryPolicy, Snapshot
 from .names import parse_pod_name
 from .pod.identity import local_identity
-from .sources import Source
+from .sources import Source, once
+from .sources.options import TIMEOUT
 
 __all__ = ["Discovery", "Watch", "discover", "local_identity", "parse_pod_name"]
 
@@ -52,7 +53,7 @@ def _blocking(function: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, _
     return call
 
 
-discover = _blocking(discovery.discover)
+discover = _blocking(once.discover)
 """`peerdisco.discover`, blocking; call it where no event loop runs."""
 
 
@@ -211,7 +212,7 @@ class Discovery:
         interval: float | None = None,
         min_interval: float = discovery.MIN_INTERVAL,
         leave_after: float | None = None,
-        timeout: float = discovery.TIMEOUT,
+        timeout: float = TIMEOUT,
         clock: Clock | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -241,7 +242,7 @@ class Discovery:
         _refuse_to_block("Discovery", _ASYNC)
         self._discovery.check_process()
         if self._worker is not None:
-            raise WatcherError("a Discovery is started once", "make another one")
+            raise WatcherError("a Discovery can be started only once", "create another one")
         worker = self._worker = _Worker(self._discovery)
         try:
             worker.start()

@@ -132,31 +132,24 @@ async def look(args: argparse.Namespace, *, timeout: float, identity: Identity |
     from ..pod.environment import read_pod_environment  # noqa: PLC0415 - not needed for --help
     from ..primary.policies import ordinal  # noqa: PLC0415
     from ..sources.once import observe_once, snapshot_from_observation  # noqa: PLC0415
-    from ..sources.query import ServiceQuery, choose_snapshot_builder  # noqa: PLC0415
+    from ..sources.options import LookupOptions  # noqa: PLC0415
 
-    pod_environment = read_pod_environment()
-    view = choose_snapshot_builder(
-        args.statefulset,
-        ordinal(args.ordinal),
-        identity,
-        pod_environment,
+    options = LookupOptions(
+        service=args.service,
         namespace=args.namespace,
         cluster_domain=args.cluster_domain,
+        statefulset=args.statefulset,
         cluster=args.cluster,
-    )
-    source = ServiceQuery.choose(
-        args.service,
-        namespace=args.namespace,
-        cluster_domain=args.cluster_domain,
         port_name=args.port_name,
         protocol=args.protocol,
+        primary=ordinal(args.ordinal),
+        identity=identity,
         nameservers=args.nameserver,
         resolver=args.resolver,
         source=args.source,
-        cluster=view.cluster,
-        pod_environment=pod_environment,
-    ).open()
-    try:
+    )
+    plan = options.plan(read_pod_environment())
+    async with plan.opened() as source:
         observation, may_be_stale = await observe_once(source, timeout=timeout)
         if may_be_stale:
             print(f"peerdisco: {may_be_stale_in_words(source.service)}", file=sys.stderr)
@@ -164,15 +157,13 @@ async def look(args: argparse.Namespace, *, timeout: float, identity: Identity |
             print(f"peerdisco: {_in_words(observation, source.service)}", file=sys.stderr)
         try:
             snapshot = snapshot_from_observation(
-                observation, source.service, view, may_be_stale=may_be_stale
+                observation, source.service, plan.builder, may_be_stale=may_be_stale
             )
             return Seen(snapshot, None, True)
         except ServiceNotFound as error:
             return Seen(error.snapshot, error, True)
         except DiscoveryError as error:
-            return Seen(view.snapshot(source.service, (), observed_at=None), error, False)
-    finally:
-        await source.aclose()
+            return Seen(plan.builder.snapshot(source.service, (), observed_at=None), error, False)
 
 
 def may_be_stale_in_words(service: str) -> str:

@@ -144,7 +144,7 @@ async def test_run(dns: ClusterDNS) -> None:
 
     async def closed() -> None:
         await discoveries[-1].aclose()
-        with pytest.raises(RuntimeError, match="started once"):
+        with pytest.raises(RuntimeError, match="started only once"):
             await discoveries[-1].run()
 
     assert await cancel_everywhere(make, closed, most=3000) >= 2

@@ -13,6 +13,7 @@ import pytest
 import peerdisco
 import peerdisco.sync
 from peerdisco import discovery
+from peerdisco.sources import once
 from peerdisco.testing import ClusterDNS, ScriptedSource, peers
 
 SERVICE = "db.shop.svc.cluster.local"
@@ -54,7 +55,7 @@ def test_it_takes_what_the_other_takes() -> None:
     assert inspect.signature(peerdisco.sync.discover).parameters == (
         inspect.signature(peerdisco.discover).parameters
     )
-    hints = typing.get_type_hints(discovery.discover)
+    hints = typing.get_type_hints(once.discover)
     assert hints["return"] is peerdisco.Snapshot
 
 
@@ -109,7 +110,7 @@ def test_a_watcher_that_is_closed_says_so() -> None:
     assert list(watch) == []
     with pytest.raises(RuntimeError, match="not running"):
         disco.wait()
-    with pytest.raises(RuntimeError, match="started once"):
+    with pytest.raises(RuntimeError, match="started only once"):
         disco.__enter__()
 
 
@@ -127,7 +128,7 @@ def test_a_watcher_that_cannot_start_says_so_and_does_not_hang() -> None:
     """The asyncio watcher within was started and closed already."""
     disco = peerdisco.sync.Discovery(SERVICE, source=STATIC)
     asyncio.run(disco._discovery.aclose())
-    with pytest.raises(RuntimeError, match="started once"):
+    with pytest.raises(RuntimeError, match="started only once"):
         disco.__enter__()
     assert threads() == []
 

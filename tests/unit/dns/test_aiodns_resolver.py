@@ -172,7 +172,7 @@ def test_it_is_chosen_by_an_option(
 
 
 async def test_it_has_no_place_beside_a_list(dns: ClusterDNS) -> None:
-    with pytest.raises(ConfigurationError, match="resolver: got 'aiodns', expected nothing beside"):
+    with pytest.raises(ConfigurationError, match="expected no resolver with a static source"):
         await peerdisco.discover("db.x.svc.y", source="static:db-0=10.0.0.1", resolver="aiodns")
 
 

@@ -12,7 +12,7 @@ from peerdisco.pod.environment import PodEnvironment
 from peerdisco.pod.identity import local_identity
 from peerdisco.pod.resolv_conf import parse_resolv_conf
 from peerdisco.pod.service import find_service
-from peerdisco.sources.query import choose_snapshot_builder
+from peerdisco.sources.options import LookupOptions
 
 SEARCH = parse_resolv_conf(
     "search prod.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\n"
@@ -246,7 +246,7 @@ def test_a_contradiction_is_never_taken_for_an_unknown_identity() -> None:
     with pytest.raises(IdentityConflict):
         find_service(None, None, None, pod)
     with pytest.raises(IdentityConflict):
-        choose_snapshot_builder(None, None, None, pod)
+        LookupOptions(service="db.prod.svc.x").plan(pod)
 
 
 # dnsPolicy: None.

@@ -6,11 +6,11 @@ from ipaddress import ip_address
 
 import pytest
 
-from peerdisco.discovery import discover
 from peerdisco.exceptions import ConfigurationError
 from peerdisco.model import Answered, Peer, Ports
 from peerdisco.names import parse_service
 from peerdisco.sources import Source
+from peerdisco.sources.once import discover
 from peerdisco.sources.static import Static, parse_static
 
 SERVICE = parse_service("db.shop.svc.cluster.local")
