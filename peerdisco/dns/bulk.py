@@ -1,9 +1,8 @@
-"""Thousands of questions of one kind, at the price of their exchanges.
+"""Thousands of questions of one kind over one TCP connection.
 
-They share a TCP connection and wait for nothing but their replies: no task, no timer and no record
-of an attempt for each. What comes back as usual is read by the caller's reader; what is unusual in
-any way (a response code that is a failure, a connection that is lost again and again, silence) is
-asked once more through the resolver, with all that it does about failures.
+There is no task, no timer and no `Attempt` for each question. The caller's reader reads the usual
+replies. A question with any other result (a failure, a lost connection, no reply) is asked once
+more through the resolver, with all its retries.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ __all__ = ["FEW", "Read", "ask_each"]
 _T = TypeVar("_T")
 
 FEW = 4
-"""Up to so many questions go out over UDP, each by itself."""
+"""Up to this many questions are asked one by one over UDP."""
 
 Read = Callable[[int, bytes], _T | None]
-"""Reads the usual reply to the question of this number.
+"""Reads the usual reply to the question of this number; returns None to decline.
 
-It checks that the reply repeats the question, and gives None to decline.
+It must check that the reply repeats the question.
 """
 
-_ANEW = 64
-"""So many of those that had no usual answer are asked once more at a time."""
+_PORTION = 64
+"""Questions without a usual answer that are asked again concurrently."""
 
 
 async def ask_each(
@@ -42,19 +41,19 @@ async def ask_each(
     convert: Callable[[wire.Message], _T],
     tcp: bool = False,
 ) -> list[_T | Reply]:
-    """Ask each of them.
+    """Ask each question.
 
     Args:
-        resolver: Whom.
+        resolver: Asks the name servers.
         questions: Names in wire form, and record types.
         deadline: In the event loop's time.
         read: Reads the usual reply.
-        convert: Makes the same of a message that was read in full.
-        tcp: Ask over TCP also where they are few.
+        convert: Converts a message that was read in full.
+        tcp: Ask over TCP also if there are only a few.
 
     Returns:
-        What was read, in the questions' order; or a reply without a message, where no server
-        answered: it tells why.
+        The results, in the order of the questions; for a question that no server answered, a
+        `Reply` without a message that holds the reason.
     """
     bulk = _Bulk(questions, read, convert)
     tcp = tcp or len(questions) > FEW
@@ -69,7 +68,7 @@ async def ask_each(
 
 
 class _Bulk(Generic[_T]):
-    """The questions, and what came of each; None where nothing did yet."""
+    """The questions and their results; None where there is no result yet."""
 
     def __init__(
         self,
@@ -104,18 +103,18 @@ class _Bulk(Generic[_T]):
         return True
 
     def _counts(self, message: wire.Message, number: int) -> bool:
-        """Whether this reply says something about its question."""
+        """Whether this reply is a usable answer."""
         if self.resolver is None or self.batch is None or self.batch.server is None:
             return False
         question = self.questions[number]
         return self.resolver.outcome(self.batch.server, message, *question)[0] in USABLE
 
     async def ask_the_rest(self, resolver: ResolverProtocol, deadline: float, tcp: bool) -> None:
-        """Ask anew what had no usual answer; no more once that helped none of many."""
+        """Ask the questions without a result again; stop when a whole portion fails."""
         left = [number for number, found in enumerate(self.found) if found is None]
         in_vain: Reply | None = None
-        for start in range(0, len(left), _ANEW):
-            numbers = left[start : start + _ANEW]
+        for start in range(0, len(left), _PORTION):
+            numbers = left[start : start + _PORTION]
             if in_vain is not None:
                 for number in numbers:
                     self.found[number] = in_vain

@@ -1,9 +1,9 @@
-r"""The two shapes of answer that come by the thousand, read with the least that this takes. Pure.
+r"""Fast readers for the two most frequent kinds of answer. Pure.
 
-`read_addresses` reads an answer that holds the addresses of one pod, `read_listing` the SRV answer
-of a service with its glue. Each of them knows the shapes in which CoreDNS and BIND write such an
-answer, checks every byte of it, and declines whatever is unusual: then `peerdisco.dns.wire.read`
-reads it. What they do not decline they read as that does; the tests hold them against it.
+`read_addresses` reads an answer with the addresses of one pod, `read_service_records` the SRV
+answer of a service with its glue. Each knows the form in which CoreDNS and BIND write the answer,
+checks every byte, and returns None for anything unusual; `peerdisco.dns.wire.read` reads that.
+Whatever they read, they read as `wire` does: the tests compare the two.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from . import wire
 
 __all__ = [
     "Found",
-    "Listing",
+    "ServiceRecords",
     "labels_below",
-    "listing_of",
     "question_after_id",
     "read_addresses",
-    "read_listing",
+    "read_service_records",
+    "records_from_message",
 ]
 
 _HEADER = 12
 _OPT_SIZE = 11
 _ODD_FLAGS = 0x80 | 0x78
-"""Of the third byte: a usual answer has QR set and opcode 0."""
+"""Bits of the third byte; a usual answer has QR set and opcode 0."""
 _TC = 0x02
 QUESTION_HEAD = wire.query(0, b"", wire.A, payload=None)[2:_HEADER]
-"""What stands between the id and the name of a question without EDNS."""
+"""The bytes between the id and the name of a question without EDNS."""
 QUESTION_TAILS = {
     rtype: rtype.to_bytes(2, "big") + b"\0\1" for rtype in (wire.A, wire.AAAA, wire.SRV, wire.PTR)
 }
-"""What stands behind its name, by record type."""
+"""The bytes after the name of a question, by record type."""
 QUESTION_SIZE = _HEADER + 4
-"""Its size without the name."""
+"""The size of a question without its name."""
 _SRV_IN = b"\0\x21\0\1"
 _A_IN = b"\0\1\0\1"
 _A_SHAPE, _AAAA_SHAPE = b"\0\1\0\1\0\4", b"\0\x1c\0\1\0\x10"
@@ -43,7 +43,7 @@ _POINTER = 0xC0
 _FURTHEST_POINTER = 0x4000
 _LONGEST_NAME, _LONGEST_LABEL = 255, 63
 _WITH_CLUSTER = 2
-"""How many labels a pod's name has before a multi-cluster service: its own, and the cluster's."""
+"""Labels of a pod's name before a multi-cluster service: the pod's own and the cluster's."""
 _TO_QUESTION = b"\xc0\x0c"
 """A compression pointer to the name in the question."""
 
@@ -51,21 +51,20 @@ _TO_QUESTION = b"\xc0\x0c"
 def smallest_ttl(ttls: Iterable[int]) -> int:
     """The smallest TTL of a message's records that is not 0; 0 if all of them are, or without any.
 
-    A cache that serves a stale answer gives all its records TTL 0; a single record with TTL 0 is
-    one that nobody shall hold, or whose time is just up.
+    A cache that serves a stale answer gives all its records TTL 0. A single record with TTL 0 must
+    not be cached, or is about to expire.
     """
     return min(filter(None, ttls), default=0)
 
 
 class Found(NamedTuple):
-    """What one name's answer says of its addresses.
+    """The addresses in the answer for one name.
 
     Attributes:
-        packed: The addresses as they came; none if there is no such name, or no such address.
+        packed: The addresses in their order; empty if the name or its addresses do not exist.
         ttl: The smallest TTL among them (see `smallest_ttl`); 0 without any.
-        truncated: Whether the answer was cut.
-        reply: The answer without its id, by which the same one is known again; empty if it is not
-            to be known again.
+        truncated: Whether the answer was truncated.
+        reply: The answer without its id, to recognise an identical one; empty to recognise none.
     """
 
     packed: tuple[bytes, ...]
@@ -74,16 +73,16 @@ class Found(NamedTuple):
     reply: bytes = b""
 
 
-class Listing(NamedTuple):
-    """What one SRV answer says of a service.
+class ServiceRecords(NamedTuple):
+    """The records of one SRV answer for a service.
 
     Attributes:
-        ports: The targets within the service in wire form, in the order in which they came, each
-            with its port numbers.
-        addresses: The addresses that came along, by target.
+        ports: The port numbers of each target within the service (in wire form), in the order of
+            the records.
+        addresses: The addresses in the additional section, by target.
         ttl: The smallest TTL among these records (see `smallest_ttl`); infinite without any.
-        truncated: Whether the answer was cut.
-        others: The records of the answer that are none of these targets.
+        truncated: Whether the answer was truncated.
+        others: The other records of the answer.
     """
 
     ports: Mapping[bytes, tuple[int, ...]]
@@ -94,7 +93,7 @@ class Listing(NamedTuple):
 
 
 def question_after_id(name: bytes, rtype: int) -> bytes:
-    """A question without EDNS, as it stands in a message after the id."""
+    """The bytes of a question without EDNS after the id."""
     return QUESTION_HEAD + name + QUESTION_TAILS[rtype]
 
 
@@ -102,8 +101,8 @@ def read_addresses(reply: bytes, question: bytes) -> Found | None:
     """The addresses in the answer to a question of `question_after_id`; None to decline.
 
     Args:
-        reply: A whole message, of at least the size of a header. Its id is not looked at.
-        question: As it was asked.
+        reply: A whole message, of at least the size of a header. Its id is ignored.
+        question: The question as it was sent.
     """
     asked = question[10:]
     if (
@@ -133,7 +132,7 @@ def read_addresses(reply: bytes, question: bytes) -> Found | None:
         if shape != owner + asked[-4:] + bytes((0, size)) or ttl > wire.LARGEST_TTL:
             return None
         return Found((reply[at + 10 : end],), ttl, bool(reply[2] & _TC), reply[2:])
-    # Column by column: what all of them share costs no object for each.
+    # Column by column: the bytes that all records share cost no object for each record.
     width, records = len(owner) + 10 + size, reply[start:end]
     for at, byte in (
         *enumerate(owner + asked[-4:]),
@@ -151,12 +150,12 @@ def read_addresses(reply: bytes, question: bytes) -> Found | None:
     return Found(packed, smallest_ttl(held), bool(reply[2] & _TC), reply[2:])
 
 
-def read_listing(reply: bytes, name: bytes, suffix: bytes) -> Listing | None:
-    """What the answer to an SRV question says of a service; None to decline.
+def read_service_records(reply: bytes, name: bytes, suffix: bytes) -> ServiceRecords | None:
+    """The records in the answer to an SRV question; None to decline.
 
     Args:
-        reply: A whole message, of at least the size of a header. Its id is not looked at.
-        name: The name that was asked for, in wire form.
+        reply: A whole message, of at least the size of a header. Its id is ignored.
+        name: The name in the question, in wire form.
         suffix: The service's own name, at the end of every target.
     """
     if (
@@ -197,7 +196,7 @@ def read_listing(reply: bytes, name: bytes, suffix: bytes) -> Listing | None:
         or max(held) > wire.LARGEST_TTL
     ):
         return None
-    return Listing(ports, addresses, float(smallest_ttl(held)), bool(reply[2] & _TC))
+    return ServiceRecords(ports, addresses, float(smallest_ttl(held)), bool(reply[2] & _TC))
 
 
 def _read_services(
@@ -209,7 +208,7 @@ def _read_services(
     pointers: dict[bytes, bytes],
     ttls: set[bytes],
 ) -> int:
-    """Read the SRV records of the answer; where they end, or 0 to decline.
+    """Read the SRV records of the answer; their end, or 0 to decline.
 
     Args:
         reply: The message.
@@ -259,7 +258,7 @@ def _read_glue(
     addresses: dict[bytes, tuple[bytes, ...]],
     ttls: set[bytes],
 ) -> int:
-    """Read the address records that came along; where they end, or 0 to decline.
+    """Read the address records of the additional section; their end, or 0 to decline.
 
     Args:
         reply: The message.
@@ -313,8 +312,8 @@ def _ends_with_plain_opt(reply: bytes) -> bool:
     return reply.startswith(b"\0\0\x29", start) and not reply[-6] and reply.endswith(b"\0\0")
 
 
-def listing_of(message: wire.Message, name: bytes, suffix: bytes) -> Listing:
-    """The same out of a message that was read in full.
+def records_from_message(message: wire.Message, name: bytes, suffix: bytes) -> ServiceRecords:
+    """The records of a service in a message that was read in full.
 
     Targets are one label below the service, or two as in a multi-cluster service.
     """
@@ -337,11 +336,11 @@ def listing_of(message: wire.Message, name: bytes, suffix: bytes) -> Listing:
             addresses[extra.owner] = (*addresses.get(extra.owner, ()), extra.packed)
             ttls.append(extra.ttl)
     ttl = float(smallest_ttl(ttls)) if ttls else float("inf")
-    return Listing(ports, addresses, ttl, message.truncated, tuple(others))
+    return ServiceRecords(ports, addresses, ttl, message.truncated, tuple(others))
 
 
 def labels_below(name: bytes, suffix: bytes) -> int:
-    """How many labels a name has before this suffix; 0 if it is not below it."""
+    """The number of labels before this suffix; 0 if the name is not below it."""
     before = len(name) - len(suffix)
     if before <= 0 or not name.endswith(suffix):
         return 0

@@ -13,8 +13,8 @@ from ..names import Endpoint
 from . import wire
 from .connections import Connections
 from .evidence import USABLE
-from .fast_path import Listing
-from .reply import Answer, ReadListing, Reply
+from .fast_path import ServiceRecords
+from .reply import Answer, ReadServiceRecords, Reply
 from .retries import REPLICA_FAILURES
 from .servers import Servers
 from .transport import TcpConnection, exchange_udp
@@ -71,7 +71,7 @@ class Query:
         rtype: int,
         deadline: float,
         tcp: bool,
-        read: ReadListing | None,
+        read: ReadServiceRecords | None,
     ) -> None:
         self._servers = servers
         self._connections = connections
@@ -158,7 +158,7 @@ class Query:
 
     def _reply(self, usable: _Usable) -> Reply:
         attempt, answer = usable
-        if isinstance(answer, Listing):
+        if isinstance(answer, ServiceRecords):
             return Reply(tuple(self._attempts), attempt, None, answer)
         return Reply(tuple(self._attempts), attempt, answer)
 
@@ -312,7 +312,7 @@ class _Exchange:
 
 def _without_edns(answer: Answer) -> bool:
     """Whether the response code is one of a server that may not know EDNS."""
-    return not isinstance(answer, Listing) and answer.rcode in _NO_EDNS
+    return not isinstance(answer, ServiceRecords) and answer.rcode in _NO_EDNS
 
 
 @lru_cache(maxsize=64)
@@ -336,7 +336,7 @@ class _Reader:
 
     __slots__ = ("_listing", "_question", "_strays", "name", "rtype", "senders")
 
-    def __init__(self, name: bytes, rtype: int, read: ReadListing | None) -> None:
+    def __init__(self, name: bytes, rtype: int, read: ReadServiceRecords | None) -> None:
         self.name = name
         self.rtype = rtype
         self._question = (wire.Question(name, rtype, wire.IN),)

@@ -8,14 +8,14 @@ from typing import NamedTuple, Protocol
 from ..model import Attempt, Outcome
 from ..names import Endpoint
 from . import wire
-from .fast_path import Listing
+from .fast_path import ServiceRecords
 
-__all__ = ["Answer", "ReadListing", "Reply", "ResolverProtocol"]
+__all__ = ["Answer", "ReadServiceRecords", "Reply", "ResolverProtocol"]
 
-Answer = wire.Message | Listing
+Answer = wire.Message | ServiceRecords
 """A reply as it was read."""
 
-ReadListing = Callable[[bytes], Listing | None]
+ReadServiceRecords = Callable[[bytes], ServiceRecords | None]
 """Reads the usual answer about a service; returns None for any other message."""
 
 
@@ -32,7 +32,7 @@ class Reply(NamedTuple):
     attempts: tuple[Attempt, ...]
     attempt: Attempt
     message: wire.Message | None
-    listing: Listing | None = None
+    listing: ServiceRecords | None = None
 
     @property
     def outcome(self) -> Outcome:

@@ -14,11 +14,11 @@ from ..names import Endpoint
 from . import wire
 from .connections import Connections
 from .query import FIRST_TIMEOUT, Query
-from .reply import Answer, ReadListing, Reply, ResolverProtocol
+from .reply import Answer, ReadServiceRecords, Reply, ResolverProtocol
 from .servers import Servers
 from .transport import Batch
 
-__all__ = ["FIRST_TIMEOUT", "ReadListing", "Reply", "Resolver", "ResolverProtocol"]
+__all__ = ["FIRST_TIMEOUT", "ReadServiceRecords", "Reply", "Resolver", "ResolverProtocol"]
 
 _MOST_CONNECTIONS = 4
 """Connections to one server that one batch uses at most.
@@ -76,7 +76,7 @@ class Resolver:
         *,
         deadline: float,
         tcp: bool = False,
-        read: ReadListing | None = None,
+        read: ReadServiceRecords | None = None,
     ) -> Reply:
         """Ask until a server answers, all have failed, or the deadline is reached.
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..model import Outcome
 from ..names import Endpoint
 from .evidence import USABLE, judge, shows_zone
-from .fast_path import Listing
+from .fast_path import ServiceRecords
 from .reply import Answer
 from .retries import FailedQuestions
 
@@ -78,7 +78,7 @@ class Servers:
         self, server: Endpoint, answer: Answer, name: bytes, rtype: int
     ) -> tuple[Outcome, str]:
         """The outcome of this server's reply to a question, and its detail."""
-        if isinstance(answer, Listing):
+        if isinstance(answer, ServiceRecords):
             self._serving.add(server)
             return Outcome.ANSWER, ""
         trusted = self._alone or server in self._serving

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from ..dns import wire
 from ..dns.bulk import FEW
 from ..dns.evidence import USABLE
-from ..dns.fast_path import Listing, listing_of, read_listing, smallest_ttl
+from ..dns.fast_path import ServiceRecords, read_service_records, records_from_message, smallest_ttl
 from ..dns.resolver import Reply, Resolver, ResolverProtocol
 from ..exceptions import ConfigurationError, ResolverUnavailable, ResolveTimeout
 from ..model import Answered, Empty, Failed, Observation, Outcome, Peer
@@ -157,15 +157,15 @@ class _UsualAnswer:
         self._name = name
         self._suffix = suffix
         self._reply = b""
-        self._listing: Listing | None = None
+        self._listing: ServiceRecords | None = None
 
-    def __call__(self, reply: bytes) -> Listing | None:
-        """See `peerdisco.dns.resolver.ReadListing`."""
+    def __call__(self, reply: bytes) -> ServiceRecords | None:
+        """See `peerdisco.dns.resolver.ReadServiceRecords`."""
         before = self._listing
         again = len(reply) == len(self._reply) + 2 and reply.startswith(self._reply, 2)
         if before is not None and again:
             return before
-        listing = read_listing(reply, self._name, self._suffix)
+        listing = read_service_records(reply, self._name, self._suffix)
         if listing is None:
             return None
         if before is not None and listing[:2] == before[:2]:
@@ -249,11 +249,13 @@ class _Look:
         self.large = self.large or _came_over_tcp(reply)
         return reply
 
-    def _listing(self, reply: Reply) -> Listing:
+    def _listing(self, reply: Reply) -> ServiceRecords:
         if reply.listing is not None:
             return reply.listing
         assert reply.message is not None
-        return listing_of(reply.message, self._subject.srv_name, self._subject.peer_factory.suffix)
+        return records_from_message(
+            reply.message, self._subject.srv_name, self._subject.peer_factory.suffix
+        )
 
     async def _without_peers(self, reply: Reply) -> Observation:
         if reply.message is not None:
@@ -344,7 +346,7 @@ class _Look:
                 return peers
             await asyncio.sleep(0)
 
-    async def _from_listing(self, reply: Reply, listing: Listing) -> Observation:
+    async def _from_listing(self, reply: Reply, listing: ServiceRecords) -> Observation:
         self.ttl = listing.ttl
         for record in listing.others:
             self.leftovers.add_record(record, self._subject.srv_name)
@@ -361,7 +363,7 @@ class _Look:
             addresses = await self._complete_addresses(listing)
         return await self._answered(listing.ports, addresses, reply)
 
-    async def _enumerate(self, reply: Reply, listing: Listing) -> Observation:
+    async def _enumerate(self, reply: Reply, listing: ServiceRecords) -> Observation:
         # Few services are so large: the others need not load what it takes.
         from .large.enumeration import Enumeration  # noqa: PLC0415
 
@@ -380,7 +382,7 @@ class _Look:
         self.reasons += enumeration.reasons
         return await self._answered(enumeration.ports, enumeration.addresses, reply)
 
-    async def _complete_addresses(self, listing: Listing) -> _Addresses:
+    async def _complete_addresses(self, listing: ServiceRecords) -> _Addresses:
         """The addresses that came along, and those that were left out.
 
         A name that by now does not exist keeps its place: the next look tells whether it left.
@@ -395,7 +397,7 @@ class _Look:
             without += [n for n, many in came.items() if len({len(p) for p in many}) < 2]
         return await self._ask_addresses(listing, without)
 
-    async def _ask_addresses(self, listing: Listing, names: Sequence[bytes]) -> _Addresses:
+    async def _ask_addresses(self, listing: ServiceRecords, names: Sequence[bytes]) -> _Addresses:
         subject = self._subject
         rtypes = await self._families() if len(names) > FEW else (wire.A, wire.AAAA)
         questions = [(name, rtype) for name in names for rtype in rtypes]
@@ -480,7 +482,7 @@ class _Look:
                     ttls.append(record.ttl)
             self.ttl = min(self.ttl, smallest_ttl(ttls))
             if reply.truncated and reply.attempt.transport == "tcp":
-                return await self._enumerate(reply, Listing({}, {}, self.ttl, False))
+                return await self._enumerate(reply, ServiceRecords({}, {}, self.ttl, False))
             if reply.truncated:
                 self.reasons.append(
                     f"the answer was cut (addresses that came: {len(packed)}): "

@@ -25,7 +25,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ...dns import wire
 from ...dns.bulk import ask_each
-from ...dns.fast_path import Found, Listing, listing_of, read_listing, smallest_ttl
+from ...dns.fast_path import (
+    Found,
+    ServiceRecords,
+    read_service_records,
+    records_from_message,
+    smallest_ttl,
+)
 from ...dns.resolver import Reply, ResolverProtocol
 from ..leftovers import Leftovers
 from ..peer_factory import PeerFactory
@@ -104,7 +110,7 @@ class Enumeration:
         self.ttl = float("inf")
         self.reasons: list[str] = []
 
-    async def run(self, listing: Listing) -> None:
+    async def run(self, listing: ServiceRecords) -> None:
         """Enumerate, beginning with what the answer held; without SRV records, with nothing."""
         state, label = self._memory, self._roster.label
         known = state.addresses
@@ -377,7 +383,7 @@ class Enumeration:
 
     # Ports.
 
-    async def _find_ports(self, listing: Listing) -> None:
+    async def _find_ports(self, listing: ServiceRecords) -> None:
         """The ports of each pod: as listed, as learned before, or as its own SRV record says."""
         before, known = self._memory.addresses, self._memory.ports
         if before is self.addresses and listing.ports.items() <= known.items():
@@ -409,18 +415,20 @@ class Enumeration:
         """Ask for the ports of these pods; who says nothing has those that all others have."""
         agreed = next(iter(listed)) if len(listed) == 1 else ()
         suffix = self._roster.suffix
-        results: Sequence[Listing | Reply | None] = [None] * len(names)
+        results: Sequence[ServiceRecords | Reply | None] = [None] * len(names)
         if self._any_port:
             results = await ask_each(
                 self._resolver,
                 [(name, wire.SRV) for name in names],
                 deadline=self._deadline,
-                read=lambda number, reply: read_listing(reply, names[number], suffix),
-                convert=lambda message: listing_of(message, message.questions[0].name, suffix),
+                read=lambda number, reply: read_service_records(reply, names[number], suffix),
+                convert=lambda message: records_from_message(
+                    message, message.questions[0].name, suffix
+                ),
             )
         ports = {}
         for name, found in zip(names, results, strict=True):
-            told = found.ports.get(name) if isinstance(found, Listing) else None
+            told = found.ports.get(name) if isinstance(found, ServiceRecords) else None
             ports[name] = agreed if told is None else _in_order(told)
         return ports
 

@@ -49,10 +49,10 @@ async def ask(
     names: Sequence[bytes] = NAMES,
     *,
     deadline: float | None = None,
-    quick: bool = True,
+    usual: bool = True,
 ) -> list[Found | Reply]:
     def read(number: int, reply: bytes) -> Found | None:
-        if not quick:
+        if not usual:
             return None
         return read_addresses(reply, question_after_id(names[number], wire.A))
 
@@ -82,12 +82,12 @@ def packed(results: Sequence[Found | Reply]) -> list[tuple[bytes, ...] | None]:
 RIGHT = [(bytes((10, 0, n // 250, n % 250)),) for n in range(MANY)]
 
 
-@pytest.mark.parametrize("quick", [True, False])
-async def test_each_has_its_own_answer_over_one_connection(serve: Serve, quick: bool) -> None:
+@pytest.mark.parametrize("usual", [True, False])
+async def test_each_has_its_own_answer_over_one_connection(serve: Serve, usual: bool) -> None:
     server = await serve(right)
     async with Resolver([server.endpoint]) as resolver:
         for _ in range(2):
-            assert packed(await ask(resolver, quick=quick)) == RIGHT
+            assert packed(await ask(resolver, usual=usual)) == RIGHT
     assert server.connections == 1
     assert set(server.transports) == {"tcp"}
     assert len(server.asked) == 2 * MANY

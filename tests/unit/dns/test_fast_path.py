@@ -1,4 +1,4 @@
-"""The quick readers against `peerdisco.dns.wire.read`: the same, or they decline."""
+"""The fast readers against `peerdisco.dns.wire.read`: the same, or they decline."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from peerdisco.dns import wire
 from peerdisco.dns.fast_path import (
     Found,
-    Listing,
-    listing_of,
+    ServiceRecords,
     question_after_id,
     read_addresses,
-    read_listing,
+    read_service_records,
+    records_from_message,
 )
 
 from ...large.service import LargeService, Pod, address, statefulset
@@ -53,8 +53,8 @@ def read(message: bytes) -> wire.Message | None:
         return None
 
 
-def same_listing(found: Listing, message: wire.Message, name: bytes, suffix: bytes) -> bool:
-    expected = listing_of(message, name, suffix)
+def same_listing(found: ServiceRecords, message: wire.Message, name: bytes, suffix: bytes) -> bool:
+    expected = records_from_message(message, name, suffix)
     return (
         dict(found.ports) == dict(expected.ports)
         and list(found.ports) == list(expected.ports)
@@ -64,7 +64,7 @@ def same_listing(found: Listing, message: wire.Message, name: bytes, suffix: byt
 
 
 def compare(raw: bytes) -> bool | None:
-    """Whether a quick reader read it; None if it is no message for one. They agree."""
+    """Whether a fast reader read it, with the same result; None for other messages."""
     asked = question_of(raw)
     if len(raw) < 12 or asked is None:
         return None
@@ -72,7 +72,7 @@ def compare(raw: bytes) -> bool | None:
     if asked.type == wire.SRV:
         name = asked.name
         suffix = service_of(name)
-        listing = read_listing(raw, name, suffix)
+        listing = read_service_records(raw, name, suffix)
         if listing is None:
             return False
         assert message is not None, f"wire.read refuses {raw.hex()}"
@@ -164,7 +164,7 @@ def test_answers_of_any_size_are_read(pods: int, label: str) -> None:
 def test_what_a_cut_answer_holds() -> None:
     of = service(5000)
     name = wire.name_from_text(of.name)
-    listing = read_listing(reply_of(of, wire.SRV), name, name)
+    listing = read_service_records(reply_of(of, wire.SRV), name, name)
     assert listing is not None
     assert listing.truncated
     assert 900 < len(listing.ports) < 1200
@@ -180,10 +180,10 @@ def test_a_pod_with_several_ports_has_each() -> None:
     second = raw.index(b"\x04db-1") - 2
     raw[second : second + 2] = (9104).to_bytes(2, "big")
     raw[second + 2 : second + 7] = b"\x04db-0"
-    listing = read_listing(bytes(raw[: len(raw) - 32]), name, name)
+    listing = read_service_records(bytes(raw[: len(raw) - 32]), name, name)
     assert listing is None, "the glue is missing"
     raw[10:12] = b"\0\0"
-    listing = read_listing(bytes(raw[: len(raw) - 32]), name, name)
+    listing = read_service_records(bytes(raw[: len(raw) - 32]), name, name)
     assert listing is not None
     assert list(listing.ports.values()) == [(3306, 9104)]
 
@@ -204,8 +204,8 @@ def test_an_answer_to_another_question_is_declined() -> None:
     assert read_addresses(raw, _asked("db-0")) is not None
     assert read_addresses(raw, _asked("db-1")) is None
     name = wire.name_from_text(service().name)
-    assert read_listing(reply_of(service(), wire.SRV), name, name) is not None
-    assert read_listing(reply_of(service(), wire.SRV, "db-0"), name, name) is None
+    assert read_service_records(reply_of(service(), wire.SRV), name, name) is not None
+    assert read_service_records(reply_of(service(), wire.SRV, "db-0"), name, name) is None
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_addresses_of_others_are_left_to_the_full_reader(owner: bytes) -> None:
     glue = len(raw) - 16
     raw[glue : glue + 2] = owner
     name = wire.name_from_text(service().name)
-    assert read_listing(bytes(raw), name, name) is None
+    assert read_service_records(bytes(raw), name, name) is None
     assert compare(bytes(raw)) is False
 
 
