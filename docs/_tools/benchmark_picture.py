@@ -49,7 +49,9 @@ def render() -> str:
         return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 
     body = [
-        text(18, 28, "One look at all pods of a service: milliseconds, by their number", "strong"),
+        text(
+            18, 28, "One lookup of all pods of a service: milliseconds, by their number", "strong"
+        ),
         text(18, HEIGHT - 14, "Hollow: pods were lost. Median of one run.", "small faint"),
     ]
     for power in range(math.ceil(math.log10(lowest)), math.floor(math.log10(highest)) + 1):
@@ -86,12 +88,14 @@ def render() -> str:
         y = max(wanted + 4, y + GAP)
         body.append(text(WIDTH - RIGHT + 14, y, f"{name}{count}", "small"))
     words = "; ".join(f"{name}{count}" for _, name, count in sorted(ends))
-    told = f"Lines of the time of a look against the number of pods. At {pods[-1]:,} pods: {words}."
-    return document(WIDTH, HEIGHT, "The time of one look", told, body)
+    description = (
+        f"Lines of the time of a lookup against the number of pods. At {pods[-1]:,} pods: {words}."
+    )
+    return document(WIDTH, HEIGHT, "The time of one lookup", description, body)
 
 
 def lost(row: dict[str, Any]) -> bool:
-    """Whether it did not find all that it looks for."""
+    """Whether it did not find all pods."""
     return bool(row["addresses"] < row["pods"])
 
 

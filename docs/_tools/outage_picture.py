@@ -1,7 +1,7 @@
 """Draws ``docs/explanation/outage.svg`` from a simulated run.
 
 ``python docs/_tools/outage_picture.py`` makes it. The DNS fails for twenty seconds, and a pod
-restarts meanwhile: what is true, what a loop over `getaddrinfo` tells, and what peerdisco tells.
+restarts meanwhile: the truth, what a loop over `getaddrinfo` reports, and what peerdisco reports.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def x_of(seconds: float) -> float:
 
 
 def bars(top: float, spans: dict[str, list[Span]], stale: list[tuple[float, float]]) -> list[str]:
-    """A row for each pod, hatched where what is told is marked as stale."""
+    """A row for each pod, hatched where it is marked as stale."""
     shown = []
     for row, name in enumerate(NAMES):
         y = top + row * ROW
@@ -75,7 +75,7 @@ def bar(y: float, start: float, end: float, fill: str) -> list[str]:
 
 
 def stale_spans(run: Run) -> list[tuple[float, float]]:
-    """When the newest look had failed."""
+    """When the newest lookup had failed."""
     spans = []
     start: float | None = None
     for _, answered, wrong in [*run.lookups, (SECONDS, SECONDS, False)]:
@@ -88,7 +88,7 @@ def stale_spans(run: Run) -> list[tuple[float, float]]:
 
 
 def lookups(y: float, run: Run) -> list[str]:
-    """A stroke for each look: tall and red where it failed."""
+    """A stroke for each lookup: tall and red where it failed."""
     shown = [text(LEFT - 12, y + 8, "lookups", "small faint", "end")]
     for _, answered, wrong in run.lookups:
         colour = "--bad" if wrong else "--faint"
@@ -99,19 +99,19 @@ def lookups(y: float, run: Run) -> list[str]:
     return shown
 
 
-def told_in_words(run: Run) -> str:
-    """What was told after the beginning, counted."""
+def reports(run: Run) -> str:
+    """The changes reported after the beginning, counted."""
     words = {"left": "departure", "joined": "arrival", "replaced": "new address"}
     counts = [
         (sum(told.action == action for told in run.told if told.time > 5), word)
         for action, word in words.items()
     ]
-    told = [
+    parts = [
         f"{n} {word}{'' if n == 1 else 'es' if word.endswith('s') else 's'}"
         for n, word in counts
         if n
     ]
-    return "tells " + ", ".join(told)
+    return "reports " + ", ".join(parts)
 
 
 def render() -> str:
@@ -128,7 +128,7 @@ def render() -> str:
         *(
             (
                 title,
-                told_in_words(run),
+                reports(run),
                 {n: [(b.start, b.end, b.addresses) for b in believed(run, n)] for n in NAMES},
                 run,
             )
@@ -171,8 +171,8 @@ def render() -> str:
     for second in range(0, int(SECONDS) + 1, 5):
         body.append(text(x_of(second), axis + 17, f"{second} s", "small faint", "middle"))
     words = (
-        "Timelines of three pods. While DNS fails for twenty seconds, the loop tells that all of "
-        "them left; peerdisco keeps them, marked as stale, and tells the new address of the one "
+        "Timelines of three pods. While DNS fails for twenty seconds, the loop reports that all of "
+        "them left; peerdisco keeps them, marked as stale, and reports the new address of the one "
         "that restarted."
     )
     return document(WIDTH, int(height), "An outage of the DNS", words, body)

@@ -135,7 +135,7 @@ def volumes(figures: Figures) -> str:
 
 
 def detection(figures: Figures) -> str:
-    """How soon a change is told: median to longest."""
+    """How soon a change is reported: median to longest."""
     sources = list(dict.fromkeys(one.source for one in figures.detections))
     row, panel = 25.0, 25.0 * len(sources) + 40
     height = int(62 + 3 * panel + 56)
@@ -163,8 +163,10 @@ def detection(figures: Figures) -> str:
     body.append(
         text(18, height - 16, "The dot is the median, the bar ends at the longest.", "small faint")
     )
-    words = "Median and longest time until a join, a leave and a new address are told, by source."
-    return document(WIDTH, height, "How soon a change is told", words, body)
+    words = (
+        "Median and longest time until a join, a leave and a new address are reported, by source."
+    )
+    return document(WIDTH, height, "How soon a change is reported", words, body)
 
 
 PICTURES = {"questions": questions, "bytes": volumes, "detection": detection}

@@ -22,12 +22,12 @@ CLIENTS: dict[str, Client] = {
 }
 
 LASTING = 90.0
-"""So long a change must last to count as one that has to be told."""
+"""Seconds that a change must last to count as one that has to be reported."""
 
 
 @dataclass
 class Tally:
-    """What one client told in many runs."""
+    """What one client reported in many runs."""
 
     hours: float = 0.0
     lookups: int = 0
@@ -57,7 +57,7 @@ class Tally:
 
 
 def flaps(run: Run) -> int:
-    """How often a pod was told to leave and to be back within a minute, and did no such thing.
+    """How often a pod was reported to leave and to be back within a minute, and did neither.
 
     It has the address that it had, and did not come in all that time and a minute before.
     """
@@ -79,7 +79,7 @@ def flaps(run: Run) -> int:
 
 
 def tally(setups: Iterable[Setup]) -> dict[str, Tally]:
-    """What each client told in these runs."""
+    """What each client reported in these runs."""
     tallies = {name: Tally() for name in CLIENTS}
     for setup in setups:
         truth = Truth(setup.events, setup.seconds)
@@ -113,10 +113,10 @@ HEADER = (
     "client",
     "false departures an hour",
     "flaps an hour",
-    "arrival told after, median / 95 %",
-    "departure told after, median / 95 %",
-    "not told while it lasted",
-    "looks an hour",
+    "arrival reported after, median / 95 %",
+    "departure reported after, median / 95 %",
+    "not reported while it lasted",
+    "lookups an hour",
 )
 
 
@@ -147,7 +147,7 @@ def table(runs: int = RUNS) -> str:
 
 
 def bounds_table() -> str:
-    """How long it may take until a change is told, as Markdown: L and D apart."""
+    """How long it may take until a change is reported, as Markdown; without L and D."""
     lines = [
         ("caches", "a pod that joins", "a pod that leaves", "the last pods"),
         ("---",) * 4,

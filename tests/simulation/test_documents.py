@@ -99,5 +99,5 @@ def test_the_state_diagram_has_every_transition() -> None:
 
 def test_the_outage_picture_shows_an_outage_that_only_the_loop_takes_for_departures() -> None:
     words = (EXPLANATION / "outage.svg").read_text(encoding="utf-8")
-    assert ">tells 3 departures, 3 arrivals<" in words
-    assert ">tells 1 new address<" in words
+    assert ">reports 3 departures, 3 arrivals<" in words
+    assert ">reports 1 new address<" in words
