@@ -156,7 +156,9 @@ def limits(results: Results) -> list[Sequence[str]]:
         rows.append((what, more + known, "", "", "", "", "8 MiB"))
     for row in results.get("stability", []):
         if row["who"] == OURS:
-            what = f"false joins and departures, {_n(row['lookups'])} looks, {_n(row['pods'])} pods"
+            what = (
+                f"false joins and departures, {_n(row['lookups'])} lookups, {_n(row['pods'])} pods"
+            )
             rows.append((what, _n(row["joined"] + row["left"]), "", "", "", "", "0"))
     return rows
 
@@ -180,7 +182,7 @@ def enumeration(results: Results, server: str) -> list[Sequence[str]]:
 
 
 def detail(results: Results) -> list[Sequence[str]]:
-    """What else a look takes."""
+    """What else a lookup takes."""
     rows: list[Sequence[str]] = [
         ("pods", "who", "CPU", "CPU, in floors", "loop held for", "memory at once")
     ]
@@ -228,7 +230,7 @@ def stability(results: Results) -> list[Sequence[str]]:
             "at the end",
             "joined",
             "left",
-            "said to be unsure",
+            "marked incomplete",
         )
     ]
     for row in results.get("stability", []):
@@ -276,8 +278,8 @@ def processes(results: Results) -> list[Sequence[str]]:
         rows.append((after, size, f"grown after {_n(row['changes'])}: {grown}"))
     for row in results.get("many", []):
         share = f"{row['share'] * 100:.1f} % of one processor"
-        look = f"{row['cpu'] * 1e6:.0f} us of CPU a look"
-        rows.append((f"{row['watchers']} watchers on as many services", share, look))
+        cost = f"{row['cpu'] * 1e6:.0f} us of CPU a lookup"
+        rows.append((f"{row['watchers']} watchers on as many services", share, cost))
     return rows
 
 
@@ -311,7 +313,7 @@ def _multiple(row: Row, base: Row) -> str:
 
 
 def _lost(row: Row) -> str:
-    """How many of how many, unless it found all of what it looks for."""
+    """How many pods of how many, unless it found all."""
     if "names" not in row or row["who"] == FLOOR:
         return ""
     found = max(row["names"], row["addresses"])

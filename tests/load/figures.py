@@ -138,12 +138,12 @@ class Room:
 
 
 @dataclass(frozen=True)
-class OneLook:
-    """What one look at so many pods is, and what a list of their slices is."""
+class OneLookup:
+    """The size of one lookup of so many pods, and of a list of their slices."""
 
     pods: int
     transport: str
-    cut: bool
+    truncated: bool
     questions: int
     bytes: int
     listing: int
@@ -159,7 +159,7 @@ class Figures:
     nodes: tuple[OfNodes, ...]
     busiest: tuple[Busiest, ...]
     rooms: tuple[Room, ...]
-    lookups: tuple[OneLook, ...]
+    lookups: tuple[OneLookup, ...]
 
     def load(self, source: str, pods: int) -> Load:
         return next(one for one in self.loads if (one.source, one.pods) == (source, pods))
@@ -324,10 +324,12 @@ def of_nodes(pods_a_node: int) -> OfNodes:
     )
 
 
-def snapshot_from_observation(pods: int) -> OneLook:
+def one_lookup(pods: int) -> OneLookup:
     size = look_size(pods)
     listing = slices.RecordedWatch().listing(slices.full_slices(pods))
-    return OneLook(pods, size.transport, size.truncated, size.whole.count, size.whole.size, listing)
+    return OneLookup(
+        pods, size.transport, size.truncated, size.whole.count, size.whole.size, listing
+    )
 
 
 def room(name: str) -> Room:
@@ -350,7 +352,7 @@ def measure() -> Figures:
         nodes=tuple(of_nodes(pods) for pods in PODS_A_NODE),
         busiest=tuple(busiest_second(name, caches) for name, caches in CACHES.items()),
         rooms=tuple(room(name) for name in SERVICES),
-        lookups=tuple(snapshot_from_observation(pods) for pods in PODS),
+        lookups=tuple(one_lookup(pods) for pods in PODS),
     )
 
 
@@ -386,7 +388,7 @@ def from_json(saved: Any) -> Figures:
         nodes=tuple(OfNodes(one["pods_a_node"], Load(**one["load"])) for one in saved["nodes"]),
         busiest=tuple(Busiest(**one) for one in saved["busiest"]),
         rooms=tuple(Room(**one) for one in saved["rooms"]),
-        lookups=tuple(OneLook(**one) for one in saved["lookups"]),
+        lookups=tuple(OneLookup(**one) for one in saved["lookups"]),
     )
 
 

@@ -58,11 +58,11 @@ def _seconds(number: float) -> str:
 
 
 def lookups(figures: Figures) -> str:
-    """What one look is, by the number of pods."""
+    """The size of one lookup, by the number of pods."""
     rows = [
         (
             f"{one.pods:,}",
-            "TCP, cut" if one.cut else one.transport.upper(),
+            "TCP, truncated" if one.truncated else one.transport.upper(),
             f"{one.questions:,}",
             volume(one.bytes),
             f"{one.bytes / one.pods:.0f} B",
@@ -118,14 +118,14 @@ def pods_a_node(figures: Figures) -> str:
 
 
 def busiest(figures: Figures) -> str:
-    """How looks fall together."""
+    """How lookups fall together."""
     rows = [(one.source, amount(one.mean), f"{one.most:,}") for one in figures.busiest]
     pods = figures.busiest[0].pods
     return table((f"{pods} pods at rest", "on average, each second", "in the busiest second"), rows)
 
 
 def detections(figures: Figures) -> str:
-    """How soon a change is told."""
+    """How soon a change is reported."""
     sources = dict.fromkeys(one.source for one in figures.detections)
     rows = [
         (source, *(seconds(figures.detection(source, change)) for change in CHANGES))
