@@ -1,4 +1,4 @@
-"""The page about the architecture and its picture match the package.
+"""The page about the architecture, its picture and CONTRIBUTING match the repository.
 
 After a change: ``PEERDISCO_REWRITE_DOCS=1 pytest tests/docs/test_architecture.py``.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -48,3 +49,26 @@ def test_the_page_names_modules_and_files_that_exist() -> None:
     assert set(named) <= set(MODULES)
     for path in re.findall(r"`((?:peerdisco|tests|docs)/[a-z_/]+\.py)`", text):
         assert (ROOT / path).is_file(), path
+
+
+def folders(path: Path) -> set[str]:
+    """The folders below a path that have Python files or data in them."""
+    return {
+        str(folder.relative_to(path))
+        for folder in path.rglob("*")
+        if folder.is_dir() and "__pycache__" not in folder.parts
+    }
+
+
+def test_the_folders_of_the_unit_tests_are_those_of_the_package() -> None:
+    assert folders(ROOT / "tests" / "unit") <= folders(ROOT / "peerdisco")
+
+
+def test_contributing_lists_every_folder_of_tests() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    listed = {
+        path
+        for row in re.findall(r"^\| (`tests/.*?) \|", text, re.MULTILINE)
+        for path in re.findall(r"`tests/([a-z]+)`", row)
+    }
+    assert listed == {folder for folder in folders(ROOT / "tests") if "/" not in folder}

@@ -1,0 +1,152 @@
+"""The project's words: a few that an earlier version used, and what is said instead.
+
+Held in the README, the documentation, the help files, and the strings and docstrings of the
+package. CONTRIBUTING has the rules; the glossary has the terms.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.markdown import ROOT
+
+_COUNTS = (
+    r"(?:an?|one|each|every|the|this|that|first|last|next|newest|two|three|all|of|further|failed|"
+    r"such|many|few|several|complete|in|\d+)"
+)
+
+OLD_WORDS = {
+    rf"\b{_COUNTS} looks?\b(?! like| as if)": "lookup, poll",
+    r"\blooks? (?:fail|failed|succeed|are answered|again)\b": "lookups fail; try again",
+    r"\blook(?:s|ed|ing)? at\b": "query, read, check",
+    r"\btold\b": "reported, notified, configured",
+    r"\btells\b": "reports, says, shows",
+    r"\banew\b": "again, afresh, rebuilt",
+    r"\bdoubt(?:s|ed)?\b": "suspected, held, unconfirmed",
+    r"\blacks\b(?! (?:a|the) privilege)": "does not have, is missing",
+    r"\bold news\b": "old answers",
+    r"\bsurroundings\b": "environment",
+    r"\b(?:by|of) itself\b": "automatically, on its own; by default",
+    r"\bthe like\b": "name them",
+    r"\bnobody is there\b": "no peers",
+}
+"""Patterns, and what is said instead."""
+
+NOT_YET: set[str] = {
+    "docs/explanation/mysql.md",
+    "docs/explanation/nxdomain.md",
+    "docs/explanation/own-dns-reader.md",
+    "docs/explanation/primary.md",
+    "docs/how-to/aiodns.md",
+    "docs/how-to/cluster-domain.md",
+    "docs/how-to/first-ordinal.md",
+    "docs/how-to/hooks.md",
+    "docs/how-to/migrate-from-peer-finder.md",
+    "docs/how-to/mysql-clone.md",
+    "docs/how-to/mysql-pools.md",
+    "docs/how-to/mysql.md",
+    "docs/how-to/several-clusters.md",
+    "docs/how-to/shell.md",
+    "docs/how-to/sidecar.md",
+    "docs/how-to/troubleshooting.md",
+    "docs/how-to/wait.md",
+    "docs/how-to/watch.md",
+    "docs/reference/command.md",
+    "docs/reference/environment.md",
+    "docs/reference/help",
+    "docs/tutorial/first-steps.md",
+    "peerdisco/cli",
+    "peerdisco/conditions.py",
+    "peerdisco/dns",
+    "peerdisco/exceptions.py",
+    "peerdisco/hooks",
+    "peerdisco/mysql",
+    "peerdisco/names.py",
+    "peerdisco/pod",
+    "peerdisco/primary",
+    "peerdisco/sources",
+    "peerdisco/testing",
+    "peerdisco/wording",
+}
+"""Files and folders that still have some of them. It only gets shorter."""
+
+PATTERN = re.compile("|".join(f"(?:{word})" for word in OLD_WORDS), re.IGNORECASE)
+
+
+def texts(path: Path) -> Iterator[tuple[int, str]]:
+    """What a person reads in a file, with the line where it begins."""
+    source = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        yield 1, source
+        return
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.lineno, node.value
+
+
+def old_words(path: Path) -> list[str]:
+    """Each old word in a file, with its line."""
+    found = []
+    for line, text in texts(path):
+        for match in PATTERN.finditer(re.sub(r"\s", " ", text)):
+            where = line + text.count("\n", 0, match.start())
+            found.append(f"{path.relative_to(ROOT)}:{where}: {match[0]!r}")
+    return found
+
+
+def files() -> list[Path]:
+    docs = [path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts]
+    pages = [*ROOT.glob("[A-Z]*.md"), *docs, *(ROOT / "docs/reference/help").glob("*.txt")]
+    package = (ROOT / "peerdisco").rglob("*.py")
+    return sorted(path for path in (*pages, *package) if path.name != "CHANGELOG.md")
+
+
+def allowed(path: Path) -> bool:
+    name = str(path.relative_to(ROOT))
+    return any(name == place or name.startswith(f"{place}/") for place in NOT_YET)
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_has_none_of_the_old_words(path: Path) -> None:
+    if allowed(path):
+        pytest.skip("not yet")
+    assert not old_words(path), f"say instead: {OLD_WORDS}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a look that failed",
+        "two looks in a row",
+        "Looks fail, and nobody leaves",
+        "it was told",
+        "made anew",
+        "a peer that is\ndoubted",
+        "a list that lacks a pod",
+        "it starts by itself",
+    ],
+)
+def test_the_patterns_find_the_old_words(text: str) -> None:
+    assert PATTERN.search(re.sub(r"\s", " ", text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a pod looks like a new one",
+        "the lookup failed",
+        "look the number up",
+        "the account lacks a privilege",
+    ],
+)
+def test_the_patterns_leave_other_words_alone(text: str) -> None:
+    assert not PATTERN.search(text)
+
+
+if __name__ == "__main__":  # what is left, for whoever works on it
+    print(*(line for path in files() for line in old_words(path)), sep="\n")
