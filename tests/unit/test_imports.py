@@ -42,6 +42,7 @@ LAYERS = {
         "sources",
         "sources.leftovers",
         "sources.peer_factory",
+        "sources.usual_answer",
         "sources.large",
         "sources.large.ordinals",
     ],
