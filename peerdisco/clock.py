@@ -1,4 +1,4 @@
-"""Time, as the watcher sees it: a seam, so that tests can move it."""
+"""The clock of a watcher, which tests can replace."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["Clock", "SystemClock"]
 
 
 class Clock(Protocol):
-    """What `peerdisco.Discovery` needs of time; `peerdisco.testing.ManualClock` is another one."""
+    """The clock interface of `peerdisco.Discovery`; see also `peerdisco.testing.ManualClock`."""
 
     def now(self) -> float:
-        """Seconds that only go forward."""
+        """The time in seconds of a clock that never goes back."""
         ...
 
     def utcnow(self) -> datetime:
@@ -22,7 +22,11 @@ class Clock(Protocol):
         ...
 
     async def wait(self, event: asyncio.Event, seconds: float | None) -> bool:
-        """Wait for an event, for so many seconds at most; None for as long as it takes.
+        """Wait for an event, or until a timeout.
+
+        Args:
+            event: The event.
+            seconds: The timeout in seconds; None for no timeout.
 
         Returns:
             Whether the event is set.
@@ -31,7 +35,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The system's clock."""
 
     def now(self) -> float:
         return time.monotonic()

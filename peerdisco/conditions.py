@@ -1,4 +1,4 @@
-"""What to wait for: enough peers, a quorum, or anything a function can tell. Pure."""
+"""Conditions to wait for: a number of peers, a quorum, or a function of a snapshot. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .model import Snapshot
 __all__ = ["Condition", "at_least", "quorum", "to_condition"]
 
 Condition = Callable[[Snapshot], bool]
-"""Whether a membership will do."""
+"""Whether a snapshot is sufficient."""
 
 
 @dataclass(frozen=True, slots=True)
 class at_least:  # noqa: N801 - used as a function
-    """Whether there are so many peers; in words it says so."""
+    """Whether at least this many peers are listed; ``str()`` gives it in words."""
 
     count: int
 
@@ -32,13 +32,13 @@ class at_least:  # noqa: N801 - used as a function
 
 
 def quorum(of: int) -> at_least:
-    """More than half of so many peers: 2 of 3, 3 of 4, 3 of 5.
+    """More than half of the peers: 2 of 3, 3 of 4, 3 of 5.
 
     Args:
-        of: How many peers there are when all are there: the StatefulSet's ``replicas``.
+        of: The number of peers when none is missing: the StatefulSet's ``replicas``.
 
     Raises:
-        ConfigurationError: It is no number of 1 or more.
+        ConfigurationError: It is not an integer of 1 or more.
     """
     _check_count(of, "quorum", 1)
     return at_least(of // 2 + 1)
@@ -46,10 +46,10 @@ def quorum(of: int) -> at_least:
 
 @dataclass(frozen=True, slots=True)
 class with_local:  # noqa: N801 - used as a function
-    """Whether a condition holds and this pod itself is listed; in words it says so.
+    """Whether a condition holds and this pod itself is listed; ``str()`` gives it in words.
 
     Attributes:
-        condition: What is required besides.
+        condition: The other condition.
         name: This pod's name.
     """
 
@@ -69,11 +69,11 @@ def _check_count(count: object, what: str, least: int) -> None:
 
 
 def to_condition(required: int | Condition) -> Condition:
-    """A condition from what users give: a number of peers, or a condition.
+    """The condition for an argument: a number of peers, or a function.
 
     Raises:
-        ConfigurationError: It is neither, or an async function: what that returns is awaited by
-            nobody, and always true.
+        ConfigurationError: It is neither, or an async function: its result is never awaited and
+            always true.
     """
     if isinstance(required, at_least | _Checked):
         return required
@@ -87,7 +87,7 @@ def to_condition(required: int | Condition) -> Condition:
 
 
 def in_words(condition: Condition) -> str:
-    """A condition as an error tells it."""
+    """A condition in words, for an error."""
     if isinstance(condition, at_least | with_local | _Checked):
         return str(condition)
     return getattr(condition, "__name__", None) or repr(condition)
@@ -99,15 +99,14 @@ _NOT_ASYNC = "a function that returns True or False, not an async one"
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """A user's function; what it returns has to be the answer, not something to wait for."""
+    """A user's function, whose result must not be an awaitable."""
 
     function: Condition
 
     def __call__(self, snapshot: Snapshot) -> bool:
         result: object = self.function(snapshot)
         if hasattr(result, "__await__") or hasattr(result, "__aiter__"):
-            # A coroutine that is neither awaited nor closed would be complained of, and a task
-            # that nobody holds would go on.
+            # A coroutine that is not closed causes a warning, and a task would continue to run.
             for end in ("close", "cancel"):
                 if hasattr(result, end):
                     getattr(result, end)()
@@ -120,8 +119,8 @@ class _Checked:
 
 
 def _is_async(function: object) -> bool:
-    """Whether calling it gives something to wait for, as far as that can be seen before."""
-    import inspect  # noqa: PLC0415 - takes as long to load as all of this package's values
+    """Whether calling it returns an awaitable, as far as its definition shows."""
+    import inspect  # noqa: PLC0415 - as slow to import as `peerdisco.model`
 
     while isinstance(function, functools.partial):
         function = function.func

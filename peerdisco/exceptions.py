@@ -1,26 +1,26 @@
 """Every error that the package raises, and nothing else.
 
-Every error keeps its facts as attributes and words itself in ``__str__`` as one
-line: what was tried, what came back, what to do.
+Each error has its facts as attributes, and a message of one line: what failed, what was expected,
+what to do.
 
 ```text
 DiscoveryError
-├── ConfigurationError   (also a ValueError)    you erred: a name or an option
-├── IdentityError                               who this pod is cannot be told
+├── ConfigurationError   (also a ValueError)    an invalid argument or option
+├── IdentityError                               this pod's identity is unknown
 │   └── IdentityConflict                        two facts about this pod contradict each other
-├── ServiceNotFound                             DNS says that the name does not exist
-├── ResolverUnavailable                         no name server gave a usable answer
-│   ├── ResolveTimeout   (also a TimeoutError)  the time was up before one did
-│   ├── StaleAnswer                             the only answers were served stale
-│   └── UnusableAnswer                          none of the records names a pod of the service
-│       └── NotHeadless                         the service has a cluster IP, or is an alias
-├── IncompleteAnswer                            the list may lack pods
-├── AmbiguousPrimary                            several pods have the ordinal
-├── NotReady             (also a TimeoutError)  the required peers did not come in time
-├── SourceFailed                                a lookup ended with an error that is no answer
-├── WatcherError         (also a RuntimeError)  a Discovery is not running here, or not any more
-├── HookFailed           (in peerdisco.hooks)   a command that was run on change failed
-└── DatabaseError        (in peerdisco.mysql)   a server refused a statement, or did not answer
+├── ServiceNotFound                             the answer was NXDOMAIN
+├── ResolverUnavailable                         no name server sent a usable answer
+│   ├── ResolveTimeout   (also a TimeoutError)  no answer within the timeout
+│   ├── StaleAnswer                             a cache served an expired answer
+│   └── UnusableAnswer                          no record names a pod of the service
+│       └── NotHeadless                         the service has a cluster IP or is an alias
+├── IncompleteAnswer                            the list may be incomplete
+├── AmbiguousPrimary                            several StatefulSets, and none is selected
+├── NotReady             (also a TimeoutError)  the required peers were not listed in time
+├── SourceFailed                                a source raised an unexpected error
+├── WatcherError         (also a RuntimeError)  a Discovery is not running
+├── HookFailed           (in peerdisco.hooks)   the command of a hook failed
+└── DatabaseError        (in peerdisco.mysql)   a server rejected a statement or is unreachable
 ```
 """
 
@@ -59,12 +59,12 @@ __all__ = [
 
 
 class IdentityError(DiscoveryError):
-    """A fact about this pod is needed and nothing on the machine tells it.
+    """A required fact about this pod is unknown.
 
     Attributes:
         missing: The fact: ``pod name``, ``namespace``, ``cluster domain`` or ``service``.
-        looked_at: Where it was looked for, and what was found there.
-        advice: How to supply it.
+        looked_at: The places that were checked, and what they contain.
+        advice: How to provide it.
     """
 
     def __init__(self, missing: str, looked_at: tuple[str, ...], advice: str) -> None:
@@ -75,36 +75,36 @@ class IdentityError(DiscoveryError):
 
     def __str__(self) -> str:
         return (
-            f"the {self.missing} is not known (looked at: {'; '.join(self.looked_at)}); "
+            f"cannot determine the {self.missing} (checked: {'; '.join(self.looked_at)}); "
             f"{self.advice}"
         )
 
 
 class IdentityConflict(IdentityError):
-    """Two facts about this pod contradict each other, so that neither can be believed.
+    """Two facts about this pod contradict each other, so neither is used.
 
     Attributes:
-        missing: The fact that they are about: ``pod name`` or ``ordinal``.
-        looked_at: What each of them says.
+        missing: What they are about: ``pod name`` or ``ordinal``.
+        looked_at: Each of the facts.
         advice: How to make them agree.
     """
 
     def __str__(self) -> str:
         statements = ", and ".join(self.looked_at)
-        return f"the {self.missing} is contradictory: {statements}; {self.advice}"
+        return f"conflicting values for the {self.missing}: {statements}; {self.advice}"
 
 
 class ServiceNotFound(DiscoveryError):
     """A name server answered NXDOMAIN for the service.
 
-    DNS answers the same for a service that does not exist and for one of which no pod is ready
-    (Kubernetes DNS specification 2.4.1), so this is an answer and not a failure: ``snapshot``
-    holds it, with no peers in it.
+    DNS sends the same answer for a service that does not exist and for one without ready pods
+    (Kubernetes DNS specification 2.4.1), so this is an answer and not a failure: ``snapshot`` is
+    the empty membership.
 
     Attributes:
-        service: The fully qualified name that was asked for.
-        attempt: The exchange that gave the answer.
-        snapshot: The empty membership, as it was answered.
+        service: The service's fully qualified name.
+        attempt: The exchange with the name server; None if the source does not use DNS.
+        snapshot: The empty membership.
     """
 
     def __init__(self, service: str, attempt: Attempt | None, snapshot: Snapshot) -> None:
@@ -115,27 +115,27 @@ class ServiceNotFound(DiscoveryError):
 
     @property
     def port_name(self) -> str | None:
-        """The port name that was asked for (``_NAME._PROTOCOL.SERVICE``); None if none was."""
+        """The port name in the query (``_NAME._PROTOCOL.SERVICE``); None if it has none."""
         if self.attempt is None or not self.attempt.name.startswith("_"):
             return None
         return self.attempt.name.partition(".")[0][1:]
 
     def __str__(self) -> str:
-        told = "NXDOMAIN" if self.attempt is None else str(self.attempt)
+        answer = "NXDOMAIN" if self.attempt is None else str(self.attempt)
         port = f", it has no port named {self.port_name!r}" if self.port_name else ""
         return (
-            f"{self.service}: {told}: there is no such service{port}, or none of its pods "
+            f"{self.service}: {answer}: there is no such service{port}, or none of its pods "
             "is ready; check the name and the namespace, or list pods before they are ready with "
             "publishNotReadyAddresses: true in the headless service"
         )
 
 
 class ResolverUnavailable(DiscoveryError):
-    """No name server gave an answer that can be used; the membership is not known.
+    """No name server sent a usable answer; the membership is unknown.
 
     Attributes:
-        name: The name that was asked for.
-        attempts: Every exchange that was tried, in order.
+        name: The name in the query.
+        attempts: Every exchange with a name server, in order.
     """
 
     def __init__(self, name: str, attempts: tuple[Attempt, ...]) -> None:
@@ -145,7 +145,7 @@ class ResolverUnavailable(DiscoveryError):
 
     @property
     def replied(self) -> bool:
-        """Whether a name server sent anything, SERVFAIL or REFUSED for instance."""
+        """Whether a name server sent a reply, such as SERVFAIL or REFUSED."""
         return any(attempt.outcome.replied for attempt in self.attempts)
 
     def __str__(self) -> str:
@@ -161,21 +161,21 @@ class ResolverUnavailable(DiscoveryError):
     def _advice(self) -> str:
         if self.attempts and all(a.outcome.name == "FOREIGN" for a in self.attempts):
             return (
-                "check the cluster's domain (--cluster-domain or PEERDISCO_CLUSTER_DOMAIN), and "
-                "name only servers that serve it (--nameserver or PEERDISCO_NAMESERVERS, or "
+                "check the cluster domain (--cluster-domain or PEERDISCO_CLUSTER_DOMAIN), and "
+                "use only name servers that serve it (--nameserver or PEERDISCO_NAMESERVERS, or "
                 "dnsConfig in the pod)"
             )
         return (
-            "check that the cluster DNS runs and is reachable from here "
+            "check that the cluster DNS runs and is reachable from this pod "
             "(--nameserver IP[:PORT] or PEERDISCO_NAMESERVERS chooses another)"
         )
 
 
 class ResolveTimeout(ResolverUnavailable, TimeoutError):
-    """The time was up before a name server answered; the membership is not known.
+    """No name server answered within the timeout; the membership is unknown.
 
     Attributes:
-        timeout: The time that was given, in seconds.
+        timeout: The timeout, in seconds.
     """
 
     def __init__(self, name: str, attempts: tuple[Attempt, ...], timeout: float) -> None:
@@ -186,18 +186,18 @@ class ResolveTimeout(ResolverUnavailable, TimeoutError):
     def __str__(self) -> str:
         return (
             f"{self.name}: no answer within {self.timeout:g} s{self._tried()}; {self._advice()}, "
-            "or give it longer (--timeout)"
+            "or increase the timeout (--timeout)"
         )
 
 
 class StaleAnswer(ResolverUnavailable):
     """A cache served an expired answer, because it cannot reach its upstream.
 
-    Such an answer has TTL 0 (RFC 8767, 4, and what CoreDNS and dnsmasq do), while the zone's TTL is
-    known to be larger. It is a failed lookup: the membership is not known.
+    Such an answer has TTL 0 (RFC 8767, 4; CoreDNS and dnsmasq), while the zone's TTL is larger.
+    It is a failed lookup: the membership is unknown.
 
     Attributes:
-        seconds: For how long every answer has been served stale.
+        seconds: Seconds for which every answer has been served stale.
     """
 
     def __init__(self, name: str, attempts: tuple[Attempt, ...], seconds: float) -> None:
@@ -207,24 +207,24 @@ class StaleAnswer(ResolverUnavailable):
 
     @property
     def replied(self) -> bool:
-        """False: the cache replied, and the cluster DNS behind it did not."""
+        """False: the cache replied, but the cluster DNS behind it did not."""
         return False
 
     def __str__(self) -> str:
         return (
-            f"{self.name}: the name server serves stale answers, with TTL 0, for "
-            f"{self.seconds:.0f} s by now{self._tried()}; check that the cache reaches the cluster "
+            f"{self.name}: the name server has served stale answers (TTL 0) for "
+            f"{self.seconds:.0f} s{self._tried()}; check that the cache reaches the cluster "
             "DNS (--nameserver IP[:PORT] or PEERDISCO_NAMESERVERS chooses another)"
         )
 
 
 class UnusableAnswer(ResolverUnavailable):
-    """DNS answered with records of which none names a pod behind the service.
+    """DNS sent records, but none of them names a pod of the service.
 
-    That is not the answer that there are no pods: the membership is not known.
+    This does not mean that there are no pods: the membership is unknown.
 
     Attributes:
-        records: The name that each record is about, and the reason why it is not a peer.
+        records: The name in each record, and the reason why it is not a peer.
     """
 
     def __init__(
@@ -250,12 +250,12 @@ class UnusableAnswer(ResolverUnavailable):
 
 
 class NotHeadless(UnusableAnswer):
-    """The service is not a headless one: it has a cluster IP, or it is an alias.
+    """The service is not headless: it has a cluster IP, or it is an alias.
 
     Attributes:
-        alias: The name that the service is an alias of (``ExternalName``, or a CNAME record);
-            None if it is none.
-        cluster_ip: The service's own addresses; empty if it is an alias, or they are not known.
+        alias: The target, if the service is an alias (``ExternalName``, or a CNAME record); else
+            None.
+        cluster_ip: The service's own addresses; empty if it is an alias, or they are unknown.
     """
 
     def __init__(
@@ -274,7 +274,7 @@ class NotHeadless(UnusableAnswer):
         if self.alias is not None:
             return (
                 f"{self.name} is not a headless service but an alias (CNAME or ExternalName) of "
-                f"{self.alias}, and DNS lists no pods under it: give the name of the headless "
+                f"{self.alias}, and DNS lists no pods under it: use the name of the headless "
                 "service itself"
             )
         address = "a cluster IP"
@@ -282,7 +282,7 @@ class NotHeadless(UnusableAnswer):
             address = f"the cluster IP {listed(map(str, self.cluster_ip))}"
         return (
             f"{self.name} is not headless: it has {address}, and DNS does not list its pods: "
-            "give the name of a service with clusterIP: None"
+            "use the name of a service with clusterIP: None"
         )
 
 
@@ -322,14 +322,14 @@ class NotReady(DiscoveryError, TimeoutError):
 
 
 class SourceFailed(DiscoveryError):
-    """A source ended a lookup with an error instead of an observation.
+    """A source raised an error instead of returning an observation.
 
-    A source that was cancelled from within, by a task or a future of its own, ends in
-    `asyncio.CancelledError` although nobody cancelled the lookup. For a `Discovery` that is a
-    failed lookup like any other; ``__cause__`` is the error.
+    A source whose own task or future is cancelled raises `asyncio.CancelledError` although the
+    lookup itself was not cancelled. For a `Discovery` that is an ordinary failed lookup;
+    ``__cause__`` is the error.
 
     Attributes:
-        service: The fully qualified name that was looked up.
+        service: The service's fully qualified name.
         error: The error, as ``repr`` shows it.
     """
 
@@ -340,16 +340,16 @@ class SourceFailed(DiscoveryError):
 
     def __str__(self) -> str:
         return (
-            f"{self.service}: the source ended the lookup with {self.error}, expected an "
-            "observation; mend the source"
+            f"{self.service}: the source raised {self.error}, expected it to return an "
+            "observation; fix the source"
         )
 
 
 class WatcherError(DiscoveryError, RuntimeError):
-    """A `Discovery` was used where it does not run: before its start, after its end, in a fork.
+    """A `Discovery` that is not running was used: before its start, after its end, or in a fork.
 
-    After a failure ``__cause__`` is the error that ended the lookups: an error of the source that
-    is a bug, or the cancellation of their task by code that does not own it.
+    After a failure, ``__cause__`` is the error that ended the lookups: a bug in the source, or the
+    cancellation of the lookup task by other code.
 
     Attributes:
         problem: What is wrong.

@@ -1,7 +1,4 @@
-"""Names: a pod's and its ordinal, a service's and its domain, a name server's address.
-
-Pure: text in, values out.
-"""
+"""Parses the names of pods and services, and the addresses of name servers. Pure."""
 
 from __future__ import annotations
 
@@ -30,7 +27,7 @@ __all__ = [
 ]
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
-"""A DNS label as Kubernetes wants it (RFC 1123)."""
+"""A DNS label in Kubernetes (RFC 1123)."""
 
 _POD = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 """A pod's name (RFC 1123 subdomain)."""
@@ -39,7 +36,7 @@ _LONGEST_NAME = 253
 _LONGEST_LABEL = 63
 
 _LARGEST_ORDINAL = 2**31 - 1
-"""The controller reads the ordinal into 32 bits."""
+"""The StatefulSet controller parses the ordinal as a signed 32-bit integer."""
 
 _DASHED_IPV4 = re.compile(r"[0-9]{1,3}(?:-[0-9]{1,3}){3}")
 
@@ -49,23 +46,22 @@ _CLUSTER_SEARCH = re.compile(r"([^.]+)\.svc\.(.+)")
 def parse_pod_name(name: str) -> tuple[str, int]:
     """The StatefulSet and the ordinal in a pod's name: ``mysql-0`` gives ``("mysql", 0)``.
 
-    Read as the StatefulSet controller reads it: everything up to the last dash is the name
-    (``db-1-0`` is ordinal 0 of ``db-1``), the ordinal fits into 32 bits, and the two must give
-    the name again (``db-00`` is nobody's). A name that looks like
-    an address with dashes (``10-244-1-0``) has no ordinal here: it may be what DNS calls a pod
-    without a host name. A lookup knows the pod's address, and reads it as a name unless it is that
-    very address.
+    Parsed as the StatefulSet controller does: everything up to the last dash is the StatefulSet's
+    name (``db-1-0`` is ordinal 0 of ``db-1``), the ordinal fits into 32 bits, and it has no leading
+    zeros (``db-00`` has no ordinal). A name that looks like an address with dashes (``10-244-1-0``)
+    has no ordinal here, because DNS uses such names for pods without a host name. Lookups know the
+    pod's address, and treat such a name as an address only if it is that address.
 
     Args:
         name: The pod's name, without a domain.
 
     Raises:
-        ValueError: The name has no ordinal; says why.
+        ValueError: The name has no ordinal.
     """
     parts = ordinal_of(name)
     if parts is None:
         raise ConfigurationError(
-            "pod name", name, "NAME-ORDINAL as a StatefulSet names its pods, such as 'mysql-0'"
+            "pod name", name, "NAME-ORDINAL, as in a StatefulSet, such as 'mysql-0'"
         )
     return parts
 
@@ -73,12 +69,12 @@ def parse_pod_name(name: str) -> tuple[str, int]:
 def ordinal_of(
     name: str, addresses: Collection[IPv4Address | IPv6Address] = ()
 ) -> tuple[str, int] | None:
-    """`parse_pod_name` for names that may well have no ordinal: None instead of an error.
+    """The StatefulSet and the ordinal in a pod's name; None if it has none.
 
     Args:
         name: The pod's name, without a domain.
-        addresses: The pod's own. A name that looks like an address with dashes is one only if it
-            is one of these; while they are not known, it has no ordinal.
+        addresses: The pod's addresses, if known. A name that looks like an address with dashes
+            has an ordinal only if it is not one of these; if they are unknown, it has none.
     """
     # The controller's pattern "(.*)-([0-9]+)$" is greedy: it splits at the last dash
     # (pkg/controller/statefulset/stateful_set_utils.go).
@@ -97,11 +93,11 @@ def ordinal_of(
 
 
 def address_with_dashes(label: str) -> IPv4Address | IPv6Address | None:
-    """The IP address that a label is if its dashes are read as dots or colons; None if it is none.
+    """The IP address in a label, with dashes for dots or colons; None if it is not an address.
 
-    CoreDNS names an endpoint without a host name so: ``10-244-1-0``, ``fd00-10-244--1``; it appends
-    a 0 to one that would end in a dash. But a StatefulSet may be called ``10-244-1``, and its pod 0
-    looks the same.
+    CoreDNS uses such names for endpoints without a host name: ``10-244-1-0``, ``fd00-10-244--1``;
+    it appends a 0 to an address that would end with a dash. The pod 0 of a StatefulSet named
+    ``10-244-1`` looks the same.
     """
     if label.count("-") < 2 or label.strip("0123456789abcdef-"):
         return None
@@ -114,23 +110,23 @@ def address_with_dashes(label: str) -> IPv4Address | IPv6Address | None:
 
 
 def dashed_address(address: IPv4Address | IPv6Address) -> str:
-    """An address as CoreDNS writes it into a name."""
+    """An address with dashes, as CoreDNS writes it in names."""
     dashed = str(address).replace(".", "-").replace(":", "-")
     return dashed + "0" if dashed.endswith("-") else dashed
 
 
 def reverse_name(address: IPv4Address | IPv6Address) -> str:
-    """The name whose PTR record names the address (RFC 1035, 3.5; RFC 3596, 2.5)."""
+    """The name of the PTR record for an address (RFC 1035, 3.5; RFC 3596, 2.5)."""
     return address.reverse_pointer
 
 
 def is_pod_name(name: str) -> bool:
-    """Whether this can be a pod's name in Kubernetes."""
+    """Whether this is a valid pod name in Kubernetes."""
     return len(name) <= _LONGEST_NAME and _POD.fullmatch(name) is not None
 
 
 def is_label(label: str) -> bool:
-    """Whether this can be a label of a host name in Kubernetes: lower case, RFC 1123."""
+    """Whether this is a valid label of a host name in Kubernetes: lower case, RFC 1123."""
     return _LABEL.fullmatch(label) is not None
 
 
@@ -141,8 +137,8 @@ class ServiceName:
     Attributes:
         fqdn: Fully qualified, lower case, without the trailing dot.
         name: The service's own name, its first label.
-        namespace: None where the name is not of the form ``NAME.NAMESPACE.svc.DOMAIN``.
-        cluster_domain: None where the name is not of that form.
+        namespace: The namespace; None if the name is not ``NAME.NAMESPACE.svc.DOMAIN``.
+        cluster_domain: The cluster domain; None if the name is not of that form.
     """
 
     fqdn: str
@@ -155,7 +151,7 @@ class ServiceName:
 
     @property
     def spans_clusters(self) -> bool:
-        """Whether it is a multi-cluster service (KEP-1645): one in ``clusterset.local``."""
+        """Whether it is a multi-cluster service (KEP-1645): in ``clusterset.local``."""
         return (self.cluster_domain or "").partition(".")[0] == "clusterset"
 
 
@@ -177,18 +173,18 @@ def parse_service(
     """The fully qualified name of a service.
 
     Args:
-        service: ``svc``, ``svc.ns``, ``svc.ns.svc``, or the whole name. A name that ends with a
-            dot is taken as it is, whatever its domain.
-        namespace: The namespace it has to be in; None if any will do.
-        cluster_domain: The cluster domain it has to be in; None if any will do.
-        default_namespace: Completes a name without a namespace.
-        default_cluster_domain: Completes a name without a domain.
-        what: What to call the name in an error.
+        service: ``svc``, ``svc.ns``, ``svc.ns.svc``, or the fully qualified name. A name with a
+            trailing dot is not completed, and may be in any domain.
+        namespace: The required namespace; None for any.
+        cluster_domain: The required cluster domain; None for any.
+        default_namespace: The namespace of a name without one.
+        default_cluster_domain: The cluster domain of a name without one.
+        what: The name of the argument in an error.
 
     Raises:
-        ConfigurationError: It is no service's name, or names another namespace or domain than it
-            has to be in.
-        IdentityError: The namespace or the cluster domain is needed and nothing tells it.
+        ConfigurationError: It is not a valid service name, or its namespace or domain is not the
+            required one.
+        IdentityError: The namespace or the cluster domain is missing and unknown.
     """
     text = service.strip().lower()
     labels = text.removesuffix(".").split(".")
@@ -202,23 +198,27 @@ def parse_service(
         raise ConfigurationError(what, service, _SERVICE_EXPECTED)
     named = labels[1] if len(labels) > 1 else None
     domain = ".".join(labels[3:]) or None
-    for said, wanted in ((named, namespace), (domain, cluster_domain)):
-        if said and wanted and said != wanted:
-            raise ConfigurationError(what, service, f"a service in {wanted!r}, as it was given too")
+    for kind, own, required in (
+        ("namespace", named, namespace),
+        ("cluster domain", domain, cluster_domain),
+    ):
+        if own and required and own != required:
+            expected = f"the {kind} {required!r}, which is given separately: drop one of the two"
+            raise ConfigurationError(what, service, expected)
     named = named or namespace or default_namespace
     domain = domain or cluster_domain or default_cluster_domain
     if named is None:
         raise IdentityError(
             "namespace",
             (f"the service's name {service!r}", "POD_NAMESPACE", "/etc/resolv.conf"),
-            f"give it: {labels[0]}.NAMESPACE, namespace=, --namespace or POD_NAMESPACE",
+            f"use {labels[0]}.NAMESPACE, namespace=, --namespace or POD_NAMESPACE",
         )
     if domain is None:
         raise IdentityError(
             "cluster domain",
             (f"the service's name {service!r}", "the search list of /etc/resolv.conf"),
-            f"give it: {labels[0]}.{named}.svc.DOMAIN, cluster_domain=, --cluster-domain or "
-            "PEERDISCO_CLUSTER_DOMAIN (most clusters have cluster.local)",
+            f"use {labels[0]}.{named}.svc.DOMAIN, cluster_domain=, --cluster-domain or "
+            "PEERDISCO_CLUSTER_DOMAIN (in most clusters it is cluster.local)",
         )
     fqdn = f"{labels[0]}.{named}.svc.{domain}"
     if len(fqdn) > _LONGEST_NAME:
@@ -227,10 +227,10 @@ def parse_service(
 
 
 def parse_namespace(namespace: str, what: str = "namespace") -> str:
-    """A namespace's name, checked.
+    """A namespace's name.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: The name is not valid.
     """
     if not is_label(namespace):
         raise ConfigurationError(what, namespace, "a namespace: lower-case letters, digits, dashes")
@@ -238,12 +238,12 @@ def parse_namespace(namespace: str, what: str = "namespace") -> str:
 
 
 def parse_port_name(port_name: str, what: str = "port name") -> str:
-    """A service port's name in lower case, checked: a DNS label (Kubernetes ``ServicePort``).
+    """A service port's name in lower case: a DNS label (Kubernetes ``ServicePort``).
 
     Only the names of container ports are limited to 15 characters.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: The name is not valid.
     """
     text = port_name.lower()
     if not is_label(text):
@@ -266,14 +266,14 @@ def srv_prefix(port_name: str, protocol: str) -> str:
 
 
 PROTOCOLS = ("tcp", "udp", "sctp")
-"""What a service's port can have, as its SRV records name it."""
+"""The protocols of service ports, as in SRV records."""
 
 
 def parse_protocol(protocol: str, what: str = "protocol") -> str:
-    """A port's protocol in lower case, checked.
+    """A port's protocol in lower case.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: It is not one of `PROTOCOLS`.
     """
     text = protocol.lower()
     if text not in PROTOCOLS:
@@ -282,22 +282,22 @@ def parse_protocol(protocol: str, what: str = "protocol") -> str:
 
 
 MAX_SECONDS = 1e9
-"""The longest time that can be given: some 31 years. What comes after it in Python's own timers,
-locks and dates overflows long before a float does."""
+"""The longest accepted time: about 31 years. Longer ones may overflow Python's timers, locks and
+dates."""
 
 
 def parse_seconds(given: object, what: str, *, text: bool = False, zero: bool = False) -> float:
-    """A time in seconds, checked: a finite number within reason.
+    """A time in seconds.
 
     Args:
-        given: A number; ``True``, ``False`` and None are none.
-        what: What an error calls it.
-        text: Whether it is the text of an option or a variable instead.
-        zero: Whether it may be 0.
+        given: The number; not a boolean or None.
+        what: The name of the argument in an error.
+        text: Whether ``given`` is the text of an option or a variable instead of a number.
+        zero: Whether 0 is allowed.
 
     Raises:
-        ConfigurationError: It is none, NaN, infinite, negative, 0 where that is not allowed, or
-            above `MAX_SECONDS`.
+        ConfigurationError: It is not a number, NaN, infinite, negative, 0 although that is not
+            allowed, or above `MAX_SECONDS`.
     """
     seconds = float("nan")
     if isinstance(given, str) if text else isinstance(given, Real) and not isinstance(given, bool):
@@ -306,7 +306,7 @@ def parse_seconds(given: object, what: str, *, text: bool = False, zero: bool = 
         except ValueError:
             pass
         except OverflowError:
-            given = "an integer of more than 300 digits"  # which may be too long to print
+            given = "an integer of more than 300 digits"  # too long to print
     if not 0 <= seconds <= MAX_SECONDS or (seconds == 0 and not zero):
         least = "from 0" if zero else "above 0"
         raise ConfigurationError(what, given, f"a number of seconds {least} up to {MAX_SECONDS:g}")
@@ -314,20 +314,20 @@ def parse_seconds(given: object, what: str, *, text: bool = False, zero: bool = 
 
 
 def reject_text(given: object, what: str, expected: str) -> None:
-    """Refuse a string where a sequence of strings is expected: it is one of its characters.
+    """Reject a string that is given instead of a sequence of strings.
 
     Raises:
-        ConfigurationError: It is a string, or bytes.
+        ConfigurationError: It is a string or bytes.
     """
     if isinstance(given, str | bytes | bytearray):
         raise ConfigurationError(what, given, expected)
 
 
 def parse_domain(domain: str, what: str = "cluster domain") -> str:
-    """A domain in lower case without the trailing dot, checked.
+    """A domain in lower case without the trailing dot.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: The domain is not valid.
     """
     text = domain.lower().removesuffix(".")
     if len(text) > _LONGEST_NAME or not all(is_label(label) for label in text.split(".")):
@@ -336,10 +336,10 @@ def parse_domain(domain: str, what: str = "cluster domain") -> str:
 
 
 def cluster_of_search_domains(search: tuple[str, ...]) -> tuple[str, str] | None:
-    """The namespace and the cluster domain that the kubelet wrote into the search list.
+    """The namespace and the cluster domain in the search list of a pod; None if it has none.
 
-    It begins with ``NAMESPACE.svc.DOMAIN`` and goes on with ``svc.DOMAIN``
-    (pkg/kubelet/network/dns/dns.go); a list without both was not written for a pod in a cluster.
+    The kubelet writes ``NAMESPACE.svc.DOMAIN`` and ``svc.DOMAIN`` (pkg/kubelet/network/dns/dns.go);
+    a list without both is not from the kubelet.
     """
     domains = [domain.lower().removesuffix(".") for domain in search]
     for domain in domains:
@@ -355,8 +355,8 @@ class Endpoint:
 
     Attributes:
         address: An IPv4 or IPv6 address; a link-local one with its interface (``fe80::53%eth0``).
-        port: 1 to 65535.
-        tcp: Of a name server: whether it is asked over TCP at once (``options use-vc`` in
+        port: The port number, from 1 to 65535.
+        tcp: For a name server, whether to use TCP from the start (``options use-vc`` in
             resolv.conf).
     """
 
@@ -375,16 +375,16 @@ _BRACKETED = re.compile(r"\[([^]]*)\](?::(.*))?", re.DOTALL)
 
 
 def parse_nameserver(text: str, what: str = "name server") -> Endpoint:
-    """A name server as users write it: ``10.96.0.10``, ``127.0.0.1:5300``, ``[fd00::a]:53``.
+    """A name server: ``10.96.0.10``, ``127.0.0.1:5300``, ``[fd00::a]:53``.
 
     Args:
-        text: The address, with port 53 unless it names another. A link-local address needs its
-            interface: ``fe80::53%eth0``, ``[fe80::53%eth0]:53``. A host name is refused:
-            something would have to resolve it first.
-        what: What to call it in the error.
+        text: The address, and the port unless it is 53. A link-local address needs its interface:
+            ``fe80::53%eth0``, ``[fe80::53%eth0]:53``. Host names are rejected, because they would
+            have to be resolved first.
+        what: The name of the argument in an error.
 
     Raises:
-        ConfigurationError: It is none of these forms.
+        ConfigurationError: It is not in one of these forms.
     """
     return parse_endpoint(text, what, default_port=DNS_PORT)
 
@@ -393,7 +393,7 @@ def parse_endpoint(text: str, what: str, *, default_port: int) -> Endpoint:
     """An address and a port: ``IP``, ``IP:PORT`` or ``[IPv6]:PORT``.
 
     Raises:
-        ConfigurationError: It is none of these forms.
+        ConfigurationError: It is not in one of these forms.
     """
     given = text.strip()
     bracketed = _BRACKETED.fullmatch(given)
@@ -409,7 +409,7 @@ def parse_endpoint(text: str, what: str, *, default_port: int) -> Endpoint:
         raise ConfigurationError(
             what,
             text,
-            "an IP address and at most a port (IP, IP:PORT or [IPv6]:PORT), no host name",
+            "an IP address and at most a port (IP, IP:PORT or [IPv6]:PORT), not a host name",
         ) from None
     if port is None:
         return Endpoint(str(address), default_port)

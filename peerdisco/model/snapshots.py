@@ -43,16 +43,18 @@ class AmbiguousPrimary(DiscoveryError):
         self.clusters = clusters
 
     def __str__(self) -> str:
-        names = listed((p.unique_name for p in self.candidates), nobody="none at the moment")
+        names = listed(
+            (p.unique_name for p in self.candidates), empty="no pod has it at the moment"
+        )
         if self.clusters:
             return (
                 f"ordinal {self.ordinal} is ambiguous ({names}): each cluster of a multi-cluster "
-                f"service counts its own, and pods of {listed(self.clusters)} are listed; choose "
-                "one cluster (cluster=, --cluster or PEERDISCO_CLUSTER)"
+                f"service has its own ordinals, and pods of {listed(self.clusters)} are listed; "
+                "select one cluster (cluster=, --cluster or PEERDISCO_CLUSTER)"
             )
         return (
             f"ordinal {self.ordinal} is ambiguous ({names}): the service has pods of the "
-            f"StatefulSets {listed(self.statefulsets)}; choose one "
+            f"StatefulSets {listed(self.statefulsets)}; select one "
             "(statefulset=, --statefulset or PEERDISCO_STATEFULSET)"
         )
 
@@ -338,7 +340,7 @@ class IncompleteAnswer(DiscoveryError):
         self.snapshot = snapshot
 
     def __str__(self) -> str:
-        return f"{self.service}: the list may lack pods: {self.reason}"
+        return f"{self.service}: the list may be incomplete: {self.reason}"
 
 
 PrimaryPolicy = Callable[[Snapshot], Peer | None]

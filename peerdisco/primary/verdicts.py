@@ -336,7 +336,7 @@ def may_bootstrap(
     against += _not_answered(snapshot, identity, found, expected)
     if against:
         return Verdict.of(against)
-    names = in_list(found, nobody="there is no other")
+    names = in_list(found, empty="there is no other")
     return Verdict.of(
         [Reason(ReasonCode.ALL_EMPTY, f"every peer answered, and holds no data ({names})")]
     )

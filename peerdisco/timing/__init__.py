@@ -1,4 +1,4 @@
-"""How long to wait: a bounded back-off (pure), and time limits that a stopped process survives.
+"""Exponential backoff (pure), and time limits that exclude stalls of the process.
 
 Every room that waits may import it.
 Begin with `backoff`.

@@ -1,4 +1,4 @@
-"""The pause between two attempts: it grows with each failure, up to a limit. Pure."""
+"""Exponential backoff with a limit. Pure."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 __all__ = ["Backoff"]
 
 _MOST_STEPS = 1000
-"""A factor of 2 to this power is still a float: the next power of ten or so would overflow."""
+"""The largest exponent; 2.0 to a power of 1024 overflows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """An exponential back-off with a limit, for any number of failures.
+    """Exponential backoff with a limit, for any number of failures.
 
     Attributes:
-        first: Seconds after the first failure.
-        limit: The longest pause in seconds; also the first one, where `first` is longer.
-        factor: What each pause is multiplied by for the next one: above 1, at most 2.
+        first: The wait after the first failure, in seconds.
+        limit: The longest wait, in seconds; also the first one if `first` is longer.
+        factor: The ratio of two consecutive waits: above 1, at most 2.
     """
 
     first: float
@@ -25,8 +25,8 @@ class Backoff:
     factor: float = 2.0
 
     def after(self, failures: int) -> float:
-        """Seconds to wait after so many consecutive failures; at least one.
+        """Seconds to wait after a number of consecutive failures, which is 1 or more.
 
-        It never shrinks from one failure to the next, and never fails, however many there were.
+        The wait never decreases, and the number of failures is not limited.
         """
         return min(self.limit, self.first * self.factor ** min(failures - 1, _MOST_STEPS))

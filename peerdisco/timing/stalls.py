@@ -1,7 +1,7 @@
-"""Time in which this process could not run: a blocked event loop, SIGSTOP, a frozen machine.
+"""Stalls: times in which this process does not run (blocked event loop, SIGSTOP, frozen machine).
 
-A time limit that passes meanwhile says nothing of whoever was to answer: the answer may lie in the
-socket, unread. So limits that lead to a conclusion count the time in which the event loop ran.
+A timeout during a stall does not show that the other side is slow: its answer may wait in the
+socket, unread. So timeouts that lead to a conclusion exclude the time of stalls.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Self
 __all__ = ["Stalls", "TimeLimit"]
 
 LEAST_STALL = 0.1
-"""Seconds by which a timer may be late without being a stall: other work of the loop, and of the
-machine."""
+"""A timer that is late by less than this many seconds is no stall: the event loop or the machine is
+busy."""
 
 _BEATS = 20
 _SHORTEST_BEAT, _LONGEST_BEAT = 0.05, 1.0
 
 
 class Stalls:
-    """Measures, within its ``with`` block, how long the running event loop was held up.
+    """Measures the stalls of the running event loop within a ``with`` block.
 
     Args:
-        over: Seconds that the block is expected to last at most; a stall is noticed to about a
+        over: The expected duration of the block in seconds; stalls are measured to about a
             twentieth of it.
     """
 
@@ -33,7 +33,7 @@ class Stalls:
         self._loop = asyncio.get_running_loop()
         self._beat = min(max(over / _BEATS, _SHORTEST_BEAT), _LONGEST_BEAT)
         self._counted = 0.0
-        # Not the loop's time, which some loops read once in each round.
+        # Not the loop's time, which some loops update only once in each iteration.
         self._last = time.monotonic()
         self._timer = self._loop.call_later(self._beat, self._tick)
 
@@ -44,12 +44,12 @@ class Stalls:
         self.close()
 
     def close(self) -> None:
-        """Measure no longer."""
+        """Stop measuring."""
         self._timer.cancel()
 
     @property
     def seconds(self) -> float:
-        """Seconds in which the loop could not run, up to now."""
+        """The total time of the stalls so far, in seconds."""
         self._count()
         return self._counted
 
@@ -68,13 +68,13 @@ class Stalls:
 
 
 class TimeLimit:
-    """`asyncio.timeout` for so many seconds in which the event loop runs.
+    """Like `asyncio.timeout`, but the time of stalls does not count.
 
     Args:
-        seconds: None for no limit.
+        seconds: The limit in seconds; None for no limit.
 
     Raises:
-        TimeoutError: At the end of the block, if its time was up.
+        TimeoutError: At the end of the block, if the limit was reached.
     """
 
     def __init__(self, seconds: float | None) -> None:

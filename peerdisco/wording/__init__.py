@@ -1,5 +1,5 @@
-"""Peers in messages and in JSON. Pure.
+"""Formats peers and snapshots for messages and as JSON. Pure.
 
 Every room may import it.
-Begin with `lists`; `as_json` has the promised keys.
+Begin with `lists`; `as_json` has the keys of the public JSON format.
 """

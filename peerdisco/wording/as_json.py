@@ -1,4 +1,4 @@
-"""The membership as the JSON that commands print and hooks read; its keys are a promise. Pure."""
+"""Snapshots in the JSON format of the commands and hooks; its keys are promised. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["clear_primary", "membership_json", "peer_json", "snapshot_json"]
 
 
 def peer_json(peer: Peer) -> dict[str, object]:
-    """What is known of one peer."""
+    """One peer."""
     return {
         "name": peer.name,
         "ordinal": peer.ordinal,
@@ -23,7 +23,7 @@ def peer_json(peer: Peer) -> dict[str, object]:
 
 
 def snapshot_json(snapshot: Snapshot, primary: Peer | None) -> dict[str, object]:
-    """What every snapshot says of itself, without its peers."""
+    """The attributes of a snapshot, without its peers."""
     local = snapshot.local
     return {
         "service": snapshot.service,
@@ -39,13 +39,13 @@ def snapshot_json(snapshot: Snapshot, primary: Peer | None) -> dict[str, object]
 
 
 def membership_json(snapshot: Snapshot) -> dict[str, object]:
-    """The whole membership: what ``peerdisco peers -o json`` prints."""
+    """The attributes and the peers of a snapshot, as ``peerdisco peers -o json`` prints them."""
     peers = [peer_json(peer) for peer in snapshot]
     return {**snapshot_json(snapshot, clear_primary(snapshot)), "peers": peers}
 
 
 def clear_primary(snapshot: Snapshot) -> Peer | None:
-    """The primary; None also where several StatefulSets stand behind the service."""
+    """The primary; None if it is absent or ambiguous."""
     try:
         return snapshot.primary
     except AmbiguousPrimary:

@@ -1,4 +1,4 @@
-"""How messages word lists: never longer than a line can be read, and never shortened silently."""
+"""Lists of names in messages, shortened to a readable length. Pure."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Iterable
 __all__ = ["listed"]
 
 MOST = 10
-"""So many names of a list are written out."""
+"""The number of names that are written out."""
 
 
-def listed(names: Iterable[str], *, nobody: str = "none", most: int = MOST) -> str:
-    """Names with commas between them; of a long list the first ones, and how many more there are.
+def listed(names: Iterable[str], *, empty: str = "none", most: int = MOST) -> str:
+    """Names separated by commas; of a long list the first ones, and the number of the others.
 
     Args:
         names: The names, in order.
-        nobody: What to write where there are none.
-        most: How many to write out.
+        empty: The text for an empty list.
+        most: The number of names to write out.
     """
     every = list(names)
     if len(every) <= most + 1:  # "and 1 more" is no shorter than the name
-        return ", ".join(every) or nobody
+        return ", ".join(every) or empty
     return f"{', '.join(every[:most])} and {len(every) - most} more"

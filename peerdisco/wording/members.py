@@ -1,4 +1,4 @@
-"""What a membership lists, in words. Pure."""
+"""The peers of a snapshot in words. Pure."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ __all__ = ["count_in_words", "nobody_chosen", "peers_in_words"]
 
 
 def peers_in_words(snapshot: Snapshot) -> str:
-    """The peers of a membership; where a choice leaves none of them, what there is instead."""
+    """The names of the listed peers; if the selection lists none, the peers that it leaves out."""
     if snapshot.peers or not snapshot.left_out:
-        return listed(map(snapshot.name_of, snapshot.peers), nobody="nobody")
+        return listed(map(snapshot.name_of, snapshot.peers), empty="nobody")
     return nobody_chosen(snapshot)
 
 
 def count_in_words(snapshot: Snapshot) -> str:
-    """How many peers a membership lists, and their names: ``2 (mysql-0, mysql-1)``."""
+    """The number of listed peers, and their names: ``2 (mysql-0, mysql-1)``."""
     if not snapshot.peers:
         return nobody_chosen(snapshot) if snapshot.left_out else "none"
     return f"{len(snapshot)} ({listed(map(snapshot.name_of, snapshot.peers))})"
 
 
 def nobody_chosen(snapshot: Snapshot) -> str:
-    """Of a membership from which the chosen cluster or StatefulSet leaves nobody: who is there."""
+    """The peers that are left out, if the selected cluster or StatefulSet has no peers."""
     there, kind, chosen = snapshot.left_out, "cluster", snapshot.cluster
     known = {peer.cluster for peer in there if peer.cluster is not None}
     if chosen is None or chosen in known:
@@ -33,14 +33,14 @@ def nobody_chosen(snapshot: Snapshot) -> str:
     names = sorted(known)
     count = f"{len(there)} peer{'' if len(there) == 1 else 's'}"
     if not names:
-        return f"{count}, none of {kind} {chosen}, and none of any other"
+        return f"{count}, none of {kind} {chosen} or any other"
     near = _nearest(chosen or "", names)
     hint = f"; did you mean {near}?" if near else ""
     return f"{count}, none of {kind} {chosen} (there is {listed(names)}{hint})"
 
 
 def _nearest(name: str, known: list[str]) -> str | None:
-    """The known name that this one is probably a slip of; None if none is near."""
-    from difflib import get_close_matches  # noqa: PLC0415 - for an error alone
+    """The known name that was probably meant; None if none is similar."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only for an error
 
     return next(iter(get_close_matches(name, known, n=1)), None)

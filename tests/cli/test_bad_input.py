@@ -20,7 +20,7 @@ SERVICE = "my-database.default.svc.cluster.local"
         (["peers", "my_database"], ["service", "'my_database'", "letters, digits and dashes"]),
         (["peers", "a.b.c.d"], ["service", "'a.b.c.d'", "SERVICE.NAMESPACE.svc.DOMAIN"]),
         (["peers", "x" * 64], ["service"]),
-        (["peers", SERVICE, "--nameserver", "dns.example"], ["'dns.example'", "no host name"]),
+        (["peers", SERVICE, "--nameserver", "dns.example"], ["'dns.example'", "not a host name"]),
         (["peers", SERVICE, "--nameserver", "127.0.0.1:0"], ["'127.0.0.1:0'", "1 to 65535"]),
         (["peers", SERVICE, "--nameserver", "127.0.0.1:dns"], ["'127.0.0.1:dns'", "1 to 65535"]),
         (["peers", SERVICE, "--nameserver", "[::1]:99999"], ["'[::1]:99999'", "1 to 65535"]),
@@ -79,7 +79,7 @@ def test_a_variable_that_cannot_be_right_is_named(variable: str, value: str) -> 
 def test_no_service_is_named() -> None:
     done = peerdisco("peers")
     assert done.status == 2
-    assert "service is not known" in done.complaint
+    assert "cannot determine the service" in done.complaint
     assert "PEERDISCO_SERVICE" in done.complaint
 
 

@@ -35,7 +35,7 @@ def test_the_options_of_the_configuration() -> None:
     ("env", "said"),
     [
         ({**DOMAIN, "POD_NAMESPACE": "default"}, "pod name"),
-        ({**DOMAIN, **POD, "POD_NAME": "tool"}, "the ordinal is not known"),
+        ({**DOMAIN, **POD, "POD_NAME": "tool"}, "cannot determine the ordinal"),
         ({**POD, **DOMAIN, "PEERDISCO_SERVICE": ""}, "--service or PEERDISCO_SERVICE"),
     ],
 )
@@ -123,7 +123,7 @@ def test_a_password_that_cannot_be_read_is_said_with_its_variable(tmp_path: Path
         (("--host", "mysql-0"), {}, "--host: got 'mysql-0'"),
         (("--port", "0"), {}, "a port from 1 to 65535"),
         (("--statefulset", "other"), {}, "--statefulset: got 'other'"),
-        ((), {"POD_NAME": "tool"}, "the ordinal is not known"),
+        ((), {"POD_NAME": "tool"}, "cannot determine the ordinal"),
         (("--password", "x"), {}, "unrecognized arguments"),
     ],
 )

@@ -104,7 +104,7 @@ def test_an_answer_without_pods_is_reported_as_such() -> None:
     assert done.complaint == (
         "peerdisco: timed out after 1 s: needed 1 peer, no lookup succeeded; the last lookup "
         "failed: my-database.default.svc.cluster.local is not headless: it has the cluster IP "
-        "10.96.44.5, and DNS does not list its pods: give the name of a service with clusterIP: "
+        "10.96.44.5, and DNS does not list its pods: use the name of a service with clusterIP: "
         "None"
     )
 
@@ -205,4 +205,4 @@ def test_outside_a_pod_it_cannot_wait_for_itself(env: dict[str, str]) -> None:
     done = peerdisco("wait", "my-database", "--required", "3", "--local", env=env)
     assert (done.status, done.out) == (2, "")
     assert done.err.count("\n") == 1
-    assert "the pod name is not known" in done.err
+    assert "cannot determine the pod name" in done.err

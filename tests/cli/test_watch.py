@@ -211,7 +211,7 @@ def test_static_peers(env: dict[str, str]) -> None:
         (["-o", "table"], ["table", "text", "json"]),
         (["--interval", "0"], ["--interval", "'0'", "above 0"]),
         (["--leave-after", "x"], ["--leave-after", "'x'"]),
-        (["--nameserver", "dns.example"], ["'dns.example'", "no host name"]),
+        (["--nameserver", "dns.example"], ["'dns.example'", "not a host name"]),
     ],
 )
 def test_a_wrong_call(args: list[str], said: list[str]) -> None:

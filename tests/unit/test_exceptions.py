@@ -1,4 +1,4 @@
-"""The errors: their tree, their facts, and their one line."""
+"""The errors: their classes, attributes and messages."""
 
 from __future__ import annotations
 
@@ -52,7 +52,11 @@ ERRORS: list[tuple[DiscoveryError, dict[str, Any], list[str]]] = [
             "looked_at": ("POD_NAMESPACE", "/etc/resolv.conf"),
             "advice": "set POD_NAMESPACE",
         },
-        ["the namespace is not known", "POD_NAMESPACE; /etc/resolv.conf", "set POD_NAMESPACE"],
+        [
+            "cannot determine the namespace (checked: ",
+            "POD_NAMESPACE; /etc/resolv.conf",
+            "set POD_NAMESPACE",
+        ],
     ),
     (
         IdentityConflict("ordinal", ("the name is 'mysql-3'", "POD_INDEX is 0"), "set both"),
@@ -61,7 +65,7 @@ ERRORS: list[tuple[DiscoveryError, dict[str, Any], list[str]]] = [
             "looked_at": ("the name is 'mysql-3'", "POD_INDEX is 0"),
             "advice": "set both",
         },
-        ["the ordinal is contradictory", "'mysql-3', and POD_INDEX is 0", "set both"],
+        ["conflicting values for the ordinal", "'mysql-3', and POD_INDEX is 0", "set both"],
     ),
     (
         ServiceNotFound(SERVICE, NXDOMAIN, Snapshot(SERVICE)),
@@ -141,7 +145,7 @@ ERRORS: list[tuple[DiscoveryError, dict[str, Any], list[str]]] = [
     (
         IncompleteAnswer(SERVICE, "the answer was cut", SNAPSHOT),
         {"service": SERVICE, "reason": "the answer was cut", "snapshot": SNAPSHOT},
-        [SERVICE, "may lack pods", "the answer was cut"],
+        [SERVICE, "may be incomplete", "the answer was cut"],
     ),
     (
         AmbiguousPrimary(0, PEERS, ("blue", "green")),
@@ -151,7 +155,7 @@ ERRORS: list[tuple[DiscoveryError, dict[str, Any], list[str]]] = [
     (
         AmbiguousPrimary(3, (), ("blue", "green")),
         {"ordinal": 3, "candidates": (), "statefulsets": ("blue", "green")},
-        ["ordinal 3", "none at the moment", "--statefulset"],
+        ["ordinal 3", "no pod has it at the moment", "--statefulset"],
     ),
     (
         NotReady("3 peers", 60.0, SNAPSHOT),
@@ -171,7 +175,7 @@ ERRORS: list[tuple[DiscoveryError, dict[str, Any], list[str]]] = [
     (
         SourceFailed(SERVICE, "CancelledError()"),
         {"service": SERVICE, "error": "CancelledError()"},
-        [SERVICE, "CancelledError()", "expected an observation"],
+        [SERVICE, "CancelledError()", "expected it to return an observation"],
     ),
     (
         WatcherError("the watcher is not running", "use 'with'"),
@@ -183,14 +187,14 @@ IDS = [f"{type(error).__name__}-{n}" for n, (error, _, _) in enumerate(ERRORS)]
 
 
 @pytest.mark.parametrize(("error", "facts", "words"), ERRORS, ids=IDS)
-def test_an_error_keeps_its_facts(
+def test_an_error_has_its_facts_as_attributes(
     error: DiscoveryError, facts: dict[str, Any], words: list[str]
 ) -> None:
     assert {name: getattr(error, name) for name in facts} == facts
 
 
 @pytest.mark.parametrize(("error", "facts", "words"), ERRORS, ids=IDS)
-def test_an_error_words_itself_in_one_line(
+def test_the_message_of_an_error_is_one_line(
     error: DiscoveryError, facts: dict[str, Any], words: list[str]
 ) -> None:
     text = str(error)
@@ -219,21 +223,21 @@ def test_an_error_survives_copies(
 
 
 @pytest.mark.parametrize(("error", "facts", "words"), ERRORS, ids=IDS)
-def test_an_error_can_be_raised_from_its_repr(
+def test_the_repr_of_an_error_names_its_class(
     error: DiscoveryError, facts: dict[str, Any], words: list[str]
 ) -> None:
     assert repr(error).startswith(type(error).__name__ + "(")
 
 
-def test_every_error_is_met_above() -> None:
-    told = {getattr(exceptions, name) for name in exceptions.__all__}
-    assert told == {type(error) for error, _, _ in ERRORS} | {DiscoveryError}
+def test_every_error_is_tested_here() -> None:
+    public = {getattr(exceptions, name) for name in exceptions.__all__}
+    assert public == {type(error) for error, _, _ in ERRORS} | {DiscoveryError}
     defined = {
         value
         for _, value in inspect.getmembers(exceptions, inspect.isclass)
         if issubclass(value, DiscoveryError)
     }
-    assert told == defined
+    assert public == defined
 
 
 TREE = {
@@ -269,7 +273,7 @@ def test_a_timeout_is_caught_as_a_timeout() -> None:
         raise ConfigurationError("x", "y", "z")
 
 
-def test_the_last_attempt_on_each_server_is_told() -> None:
+def test_the_message_has_the_last_attempt_on_each_server() -> None:
     error = ResolverUnavailable(SERVICE, (SERVFAIL, SILENCE, SERVFAIL, SILENCE))
     assert str(error).count("10.96.0.10:53") == 1
     assert str(error).count("10.96.0.11:53") == 1

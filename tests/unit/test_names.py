@@ -263,8 +263,9 @@ def test_the_name_itself_wins_over_what_is_detected() -> None:
 def test_a_name_that_contradicts_an_explicit_argument_is_refused(
     service: str, known: dict[str, str]
 ) -> None:
-    wanted = next(iter(known.values()))
-    with pytest.raises(ConfigurationError, match=f"expected a service in '{wanted}'"):
+    argument, required = next(iter(known.items()))
+    expected = f"expected the {argument.replace('_', ' ')} '{required}', which is given separately"
+    with pytest.raises(ConfigurationError, match=expected):
         found(service, **known)
 
 
@@ -509,7 +510,7 @@ def test_what_is_no_name_server_is_refused(text: str) -> None:
 
 
 def test_the_error_says_why_a_host_name_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="no host name"):
+    with pytest.raises(ConfigurationError, match="not a host name"):
         parse_nameserver("kube-dns.kube-system")
 
 

@@ -184,7 +184,7 @@ def test_an_ordinal_beyond_ten(describe: Describe) -> None:
 
 def test_with_host_network_the_host_name_is_not_taken_for_the_pods(describe: Describe) -> None:
     pod = describe(hostname="node-7", hosts=NODE_HOSTS)
-    with pytest.raises(IdentityError, match="the pod name is not known") as caught:
+    with pytest.raises(IdentityError, match="cannot determine the pod name") as caught:
         local_identity(pod_environment=pod)
     assert caught.value.missing == "pod name"
     for word in ("POD_NAME", "metadata.name", "node-7", "hostNetwork", "pod_name="):
@@ -248,7 +248,7 @@ def test_outside_a_cluster_there_is_no_identity(describe: Describe) -> None:
 
 def test_a_machine_whose_name_looks_like_a_pods_is_no_pod(describe: Describe) -> None:
     pod = describe({}, hostname="web-0", resolv_conf=None, hosts=None, namespace=None)
-    with pytest.raises(IdentityError, match="the pod name is not known"):
+    with pytest.raises(IdentityError, match="cannot determine the pod name"):
         local_identity(pod_environment=pod)
 
 

@@ -89,7 +89,7 @@ def test_no_other_host_name_gives_an_ordinal(spec: PodSpec) -> None:
         identity = local_identity(pod_environment=spec.seen())
         assert (identity.pod_name, identity.ordinal, identity.hostname) == ("kdc1", None, None)
         return
-    with pytest.raises(IdentityError, match="the pod name is not known") as caught:
+    with pytest.raises(IdentityError, match="cannot determine the pod name") as caught:
         local_identity(pod_environment=spec.seen())
     assert "POD_NAME" in str(caught.value)
     assert "hostnameOverride" in str(caught.value)
