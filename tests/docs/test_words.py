@@ -111,10 +111,11 @@ def allowed(path: Path) -> bool:
     return any(name == place or name.startswith(f"{place}/") for place in NOT_YET)
 
 
-@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(ROOT)))
+HELD = [path for path in files() if not allowed(path)]
+
+
+@pytest.mark.parametrize("path", HELD, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_has_none_of_the_old_words(path: Path) -> None:
-    if allowed(path):
-        pytest.skip("not yet")
     assert not old_words(path), f"say instead: {OLD_WORDS}"
 
 
