@@ -57,7 +57,7 @@ check: $(VENV)/develop.stamp ## format, lint, types, import rules, docs: what CI
 	$(BIN)/python -m pytest --quiet --no-header --override-ini addopts= tests/unit/test_imports.py
 	$(MAKE) --no-print-directory docs
 
-fix: $(VENV)/develop.stamp ## format, and mend what can be mended by itself
+fix: $(VENV)/develop.stamp ## format, and apply the automatic fixes
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 

@@ -25,7 +25,7 @@ class Outcome(Enum):
 
     A failure, because such a server gives the same answer for every name in the zone."""
     LAME = "lame referral"
-    """No records, but a referral to other servers (RFC 2308, 2.2): a failure."""
+    """No records, but a referral to other servers (RFC 2308, 2.2), which is a failure."""
     SERVFAIL = "SERVFAIL"
     """The server could not resolve the name; CoreDNS without the Kubernetes API, for instance."""
     REFUSED = "REFUSED"
