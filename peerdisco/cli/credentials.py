@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..exceptions import ConfigurationError
 
 if TYPE_CHECKING:
+    import ssl
+
     from ..mysql.setup import Account
 
 DEFAULT_USERS = {
@@ -35,6 +38,82 @@ def add_account(group: argparse._ArgumentGroup, kind: str, what: str) -> None:
         help=f"its password (default: {_variable(kind, 'PASSWORD_FILE')}, "
         f"else {_variable(kind, 'PASSWORD')})",
     )
+
+
+_TRUST = {
+    "server_public_key": "PEERDISCO_MYSQL_SERVER_PUBLIC_KEY",
+    "tls_ca": "PEERDISCO_MYSQL_TLS_CA",
+    "tls_server_name": "PEERDISCO_MYSQL_TLS_SERVER_NAME",
+}
+
+
+def add_trust(group: argparse._ArgumentGroup) -> None:
+    """The options that say which server may receive the password itself."""
+    group.add_argument(
+        "--tls-ca",
+        metavar="FILE",
+        help="connect with TLS only, and verify the servers' certificates with this CA, in PEM "
+        f"(default: {_TRUST['tls_ca']}, else no TLS)",
+    )
+    group.add_argument(
+        "--tls-server-name",
+        metavar="NAME",
+        help=f"the name in the servers' certificates (default: {_TRUST['tls_server_name']})",
+    )
+    group.add_argument(
+        "--server-public-key",
+        metavar="FILE",
+        help="the servers' RSA key for caching_sha2_password without TLS, in PEM "
+        f"(default: {_TRUST['server_public_key']})",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """How the servers of the peers are recognised; see `peerdisco.mysql.aiomysql.connect`."""
+
+    server_public_key: bytes | None
+    tls: ssl.SSLContext | None
+    tls_server_name: str | None
+
+
+def trust_of(args: argparse.Namespace) -> Trust:
+    """What the options of `add_trust` say.
+
+    Raises:
+        ConfigurationError: A file cannot be read or is not in PEM, or only one of the two options
+            for TLS is given.
+    """
+    import ssl  # noqa: PLC0415 - not needed for --help
+
+    given = {name: getattr(args, name) or os.environ.get(_TRUST[name]) or None for name in _TRUST}
+    key, ca, server_name = given["server_public_key"], given["tls_ca"], given["tls_server_name"]
+    if (ca is None) != (server_name is None):
+        raise ConfigurationError(
+            "--tls-ca and --tls-server-name",
+            "only one of them",
+            "both: peers are reached by address, so the name in their certificates must be given",
+        )
+    context = None
+    if ca is not None:
+        try:
+            context = ssl.create_default_context(cafile=ca)
+        except OSError as error:
+            raise _unreadable("--tls-ca", ca, error, "a file with a CA in PEM") from None
+    public_key = None
+    if key is not None:
+        expected = "a file with an RSA public key in PEM"
+        try:
+            public_key = Path(key).read_bytes()
+        except OSError as error:
+            raise _unreadable("--server-public-key", key, error, expected) from None
+        if not public_key.lstrip().startswith(b"-----BEGIN PUBLIC KEY-----"):
+            raise ConfigurationError("--server-public-key", key, expected)
+    return Trust(public_key, context, server_name)
+
+
+def _unreadable(option: str, path: str, error: OSError, expected: str) -> ConfigurationError:
+    return ConfigurationError(option, f"{path}: {error.strerror or error}", expected)
 
 
 def account_of(args: argparse.Namespace, kind: str) -> Callable[[], Account] | None:

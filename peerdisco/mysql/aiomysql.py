@@ -1,12 +1,13 @@
 """aiomysql as the driver: a connection on which `peerdisco.mysql` executes its statements.
 
-It comes with ``pip install peerdisco[mysql]``. Any other driver does that has a method
-``execute(sql)``.
+It comes with ``pip install peerdisco[mysql]``. Any other driver works that has a method
+``execute(sql)``, but only this one has the protection of `guarded`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -14,7 +15,7 @@ from typing import Any, Self
 from ..exceptions import ConfigurationError
 from ..names import parse_seconds
 from ..timing.stalls import TimeLimit
-from .errors import DatabaseError
+from .errors import DatabaseError, is_from_server
 from .setup import Account
 
 __all__ = ["Connection", "connect"]
@@ -23,10 +24,10 @@ TIMEOUT = 5.0
 
 
 class Connection:
-    """One connection; not for several tasks at a time. Close it with `close`, or ``async with``.
+    """One connection, for one task at a time. Close it with `close`, or ``async with``.
 
-    A statement that is cancelled or takes too long leaves a connection on which the next answer
-    would be the last one's: it is closed.
+    The connection is closed when a statement is cancelled, times out or gets a malformed or too
+    large response, because its late reply would be read as the reply to the next statement.
     """
 
     def __init__(self, connection: Any, timeout: float) -> None:
@@ -57,7 +58,8 @@ class Connection:
 
         Raises:
             TimeoutError: The server did not answer in time.
-            Exception: What aiomysql raises.
+            Exception: An error of aiomysql; with number 2027 if the response was larger than the
+                limits in `peerdisco.mysql.guarded`.
         """
         try:
             async with TimeLimit(self._timeout), self._connection.cursor() as cursor:
@@ -69,6 +71,10 @@ class Connection:
         except TimeoutError:
             self.close()
             raise TimeoutError(f"no answer in {self._timeout:g} s") from None
+        except Exception as error:
+            if not is_from_server(error):
+                self.close()
+            raise
 
 
 async def connect(
@@ -78,66 +84,88 @@ async def connect(
     port: int = 3306,
     socket: str | None = None,
     timeout: float = TIMEOUT,
+    own_server: bool = False,
+    server_public_key: bytes | None = None,
+    tls: ssl.SSLContext | None = None,
+    tls_server_name: str | None = None,
 ) -> Connection:
     """Connect to a server.
 
+    The password itself is sent only over a Unix socket, over TLS, or encrypted with
+    ``server_public_key``. Otherwise the answer to a challenge is sent, with the plugins
+    ``mysql_native_password`` and ``caching_sha2_password``; no other plugin is used.
+
     Args:
-        account: As whom.
-        host: An address. A name would be resolved in a way that asyncio cannot cancel.
+        account: The account to log in with.
+        host: An IP address. A name would be resolved in a way that asyncio cannot cancel.
         port: The server's port.
         socket: The path of the server's Unix socket, instead of host and port.
         timeout: Seconds for the connection, and then for each statement.
+        own_server: Whether this is the server in the caller's own pod. Over a connection that does
+            not leave the pod's network namespace, the RSA key that it sends is trusted.
+        server_public_key: The server's RSA key for ``caching_sha2_password``, in PEM.
+        tls: Requires TLS, with this context. It must verify certificates.
+        tls_server_name: The name in the server's certificate; the host by default.
 
     Raises:
-        DatabaseError: The server does not listen, does not answer in time, or refuses the account.
-        ConfigurationError: aiomysql is not installed, or the timeout is no number of seconds.
+        DatabaseError: The server does not listen, does not answer in time, rejects the login, or
+            asks for the password in a way that could disclose it.
+        ConfigurationError: aiomysql is not installed, the timeout is not a number of seconds, or
+            the TLS context does not verify certificates.
     """
     timeout = parse_seconds(timeout, "timeout")
+    if tls is not None and tls.verify_mode is not ssl.CERT_REQUIRED:
+        raise ConfigurationError("tls", "no verification", "a context with CERT_REQUIRED")
     try:
-        import aiomysql  # noqa: PLC0415 - only where a server is connected to
-    except ImportError:
+        from .guarded import (  # noqa: PLC0415 - imports aiomysql, which is optional
+            GuardedConnection,
+            GuardedCursor,
+        )
+    except ModuleNotFoundError:
         raise ConfigurationError(
             "the driver aiomysql", "no package of that name", "pip install 'peerdisco[mysql]'"
         ) from None
 
     where = {"unix_socket": socket} if socket else {"host": host, "port": port}
     name = socket or f"{host}:{port}"
+    connection = GuardedConnection(
+        **where,
+        own_server=own_server,
+        tls_server_name=tls_server_name,
+        user=account.user,
+        password=_in_utf8(account.password),
+        charset="utf8mb4",
+        autocommit=True,
+        cursorclass=GuardedCursor,
+        server_public_key=server_public_key,
+        ssl=None if socket else tls,
+    )
     try:
-        # The driver's own time limit does not cover a server that accepts and then says nothing.
+        # aiomysql's own time limit does not cover a server that accepts and then sends nothing.
         async with TimeLimit(timeout):
-            connection = await aiomysql.connect(
-                **where,
-                user=account.user,
-                password=_in_utf8(account.password),
-                charset="utf8mb4",
-                autocommit=True,
-                cursorclass=type(
-                    "_Cursor", (aiomysql.DictCursor,), {"_show_warnings": _no_warnings}
-                ),
-                connect_timeout=None,
-            )
+            await _open(connection)
     except TimeoutError as error:
         raise DatabaseError(name, "connecting", None, f"no answer in {timeout:g} s") from error
-    except Exception as error:  # noqa: BLE001 - told as what it is
+    except Exception as error:  # noqa: BLE001 - reported as a DatabaseError
         cause = error.__cause__ or error.__context__
         if isinstance(cause, OSError):
             error = type(error)(*error.args[:1], cause.strerror or str(cause))
-        # The server has not seen the password, which is sent scrambled, and cannot quote it.
+        # The server has not received the password and cannot quote it.
         raise DatabaseError.of(error, name, "connecting") from None
     return Connection(connection, timeout)
 
 
-def _in_utf8(password: str) -> str:
-    """A password for drivers of PyMySQL's kind, which send each character as one byte (Latin-1).
+async def _open(connection: Any) -> None:
+    try:
+        await connection._connect()  # noqa: SLF001 - what aiomysql.connect() does
+    except BaseException:
+        connection.close()
+        raise
 
-    Servers hash the bytes that were in ``IDENTIFIED BY``, which is UTF-8 wherever statements are.
+
+def _in_utf8(password: str) -> str:
+    """The password for aiomysql, which sends each character as one byte (Latin-1).
+
+    Servers hash the bytes that were in ``IDENTIFIED BY``, which are UTF-8 wherever statements are.
     """
     return password.encode().decode("latin-1")
-
-
-async def _no_warnings(_cursor: object, _connection: object) -> None:
-    """Instead of asking for the server's notes, and making a Python warning of each.
-
-    That something is there already, or has stopped, is no news. The session variables that would
-    keep the server from noting it are not for every account on MySQL.
-    """

@@ -11,9 +11,17 @@ from enum import Enum
 from itertools import groupby
 
 from ..exceptions import DiscoveryError
+from ..wording.foreign import one_line
 from .literals import literal
 
-__all__ = ["ACCESS_DENIED", "Action", "DatabaseError", "classify", "errno_of"]
+__all__ = ["ACCESS_DENIED", "Action", "DatabaseError", "classify", "errno_of", "is_from_server"]
+
+AUTH_PLUGIN_REFUSED = 2059
+"""CR_AUTH_PLUGIN_CANNOT_LOAD."""
+TLS_ERROR = 2026
+"""CR_SSL_CONNECTION_ERROR."""
+MALFORMED_PACKET = 2027
+"""CR_MALFORMED_PACKET."""
 
 
 class Action(Enum):
@@ -80,7 +88,8 @@ class DatabaseError(DiscoveryError):
         server: Which server, as an address or a host name.
         doing: What was being done, in words; never the statement, which may hold a password.
         errno: The error's number; None if the connection failed without one.
-        detail: The error in the server's words, without the passwords that were in the statement.
+        detail: The server's error text on one line, escaped, at most 500 characters long, without
+            the passwords that were in the statement.
     """
 
     def __init__(self, server: str, doing: str, errno: int | None, detail: str) -> None:
@@ -110,9 +119,10 @@ class DatabaseError(DiscoveryError):
             detail = arguments[1]
         else:
             detail = str(error) or type(error).__name__
+        detail = detail[:_LONGEST_READ]
         for secret in filter(None, secrets):
             detail = _without(secret, detail)
-        return cls(server, doing, errno, " ".join(detail.split()))
+        return cls(server, doing, errno, one_line(detail))
 
     @property
     def access_denied(self) -> bool:
@@ -128,6 +138,9 @@ class DatabaseError(DiscoveryError):
         number = f"error {self.errno}: " if self.errno is not None else ""
         return f"{self.server}: {self.doing}: {number}{self.detail}"
 
+
+_LONGEST_READ = 4096
+"""Characters of a server's error that are searched for passwords; fewer of them are shown."""
 
 _LEAST_PART = 3
 """Characters of a password in a row that are taken for a part of it, and not for chance."""
@@ -157,6 +170,15 @@ def _without(secret: str, text: str) -> str:
                 found = text.find(part, found + 1)
     runs = groupby(zip(text, covered, strict=True), lambda pair: pair[1])
     return "".join("***" if hidden else "".join(c for c, _ in run) for hidden, run in runs)
+
+
+def is_from_server(error: BaseException) -> bool:
+    """Whether a driver raised the error because the server sent it in reply to a statement.
+
+    The connection can be used afterwards; after any other error its state is not known.
+    """
+    errno = errno_of(error)
+    return errno is not None and not _is_clients(errno)
 
 
 def errno_of(error: BaseException) -> int | None:

@@ -125,6 +125,12 @@ def test_a_password_that_cannot_be_read_is_said_with_its_variable(tmp_path: Path
         (("--statefulset", "other"), {}, "--statefulset: got 'other'"),
         ((), {"POD_NAME": "tool"}, "cannot determine the ordinal"),
         (("--password", "x"), {}, "unrecognized arguments"),
+        (("--tls-ca", "/nowhere", "--tls-server-name", "db"), {}, "--tls-ca: got '/nowhere: No su"),
+        (("--tls-ca", "/etc/hosts", "--tls-server-name", "db"), {}, "--tls-ca: got '/etc/hosts"),
+        (("--tls-ca", "/nowhere"), {}, "--tls-server-name: got 'only one of them'"),
+        ((), {"PEERDISCO_MYSQL_TLS_SERVER_NAME": "db"}, "expected both"),
+        (("--server-public-key", "/nowhere"), {}, "--server-public-key: got '/nowhere: No such"),
+        ((), {"PEERDISCO_MYSQL_SERVER_PUBLIC_KEY": "/etc/hosts"}, "an RSA public key in PEM"),
     ],
 )
 def test_a_wrong_call_is_one_clear_line(

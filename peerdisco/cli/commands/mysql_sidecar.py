@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ...exceptions import ConfigurationError, IdentityError
 from ...names import parse_endpoint
-from ..credentials import account_of, add_account, required
+from ..credentials import account_of, add_account, add_trust, required, trust_of
 from ..look import add_service, seconds
 from ..processes import run_until_signal
 from ..status import OK, Ended
@@ -84,6 +84,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_account(server, "", "the account for it")
     peers = parser.add_argument_group("the peers' servers")
     add_account(peers, "replication", "the account with which replicas and probes log in there")
+    add_trust(peers)
     start = parser.add_argument_group("the first start")
     start.add_argument(
         "--replicas",
@@ -149,7 +150,7 @@ async def _run(args: argparse.Namespace) -> None:
         first_start=_first_start(args),
     )
     listen = _listen(args.listen)
-    connect = _connect(args, options.port)
+    connect = _connect(args, options.port, me)
     async with open_discovery(args, timeout=args.timeout, identity=me) as disco:
         sidecar = Sidecar(
             disco, me, connect, options, first_ordinal=args.ordinal, tell=_tell_report
@@ -176,17 +177,29 @@ def _identity(args: argparse.Namespace) -> Identity:
     return me
 
 
-def _connect(args: argparse.Namespace, port: int) -> Connect:
+def _connect(args: argparse.Namespace, port: int, me: Identity) -> Connect:
     from ...mysql.aiomysql import Connection, connect  # noqa: PLC0415 - not needed for --help
 
     socket = args.socket or os.environ.get("PEERDISCO_MYSQL_SOCKET") or None
     host = args.host or os.environ.get("PEERDISCO_MYSQL_HOST") or "127.0.0.1"
     own = parse_endpoint(host, "--host", default_port=port)
+    trust = trust_of(args)
+    own_addresses = {str(address) for address in me.addresses}
 
     async def to(where: Endpoint | None, account: Account) -> Connection:
-        if where is not None:
-            return await connect(account, host=where.address, port=where.port)
-        return await connect(account, host=own.address, port=own.port, socket=socket)
+        if where is None:
+            return await connect(
+                account, host=own.address, port=own.port, socket=socket, own_server=True
+            )
+        return await connect(
+            account,
+            host=where.address,
+            port=where.port,
+            own_server=where.address in own_addresses,
+            server_public_key=trust.server_public_key,
+            tls=trust.tls,
+            tls_server_name=trust.tls_server_name,
+        )
 
     return to
 
