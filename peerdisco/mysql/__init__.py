@@ -18,6 +18,7 @@ from .errors import Action, DatabaseError, classify
 from .facts import ClusterRow, Executor, ServerFacts, read_facts
 from .literals import literal
 from .positions import Position
+from .reasons import ServerReasonCode
 from .setup import Account, accounts_sql, render_config, server_id
 from .status import Receiver, ReplicaStatus
 from .versions import Flavour, Version
@@ -35,6 +36,7 @@ __all__ = [
     "ReplicaStatus",
     "ReplicationSource",
     "ServerFacts",
+    "ServerReasonCode",
     "Unanswered",
     "Version",
     "accounts_sql",

@@ -9,7 +9,6 @@ from ..model import Identity, Snapshot
 from ..primary.verdicts import (
     Probe,
     Reason,
-    ReasonCode,
     Verdict,
     confirm_local_primary,
     may_bootstrap,
@@ -18,6 +17,7 @@ from .dialects import Dialect, ReplicationSource, Step
 from .errors import Action, classify, needs_copy
 from .facts import CLUSTER_SCHEMA, ServerFacts
 from .literals import literal
+from .reasons import ServerReasonCode
 from .status import Receiver, ReplicaStatus
 
 __all__ = [
@@ -90,7 +90,7 @@ def judge_primary(
     if against or not confirmed:
         return Verdict.of([*against, *(() if confirmed else confirmed.reasons)])
     if own.holds_data is None:
-        return Verdict.of([Reason(ReasonCode.MISCONFIGURED, _CANNOT_SEE)])
+        return Verdict.of([Reason(ServerReasonCode.MISCONFIGURED, _CANNOT_SEE)])
     answered = {name: found for name, found in peers.items() if isinstance(found, ServerFacts)}
     if own.cluster is not None:
         against = [*_against_own_cluster(own, answered)]
@@ -98,7 +98,7 @@ def judge_primary(
             against
             or [
                 Reason(
-                    ReasonCode.HOLDS_THE_DATA,
+                    ServerReasonCode.HOLDS_THE_DATA,
                     f"{identity.pod_name} holds the data of the cluster {own.cluster.id}, and no "
                     "peer that answered has more",
                 )
@@ -126,9 +126,9 @@ _CANNOT_SEE = (
 def _misconfigured(own: ServerFacts) -> Iterator[Reason]:
     advice = "'peerdisco mysql-setup config' prints what it has to be started with"
     if not own.log_bin:
-        yield Reason(ReasonCode.MISCONFIGURED, f"the server keeps no binary log: {advice}")
+        yield Reason(ServerReasonCode.MISCONFIGURED, f"the server keeps no binary log: {advice}")
     if not own.gtid_mode:
-        yield Reason(ReasonCode.MISCONFIGURED, f"the server has gtid_mode off: {advice}")
+        yield Reason(ServerReasonCode.MISCONFIGURED, f"the server has gtid_mode off: {advice}")
 
 
 def _against_own_cluster(own: ServerFacts, peers: Mapping[str, ServerFacts]) -> Iterator[Reason]:
@@ -138,7 +138,7 @@ def _against_own_cluster(own: ServerFacts, peers: Mapping[str, ServerFacts]) -> 
             continue  # an empty one will get a copy, and one with other data is told on its own pod
         if found.cluster.id != own.cluster.id:
             yield Reason(
-                ReasonCode.OTHER_CLUSTER,
+                ServerReasonCode.OTHER_CLUSTER,
                 f"{name} holds data of the cluster {found.cluster.id}, and this pod of "
                 f"{own.cluster.id}: find out which is the right one, and give the other pod a copy "
                 "of it",
@@ -147,7 +147,7 @@ def _against_own_cluster(own: ServerFacts, peers: Mapping[str, ServerFacts]) -> 
         # What a replica wrote itself is in nobody's way here; its own sidecar tells of it.
         elif ahead := found.position.beyond(own.position, but_of=found.origin):
             yield Reason(
-                ReasonCode.PEER_IS_AHEAD,
+                ServerReasonCode.PEER_IS_AHEAD,
                 f"{name} has transactions that this pod lacks ({ahead}): this pod's data are "
                 f"older than that; give it its newer volume, or a copy of {name}'s data",
                 name,
@@ -236,43 +236,48 @@ def judge_replica(
     """
     if primary is None or source is None:
         return _verdict(
-            ReasonCode.PRIMARY_ABSENT, "the primary is not listed; nobody takes its place"
+            ServerReasonCode.PRIMARY_ABSENT, "the primary is not listed; nobody takes its place"
         )
     if isinstance(primary, Unanswered):
         return _verdict(
-            ReasonCode.PRIMARY_ABSENT, f"the primary, {source}, does not answer: {primary.detail}"
+            ServerReasonCode.PRIMARY_ABSENT,
+            f"the primary, {source}, does not answer: {primary.detail}",
         )
     against = [*_misconfigured(own), *_mismatch(own, primary)]
     if own.holds_data is None:
-        against.append(Reason(ReasonCode.MISCONFIGURED, _CANNOT_SEE))
+        against.append(Reason(ServerReasonCode.MISCONFIGURED, _CANNOT_SEE))
     if against:
         return Verdict.of(against)
     if primary.cluster is None:
         if own.cluster is None:
             return _verdict(
-                ReasonCode.PRIMARY_NOT_READY, f"the primary, {source}, has no database yet"
+                ServerReasonCode.PRIMARY_NOT_READY, f"the primary, {source}, has no database yet"
             )
         return _verdict(
-            ReasonCode.PRIMARY_NOT_READY,
+            ServerReasonCode.PRIMARY_NOT_READY,
             f"the primary, {source}, holds no data of the cluster {own.cluster.id}, which this pod "
             "does: it has lost its volume",
         )
     return Verdict.of(
         [*_against_following(own, primary, source)]
-        or [Reason(ReasonCode.FOLLOWS, f"it may follow {source}, cluster {primary.cluster.id}")]
+        or [
+            Reason(
+                ServerReasonCode.FOLLOWS, f"it may follow {source}, cluster {primary.cluster.id}"
+            )
+        ]
     )
 
 
 def _mismatch(own: ServerFacts, primary: ServerFacts) -> Iterator[Reason]:
     if own.server_id == primary.server_id:
         yield Reason(
-            ReasonCode.MISCONFIGURED,
+            ServerReasonCode.MISCONFIGURED,
             f"the server has the server_id of the primary, {own.server_id}; 'peerdisco mysql-setup "
             "config' gives each pod its own",
         )
     if own.flavour is not primary.flavour:
         yield Reason(
-            ReasonCode.MISCONFIGURED,
+            ServerReasonCode.MISCONFIGURED,
             f"the server is {own.version}, and the primary {primary.version}",
         )
 
@@ -285,14 +290,14 @@ def _against_following(
     follows = own.status is not None and own.status.source_host == source.host
     if own.cluster is not None and own.cluster.id != primary.cluster.id:
         yield Reason(
-            ReasonCode.OTHER_CLUSTER,
+            ServerReasonCode.OTHER_CLUSTER,
             f"this pod holds data of the cluster {own.cluster.id}, and the primary of "
             f"{primary.cluster.id}: find out which is the right one; to drop this pod's, {again}",
         )
         return
     if own.cluster is None and own.schemas and not follows:
         yield Reason(
-            ReasonCode.FOREIGN_DATA,
+            ServerReasonCode.FOREIGN_DATA,
             f"this pod holds data ({', '.join(own.schemas)}) that did not come from the primary: "
             f"move it to the primary if it is needed, then {again}",
         )
@@ -301,7 +306,7 @@ def _against_following(
         yield from _against_starting_from_nothing(primary, source)
     elif ahead := own.position.beyond(primary.position):
         yield Reason(
-            ReasonCode.OWN_CHANGES,
+            ServerReasonCode.OWN_CHANGES,
             f"this pod has transactions that the primary lacks ({ahead}): somebody wrote here; "
             f"move what is needed to the primary, then {again}",
         )
@@ -320,26 +325,26 @@ def _against_starting_from_nothing(
     else:
         return
     yield Reason(
-        ReasonCode.NEEDS_COPY, f"{source} {why}: this pod needs a copy before it can follow"
+        ServerReasonCode.NEEDS_COPY, f"{source} {why}: this pod needs a copy before it can follow"
     )
 
 
 def _against_status(status: ReplicaStatus, again: str) -> Iterator[Reason]:
     if needs_copy(status.receiver_errno) and status.receiver is not Receiver.RUNNING:
         yield Reason(
-            ReasonCode.NEEDS_COPY,
+            ServerReasonCode.NEEDS_COPY,
             f"the primary can no longer send what this pod lacks (error {status.receiver_errno}: "
             f"{status.receiver_error}); {again}",
         )
     elif status.receiver is Receiver.STOPPED and _stuck(status.receiver_errno):
         yield Reason(
-            ReasonCode.REPLICATION_BROKEN,
+            ServerReasonCode.REPLICATION_BROKEN,
             f"the receiver has stopped (error {status.receiver_errno}: {status.receiver_error})",
         )
     errno = status.applier_errno
     if not status.applier_running and _stuck(errno, applying=True):
         yield Reason(
-            ReasonCode.REPLICATION_BROKEN,
+            ServerReasonCode.REPLICATION_BROKEN,
             f"a transaction of the primary cannot be applied here (error {errno}: "
             f"{status.applier_error}): the data differ; {again}",
         )
@@ -349,7 +354,7 @@ def _stuck(errno: int, *, applying: bool = False) -> bool:
     return errno != 0 and classify(errno, applying=applying) is Action.REFUSE
 
 
-def _verdict(code: ReasonCode, text: str) -> Verdict:
+def _verdict(code: ServerReasonCode, text: str) -> Verdict:
     return Verdict.of([Reason(code, text)])
 
 

@@ -22,6 +22,7 @@ from ..wording.lists import listed as in_list
 from ..wording.members import peers_in_words
 
 __all__ = [
+    "Code",
     "Decision",
     "Probe",
     "Reason",
@@ -44,8 +45,16 @@ class Decision(Enum):
     """No, and it will stay so until somebody does something about it."""
 
 
-class ReasonCode(Enum):
-    """Why; each belongs to one decision."""
+class Code(Enum):
+    """What every kind of reason code has: a word, and the decision that it leads to."""
+
+    def __init__(self, code: str, decision: Decision) -> None:
+        self.code = code
+        self.decision = decision
+
+
+class ReasonCode(Code):
+    """The reasons of the verdicts on a primary; each leads to one decision."""
 
     CONFIRMED = ("confirmed", Decision.ALLOWED)
     """DNS names this pod's own address for the primary's name, and nobody else claims it."""
@@ -75,32 +84,6 @@ class ReasonCode(Enum):
     """A peer did not answer, or could not tell, and may hold data."""
     EXPECTED_UNKNOWN = ("expected-unknown", Decision.REFUSED)
     """Nothing tells how many peers there should be, nor that this is the first start."""
-    OTHER_CLUSTER = ("other-cluster", Decision.REFUSED)
-    """A peer's data is of another cluster than this pod's."""
-    PEER_IS_AHEAD = ("peer-is-ahead", Decision.REFUSED)
-    """A peer has changes that this pod lacks."""
-    OWN_CHANGES = ("own-changes", Decision.REFUSED)
-    """This pod, a replica, has changes that the primary lacks."""
-    FOREIGN_DATA = ("foreign-data", Decision.REFUSED)
-    """This pod holds data that it did not get from the primary."""
-    NEEDS_COPY = ("needs-copy", Decision.REFUSED)
-    """This pod lacks data that the primary can no longer send; it has to be given a copy."""
-    REPLICATION_BROKEN = ("replication-broken", Decision.REFUSED)
-    """Replication stopped with an error that does not go away by itself."""
-    MISCONFIGURED = ("misconfigured", Decision.REFUSED)
-    """The server is not set up such that it could be what it has to be."""
-    PRIMARY_ABSENT = ("primary-absent", Decision.WAIT)
-    """The primary is not listed, or does not answer."""
-    PRIMARY_NOT_READY = ("primary-not-ready", Decision.WAIT)
-    """The primary answers, and has no database of the cluster yet."""
-    FOLLOWS = ("follows", Decision.ALLOWED)
-    """This pod may follow the primary."""
-    HOLDS_THE_DATA = ("holds-the-data", Decision.ALLOWED)
-    """This pod holds the cluster's data, and no peer that answered has more."""
-
-    def __init__(self, code: str, decision: Decision) -> None:
-        self.code = code
-        self.decision = decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +91,13 @@ class Reason:
     """One reason of a verdict.
 
     Attributes:
-        code: Which.
+        code: A `ReasonCode`, or one of `peerdisco.mysql.ServerReasonCode`.
         text: The same in words, with the facts in it, and what to do where something has to be
             done.
         peer: The pod that it is about; None if it is about none in particular.
     """
 
-    code: ReasonCode
+    code: Code
     text: str
     peer: str | None = None
 

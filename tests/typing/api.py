@@ -58,6 +58,7 @@ from peerdisco import (
     sync,
 )
 from peerdisco.model import Answered, Empty, Failed, Observation
+from peerdisco.primary.verdicts import Code
 from peerdisco.sources import Source
 
 Address = IPv4Address | IPv6Address
@@ -351,7 +352,8 @@ async def bootstrapping(snapshot: Snapshot) -> bool:
     assert_type(may.allowed, bool)
     for reason in may.reasons:
         assert_type(reason, Reason)
-        assert_type(reason.code, ReasonCode)
+        assert_type(reason.code, Code)
+        assert_type(reason.code is ReasonCode.CONFIRMED, bool)
         assert_type(reason.code.code, str)
         assert_type(reason.peer, str | None)
     assert_type(must_step_down(snapshot, me), Reason | None)

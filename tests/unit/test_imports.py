@@ -57,6 +57,7 @@ LAYERS = {
         "mysql.facts",
         "mysql.literals",
         "mysql.positions",
+        "mysql.reasons",
         "mysql.setup",
         "mysql.sidecar",
         "mysql.sidecar.report",

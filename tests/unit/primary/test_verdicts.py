@@ -16,6 +16,7 @@ import pytest
 
 from peerdisco.exceptions import ConfigurationError, ResolverUnavailable
 from peerdisco.model import Identity, Snapshot
+from peerdisco.mysql.reasons import ServerReasonCode
 from peerdisco.primary.policies import lowest_ordinal, ordinal
 from peerdisco.primary.verdicts import (
     Decision,
@@ -377,14 +378,14 @@ def test_the_name_is_lost_only_where_dns_says_so(snapshot: Snapshot, code: str |
 
 
 def test_a_verdict_is_true_only_if_it_is_allowed() -> None:
-    for code in ReasonCode:
+    for code in (*ReasonCode, *ServerReasonCode):
         verdict = Verdict.of([Reason(code, "so it is")])
         assert bool(verdict) is (code.decision is Decision.ALLOWED)
         assert str(verdict) == f"{code.decision.value}: so it is"
 
 
 def test_the_codes_are_distinct_words() -> None:
-    words = [code.code for code in ReasonCode]
+    words = [code.code for code in (*ReasonCode, *ServerReasonCode)]
     assert len(set(words)) == len(words)
     assert all(word == word.lower() and " " not in word for word in words)
 

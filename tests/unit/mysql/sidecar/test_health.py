@@ -20,10 +20,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from peerdisco.exceptions import ConfigurationError
+from peerdisco.mysql.reasons import ServerReasonCode
 from peerdisco.mysql.sidecar.health import STUCK_AFTER, HealthServer
 from peerdisco.mysql.sidecar.report import Report, Role, State
 from peerdisco.names import Endpoint
-from peerdisco.primary.verdicts import Reason, ReasonCode, Verdict
+from peerdisco.primary.verdicts import Reason, Verdict
 
 from ..servers import CLUSTER, facts, status
 
@@ -68,7 +69,7 @@ def get(server: HealthServer, path: str, method: str = "GET") -> tuple[int, str,
 
 def replicating(lag: int | None = 3) -> Report:
     found = facts(cluster=CLUSTER, status=status(lag=lag))
-    verdict = Verdict.of([Reason(ReasonCode.FOLLOWS, "it may")])
+    verdict = Verdict.of([Reason(ServerReasonCode.FOLLOWS, "it may")])
     return Report(State.REPLICA, "replicates", Role.REPLICA, verdict, found, "mysql-0.mysql")
 
 
