@@ -5,8 +5,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SOURCES := peerdisco tests examples docs
 
+# Processes that run tests. Most tests wait more than they compute, so there are more than cores.
+WORKERS ?= $(shell echo $$((2 * $$(nproc))))
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS)
+export WORKERS
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-loop test-python test-all-pythons check fix bench docs package clean
+.PHONY: help demo test test-loop test-python test-all-pythons coverage check fix bench docs package clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,20 +40,30 @@ demo: $(VENV)/demo.stamp ## see a StatefulSet being discovered over real DNS mes
 	$(BIN)/peerdisco simulate
 
 test: $(VENV)/develop.stamp ## run all tests
-	$(BIN)/python -m pytest --numprocesses auto
+	$(PYTEST) --dist worksteal
 
 # One event loop for the tests and for every process that they start: asyncio, debug, eager, uvloop.
 EVENT_LOOP ?= uvloop
-LOOP_SUITES := tests/loops tests/watching tests/contract tests/cancellation tests/hooks tests/cli/test_run.py tests/testing
+# The suites that depend on the loop, and those that depend on its transports; and on the Python.
+export LOOP_SUITES := tests/loops tests/watching tests/hooks tests/cancellation
+export TRANSPORT_SUITES := tests/contract
+export PYTHON_SUITES := --ignore tests/unit/test_typing.py tests/unit tests/cli/test_commands.py tests/cli/test_watch.py tests/docs/test_repl.py
 
 test-loop: $(VENV)/test.stamp ## run the suites of EVENT_LOOP (debug, eager, uvloop) on that loop
-	EVENT_LOOP=$(EVENT_LOOP) PYTHONPATH=$(CURDIR)/tests/loops/site $(BIN)/python -m pytest --numprocesses auto $(LOOP_SUITES)
+	EVENT_LOOP=$(EVENT_LOOP) PYTHONPATH=$(CURDIR)/tests/loops/site $(PYTEST) $(LOOP_SUITES) $(TRANSPORT_SUITES)
 
-test-python: $(VENV)/test.stamp ## run what may depend on the Python: make PYTHON=python3.13 VENV=.venv-3.13 test-python
-	$(BIN)/python -m pytest --numprocesses auto tests/unit tests/cli tests/watching tests/servers tests/docs/test_repl.py --ignore tests/unit/test_typing.py
+test-python: $(VENV)/test.stamp ## run the suites that may depend on the Python: make PYTHON=python3.13 VENV=.venv-3.13 test-python
+	$(PYTEST) $(PYTHON_SUITES) tests/servers
 
-test-all-pythons: $(VENV)/develop.stamp ## run them on the other Pythons of the classifiers, and on every event loop
+test-all-pythons: $(VENV)/develop.stamp ## test the built wheel on the other Pythons of the classifiers, and every event loop
 	.ci/pythons $(BIN)/python
+
+# The suites that measure the package; real databases, containers and examples add time and no lines.
+COVERED_SUITES := tests/unit tests/cli tests/watching tests/hooks tests/contract tests/cancellation tests/large tests/recordings tests/testing tests/mysql tests/docs/test_simulation.py
+
+coverage: $(VENV)/develop.stamp ## measure the coverage: every branch of the pure modules, and of the package 95 %
+	$(PYTEST) --cov --cov-report= $(COVERED_SUITES)
+	$(BIN)/python -m tests.coverage
 
 check: $(VENV)/develop.stamp ## format, lint, types, import rules, docs: what CI checks
 	$(BIN)/ruff format --check $(SOURCES)
@@ -71,4 +86,4 @@ package: ## build the wheel and the source archive, and test the wheel as built
 	.ci/package $(PYTHON)
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) .venv-3.* docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) .venv-3.* docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist

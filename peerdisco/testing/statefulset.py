@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import Protocol
 
 from ..exceptions import ConfigurationError
-from .state import Endpoint, Pod, Ports, Service, ServicePort, check_label
+from .state import Endpoint, IPAddress, Pod, Ports, Service, ServicePort, check_label
 
 __all__ = ["StatefulSet"]
+
+
+class _Cluster(Protocol):
+    """The part of `Cluster` that a StatefulSet uses."""
+
+    @property
+    def cluster_domain(self) -> str: ...
+
+    def changing(self) -> AbstractContextManager[None]: ...
+
+    def unchanged(self) -> AbstractContextManager[None]: ...
+
+    def new_addresses(self, families: Sequence[str]) -> tuple[IPAddress, ...]: ...
+
+    def put_behind(
+        self, name: str, namespace: str, provider: StatefulSet, ports: Ports | None = None
+    ) -> Service: ...
+
+    def take_away(self, provider: StatefulSet) -> None: ...
 
 
 class StatefulSet:
     """A StatefulSet, made by `Cluster.statefulset`; its methods may be called on any thread.
 
-    Nothing happens by itself: no pod is restarted, and none becomes ready, unless a method is
-    called. A pod that is created is ready at once, unless the StatefulSet was made with
-    ``ready=False``.
+    No pod is restarted or becomes ready unless a method is called. A new pod is ready at once,
+    unless the StatefulSet was created with ``ready=False``.
     """
 
     def __init__(
         self,
-        cluster: cluster.Cluster,
+        cluster: _Cluster,
         name: str,
         namespace: str,
         governing_service: str,
@@ -159,8 +179,3 @@ class StatefulSet:
             there = f"one from {self.first_ordinal} to {last}"
             raise ConfigurationError("ordinal", ordinal, there if self._pods else "replicas first")
         return self._pods[ordinal]
-
-
-# Last, since each of the two modules needs the other: this one only to name a type, so that
-# `typing.get_type_hints` finds it.
-from . import cluster  # noqa: E402
