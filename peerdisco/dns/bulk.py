@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from . import wire
+from .batch import Batch
 from .evidence import USABLE
 from .resolver import Reply, Resolver, ResolverProtocol
-from .transport import Batch
 
 __all__ = ["FEW", "Read", "ask_each"]
 
@@ -87,14 +87,17 @@ class _Bulk(Generic[_T]):
         found = self.read(number, reply)
         if found is None:
             try:
+                asked = wire.question_of(reply)
+                if asked is None:
+                    return True
+                if asked != (*self.questions[number], wire.IN):
+                    return False
                 message = wire.read(reply)
             except wire.MalformedMessage:
                 return True
-            if message.questions and message.questions != ((*self.questions[number], wire.IN),):
-                return False
             if not message.response:
                 return False
-            if not message.questions or not self._counts(message, number):
+            if not self._counts(message, number):
                 return True
             found = self.convert(message)
         self.found[number] = found

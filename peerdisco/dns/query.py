@@ -15,7 +15,7 @@ from .connections import Connections
 from .evidence import USABLE
 from .fast_path import ServiceRecords
 from .reply import Answer, ReadServiceRecords, Reply
-from .retries import REPLICA_FAILURES
+from .retries import PAUSES, REPLICA_FAILURES
 from .servers import Servers
 from .transport import TcpConnection, exchange_udp
 
@@ -31,9 +31,12 @@ turn.
 
 _LONGEST_DOUBLING = 8
 
-_NO_TRANSPORT = frozenset({Outcome.UNREACHABLE, Outcome.TIMEOUT})
+_TRY_UDP = frozenset({Outcome.UNREACHABLE, Outcome.TIMEOUT, Outcome.MALFORMED})
+"""Outcomes over TCP after which to ask over UDP."""
 _NO_EDNS = frozenset({wire.FORMERR, wire.NOTIMP, wire.BADVERS})
 """Response codes of servers that do not know EDNS (RFC 6891, 7)."""
+_LARGEST_FAILURE = 512
+"""Bytes of a failure that comes without the question; it is a header, and EDNS maybe."""
 _MOST_SENDERS = 3
 """Addresses that a message names at most."""
 
@@ -98,13 +101,18 @@ class Query:
         now = asyncio.get_running_loop().time
         pauses = self._pauses()
         for turn in count():
-            before, self._timed_out = len(self._attempts), False
+            before, self._timed_out, start = len(self._attempts), False, now()
             usable = await self._ask_each(turn)
             if usable is not None:
                 return self._reply(usable)
             if self._truncated is not None or now() >= self._deadline:
                 break
-            if not self._timed_out:
+            if self._timed_out:
+                # A round is shorter than its timeout if too many strays ended it.
+                rest = start + PAUSES[min(turn, len(PAUSES) - 1)] - now()
+                if rest > 0:
+                    await asyncio.sleep(min(rest, self._deadline - now()))
+            else:
                 outcomes = {attempt.outcome for attempt in self._attempts[before:]}
                 if outcomes.isdisjoint(REPLICA_FAILURES) or turn >= len(pauses):
                     break
@@ -167,13 +175,26 @@ class Query:
         tcp_first = self._tcp or server.tcp
         if tcp_first or self._truncated is not None:
             usable = await self._attempt(server, "tcp", timeout)
-            if self._truncated is not None or self._attempts[-1].outcome not in _NO_TRANSPORT:
+            if self._truncated is not None or self._attempts[-1].outcome not in _TRY_UDP:
                 return usable
         usable = await self._attempt(server, "udp", timeout)
+        if self._attempts[-1].outcome is Outcome.MALFORMED and not tcp_first:
+            return await self._ask_after_malformed(server, timeout)
         if usable is None or usable.final:
             return usable
         self._truncated = usable
         return None if tcp_first else await self._attempt(server, "tcp", timeout)
+
+    async def _ask_after_malformed(self, server: Endpoint, timeout: float) -> _Usable | None:
+        """Ask over TCP after a malformed datagram, which may be forged; else once more over UDP."""
+        usable = await self._attempt(server, "tcp", timeout)
+        if self._attempts[-1].outcome is not Outcome.UNREACHABLE:
+            return usable
+        usable = await self._attempt(server, "udp", timeout)
+        if usable is None or usable.final:
+            return usable
+        self._truncated = usable
+        return None
 
     async def _ask_every_way(self, server: Endpoint, timeout: float) -> _Usable | None:
         """Ask a silent server over every transport at the same time.
@@ -244,7 +265,7 @@ class Query:
             outcome, detail = servers.outcome(server, answer, self._name, self._rtype)
             self._silent.discard(server)
         except TimeoutError:
-            outcome, detail = exchange.reader.timeout()
+            outcome, detail = Outcome.TIMEOUT, exchange.reader.why_no_reply()
             self._silent.add(server)
             self._timed_out = True
         except wire.MalformedMessage as error:
@@ -339,7 +360,7 @@ class _Reader:
     def __init__(self, name: bytes, rtype: int, read: ReadServiceRecords | None) -> None:
         self.name = name
         self.rtype = rtype
-        self._question = (wire.Question(name, rtype, wire.IN),)
+        self._question = wire.Question(name, rtype, wire.IN)
         self._listing = read
         self._strays = 0
         self.senders: set[str] = set()
@@ -351,22 +372,22 @@ class _Reader:
             return None
         if self._listing is not None and (listing := self._listing(reply)) is not None:
             return listing
-        message = wire.read(reply)
+        asked = wire.question_of(reply)
+        if asked == self._question:
+            return wire.read(reply)
         # A failure may come without the question; an answer without it proves nothing.
-        failed = message.rcode not in (wire.NOERROR, wire.NXDOMAIN)
-        if message.questions != self._question and (message.questions or not failed):
-            self._strays += 1
-            return None
-        return message
+        if asked is None and len(reply) <= _LARGEST_FAILURE:
+            message = wire.read(reply)
+            if message.rcode not in (wire.NOERROR, wire.NXDOMAIN):
+                return message
+        self._strays += 1
+        return None
 
-    def timeout(self) -> tuple[Outcome, str]:
-        """The outcome and its detail if no reply came in time."""
+    def why_no_reply(self) -> str:
+        """The detail of a timeout. Strays never change the outcome: anybody can send them."""
         if self.senders:
             senders = ", ".join(sorted(self.senders)[:_MOST_SENDERS])
-            return Outcome.TIMEOUT, f"a reply came from {senders} instead, and is not believed"
+            return f"a reply came from {senders} instead, and is not believed"
         if self._strays:
-            return (
-                Outcome.MALFORMED,
-                f"{self._strays} messages that are no reply to the question",
-            )
-        return Outcome.TIMEOUT, ""
+            return f"{self._strays} messages that are no reply to the question"
+        return ""

@@ -12,11 +12,11 @@ from typing import Self
 from ..model import Outcome
 from ..names import Endpoint
 from . import wire
+from .batch import Batch
 from .connections import Connections
 from .query import FIRST_TIMEOUT, Query
 from .reply import Answer, ReadServiceRecords, Reply, ResolverProtocol
 from .servers import Servers
-from .transport import Batch
 
 __all__ = ["FIRST_TIMEOUT", "ReadServiceRecords", "Reply", "Resolver", "ResolverProtocol"]
 

@@ -12,15 +12,14 @@ import errno
 import os
 import socket
 from asyncio.trsock import TransportSocket
-from collections import deque
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from ..names import Endpoint
-from .fast_path import QUESTION_HEAD, QUESTION_SIZE, QUESTION_TAILS
+from .batch import Batch
 from .wire import MalformedMessage
 
-__all__ = ["Batch", "ReplyReader", "TcpConnection", "exchange_udp", "socket_address"]
+__all__ = ["ReplyReader", "TcpConnection", "exchange_udp", "socket_address"]
 
 _T = TypeVar("_T")
 
@@ -31,15 +30,19 @@ None if they are no reply to the question. Raises `MalformedMessage` if they cla
 and cannot be read.
 """
 
-Take = Callable[[int, bytes], bool]
-"""Takes the reply to the question of this number; False if it is no reply to it."""
-
 AT_ONCE = 512
 """So many questions of a batch are out at a time, all on one connection: some 30 KB.
 
 CoreDNS answers the questions of a connection one after another, so that a batch keeps one of its
 goroutines busy however many are out. More of them gain nothing on loopback; with fewer, client and
 server wait for each other.
+"""
+
+MOST_STRAYS = 64
+"""Messages in a row that are no reply, after which to give up on a socket or a connection.
+
+Each of them costs time of the event loop, and a server in order sends none. A question that is
+asked again comes from a new port, which whoever sent the strays has to find out.
 """
 
 CLOSE_TIMEOUT = 1.0
@@ -57,6 +60,13 @@ _SHORTEST_MESSAGE = 12
 _LINK_LOCAL = ("fe8", "fe9", "fea", "feb")
 """How the addresses of fe80::/10 begin (RFC 4291, 2.5.6)."""
 _LARGEST_SCOPE = 2**32 - 1
+
+
+class TooManyStrays(TimeoutError):
+    """Other messages came instead of the reply; waiting longer is of no use."""
+
+    def __init__(self) -> None:
+        super().__init__(f"{MOST_STRAYS} messages that are no reply")
 
 
 def _with_random_id(question: bytes) -> bytes:
@@ -101,7 +111,8 @@ async def exchange_udp(
 
     Raises:
         OSError: The system refused (ConnectionRefusedError when nobody listens there).
-        MalformedMessage: Datagrams came that answer with the right id and cannot be read.
+        TooManyStrays: `MOST_STRAYS` datagrams came that are no reply to the question.
+        MalformedMessage: A datagram with the right id cannot be read.
     """
     loop = asyncio.get_running_loop()
     question = _with_random_id(question)
@@ -114,16 +125,20 @@ async def exchange_udp(
             sock.send(question)
         else:
             sock.sendto(question, address)
-        while True:
+        for _ in range(MOST_STRAYS):
             if stranger is None:
                 reply = await loop.sock_recv(sock, _LARGEST_DATAGRAM)
+                foreign = False
             else:
                 reply, source = await _receive_from(sock)
-                if source[:2] != address[:2]:
+                foreign = source[:2] != address[:2]
+                if foreign:
                     stranger(str(Endpoint(source[0], source[1])))
-                    continue
-            if (message := read(question, reply)) is not None:
+            if not foreign and (message := read(question, reply)) is not None:
                 return message
+            # While a datagram is ready, receiving does not suspend: no timeout would come through.
+            await asyncio.sleep(0)
+        raise TooManyStrays
 
 
 async def _receive_from(sock: socket.socket) -> tuple[bytes, tuple[Any, ...]]:
@@ -167,65 +182,6 @@ def _give_up(future: asyncio.Future[Any]) -> None:
         future.set_exception(TimeoutError())
 
 
-class Batch:
-    """Many questions for one connection, of which some are out at a time.
-
-    A question that got no reply when its connection is lost is asked on the next one; what was
-    taken stays taken.
-
-    Args:
-        questions: Names in wire form, and record types.
-        take: Takes each reply.
-
-    Attributes:
-        take: The same.
-        left: The numbers of the questions that are not out and have no reply yet.
-        out: Those that are out, by id.
-        taken: How many have their reply.
-        server: The name server that is being asked.
-        useful: Whether it gave an answer; set by whoever takes the replies.
-    """
-
-    __slots__ = ("_questions", "done", "left", "out", "server", "take", "taken", "useful")
-
-    def __init__(self, questions: Sequence[tuple[bytes, int]], take: Take) -> None:
-        self._questions = questions
-        self.take = take
-        self.left = deque(range(len(questions)))
-        self.out: dict[bytes, int] = {}
-        self.taken = 0
-        self.server: Endpoint | None = None
-        self.useful = False
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Set when there is a reply to each; or to what befell the connection."""
-
-    @property
-    def over(self) -> bool:
-        return not self.left and not self.out
-
-    def next_frames(self, count: int, in_use: Container[bytes]) -> bytes:
-        """The next questions, framed for a connection where these ids are in use."""
-        parts: list[bytes] = []
-        left, out, questions = self.left, self.out, self._questions
-        count = min(count, len(left))
-        ids = os.urandom(2 * count)
-        for at in range(0, 2 * count, 2):
-            query_id = ids[at : at + 2]
-            while query_id in out or query_id in in_use:
-                query_id = os.urandom(2)
-            number = left.popleft()
-            out[query_id] = number
-            name, rtype = questions[number]
-            size = len(name) + QUESTION_SIZE
-            parts += (size.to_bytes(2, "big"), query_id, QUESTION_HEAD, name, QUESTION_TAILS[rtype])
-        return b"".join(parts)
-
-    def take_back(self) -> None:
-        """The connection is gone: what was out has to be asked again, first of all."""
-        self.left.extendleft(reversed(self.out.values()))
-        self.out.clear()
-
-
 class TcpConnection(asyncio.Protocol):
     """One connection to a name server, for any number of questions at a time (RFC 7766).
 
@@ -241,6 +197,8 @@ class TcpConnection(asyncio.Protocol):
         self._buffer = bytearray()
         self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._replies = 0
+        self._strays = 0
+        """Messages in a row that are no reply to the question with their id."""
         self._silent = False
         self._retired = False
 
@@ -419,6 +377,9 @@ class TcpConnection(asyncio.Protocol):
             elif batch.take(number, reply):
                 del out[query_id]
                 batch.taken += 1
+                self._strays = 0
+            else:
+                self._note_stray()
         if start < size:
             buffer += data[start:]
         if batch is not None:
@@ -440,10 +401,19 @@ class TcpConnection(asyncio.Protocol):
         except MalformedMessage as error:
             future.set_exception(error)
             return
-        if message is not None:
-            self._replies += 1
-            self._silent = False
-            future.set_result(message)
+        if message is None:
+            self._note_stray()
+            return
+        self._replies += 1
+        self._strays = 0
+        self._silent = False
+        future.set_result(message)
+
+    def _note_stray(self) -> None:
+        self._strays += 1
+        if self._strays == MOST_STRAYS:
+            self._fail(TooManyStrays())
+            self.abort()
 
     def _go_on(self, batch: Batch) -> None:
         """Send what may be out now; in portions, since each is a call to the system."""

@@ -83,6 +83,9 @@ def garbage(asked: Asked) -> None:
     asked.send(asked.raw[:2] + b"\x80" + b"garbage!" * 3)
 
 
+AFTER_MALFORMED = ("tcp", Outcome.MALFORMED)
+"""The builtin resolver asks over TCP after a malformed datagram; this server's is malformed too."""
+
 FAILURES: dict[str, tuple[Script, Outcome, str]] = {
     "SERVFAIL": (says(rcode="SERVFAIL"), Outcome.SERVFAIL, ""),
     "REFUSED": (says(rcode="REFUSED"), Outcome.REFUSED, ""),
@@ -104,7 +107,8 @@ async def test_a_server_that_fails_is_followed_by_the_next(
     asking = kind.open(first, second)
     reply = await asking.ask(NAME, wire.A, deadline=soon())
     await asking.aclose()
-    assert outcomes(reply) == kind.told(("udp", outcome), ("udp", Outcome.ANSWER))
+    seen = [each for each in outcomes(reply) if each != AFTER_MALFORMED]
+    assert seen == kind.told(("udp", outcome), ("udp", Outcome.ANSWER))
     assert addresses(reply) == ["10.0.0.1"]
 
 
@@ -115,7 +119,7 @@ async def test_no_failure_is_an_empty_answer(kind: Kind, serve: Serve, failure: 
     asking = kind.open(*servers)
     reply = await asking.ask(NAME, wire.A, deadline=soon(30))
     await asking.aclose()
-    assert set(outcomes(reply)) == {("udp", outcome)}
+    assert set(outcomes(reply)) - {AFTER_MALFORMED} == {("udp", outcome)}
     assert {attempt.server for attempt in reply.attempts} == {str(s.endpoint) for s in servers}
     assert detail in reply.attempt.detail
     assert reply.message is None

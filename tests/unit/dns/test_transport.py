@@ -10,7 +10,8 @@ import pytest
 
 from peerdisco.dns import transport as transport_module
 from peerdisco.dns import wire
-from peerdisco.dns.transport import Batch, TcpConnection, exchange_udp
+from peerdisco.dns.batch import Batch
+from peerdisco.dns.transport import TcpConnection, exchange_udp
 
 from ..scripted import (
     Asked,
