@@ -38,18 +38,13 @@ OLD_WORDS = {
 """Patterns, and what is said instead."""
 
 NOT_YET: set[str] = {
-    "docs/explanation/mysql.md",
     "docs/explanation/nxdomain.md",
     "docs/explanation/own-dns-reader.md",
-    "docs/explanation/primary.md",
     "docs/how-to/aiodns.md",
     "docs/how-to/cluster-domain.md",
     "docs/how-to/first-ordinal.md",
     "docs/how-to/hooks.md",
     "docs/how-to/migrate-from-peer-finder.md",
-    "docs/how-to/mysql-clone.md",
-    "docs/how-to/mysql-pools.md",
-    "docs/how-to/mysql.md",
     "docs/how-to/several-clusters.md",
     "docs/how-to/shell.md",
     "docs/how-to/sidecar.md",
