@@ -26,15 +26,15 @@ def of(*peers: Peer, **facts: Any) -> Snapshot:
 
 
 def summary(change: Change) -> str:
-    told = [f"+{name}" for name in names(change.joined).split()]
-    told += [f"-{name}" for name in names(change.left).split()]
-    told += [f"~{old.name}" for old, _ in change.replaced]
-    told += ["degraded"] * change.degraded + ["recovered"] * change.recovered
-    return " ".join(told)
+    words = [f"+{name}" for name in names(change.joined).split()]
+    words += [f"-{name}" for name in names(change.left).split()]
+    words += [f"~{old.name}" for old, _ in change.replaced]
+    words += ["degraded"] * change.degraded + ["recovered"] * change.recovered
+    return " ".join(words)
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "expected"),
     [
         ("", "", ""),
         ("db-0", "db-0", ""),
@@ -45,10 +45,10 @@ def summary(change: Change) -> str:
         ("db-10 db-9", "db-10 db-9 db-2 db-1", "+db-1 +db-2"),
     ],
 )
-def test_joined_and_left(before: str, after: str, told: str) -> None:
+def test_joined_and_left(before: str, after: str, expected: str) -> None:
     change = Change.between(snapshot(before), snapshot(after))
-    assert summary(change) == told
-    assert bool(change) == bool(told)
+    assert summary(change) == expected
+    assert bool(change) == bool(expected)
     assert change.snapshot == snapshot(after)
 
 
@@ -72,7 +72,7 @@ def test_a_new_port_is_a_replacement_and_a_new_readiness_is_none() -> None:
     assert not Change.between(of(old), of(at("db-1", "10.0.0.1", ready=True)))
 
 
-def test_what_left_is_told_as_it_was_last() -> None:
+def test_a_peer_that_left_has_its_last_known_addresses() -> None:
     old = at("db-1", "10.0.0.1")
     assert Change.between(of(old), of()).left == (old,)
 
@@ -83,7 +83,7 @@ def test_several_changes_are_one() -> None:
     assert summary(Change.between(first, last)) == "+db-3 -db-2 ~db-1"
 
 
-def test_what_came_and_went_in_between_is_not_told() -> None:
+def test_a_peer_that_came_and_left_in_between_is_not_reported() -> None:
     first = of(at("db-0", "10.0.0.1"))
     between = of(at("db-0", "10.0.0.7"), at("db-1", "10.0.0.2"))
     assert Change.between(first, between)
@@ -99,7 +99,7 @@ def test_who_left_and_came_back_elsewhere_was_replaced() -> None:
     ("before", "after"),
     [("db-0", "db-0 db-1"), ("db-0 db-1", "db-0"), ("db-1", "db-1 db-0"), ("", "db-1")],
 )
-def test_nothing_is_told_of_whom_is_ignored(before: str, after: str) -> None:
+def test_changes_of_an_ignored_peer_are_left_out(before: str, after: str) -> None:
     change = Change.between(snapshot(before), snapshot(after), ignore="db-1")
     assert "db-1" not in summary(change)
     assert summary(change) in ("", "+db-0")
@@ -112,7 +112,7 @@ def test_nor_of_its_new_address() -> None:
 
 
 @pytest.mark.parametrize(
-    ("was_stale", "is_stale", "told"),
+    ("was_stale", "is_stale", "expected"),
     [
         (None, False, ""),
         (None, True, "degraded"),
@@ -122,11 +122,11 @@ def test_nor_of_its_new_address() -> None:
         (True, False, "recovered"),
     ],
 )
-def test_health(was_stale: bool | None, is_stale: bool, told: str) -> None:
+def test_health(was_stale: bool | None, is_stale: bool, expected: str) -> None:
     before = None if was_stale is None else snapshot("", last_error=ERROR if was_stale else None)
     change = Change.between(before, snapshot("", last_error=ERROR if is_stale else None))
-    assert summary(change) == told
-    assert bool(change) == bool(told)
+    assert summary(change) == expected
+    assert bool(change) == bool(expected)
 
 
 memberships = st.dictionaries(
@@ -156,8 +156,8 @@ def test_applied_to_the_first_it_gives_the_second(before: Snapshot, after: Snaps
 def test_two_merged_are_what_lies_between_the_ends(
     first: Snapshot, second: Snapshot, third: Snapshot
 ) -> None:
-    """A peer is told in the merged change only if one of the two told of it."""
+    """A merged change has a peer only if one of the two changes has it."""
     one, two = Change.between(first, second), Change.between(second, third)
     merged = Change.between(first, third)
-    told = {word[1:] for change in (one, two) for word in summary(change).split()}
-    assert {word[1:] for word in summary(merged).split()} <= told
+    expected = {word[1:] for change in (one, two) for word in summary(change).split()}
+    assert {word[1:] for word in summary(merged).split()} <= expected

@@ -78,7 +78,7 @@ def records(
     return found
 
 
-async def look(
+async def observe(
     serve: Serve,
     answers: Records,
     service: str = SERVICE,
@@ -101,7 +101,7 @@ async def look(
         await source.aclose()
 
 
-# What DNS says.
+# Answers.
 
 
 @pytest.mark.parametrize("resolver", [Resolver, AiodnsResolver])
@@ -113,7 +113,7 @@ async def test_the_pods_of_every_cluster_are_listed(
     """CoreDNS answers SRV for ``_port._proto`` alone, and has no PTR."""
     asked = f"_mysql._tcp.{S}" if port_name else S
     async with serving() as serve:
-        seen = await look(
+        seen = await observe(
             serve, records(asked=asked, glue=glue), port_name=port_name, resolver=resolver
         )
     assert isinstance(seen, Answered), seen
@@ -130,7 +130,7 @@ async def test_the_pods_of_every_cluster_are_listed(
 async def test_where_the_bare_name_has_no_srv_the_reason_says_what_to_ask_for() -> None:
     answers = {(S, "A"): [f"{S} A 10.8.0.1"]}
     async with serving() as serve:
-        seen = await look(serve, answers)
+        seen = await observe(serve, answers)
     assert isinstance(seen, Answered)
     assert seen.incomplete_reason is not None
     assert "--port-name" in seen.incomplete_reason
@@ -141,8 +141,8 @@ async def test_elsewhere_two_labels_are_no_peer_unless_a_cluster_was_chosen(doma
     service = f"db.prod.svc.{domain}"
     answers = records(asked=f"{service}.", service=f"{service}.")
     async with serving() as serve:
-        refused = await look(serve, answers, service)
-        read = await look(serve, answers, service, clusters=True)
+        refused = await observe(serve, answers, service)
+        read = await observe(serve, answers, service, clusters=True)
     assert isinstance(refused, Failed)
     assert isinstance(refused.error, UnusableAnswer)
     assert "two labels below" in str(refused.error)
@@ -154,7 +154,7 @@ async def test_elsewhere_two_labels_are_no_peer_unless_a_cluster_was_chosen(doma
 async def test_what_is_no_label_is_no_cluster(cluster: str) -> None:
     answers = {(S, "SRV"): [f"{S} SRV 0 1 1 db-0.{cluster}.{S}"]}
     async with serving() as serve:
-        seen = await look(serve, answers)
+        seen = await observe(serve, answers)
     assert isinstance(seen, Failed), seen
 
 
@@ -162,7 +162,7 @@ async def test_a_pod_without_a_host_name_has_no_ordinal_in_a_cluster_either() ->
     name = f"10-8-0-1.east.{S}"
     answers = {(S, "SRV"): [f"{S} SRV 0 1 1 {name}", f"+{name} A 10.8.0.1"]}
     async with serving() as serve:
-        seen = await look(serve, answers)
+        seen = await observe(serve, answers)
     assert isinstance(seen, Answered)
     assert [(peer.unique_name, peer.ordinal) for peer in seen.peers] == [("10-8-0-1.east", None)]
 
@@ -198,16 +198,16 @@ def test_names_are_unique_with_the_cluster() -> None:
 
 def test_pods_of_one_name_join_move_and_leave_apart() -> None:
     membership = Membership()
-    told = membership.observe(Answered(BOTH, 5.0), 0.0)
-    assert len(told.joined) == 6
+    changes = membership.observe(Answered(BOTH, 5.0), 0.0)
+    assert len(changes.joined) == 6
     moved = dataclasses.replace(WEST[1], addresses=(ip_address("10.9.9.9"),))
     left: list[str] = []
     replaced: list[str] = []
     for now in range(1, 200):
         seen = (*EAST, WEST[0], moved)
-        told = membership.observe(Answered(seen, 5.0), float(now))
-        left += [peer.unique_name for peer in told.left]
-        replaced += [new.unique_name for _, new in told.replaced]
+        changes = membership.observe(Answered(seen, 5.0), float(now))
+        left += [peer.unique_name for peer in changes.left]
+        replaced += [new.unique_name for _, new in changes.replaced]
     assert replaced == ["db-1.west"]
     assert left == ["db-2.west"]
     assert len(membership.peers) == 5
@@ -281,7 +281,7 @@ def me(*addresses: str, name: str = "db-0", namespace: str = "prod") -> Identity
         (me("10.9.0.1", name="db-1"), None),
     ],
 )
-def test_the_address_tells_which_pod_is_this_one(identity: Identity, local: Peer | None) -> None:
+def test_this_pod_is_recognised_by_its_address(identity: Identity, local: Peer | None) -> None:
     assert Snapshot(SERVICE, BOTH, identity=identity).local is local
 
 
@@ -309,7 +309,7 @@ def test_the_expected_pods_are_those_of_this_pods_cluster() -> None:
     assert "db-3.east is not listed" in str(verdict)
 
 
-def test_a_pod_that_cannot_be_told_from_others_has_not_lost_its_name() -> None:
+def test_a_pod_that_cannot_be_distinguished_need_not_step_down() -> None:
     for view in (SnapshotBuilder(me()), SnapshotBuilder(me(), cluster="east")):
         snapshot = view.snapshot(SERVICE, BOTH, observed_at=NOW)
         assert snapshot.local is None

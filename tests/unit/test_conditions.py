@@ -1,4 +1,4 @@
-"""What to wait for, and how an error says it."""
+"""Conditions to wait for, and their wording in errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_quorum_is_more_than_half(replicas: int, majority: int) -> None:
 
 
 @pytest.mark.parametrize("of", [0, -1])
-def test_a_quorum_of_nobody_is_refused(of: int) -> None:
+def test_a_quorum_of_no_peers_is_rejected(of: int) -> None:
     with pytest.raises(ConfigurationError, match=r"quorum: got .* 1 or more"):
         quorum(of)
 
@@ -47,7 +47,7 @@ def test_at_least(count: int) -> None:
     assert not count or not condition(members(count - 1))
 
 
-def test_less_than_nobody_is_refused() -> None:
+def test_a_negative_number_of_peers_is_rejected() -> None:
     with pytest.raises(ConfigurationError, match=r"required: got -1, expected .* 0 or more"):
         at_least(-1)
     with pytest.raises(ConfigurationError):
@@ -94,7 +94,7 @@ def test_words(condition: at_least, words: str) -> None:
     assert str(error) == f"timed out after 5 s: needed {words}, saw 2 (db-0, db-1)"
 
 
-def test_a_partial_function_is_told_somehow() -> None:
+def test_a_partial_function_has_some_words() -> None:
     assert "has_a_primary" in in_words(functools.partial(has_a_primary))
 
 
@@ -102,7 +102,7 @@ def test_a_partial_function_is_told_somehow() -> None:
 
 
 async def coroutine_function(snapshot: Snapshot) -> bool:
-    raise AssertionError("nobody awaits it")
+    raise AssertionError("it is never awaited")
 
 
 async def generator_function(snapshot: Snapshot) -> AsyncIterator[bool]:
@@ -111,18 +111,18 @@ async def generator_function(snapshot: Snapshot) -> AsyncIterator[bool]:
 
 class AsyncCallable:
     async def __call__(self, snapshot: Snapshot) -> bool:
-        raise AssertionError("nobody awaits it")
+        raise AssertionError("it is never awaited")
 
     async def method(self, snapshot: Snapshot) -> bool:
-        raise AssertionError("nobody awaits it")
+        raise AssertionError("it is never awaited")
 
     @classmethod
     async def class_method(cls, snapshot: Snapshot) -> bool:
-        raise AssertionError("nobody awaits it")
+        raise AssertionError("it is never awaited")
 
     @staticmethod
     async def static_method(snapshot: Snapshot) -> bool:
-        raise AssertionError("nobody awaits it")
+        raise AssertionError("it is never awaited")
 
 
 @pytest.mark.parametrize(

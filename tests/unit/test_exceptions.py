@@ -37,7 +37,7 @@ SERVFAIL = Attempt("10.96.0.10:53", "udp", f"{SERVICE}.", "SRV", Outcome.SERVFAI
 SILENCE = Attempt("10.96.0.11:53", "udp", f"{SERVICE}.", "SRV", Outcome.TIMEOUT, 1.0)
 PEERS = tuple(Peer(f"{name}-0", 0, name, f"{name}-0.{SERVICE}") for name in ("blue", "green"))
 STALE = Attempt("169.254.20.10:53", "udp", f"{SERVICE}.", "SRV", Outcome.NXDOMAIN, 0.001)
-SNAPSHOT = Snapshot(SERVICE, PEERS, incomplete_reason="cut")
+SNAPSHOT = Snapshot(SERVICE, PEERS, incomplete_reason="truncated")
 
 ERRORS: list[tuple[DiscoveryError, dict[str, Any], list[str]]] = [
     (
@@ -143,9 +143,9 @@ ERRORS: list[tuple[DiscoveryError, dict[str, Any], list[str]]] = [
         [SERVICE, "not a headless service", "of db.example.com"],
     ),
     (
-        IncompleteAnswer(SERVICE, "the answer was cut", SNAPSHOT),
-        {"service": SERVICE, "reason": "the answer was cut", "snapshot": SNAPSHOT},
-        [SERVICE, "may be incomplete", "the answer was cut"],
+        IncompleteAnswer(SERVICE, "the answer was truncated", SNAPSHOT),
+        {"service": SERVICE, "reason": "the answer was truncated", "snapshot": SNAPSHOT},
+        [SERVICE, "may be incomplete", "the answer was truncated"],
     ),
     (
         AmbiguousPrimary(0, PEERS, ("blue", "green")),

@@ -364,12 +364,12 @@ def test_the_public_names_stand_in_order_and_once() -> None:
 
 
 def test_type_checkers_see_what_the_lazy_table_loads() -> None:
-    told = set()
+    imported = set()
     for node in ast.walk(ast.parse(MODULES[""].read_text())):
         if isinstance(node, ast.ImportFrom) and node.level == 1:
-            told |= {(node.module, alias.name) for alias in node.names}
+            imported |= {(node.module, alias.name) for alias in node.names}
     table = {(home, name) for home, names in peerdisco._HOMES.items() for name in names}
-    assert told == table | {(None, name) for name in peerdisco.__all__ if name in MODULES}
+    assert imported == table | {(None, name) for name in peerdisco.__all__ if name in MODULES}
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

@@ -1,4 +1,4 @@
-"""The values: order, what a snapshot says, and that nothing in them changes."""
+"""The values: their order, the questions to a snapshot, and that they are immutable."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_the_primary_is_ordinal_0() -> None:
     assert names(three.replicas) == "db-1 db-2"
 
 
-def test_nobody_takes_the_place_of_an_absent_primary() -> None:
+def test_no_other_peer_replaces_an_absent_primary() -> None:
     two = snapshot("db-1 db-2")
     assert two.primary is None
     assert names(two.replicas) == "db-1 db-2"
@@ -129,7 +129,7 @@ def test_a_policy_picks_the_primary() -> None:
     assert snapshot("db-0 db-2", policy=lambda seen: seen.peers[-1]).primary == peer("db-2")
 
 
-def test_by_ordinal_finds_the_peer_or_nobody() -> None:
+def test_by_ordinal_finds_the_peer_or_none() -> None:
     two = snapshot("db-0 db-2")
     assert two.by_ordinal(2) == peer("db-2")
     assert two.by_ordinal(1) is None
@@ -251,17 +251,17 @@ def test_a_whole_list_says_so() -> None:
     assert whole.require_complete() is whole
 
 
-def test_a_list_that_may_lack_pods_says_so_and_is_refused_as_a_whole() -> None:
-    cut = snapshot("db-0", incomplete_reason="cut after 1 name")
-    assert not cut.complete
+def test_an_incomplete_list_is_not_accepted_as_complete() -> None:
+    partial = snapshot("db-0", incomplete_reason="truncated after 1 name")
+    assert not partial.complete
     with pytest.raises(IncompleteAnswer) as caught:
-        cut.require_complete()
-    assert caught.value.snapshot is cut
-    assert caught.value.reason == "cut after 1 name"
+        partial.require_complete()
+    assert caught.value.snapshot is partial
+    assert caught.value.reason == "truncated after 1 name"
     assert caught.value.service == SERVICE
 
 
-def test_a_snapshot_is_stale_once_a_look_failed() -> None:
+def test_a_snapshot_is_stale_after_a_failed_lookup() -> None:
     fresh = snapshot("db-0")
     assert not fresh.stale
     stale = dataclasses.replace(fresh, last_error=ResolverUnavailable(SERVICE, ()))
@@ -275,7 +275,7 @@ def test_when_it_was_seen_does_not_make_a_membership_another() -> None:
     assert seen == again
     assert hash(seen) == hash(again)
     assert seen != snapshot("db-0 db-1")
-    assert seen != snapshot("db-0", incomplete_reason="cut")
+    assert seen != snapshot("db-0", incomplete_reason="truncated")
 
 
 # Ports.
@@ -381,7 +381,7 @@ FULL = snapshot(
     statefulset="db",
     observed_at=datetime(2025, 1, 1, tzinfo=UTC),
     age=0.5,
-    incomplete_reason="cut",
+    incomplete_reason="truncated",
     last_error=ResolverUnavailable(SERVICE, (ATTEMPT,)),
     identity=me("db-1"),
     policy=ordinal(0),
@@ -391,7 +391,7 @@ VALUES = [
     me("db-0"),
     FULL,
     ATTEMPT,
-    Answered((peer("db-0"),), 30.0, "cut", ATTEMPT),
+    Answered((peer("db-0"),), 30.0, "truncated", ATTEMPT),
     Empty(Outcome.NXDOMAIN, 5.0, ATTEMPT),
     Failed(ResolverUnavailable(SERVICE, (ATTEMPT,))),
 ]

@@ -35,7 +35,7 @@ class Watcher:
         self.machine = Membership()
         self.now = 0.0
         self.polls: list[float] = []
-        self.told: list[tuple[float, Changes]] = []
+        self.changes: list[tuple[float, Changes]] = []
         self.health: list[tuple[float, bool]] = []
         self._chance = random.Random(seed).random
         self._schedule = Schedule(interval, min(0.5, interval))
@@ -44,16 +44,16 @@ class Watcher:
         machine = self.machine
         while self.now < until:
             self.polls.append(self.now)
-            for told in (machine.observe(observe(self.now), self.now), machine.tick(self.now)):
-                if told:
-                    self.told.append((self.now, told))
+            for changes in (machine.observe(observe(self.now), self.now), machine.tick(self.now)):
+                if changes:
+                    self.changes.append((self.now, changes))
             failing = machine.last_error is not None
             if failing != (self.health[-1][1] if self.health else False):
                 self.health.append((self.now, failing))
             self.now += self._schedule.wait(machine, self.now, self._chance())
 
-    def names_told(self, kind: str) -> list[str]:
-        return [peer.name for _, told in self.told for peer in getattr(told, kind)]
+    def names_reported(self, kind: str) -> list[str]:
+        return [peer.name for _, changes in self.changes for peer in getattr(changes, kind)]
 
 
 def always(observation: Observation) -> Observe:
@@ -74,18 +74,18 @@ EMPTY = [
 
 @pytest.mark.parametrize("empty", EMPTY)
 @pytest.mark.parametrize("interval", [0.5, 2.0, 10.0])
-def test_an_old_nxdomain_is_an_outage_and_no_departure(empty: Empty, interval: float) -> None:
-    """As a cache serves it for as long as it cannot reach its upstream; here for hours."""
+def test_a_stale_nxdomain_is_an_outage_and_not_a_departure(empty: Empty, interval: float) -> None:
+    """A cache serves it for as long as it cannot reach its upstream, here for hours."""
     watcher = Watcher(interval=interval)
     watcher.poll(60, always(saw(*three())))
     begin = watcher.now
     watcher.poll(begin + 6 * 3600, always(empty))
-    assert watcher.names_told("left") == []
+    assert watcher.names_reported("left") == []
     machine = watcher.machine
     assert machine.peers == three()
     assert isinstance(machine.last_error, StaleAnswer)
     assert machine.observed_at is not None
-    assert machine.observed_at < begin, "the snapshot gets older"
+    assert machine.observed_at < begin, "the age of the snapshot grows"
     ((degraded, _),) = watcher.health
     assert degraded - begin <= 2.3
     outage = [now for now in watcher.polls if now > begin + 60]
@@ -94,15 +94,15 @@ def test_an_old_nxdomain_is_an_outage_and_no_departure(empty: Empty, interval: f
     watcher.poll(end + 120, always(saw(*three())))
     assert [failing for _, failing in watcher.health] == [True, False]
     assert watcher.health[-1][0] - end <= 8.8
-    assert watcher.told == watcher.told[:1], "nobody joins again"
+    assert watcher.changes == watcher.changes[:1], "no peer joins again"
 
 
-def test_an_old_list_is_no_evidence_of_a_join_a_departure_or_an_address() -> None:
+def test_a_stale_list_is_no_evidence_of_a_join_a_departure_or_an_address() -> None:
     watcher = Watcher()
     watcher.poll(60, always(saw(*three())))
     old = three(pod("db-1", "10.9.0.9"), pod("db-7"), without="db-2")
     watcher.poll(watcher.now + 3600, always(saw(*old, ttl=0.0)))
-    assert watcher.told == watcher.told[:1]
+    assert watcher.changes == watcher.changes[:1]
     assert watcher.machine.peers == three()
     assert watcher.machine.last_error is not None
 
@@ -114,9 +114,9 @@ def test_time_in_which_answers_are_stale_does_not_count_towards_a_departure() ->
     watcher.poll(watcher.now + 0.1, always(gone))
     watcher.poll(watcher.now + 300, always(saw(*three(without="db-2"), ttl=0.0)))
     watcher.poll(watcher.now + 0.1, always(gone))
-    assert watcher.names_told("left") == []
+    assert watcher.names_reported("left") == []
     watcher.poll(watcher.now + 30, always(gone))
-    assert watcher.names_told("left") == ["db-2"]
+    assert watcher.names_reported("left") == ["db-2"]
 
 
 @pytest.mark.parametrize("ttl", [2, 5, 30])
@@ -128,17 +128,17 @@ def test_a_cache_that_counts_down_to_0_is_not_taken_for_stale(ttl: int, interval
     assert watcher.machine.peers == three()
     gone = counting_down(ttl, lambda left: saw(*three(without="db-2"), ttl=left))
     watcher.poll(watcher.now + 4 * ttl + 10 * interval, gone)
-    assert watcher.names_told("left") == ["db-2"]
+    assert watcher.names_reported("left") == ["db-2"]
     watcher.poll(
         watcher.now + 300 + 6 * ttl + 20 * interval,
         counting_down(ttl, lambda left: Empty(Outcome.NXDOMAIN, left, SERVER, left, ttl)),
     )
-    assert sorted(watcher.names_told("left")) == ["db-0", "db-1", "db-2"]
+    assert sorted(watcher.names_reported("left")) == ["db-0", "db-1", "db-2"]
     assert watcher.health == []
 
 
 class Immediate:
-    """A cache that serves stale at once and refreshes in the background, used by nobody else."""
+    """A cache that serves stale and refreshes in the background, with no other clients."""
 
     def __init__(self, ttl: float, upstream: Callable[[float], tuple[Peer, ...]]) -> None:
         self._ttl, self._upstream = ttl, upstream
@@ -158,7 +158,7 @@ class Immediate:
 def test_a_cache_that_serves_stale_while_it_refreshes_hides_no_change(
     interval: float, ttl: int
 ) -> None:
-    """Each poll after the TTL meets an old answer; the one after it meets the new one."""
+    """Each poll after the TTL gets a stale answer; the next one gets the new answer."""
 
     def upstream(now: float) -> tuple[Peer, ...]:
         peers = three() if now < 300 else three(pod("db-3"))
@@ -167,16 +167,16 @@ def test_a_cache_that_serves_stale_while_it_refreshes_hides_no_change(
     watcher = Watcher(interval=interval)
     watcher.poll(900, Immediate(ttl, upstream))
     assert watcher.health == []
-    assert watcher.names_told("joined") == ["db-0", "db-1", "db-2", "db-3"]
-    assert sorted(watcher.names_told("left")) == ["db-2", "db-3"]
-    joined = [now for now, told in watcher.told if names(told.joined) == ["db-3"]]
+    assert watcher.names_reported("joined") == ["db-0", "db-1", "db-2", "db-3"]
+    assert sorted(watcher.names_reported("left")) == ["db-2", "db-3"]
+    joined = [now for now, changes in watcher.changes if names(changes.joined) == ["db-3"]]
     assert joined[0] - 300 <= 2 * ttl + 2.2 * interval + 1
 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_nor_do_several_of_them(count: int, seed: int) -> None:
-    """Nobody else asks them, so that each is asked when its entry has expired long ago."""
+    """Without other clients, so that each is queried long after its entry has expired."""
     ghosts = three(pod("db-9"))
     caches = [Immediate(5, lambda now: three() if now >= 0 else ghosts) for _ in range(count)]
     chance = random.Random(seed)
@@ -188,12 +188,12 @@ def test_nor_do_several_of_them(count: int, seed: int) -> None:
 
     watcher.poll(600, observe)
     assert watcher.health == []
-    assert watcher.names_told("joined") == ["db-0", "db-1", "db-2"]
+    assert watcher.names_reported("joined") == ["db-0", "db-1", "db-2"]
     assert not watcher.machine.may_be_stale
 
 
 def test_a_cache_that_refreshes_in_the_background_recovers_after_an_outage() -> None:
-    """Though each poll while failing comes after its TTL, and meets an old answer again."""
+    """Even though each poll while lookups fail comes after the TTL and gets a stale answer."""
     watcher = Watcher()
     watcher.poll(60, always(saw(*three())))
     watcher.poll(watcher.now + 120, always(saw(*three(), ttl=0.0)))
@@ -204,53 +204,53 @@ def test_a_cache_that_refreshes_in_the_background_recovers_after_an_outage() -> 
     assert watcher.health[-1][0] - end <= 8.8 + 2
 
 
-# From the beginning.
+# From the first answer.
 
 
-def test_the_first_answer_is_asked_for_again_and_the_fresh_one_counts() -> None:
-    """A replica whose cache is 50 minutes old lists a pod that is gone."""
+def test_the_first_lookup_is_repeated_and_the_fresh_answer_counts() -> None:
+    """A replica with a cache entry of 50 minutes ago lists a pod that has left."""
     watcher = Watcher()
     watcher.poll(0.1, always(saw(*three(pod("db-9")), ttl=0.0)))
     assert watcher.machine.observed_at is None
     watcher.poll(60, always(saw(*three())))
-    assert watcher.names_told("joined") == ["db-0", "db-1", "db-2"]
-    assert watcher.told[0][0] <= 0.6
+    assert watcher.names_reported("joined") == ["db-0", "db-1", "db-2"]
+    assert watcher.changes[0][0] <= 0.6
 
 
-def test_a_zone_that_is_configured_with_0_is_believed_and_may_be_stale() -> None:
+def test_a_zone_that_is_configured_with_0_counts_and_may_be_stale() -> None:
     watcher = Watcher()
     watcher.poll(20, always(saw(*three(), ttl=0.0)))
-    assert watcher.names_told("joined") == ["db-0", "db-1", "db-2"]
-    assert 2.0 <= watcher.told[0][0] <= 2.3
+    assert watcher.names_reported("joined") == ["db-0", "db-1", "db-2"]
+    assert 2.0 <= watcher.changes[0][0] <= 2.3
     assert watcher.machine.may_be_stale
     assert watcher.health == []
     begin = watcher.now
     watcher.poll(begin + 60, always(saw(*three(without="db-2"), ttl=0.0)))
-    assert watcher.names_told("left") == ["db-2"]
-    assert watcher.told[-1][0] - begin <= 8
+    assert watcher.names_reported("left") == ["db-2"]
+    assert watcher.changes[-1][0] - begin <= 8
     begin = watcher.now
     watcher.poll(begin + 100, always(Empty(Outcome.NXDOMAIN, 0.0, SERVER, 0.0, 0.0)))
-    assert sorted(watcher.names_told("left")) == ["db-0", "db-1", "db-2"]
+    assert sorted(watcher.names_reported("left")) == ["db-0", "db-1", "db-2"]
 
 
-def test_no_time_is_lost_to_a_failure_where_the_ttl_is_always_0() -> None:
+def test_a_failure_costs_no_time_if_the_ttl_is_always_0() -> None:
     """The time since the first answer with TTL 0 is not a time without answers."""
     watcher = Watcher()
     watcher.poll(600, always(saw(*three(), ttl=0.0)))
     watcher.poll(watcher.now + 0.1, always(saw(*three(without="db-2"), ttl=0.0)))
     watcher.poll(watcher.now + 0.1, always(failure()))
     watcher.poll(watcher.now + 30, always(saw(*three(without="db-2"), ttl=0.0)))
-    assert watcher.names_told("left") == ["db-2"]
+    assert watcher.names_reported("left") == ["db-2"]
 
 
-def test_a_list_that_no_server_gave_is_believed_at_once() -> None:
+def test_a_static_list_counts_at_once() -> None:
     machine = Membership()
     assert machine.observe(Answered(three()), 0.0).joined
     assert not machine.may_be_stale
     assert not machine.recheck
 
 
-def test_an_answer_that_says_nothing_of_ttls_does_not_begin_it_again() -> None:
+def test_an_answer_without_ttls_does_not_restart_the_check() -> None:
     watcher = Watcher()
     watcher.poll(60, always(saw(*three(), ttl=0.0)))
     for observation in (Answered((), 0.0, "truncated", SERVER), nxdomain(None)):
@@ -261,8 +261,8 @@ def test_an_answer_that_says_nothing_of_ttls_does_not_begin_it_again() -> None:
         assert not watcher.machine.recheck
 
 
-def test_an_old_nxdomain_shows_that_it_is_old_from_the_beginning() -> None:
-    """Its SOA says for how long a fresh one may be held, and its TTL is 0."""
+def test_a_stale_nxdomain_is_recognised_from_the_first_answer() -> None:
+    """Its SOA minimum is above 0, and its TTL is 0."""
     watcher = Watcher()
     watcher.poll(600, always(stale_nxdomain()))
     assert watcher.machine.observed_at is None
@@ -275,7 +275,7 @@ def test_a_minimum_of_0_is_no_sign_of_a_stale_answer(soa_ttl: float, minimum: fl
     watcher.poll(60, always(saw(*three())))
     ttl = min(soa_ttl, minimum)
     watcher.poll(watcher.now + 100, always(Empty(Outcome.NXDOMAIN, ttl, SERVER, soa_ttl, minimum)))
-    assert len(watcher.names_told("left")) == 3
+    assert len(watcher.names_reported("left")) == 3
     assert watcher.health == []
 
 
@@ -283,14 +283,14 @@ def test_an_answer_without_a_soa_counts() -> None:
     watcher = Watcher()
     watcher.poll(60, always(saw(*three())))
     watcher.poll(watcher.now + 100, always(Empty(Outcome.NXDOMAIN, None, SERVER)))
-    assert len(watcher.names_told("left")) == 3
+    assert len(watcher.names_reported("left")) == 3
 
 
-# A TTL that is really set to 0.
+# A TTL that is configured as 0.
 
 
 def rolling(count: int) -> Iterable[tuple[Peer, ...]]:
-    """The lists while so many pods come back one by one with new addresses."""
+    """The lists during a rolling restart of this many pods."""
     peers = three()
     for number in range(count):
         yield three(*peers, without=f"db-{number}")
@@ -302,7 +302,7 @@ def rolling(count: int) -> Iterable[tuple[Peer, ...]]:
 
 
 def test_answers_with_ttl_0_that_keep_changing_count() -> None:
-    """A cache that serves stale repeats what it holds; there are only few caches."""
+    """A cache that serves stale repeats its answer, and there are only a few caches."""
     watcher = Watcher()
     watcher.poll(60, always(saw(*three())))
     watcher.poll(watcher.now + 60, always(saw(*three(), ttl=0.0)))
@@ -316,14 +316,14 @@ def test_answers_with_ttl_0_that_keep_changing_count() -> None:
     assert set(watcher.machine.peers) == set(peers)
     begin = watcher.now
     watcher.poll(begin + 30, always(saw(*peers[1:], ttl=0.0)))
-    assert watcher.names_told("left") == [peers[0].name], "there is no cache in between"
+    assert watcher.names_reported("left") == [peers[0].name], "there is no cache in between"
     watcher.poll(watcher.now + 30, always(saw(*peers[1:], ttl=30.0)))
     watcher.poll(watcher.now + 30, always(saw(*peers[2:], ttl=0.0)))
-    assert watcher.machine.last_error is not None, "with a larger TTL it begins again"
+    assert watcher.machine.last_error is not None, "a larger TTL restarts the check"
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_so_many_caches_with_an_old_answer_each_are_not_believed(seed: int) -> None:
+def test_several_caches_that_serve_stale_do_not_count(seed: int) -> None:
     chance = random.Random(seed)
     old = [three(), three(without="db-0"), (), three(pod("db-1", "10.9.0.1"))]
     assert len(old) == MOST_STALE_ANSWERS
@@ -331,7 +331,7 @@ def test_so_many_caches_with_an_old_answer_each_are_not_believed(seed: int) -> N
     watcher = Watcher(seed)
     watcher.poll(60, always(saw(*three())))
     watcher.poll(watcher.now + 3600, lambda now: chance.choice(answers))
-    assert watcher.told == watcher.told[:1]
+    assert watcher.changes == watcher.changes[:1]
 
 
 def test_after_a_day_a_ttl_of_0_is_the_configured_one() -> None:
@@ -340,13 +340,13 @@ def test_after_a_day_a_ttl_of_0_is_the_configured_one() -> None:
     begin = watcher.now
     without = saw(*three(without="db-2"), ttl=0.0)
     watcher.poll(begin + LONGEST_STALE - 60, always(without))
-    assert watcher.names_told("left") == []
+    assert watcher.names_reported("left") == []
     watcher.poll(begin + LONGEST_STALE + 60, always(without))
-    assert watcher.names_told("left") == ["db-2"]
+    assert watcher.names_reported("left") == ["db-2"]
     assert watcher.machine.last_error is None
 
 
-def test_an_incomplete_answer_without_peers_says_nothing_of_the_zone() -> None:
+def test_an_incomplete_answer_without_peers_is_no_evidence_about_the_zone() -> None:
     freshness = Freshness()
     for observation in (Answered((), 0.0, "truncated", SERVER), nxdomain(None), failure()):
         freshness = freshness.after(observation, 1.0)

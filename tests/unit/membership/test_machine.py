@@ -1,4 +1,4 @@
-"""The membership machine: its table, its rules, and that no sequence of looks breaks them."""
+"""The membership machine: its transitions, its rules, and any sequence of lookups."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from peerdisco.model import Answered, Failed, Observation, Outcome, Peer, Ports
 from peerdisco.testing import failure, no_data, nxdomain
 
 UNCACHED = (0.0, 1.0, 2.0, 3.0, 4.0)
-"""Five looks with the same TTL show that there is no cache."""
+"""Five lookups with the same TTL show that there is no cache."""
 
 
 def pod(name: str, *addresses: str, port: int = 3306, ready: bool | None = None) -> Peer:
@@ -36,12 +36,12 @@ def three(*changed: Peer, without: str = "") -> tuple[Peer, ...]:
     return tuple(peer for name, peer in peers.items() if name not in without.split())
 
 
-def saw(*peers: Peer, ttl: float = 5.0, cut: str | None = None) -> Answered:
-    return Answered(peers, ttl, cut)
+def saw(*peers: Peer, ttl: float = 5.0, truncated: str | None = None) -> Answered:
+    return Answered(peers, ttl, truncated)
 
 
 def settled(rules: ConfirmationRules | None = None) -> Membership:
-    """A machine that knows db-0 to db-2, and that there is no cache, at four seconds."""
+    """A machine with db-0 to db-2 and without a cache, at four seconds."""
     machine = Membership(rules)
     for now in UNCACHED:
         machine.observe(saw(*three()), now)
@@ -53,15 +53,15 @@ def names(peers: Iterable[Peer]) -> list[str]:
 
 
 def left_at(machine: Membership, observation: Observation, times: Iterable[float]) -> float | None:
-    """When somebody leaves, if this is all that is seen."""
+    """When a peer leaves, if every lookup has this result."""
     for now in times:
         if machine.observe(observation, now).left:
             return now
     return None
 
 
-def test_the_same_answer_again_costs_no_look_at_each_peer() -> None:
-    """The same tuple says nothing new, however much time goes by; a doubt ends that."""
+def test_an_unchanged_answer_is_not_applied_again() -> None:
+    """For any time; until a peer is suspected, or a lookup fails."""
     machine = settled()
     peers = three()
     for now in (6.0, 8.0, 1000.0):
@@ -83,27 +83,29 @@ def test_the_same_answer_again_costs_no_look_at_each_peer() -> None:
 # The table.
 
 
-def test_what_is_told_fits_the_states() -> None:
-    for (state, said), (following, action) in TRANSITIONS.items():
+def test_actions_match_the_states() -> None:
+    for (state, evidence), (following, action) in TRANSITIONS.items():
         assert (action is Action.JOINED) == (state is State.GONE)
         assert (action is Action.LEFT) == (following is State.GONE)
         if action is Action.REPLACED:
             assert following is State.PRESENT
-        if said in (Evidence.SAME, Evidence.MOVED, Evidence.SETTLED):
+        if evidence in (Evidence.SAME, Evidence.MOVED, Evidence.SETTLED):
             assert following is State.PRESENT
-        if said is Evidence.UNSETTLED:
+        if evidence is Evidence.UNSETTLED:
             assert (following, action) == (State.SETTLING, Action.NOTHING)
-        if said is Evidence.ABSENT:
+        if evidence is Evidence.ABSENT:
             assert (following, action) == (State.SUSPECTED, Action.NOTHING)
 
 
-def test_every_peer_that_is_there_can_be_seen_moved_and_missed() -> None:
+def test_every_state_of_a_member_has_its_transitions() -> None:
     for state in set(State) - {State.GONE}:
-        for said in (Evidence.SAME, Evidence.MOVED, Evidence.UNSETTLED, Evidence.ABSENT):
-            assert (state, said) in TRANSITIONS
-    assert {said for state, said in TRANSITIONS if state is State.GONE} == {Evidence.MOVED}
-    assert {state for state, said in TRANSITIONS if said is Evidence.SETTLED} == {State.SETTLING}
-    assert {state for state, said in TRANSITIONS if said is Evidence.ABSENT_FOR_LONG} == {
+        for evidence in (Evidence.SAME, Evidence.MOVED, Evidence.UNSETTLED, Evidence.ABSENT):
+            assert (state, evidence) in TRANSITIONS
+    assert {evidence for state, evidence in TRANSITIONS if state is State.GONE} == {Evidence.MOVED}
+    assert {state for state, evidence in TRANSITIONS if evidence is Evidence.SETTLED} == {
+        State.SETTLING
+    }
+    assert {state for state, evidence in TRANSITIONS if evidence is Evidence.ABSENT_FOR_LONG} == {
         State.SUSPECTED
     }
 
@@ -130,7 +132,7 @@ STEPS: dict[tuple[State, Evidence], tuple[list[tuple[Peer, ...]], tuple[Peer, ..
     (State.SETTLING, Evidence.SETTLED): ([three(both)] * 3, three(both), "replaced"),
     (State.SETTLING, Evidence.ABSENT): ([three(both)], gone, None),
 }
-"""What is seen before, a second and a half apart, what is seen then, and what that tells."""
+"""The answers before, 1.5 seconds apart, the last answer, and the change that it confirms."""
 
 
 def test_each_transition_has_a_test() -> None:
@@ -142,7 +144,7 @@ def test_each_transition(
     monkeypatch: pytest.MonkeyPatch,
     pair: tuple[State, Evidence],
 ) -> None:
-    before, last, told = STEPS[pair]
+    before, last, change = STEPS[pair]
     machine = settled()
     now = 4.0
     for peers in before:
@@ -152,11 +154,11 @@ def test_each_transition(
     outcome = machine.observe(saw(*last), now + 1.5)
     assert pair in taken
     following, action = TRANSITIONS[pair]
-    assert action.value == (told or "-")
+    assert action.value == (change or "-")
     assert {
         field.name for field in dataclasses.fields(Changes) if getattr(outcome, field.name)
-    } == ({told} if told else set())
-    name = "db-3" if told == "joined" else "db-1"
+    } == ({change} if change else set())
+    name = "db-3" if change == "joined" else "db-1"
     assert machine.state(name) is following
 
 
@@ -178,7 +180,7 @@ def steps_of(machine: Membership, monkeypatch: pytest.MonkeyPatch) -> list[tuple
     return taken
 
 
-# Any sequence of looks.
+# Any sequence of lookups.
 
 ADDRESSES = tuple(map(ip_address, ("10.0.0.1", "10.0.0.2", "fd00::1")))
 ttls = st.sampled_from([0.0, 5.0, 17.0, 30.0])
@@ -197,14 +199,14 @@ def some_peers(*ports: int) -> st.SearchStrategy[Peer]:
     )
 
 
-def some_looks(*ports: int) -> st.SearchStrategy[list[tuple[float, Observation]]]:
+def some_lookups(*ports: int) -> st.SearchStrategy[list[tuple[float, Observation]]]:
     """Any observations, and the seconds before each."""
     observations: st.SearchStrategy[Observation] = st.one_of(
         st.builds(
-            lambda peers, ttl, cut: Answered(tuple(peers), ttl, cut),
+            lambda peers, ttl, truncated: Answered(tuple(peers), ttl, truncated),
             st.lists(some_peers(*ports), max_size=4, unique_by=lambda peer: peer.name),
             ttls,
-            st.sampled_from([None, None, None, "the answer was cut"]),
+            st.sampled_from([None, None, None, "the answer was truncated"]),
         ),
         st.builds(nxdomain, st.none() | ttls),
         st.builds(no_data, st.none() | ttls),
@@ -223,37 +225,37 @@ rules = st.builds(
 
 
 @settings(derandomize=True, max_examples=120, deadline=None)
-@given(rules=rules, lookups=some_looks(3306))
-def test_no_sequence_of_looks_breaks_a_promise(
+@given(rules=rules, lookups=some_lookups(3306))
+def test_no_sequence_of_lookups_breaks_a_guarantee(
     rules: ConfirmationRules, lookups: list[tuple[float, Observation]]
 ) -> None:
-    hold_to_promises(rules, lookups)
+    check_guarantees(rules, lookups)
 
 
 @settings(derandomize=True, max_examples=120, deadline=None, phases=[Phase.generate, Phase.shrink])
-@given(rules=rules, lookups=some_looks(3306, 3307))
-def test_nor_if_the_ports_change(
+@given(rules=rules, lookups=some_lookups(3306, 3307))
+def test_nor_does_one_with_changing_ports(
     rules: ConfirmationRules, lookups: list[tuple[float, Observation]]
 ) -> None:
-    hold_to_promises(rules, lookups)
+    check_guarantees(rules, lookups)
 
 
-def hold_to_promises(rules: ConfirmationRules, lookups: list[tuple[float, Observation]]) -> None:
+def check_guarantees(rules: ConfirmationRules, lookups: list[tuple[float, Observation]]) -> None:
     machine = Membership(rules)
     members: dict[str, Peer] = {}
-    missed: dict[str, int] = {}
+    missing: dict[str, int] = {}
     now = 0.0
     for pause, observation in lookups:
         now += pause
         before = machine.peers
-        told = machine.observe(observation, now)
+        changes = machine.observe(observation, now)
         if isinstance(observation, Failed):
-            assert not told
+            assert not changes
             assert machine.peers == before
             assert machine.last_error is observation.error
         elif machine.freshness.staleness in (Staleness.UNCLEAR, Staleness.STALE):
             assert observation.ttl == 0
-            assert not told
+            assert not changes
             assert machine.peers == before
             stale = machine.freshness.staleness is Staleness.STALE
             assert isinstance(machine.last_error, StaleAnswer) or not stale
@@ -261,18 +263,18 @@ def hold_to_promises(rules: ConfirmationRules, lookups: list[tuple[float, Observ
         else:
             assert machine.last_error is None
         listed = observation.peers if isinstance(observation, Answered) else ()
-        cut = isinstance(observation, Answered) and observation.incomplete_reason is not None
+        truncated = isinstance(observation, Answered) and observation.incomplete_reason is not None
         if not isinstance(observation, Failed):
-            if cut:
-                assert not told.left
+            if truncated:
+                assert not changes.left
             else:
                 for name in [name for name in members if name not in names(listed)]:
-                    missed[name] = missed.get(name, 0) + 1
+                    missing[name] = missing.get(name, 0) + 1
             for name in names(listed):
-                missed.pop(name, None)
+                missing.pop(name, None)
                 assert machine.state(name) is not State.GONE
-        for each in (told, machine.tick(now)):
-            apply(each, members, missed, rules)
+        for each in (changes, machine.tick(now)):
+            apply(each, members, missing, rules)
         assert {name: facts(peer) for name, peer in members.items()} == {
             peer.name: facts(peer) for peer in machine.peers
         }
@@ -282,20 +284,20 @@ def hold_to_promises(rules: ConfirmationRules, lookups: list[tuple[float, Observ
 
 
 def apply(
-    told: Changes, members: dict[str, Peer], missed: dict[str, int], rules: ConfirmationRules
+    changes: Changes, members: dict[str, Peer], missing: dict[str, int], rules: ConfirmationRules
 ) -> None:
-    """Follow what was told, as a user does."""
-    for peer in told.left:
-        assert missed[peer.name] >= max(2, rules.leave_lookups)
-        del members[peer.name], missed[peer.name]
-    for peer in told.joined:
+    """Apply the reported changes, as a user does."""
+    for peer in changes.left:
+        assert missing[peer.name] >= max(2, rules.leave_lookups)
+        del members[peer.name], missing[peer.name]
+    for peer in changes.joined:
         assert peer.name not in members
         members[peer.name] = peer
-    for old, new in told.replaced:
+    for old, new in changes.replaced:
         assert old.name == new.name
         assert facts(members[old.name]) == facts(old) != facts(new)
         members[old.name] = new
-    assert bool(told) == bool(told.left or told.joined or told.replaced)
+    assert bool(changes) == bool(changes.left or changes.joined or changes.replaced)
 
 
 def facts(peer: Peer) -> tuple[object, ...]:
@@ -308,8 +310,8 @@ def facts(peer: Peer) -> tuple[object, ...]:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(lookups=some_looks(3306, 3307))
-def test_every_step_is_in_the_table(
+@given(lookups=some_lookups(3306, 3307))
+def test_every_transition_is_in_the_table(
     monkeypatch: pytest.MonkeyPatch, lookups: list[tuple[float, Observation]]
 ) -> None:
     machine = Membership()
@@ -346,14 +348,14 @@ def test_half_of_the_peers_take_one_answer_more() -> None:
     assert left_at(settled(), gone, (100, 200, 300, 400, 500)) == 400
 
 
-def test_who_was_missed_with_many_takes_one_answer_more_though_they_return() -> None:
+def test_a_peer_missing_with_many_takes_one_answer_more_even_if_they_return() -> None:
     machine = settled()
     machine.observe(saw(*three(without="db-1 db-2")), 100)
     one = saw(*three(without="db-2"))
     assert left_at(machine, one, (200, 300, 400, 500)) == 400
 
 
-def test_one_answer_that_lists_it_ends_the_doubt() -> None:
+def test_an_answer_that_lists_a_peer_ends_the_suspicion() -> None:
     machine = settled()
     gone = saw(*three(without="db-2"))
     for now in (10, 12, 13):
@@ -364,14 +366,14 @@ def test_one_answer_that_lists_it_ends_the_doubt() -> None:
     assert left_at(machine, gone, (16, 18, 20, 22)) == 20
 
 
-def test_an_incomplete_answer_neither_confirms_nor_ends_a_doubt() -> None:
+def test_an_incomplete_answer_neither_confirms_nor_ends_a_suspicion() -> None:
     machine = settled()
     machine.observe(saw(*three(without="db-2")), 10)
-    cut = saw(*three(without="db-2"), cut="cut")
-    assert left_at(machine, cut, (20, 30, 40, 50)) is None
+    truncated = saw(*three(without="db-2"), truncated="truncated")
+    assert left_at(machine, truncated, (20, 30, 40, 50)) is None
     assert machine.state("db-2") is State.SUSPECTED
-    assert machine.incomplete_reason == "cut"
-    machine.observe(saw(*three(), cut="cut"), 60)
+    assert machine.incomplete_reason == "truncated"
+    machine.observe(saw(*three(), truncated="truncated"), 60)
     assert machine.state("db-2") is State.PRESENT
 
 
@@ -385,11 +387,11 @@ def test_leave_after_is_the_hold() -> None:
 
 @pytest.mark.parametrize(("ttl", "seconds"), [(None, 15), (5, 15), (60, 61)])
 @pytest.mark.parametrize("empty", [nxdomain, no_data])
-def test_emptiness_is_doubted_longer(empty: Any, ttl: float | None, seconds: int) -> None:
+def test_an_empty_answer_is_held_longer(empty: Any, ttl: float | None, seconds: int) -> None:
     assert left_at(settled(), empty(ttl), range(10, 100)) == 10 + seconds
 
 
-def test_emptiness_behind_a_cache_is_doubted_twice_as_long() -> None:
+def test_an_empty_answer_behind_a_cache_is_held_twice_as_long() -> None:
     machine = Membership()
     for now, ttl in ((0, 30), (2, 28), (30, 30)):
         machine.observe(saw(*three(), ttl=ttl), now)
@@ -397,7 +399,7 @@ def test_emptiness_behind_a_cache_is_doubted_twice_as_long() -> None:
     assert left_at(machine, nxdomain(5), range(40, 200)) == 40 + 68
 
 
-def test_an_empty_look_is_an_answer() -> None:
+def test_an_empty_result_is_an_answer() -> None:
     machine = Membership()
     assert not machine.observe(nxdomain(), 3.0)
     assert machine.observed_at == 3.0
@@ -408,7 +410,7 @@ def test_an_empty_look_is_an_answer() -> None:
 # Addresses and ports.
 
 
-def test_a_new_address_is_told_at_once_and_an_old_one_is_doubted() -> None:
+def test_a_new_address_is_reported_at_once_and_a_former_one_is_held() -> None:
     machine = settled()
     ((old, new),) = machine.observe(saw(*three(moved)), 6).replaced
     assert (old, new) == (pod("db-1"), moved)
@@ -418,17 +420,17 @@ def test_a_new_address_is_told_at_once_and_an_old_one_is_doubted() -> None:
     assert machine.state("db-1") is State.PRESENT
 
 
-def test_an_old_address_that_stays_is_told_when_no_old_answer_can_explain_it() -> None:
+def test_a_former_address_that_stays_is_reported_after_the_hold() -> None:
     machine = settled()
     machine.observe(saw(*three(moved)), 6)
     for now in (7, 8, 9, 10):
         assert not machine.observe(saw(*three()), now)
         assert not machine.tick(now)
-    told = machine.observe(saw(*three()), 11.5) or machine.tick(11.5)
-    assert told.replaced == ((moved, pod("db-1")),)
+    changes = machine.observe(saw(*three()), 11.5) or machine.tick(11.5)
+    assert changes.replaced == ((moved, pod("db-1")),)
 
 
-def test_an_old_address_takes_five_answers_however_long_they_take() -> None:
+def test_a_former_address_takes_five_answers_however_long_they_take() -> None:
     machine = settled()
     machine.observe(saw(*three(moved)), 6)
     machine.observe(saw(*three(moved)), 9)
@@ -448,7 +450,7 @@ def test_two_addresses_settle() -> None:
     assert not machine.unconfirmed
 
 
-def test_another_difference_settles_anew() -> None:
+def test_another_difference_starts_to_settle_again() -> None:
     machine = settled()
     machine.observe(saw(*three(both)), 6)
     other = pod("db-1", "10.244.0.4", "10.9.0.2")
@@ -466,7 +468,7 @@ def test_a_difference_takes_three_answers_however_long_they_take() -> None:
     assert machine.observe(saw(*three(both)), 300).replaced == ((pod("db-1"), both),)
 
 
-def test_nothing_settles_while_looks_fail() -> None:
+def test_nothing_settles_while_lookups_fail() -> None:
     machine = settled()
     machine.observe(saw(*three(both)), 6)
     machine.observe(failure(), 7)
@@ -474,38 +476,38 @@ def test_nothing_settles_while_looks_fail() -> None:
     assert machine.peers == three()
     assert not machine.observe(saw(*three(both)), 101)
     assert not machine.observe(saw(*three(both)), 103.9)
-    # It stood from 6 to 7 and from 101 on; the time without answers does not count.
+    # It was seen from 6 to 7 and from 101; the time without answers does not count.
     assert machine.observe(saw(*three(both)), 104).replaced == ((pod("db-1"), both),)
 
 
-def test_ports_are_told_as_addresses_are() -> None:
+def test_changed_ports_are_reported_like_addresses() -> None:
     machine = settled()
     other = pod("db-1", port=3307)
     assert machine.observe(saw(*three(other)), 6).replaced == ((pod("db-1"), other),)
 
 
-def test_readiness_is_followed_and_not_told() -> None:
+def test_changed_readiness_is_kept_but_not_reported() -> None:
     machine = settled()
     assert not machine.observe(saw(*three(pod("db-1", ready=True))), 6)
     assert machine.peers[1].ready is True
 
 
-def test_addresses_that_were_not_told_are_kept() -> None:
+def test_addresses_that_an_answer_omits_are_kept() -> None:
     machine = settled()
     without = dataclasses.replace(pod("db-1"), addresses=())
-    assert not machine.observe(saw(*three(without), cut="no addresses"), 6)
+    assert not machine.observe(saw(*three(without), truncated="no addresses"), 6)
     assert machine.peers == three()
     assert not machine.unconfirmed
 
 
-def test_addresses_that_come_later_are_told() -> None:
+def test_addresses_that_come_later_are_reported() -> None:
     machine = Membership()
     without = dataclasses.replace(pod("db-1"), addresses=())
-    assert names(machine.observe(saw(without, cut="no addresses"), 0).joined) == ["db-1"]
+    assert names(machine.observe(saw(without, truncated="no addresses"), 0).joined) == ["db-1"]
     assert machine.observe(saw(pod("db-1")), 1).replaced == ((without, pod("db-1")),)
 
 
-# Failures, and when it was quiet.
+# Failures and stability.
 
 
 def test_failures_are_counted_until_an_answer_comes() -> None:
@@ -519,7 +521,7 @@ def test_failures_are_counted_until_an_answer_comes() -> None:
     assert (machine.failures, machine.last_error, machine.observed_at) == (0, None, 8)
 
 
-def test_stable_since_the_last_change_doubt_or_failure() -> None:
+def test_stable_since_the_newest_change_suspicion_or_failure() -> None:
     machine = Membership()
     assert machine.stable_since is None
     machine.observe(saw(*three()), 0)
@@ -542,7 +544,7 @@ def test_stable_since_the_last_change_doubt_or_failure() -> None:
     assert machine.stable_since == 18
 
 
-# What the TTLs tell.
+# Caches.
 
 
 def caching(*seen: tuple[float, float]) -> Caching:
@@ -591,7 +593,7 @@ def test_the_hold_is_never_less_than_the_least() -> None:
     assert caching(*((n, 60) for n in range(0, 50, 10))).hold(slow) == 120
 
 
-def test_a_cache_is_no_longer_doubted_once_its_full_ttl_was_seen() -> None:
+def test_the_assumed_ttl_of_a_cache_is_replaced_when_its_full_ttl_is_known() -> None:
     known = caching((0, 3), (2, 1))
     assert not known.refreshed
     assert known.hold(RULES) == 34
@@ -600,9 +602,9 @@ def test_a_cache_is_no_longer_doubted_once_its_full_ttl_was_seen() -> None:
     assert known.hold(RULES) == 9
 
 
-def test_what_is_cut_says_nothing_of_caches() -> None:
+def test_only_complete_answers_count_as_evidence_of_caches() -> None:
     machine = Membership()
-    machine.observe(saw(*three(), ttl=30, cut="cut"), 0)
+    machine.observe(saw(*three(), ttl=30, truncated="truncated"), 0)
     machine.observe(failure(), 2)
     machine.observe(nxdomain(30), 4)
     assert machine.caching == Caching()

@@ -1,4 +1,4 @@
-"""Replicas that disagree for good: what was undone once takes longer to be believed again."""
+"""Replicas that disagree permanently: a change that was undone takes longer to confirm again."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def mostly_the_first(chance: random.Random, last: int) -> int:
 PICKS: list[Pick] = [turn, at_random, sticky, mostly_the_first]
 
 
-def told(
+def reported(
     replicas: list[tuple[Peer, ...]], pick: Pick, seed: int, *, seconds: float = HOUR, ttl: float
 ) -> list[tuple[float, str]]:
-    """What is reported of db-1 while the replicas say these things; before, all say the last."""
+    """The reports about db-1 while the replicas list these; before, all list ``OLD``."""
     machine, schedule, chance = Membership(), Schedule(), random.Random(seed)
     reports: list[tuple[float, str]] = []
     now, replica = -60.0, 0
@@ -59,9 +59,9 @@ def told(
 @pytest.mark.parametrize("ttl", [5.0, 30.0])
 @pytest.mark.parametrize("pick", PICKS)
 def test_replaced_does_not_flap_between_two_replicas(pick: Pick, ttl: float, seed: int) -> None:
-    reports = told([NEW, OLD], pick, seed, ttl=ttl)
+    reports = reported([NEW, OLD], pick, seed, ttl=ttl)
     assert reports, "the new address is reported"
-    if pick is sticky:  # which at first is as good as a pod that gets its old address back
+    if pick is sticky:  # at first, the same as a pod that gets its former address back
         assert len(reports) <= 12
         assert len([at for at, _ in reports if at > HOUR / 2]) <= 2
     else:
@@ -73,7 +73,7 @@ def test_replaced_does_not_flap_between_two_replicas(pick: Pick, ttl: float, see
 @pytest.mark.parametrize("pick", [turn, at_random, sticky])
 def test_nor_between_three_addresses(pick: Pick, seed: int) -> None:
     replicas = [NEW, three(pod("db-1", "10.9.0.2")), OLD]
-    reports = told(replicas, pick, seed, ttl=5.0)
+    reports = reported(replicas, pick, seed, ttl=5.0)
     assert {"now 10.9.0.1", "now 10.9.0.2"} <= {what for _, what in reports}
     assert len(reports) <= (14 if pick is sticky else 4)
     assert len([at for at, _ in reports if at > HOUR / 2]) <= 3
@@ -81,15 +81,15 @@ def test_nor_between_three_addresses(pick: Pick, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_nor_between_an_old_port_and_a_new_one(seed: int) -> None:
-    reports = told([three(pod("db-1", port=3307)), OLD], at_random, seed, ttl=5.0)
+    reports = reported([three(pod("db-1", port=3307)), OLD], at_random, seed, ttl=5.0)
     assert 1 <= len(reports) <= 3
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("pick", PICKS)
 def test_a_departure_does_not_flap(pick: Pick, seed: int) -> None:
-    """One replica lists a pod for ever that has left."""
-    reports = told([three(without="db-1"), OLD], pick, seed, ttl=5.0)
+    """One replica lists a pod permanently that has left."""
+    reports = reported([three(without="db-1"), OLD], pick, seed, ttl=5.0)
     early = [at for at, _ in reports if at < HOUR / 4]
     late = [at for at, _ in reports if at > HOUR / 4]
     assert len(early) <= 10
@@ -97,7 +97,7 @@ def test_a_departure_does_not_flap(pick: Pick, seed: int) -> None:
 
 
 def returning(machine: Membership, begin: float) -> float:
-    """How long it takes until an old address that is listed again, and nothing else, is told."""
+    """How long a former address must be listed until it is reported."""
     now = begin
     while not machine.observe(saw(*OLD), now).replaced and not machine.tick(now).replaced:
         now += 1.0
@@ -134,7 +134,7 @@ def test_the_time_until_it_is_reported_doubles_and_has_a_limit() -> None:
     assert took[-1] == 319.0
 
 
-def test_what_was_undone_is_forgotten_in_the_end() -> None:
+def test_undone_changes_are_forgotten_in_the_end() -> None:
     machine, now = moved(), 25.0
     for _ in range(20):
         machine.observe(saw(*OLD), now)
@@ -145,7 +145,7 @@ def test_what_was_undone_is_forgotten_in_the_end() -> None:
     assert returning(machine, now + 2) == 4.0
 
 
-def test_a_new_address_is_reported_at_once_whatever_was_undone() -> None:
+def test_a_new_address_is_reported_at_once_after_any_undone_change() -> None:
     machine, now = moved(), 25.0
     for number in range(30):
         machine.observe(saw(*OLD), now)

@@ -1,4 +1,4 @@
-"""When the next look is due."""
+"""When the next poll is due."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def failing(times: int, outcome: Outcome = Outcome.TIMEOUT) -> Membership:
 
 
 def cached(ttl: float) -> Membership:
-    """The TTL that was seen last, at ten seconds, of a cache."""
+    """A machine that knows a cache, with this TTL at ten seconds."""
     machine = Membership()
     machine.observe(saw(*three(), ttl=ttl + 2), 8.0)
     machine.observe(saw(*three(), ttl=ttl), 10.0)
@@ -55,7 +55,7 @@ def test_twice_as_often_while_something_is_unconfirmed() -> None:
     assert SCHEDULE.wait(machine, 6.0, 0.5) == 1.0
 
 
-def test_emptiness_that_is_believed_is_looked_at_as_seldom_as_anything() -> None:
+def test_a_confirmed_empty_service_is_polled_each_interval() -> None:
     machine = Membership()
     machine.observe(nxdomain(), 0.0)
     assert SCHEDULE.wait(machine, 0.0, 0.5) == 2.0
@@ -77,7 +77,7 @@ def test_failures_double_the_wait_up_to_its_limit() -> None:
         (Outcome.UNREACHABLE, False),
     ],
 )
-def test_a_server_that_replies_is_asked_as_often_as_a_healthy_one(
+def test_a_server_that_replies_is_polled_as_often_as_a_healthy_one(
     outcome: Outcome, replied: bool
 ) -> None:
     waits = [SCHEDULE.wait(failing(times, outcome), 5.0, 0.5) for times in (1, 2, 3, 4, 5, 1000)]
@@ -106,13 +106,13 @@ def test_a_long_interval_does_not_make_a_failing_server_wait_longer() -> None:
     assert Schedule(60.0).wait(failing(9, Outcome.SERVFAIL), 5.0, 0.5) == 8.0
 
 
-def test_a_thousand_failures_are_no_overflow() -> None:
+def test_a_thousand_failures_do_not_overflow() -> None:
     machine = quiet()
     machine.failures = 1000
     assert SCHEDULE.wait(machine, 5.0, 0.5) == 8.0
 
 
-def test_failures_count_more_than_what_is_unconfirmed() -> None:
+def test_failures_take_precedence_over_unconfirmed_changes() -> None:
     machine = failing(4)
     machine.observe(saw(*three(without="db-1")), 6.0)
     for _ in range(4):
@@ -123,23 +123,23 @@ def test_failures_count_more_than_what_is_unconfirmed() -> None:
 
 @pytest.mark.parametrize("ttl", [3.0, 20.0, 600.0])
 @pytest.mark.parametrize("chance", CHANCES)
-def test_where_a_cache_holds_the_answer_not_before_it_expires(ttl: float, chance: float) -> None:
+def test_a_cached_answer_is_not_polled_before_it_expires(ttl: float, chance: float) -> None:
     wait = SCHEDULE.wait(cached(ttl), 10.0, chance)
     assert ttl <= wait <= ttl + 0.2
 
 
 @pytest.mark.parametrize("ttl", [1.0, 2.0])
-def test_where_a_cache_expires_soon_an_interval(ttl: float) -> None:
+def test_an_answer_that_expires_soon_is_polled_after_an_interval(ttl: float) -> None:
     assert SCHEDULE.wait(cached(ttl), 10.0, 0.5) == 2.0
 
 
-def test_an_answer_with_ttl_0_where_there_was_a_larger_one_is_asked_for_again_in_a_moment() -> None:
+def test_after_ttl_0_following_a_larger_one_the_lookup_is_repeated_soon() -> None:
     assert SCHEDULE.wait(cached(0.0), 10.0, 0.5) == 0.5
     assert SCHEDULE.wait(cached(0.0), 10.0, 0.0) == SCHEDULE.min_interval == 0.5
     assert Schedule(interval=0.2, min_interval=0.1).wait(cached(0.0), 10.0, 0.5) == 0.2
 
 
-def test_a_cache_does_not_keep_it_from_confirming() -> None:
+def test_an_unconfirmed_change_is_polled_before_the_cache_expires() -> None:
     machine = cached(20)
     machine.observe(saw(*three(without="db-1"), ttl=19), 11.0)
     assert SCHEDULE.wait(machine, 11.0, 0.5) == 1.0
@@ -174,8 +174,8 @@ def test_never_sooner_than_the_minimum_never_later_than_the_backoff(
 
 @pytest.mark.parametrize("interval", [1.0, 2.0, 5.0, 30.0])
 @pytest.mark.parametrize("chance", CHANCES)
-def test_a_departure_is_told_within_four_intervals(interval: float, chance: float) -> None:
-    """It happens just after a look that had it still."""
+def test_a_departure_is_reported_within_four_intervals(interval: float, chance: float) -> None:
+    """It happens just after a lookup that still lists the peer."""
     schedule = Schedule(interval)
     machine = settled(ConfirmationRules(interval=interval))
     now = 4.0 + schedule.wait(machine, 4.0, chance)
