@@ -1,4 +1,4 @@
-"""The same names, blocking: for scripts and for code without an event loop."""
+"""The blocking API, with the same names: for scripts and code without an event loop."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 CLOSE_TIMEOUT = 10.0
-"""Seconds that the thread may take to end: a source may have connections to close."""
+"""Seconds the thread may take to end: a source may have connections to close."""
 
 _ASYNC = "async with peerdisco.Discovery(...)"
 
 
 def _refuse_to_block(name: str, instead: str) -> None:
-    """Raise RuntimeError where an event loop runs in this thread."""
+    """Raise RuntimeError if an event loop runs in this thread."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -54,7 +54,7 @@ def _blocking(function: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, _
 
 
 discover = _blocking(once.discover)
-"""`peerdisco.discover`, blocking; call it where no event loop runs."""
+"""`peerdisco.discover`, blocking; for threads without a running event loop."""
 
 
 class _Worker:
@@ -80,33 +80,33 @@ class _Worker:
         """Why the watcher failed, once the thread has ended; None if it did not."""
 
     def start(self) -> None:
-        """Start the thread, and wait until the watcher runs; raises what keeps it from that."""
+        """Start the thread and wait until the watcher runs; raises the error if it cannot start."""
         self._thread.start()
         self._started.result()
 
     def stop(self) -> None:
-        """Make the thread end; waits for nothing."""
+        """Make the thread end, without waiting for it."""
         with self._lock:
             self.stopped = True
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(self._stop.set)
 
     def join(self) -> bool:
-        """Wait until the thread has ended, at most `CLOSE_TIMEOUT`; whether it has."""
+        """Wait at most `CLOSE_TIMEOUT` for the thread to end; return whether it did."""
         self._thread.join(CLOSE_TIMEOUT)
         return not self._thread.is_alive()
 
     def call_soon(self, function: Callable[[], object]) -> None:
-        """Have the loop call this; does nothing when the thread has ended, or is about to."""
+        """Call this on the thread's event loop; does nothing once the thread is ending."""
         with self._lock:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(function)
 
     def call(self, make: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-        """Do it on the thread's event loop; if this thread is interrupted, it is cancelled there.
+        """Run a coroutine on the thread's event loop; an interrupt of this thread cancels it.
 
         Raises:
-            WatcherError: The watcher is closed, or was closed meanwhile.
+            WatcherError: The watcher is closed, or was closed while this waited.
         """
         with self._lock:
             loop = self._loop
@@ -132,7 +132,7 @@ class _Worker:
                 self._calls.pop(future, None)
 
     def _why_ended(self) -> BaseException:
-        self.join()  # the thread is about to end, and knows then why
+        self.join()  # the thread sets the error before it ends
         return self.error or _not_running()
 
     def _run(self) -> None:
@@ -142,7 +142,7 @@ class _Worker:
             self.error = error
             if not self._started.done():
                 self._started.set_exception(error)
-        # What the loop had no more turn for waits for nothing any longer.
+        # Calls that the loop never began are ended here.
         with self._lock:
             calls, self._calls = self._calls, {}
         for future, work in calls.items():
@@ -177,7 +177,7 @@ def _not_running() -> WatcherError:
 
 
 class Discovery:
-    """`peerdisco.Discovery` on a thread of its own, with the same names, blocking.
+    """`peerdisco.Discovery` on a thread of its own: the same names, blocking.
 
     ```python
     with peerdisco.sync.Discovery("my-database") as disco:
@@ -186,9 +186,10 @@ class Discovery:
             ...
     ```
 
-    Any thread may use it. The thread ends with the block, and every call that waits in another
-    thread with it. It does not survive a fork: in the child every snapshot is stale, and whatever
-    needs the watcher raises `WatcherError`. The arguments are those of `peerdisco.Discovery`.
+    Any thread may use it. The thread ends with the block, and so does every call that waits in
+    another thread. It does not survive a fork: in the child every snapshot is stale, and the
+    methods that need the watcher raise `WatcherError`. The arguments are those of
+    `peerdisco.Discovery`.
 
     Raises:
         DiscoveryError: As for `peerdisco.Discovery`.
@@ -253,11 +254,11 @@ class Discovery:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        """Stop looking and end the thread.
+        """Stop polling and end the thread.
 
         Raises:
-            WatcherError: The watcher has failed, or its thread does not end; never in place of an
-                error of the block's own.
+            WatcherError: The watcher has failed, or its thread does not end. An error of the
+                block itself is never replaced.
         """
         if kind is None:
             self.close()
@@ -271,7 +272,7 @@ class Discovery:
         return self._discovery.__reduce__()
 
     def close(self) -> None:
-        """Stop looking and end the thread. A second call does nothing, nor does one in a fork.
+        """Stop polling and end the thread. A second call, or a call in a fork, does nothing.
 
         Raises:
             WatcherError: The thread does not end.
@@ -282,8 +283,8 @@ class Discovery:
         _refuse_to_block("Discovery.close", "await asyncio.to_thread(disco.close)")
         if not self._worker.join():
             raise WatcherError(
-                f"the watcher's thread has not ended within {CLOSE_TIMEOUT:g} s",
-                "see that neither the source, when it is closed, nor a condition blocks",
+                f"the watcher's thread did not end within {CLOSE_TIMEOUT:g} s",
+                "check that neither the source's aclose() nor a condition of wait() blocks",
             )
 
     def _call(self, name: str, make: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
@@ -305,19 +306,19 @@ class Discovery:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The membership as it is known now; without peers before the first answer.
+        """The current membership; without peers before the first answer.
 
-        In a fork it is the one of the moment of the fork, and stale.
+        In a fork it stays as it was at the fork, and is stale.
         """
         return self._discovery.snapshot
 
     @property
     def local(self) -> Peer | None:
-        """This pod among the peers; None if it is not listed, or not known who it is."""
+        """The peer that is this pod; None if it is not listed, or its identity is not known."""
         return self._discovery.local
 
     def refresh(self) -> None:
-        """Look as soon as the minimal interval allows, instead of when it is due.
+        """Make the next lookup as soon as ``min_interval`` allows.
 
         Raises:
             WatcherError: This is a fork of the process that started the watcher.
@@ -327,7 +328,7 @@ class Discovery:
             self._worker.call_soon(self._discovery.refresh)
 
     def leaving(self) -> None:
-        """Say that this pod is about to go; see `peerdisco.Discovery.leaving`."""
+        """Announce that this pod is about to terminate; see `peerdisco.Discovery.leaving`."""
         self._discovery.leaving()
 
     def wait(
@@ -341,8 +342,8 @@ class Discovery:
         """Wait until there are enough peers; see `peerdisco.Discovery.wait`.
 
         Raises:
-            NotReady: They were not there in time.
-            IdentityError: `local` is True, and it is not known who this pod is.
+            NotReady: The condition was not met in time.
+            IdentityError: `local` is True, and the identity of this pod is not known.
             WatcherError: The watcher is not running, or has failed.
         """
         return self._call(
@@ -353,7 +354,7 @@ class Discovery:
         )
 
     def watch(self) -> Watch:
-        """The changes, from now on; see `peerdisco.Discovery.watch`."""
+        """The changes from now on; see `peerdisco.Discovery.watch`."""
         self._discovery.check_process()
         watch = self._discovery.watch()
 
@@ -369,12 +370,12 @@ class Discovery:
 
 
 async def _next_of(watch: discovery.Watch) -> Change | None:
-    """The next change; None at the end, since no coroutine may raise StopAsyncIteration."""
+    """The next change; None at the end, because a coroutine cannot raise StopAsyncIteration."""
     return await anext(watch, None)
 
 
 class Watch(Iterator[Change]):
-    """The changes as one consumer has seen them; see `Discovery.watch`."""
+    """The changes for one consumer; see `Discovery.watch`."""
 
     def __init__(self, next_change: Callable[[], Change | None]) -> None:
         self._next_change = next_change

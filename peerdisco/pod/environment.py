@@ -34,14 +34,14 @@ NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 @dataclass(frozen=True, slots=True)
 class PodEnvironment:
-    """What a process can see of where it runs.
+    """The facts about the pod that a process can read.
 
     Attributes:
         environ: The environment variables.
-        hostname: The kernel's, as it is.
+        hostname: The kernel's host name, unchanged.
         resolv_conf: ``/etc/resolv.conf``; empty if there is none.
         hosts: The lines of ``/etc/hosts``; empty if there is none.
-        service_account_namespace: What the service account's volume says; None without one.
+        service_account_namespace: The namespace in the service account's volume; None without one.
     """
 
     environ: Mapping[str, str] = field(default_factory=dict)
@@ -56,10 +56,10 @@ class PodEnvironment:
 
     @property
     def cluster(self) -> tuple[str, str] | None:
-        """The namespace and the cluster domain; None where nothing tells both.
+        """The namespace and the cluster domain; None unless both are known.
 
-        From the search list; with ``dnsPolicy: None`` that may be of no cluster, and what the
-        kubelet wrote into ``/etc/hosts`` tells.
+        They come from the search list or, as ``dnsPolicy: None`` may set a list of other domains,
+        from the kubelet's line in ``/etc/hosts``.
         """
         listed = cluster_of_search_domains(self.resolv_conf.search)
         if listed is not None or self.own_line is None or self.own_line.service is None:
@@ -71,7 +71,7 @@ class PodEnvironment:
 
     @property
     def own_line(self) -> OwnLine | None:
-        """What the kubelet wrote for this pod into ``/etc/hosts``; None without such a line."""
+        """The kubelet's line for this pod in ``/etc/hosts``; None without one."""
         return own_line(self.hosts)
 
     @property
@@ -81,7 +81,7 @@ class PodEnvironment:
 
     @property
     def in_pod(self) -> bool:
-        """Whether anything shows that this is a pod of a cluster."""
+        """Whether any fact shows that this is a pod of a cluster."""
         return (
             "KUBERNETES_SERVICE_HOST" in self.environ
             or self.service_account_namespace is not None
@@ -97,7 +97,7 @@ def read_pod_environment(
     hosts: str = HOSTS,
     namespace_file: str = NAMESPACE_FILE,
 ) -> PodEnvironment:
-    """Look at the machine once. A file that is not there, or not to be read, tells nothing."""
+    """Read the machine once. A file that is missing or unreadable counts as empty."""
     namespace = _read(namespace_file).strip()
     return PodEnvironment(
         environ=dict(os.environ if environ is None else environ),
@@ -118,7 +118,7 @@ def _read(path: str) -> str:
 
 
 def _lines(text: str) -> tuple[str, ...]:
-    """The lines of a file as the C library splits it: at a newline, and nowhere else."""
+    """The lines of a file, split only at newlines, as in the C library."""
     return tuple(text.removesuffix("\n").split("\n")) if text else ()
 
 
@@ -131,7 +131,7 @@ class ResolvConfFile:
         self._nameservers: tuple[Endpoint, ...] = ()
 
     def nameservers(self) -> tuple[Endpoint, ...]:
-        """As the file has them now; the last ones known while it has none."""
+        """The current name servers; while the file has none, the last known ones."""
         try:
             stat = os.stat(self._path)  # noqa: PTH116 - no pathlib at start-up
         except OSError:
@@ -141,7 +141,7 @@ class ResolvConfFile:
             conf = parse_resolv_conf(_read(self._path))
             for value in conf.invalid:
                 _log.warning(
-                    "%s: name server %r is not an IP address and is not asked", self._path, value
+                    "%s: name server %r is not an IP address and is ignored", self._path, value
                 )
             self._nameservers = conf.nameservers or self._nameservers
             self._version = version

@@ -2,9 +2,9 @@
 
 The file begins with a header and the loopback entries; then comes a line for each of the pod's
 addresses, ``ADDRESS HOST.SERVICE.NAMESPACE.svc.DOMAIN HOST``, or ``ADDRESS HOST`` for a pod
-without a subdomain; then ``hostAliases``, and whatever somebody appended
+without a subdomain; then ``hostAliases``, and lines that were appended later
 (`kubelet_pods.go <https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/kubelet_pods.go>`_,
-``managedHostsFileContent``). Only the pod's own line says who the pod is.
+``managedHostsFileContent``). Only the pod's own line identifies the pod.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _LOOPBACK_NAMES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class OwnLine:
-    """What the kubelet wrote for this pod.
+    """The line that the kubelet wrote for this pod.
 
     Attributes:
-        host: The host name in lower case. With ``hostnameOverride`` it is the override, which DNS
-            does not know.
+        host: The host name in lower case. With ``hostnameOverride`` this is the override, which is
+            not in DNS.
         service: The governing service; None for a pod without a subdomain, and with
             ``hostnameOverride``.
         addresses: The pod's addresses, in the order of the file.
@@ -60,7 +60,7 @@ def from_kubelet(lines: Sequence[str]) -> bool:
 def host_network(lines: Sequence[str]) -> bool:
     """Whether the kubelet wrote this file for a pod that shares its node's network.
 
-    What follows the header then is the node's own file.
+    The rest of the file is then the node's own.
     """
     return from_kubelet(lines) and _HOST_NETWORK in lines[0]
 
@@ -69,7 +69,7 @@ def own_line(lines: Sequence[str]) -> OwnLine | None:
     """The pod's own line, or its two lines with dual-stack; None if the kubelet wrote none.
 
     Args:
-        lines: Those of ``/etc/hosts``.
+        lines: The lines of ``/etc/hosts``.
     """
     if not from_kubelet(lines) or host_network(lines):
         return None
@@ -87,7 +87,7 @@ def own_line(lines: Sequence[str]) -> OwnLine | None:
         if address is None or not rest or (names and names != rest):
             break
         if any(address.version == other.version for other in addresses):
-            break  # a pod has one address of each family: this line is somebody else's
+            break  # a pod has one address per family: this line belongs to another host
         names = rest
         addresses.append(address)
     if not addresses:
@@ -106,7 +106,7 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def _service(fqdn: str, host: str) -> ServiceName | None:
-    """The service in ``HOST.SERVICE.NAMESPACE.svc.DOMAIN``; None if it is no such name."""
+    """The service in ``HOST.SERVICE.NAMESPACE.svc.DOMAIN``; None for any other name."""
     first, _, rest = fqdn.partition(".")
     labels = rest.split(".")
     if first != host or len(labels) < 4 or labels[2] != "svc":

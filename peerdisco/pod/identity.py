@@ -13,7 +13,7 @@ from ..model import Identity
 from ..names import ordinal_of, parse_service
 from .environment import NAMESPACE_FILE, RESOLV_CONF, PodEnvironment, read_pod_environment
 from .hosts_file import OwnLine
-from .name import Witnesses, check_index, find_pod_name
+from .name import NameFacts, check_index, find_pod_name
 from .settings import find_cluster_domain, find_namespace
 
 __all__ = ["local_identity"]
@@ -27,37 +27,37 @@ def local_identity(
     cluster_domain: str | None = None,
     pod_environment: PodEnvironment | None = None,
 ) -> Identity:
-    """Who this pod is.
+    """The identity of this pod.
 
-    Each fact from the first that tells it:
+    Each fact comes from the first of these sources that has it:
 
     - pod name: ``POD_NAME``, without the random suffix of an Indexed Job's pod; the host name,
-      where the kubelet's line in ``/etc/hosts`` does not contradict it (not the node's, with
-      ``hostNetwork``, not one outside the cluster's domain, and not outside a pod);
-    - namespace: ``POD_NAMESPACE`` or ``PEERDISCO_NAMESPACE``, which must not contradict each other;
+      unless the kubelet's line in ``/etc/hosts`` contradicts it (never the node's with
+      ``hostNetwork``, one outside the cluster's domain, or one outside a pod);
+    - namespace: ``POD_NAMESPACE`` or ``PEERDISCO_NAMESPACE``, which must not differ;
       the search list in ``/etc/resolv.conf``; the kubelet's line; the service account;
     - cluster domain: ``PEERDISCO_CLUSTER_DOMAIN``; the search list; the kubelet's line;
     - service: ``PEERDISCO_SERVICE``; the kubelet's line;
     - addresses: ``POD_IPS`` or ``POD_IP``; the kubelet's line.
 
-    ``POD_INDEX`` (the label ``apps.kubernetes.io/pod-index``) and ``JOB_COMPLETION_INDEX`` are a
-    second witness of the ordinal, where they are set: they must agree with the name.
+    If ``POD_INDEX`` (the label ``apps.kubernetes.io/pod-index``) or ``JOB_COMPLETION_INDEX`` is
+    set, the ordinal in the name must be the same.
 
     Args:
-        pod_name: Wins over everything else; so do the others for their facts.
-        namespace: See above.
-        service: The governing service: its name, or the fully qualified one.
-        cluster_domain: See above.
-        pod_environment: What to conclude from; None reads this machine's.
+        pod_name: Wins over every other source of the pod's name.
+        namespace: Wins over every other source of the namespace.
+        service: The governing service: its name, or the fully qualified name.
+        cluster_domain: Wins over every other source of the cluster domain.
+        pod_environment: The environment of the pod; None to read this machine's.
 
     Raises:
         IdentityError: The pod's name or its namespace is not known.
         IdentityConflict: Two facts about the pod contradict each other.
-        ConfigurationError: An argument or a variable has a value that cannot be right.
+        ConfigurationError: An argument or a variable has an invalid value.
     """
     pod = read_pod_environment() if pod_environment is None else pod_environment
     line = pod.own_line
-    name = find_pod_name(pod_name, _witnesses(pod, cluster_domain))
+    name = find_pod_name(pod_name, _name_facts(pod, cluster_domain))
     hosts_name = line.service if line is not None and line.host == name else None
     space = find_namespace(namespace, pod)
     domain = find_cluster_domain(cluster_domain, pod)
@@ -67,7 +67,7 @@ def local_identity(
         raise IdentityError(
             "namespace",
             ("POD_NAMESPACE", f"the search list of {RESOLV_CONF}", NAMESPACE_FILE),
-            "set POD_NAMESPACE from the downward API (fieldRef: metadata.namespace), or give "
+            "set POD_NAMESPACE from the downward API (fieldRef: metadata.namespace), or use "
             "namespace= or --namespace",
         )
     given = service or pod.variable("PEERDISCO_SERVICE")
@@ -78,7 +78,7 @@ def local_identity(
         hosts_name.cluster_domain,
     ):
         service_name = service_name or hosts_name.name
-        if service is None:  # what the kubelet wrote is the name that the peers find
+        if service is None:  # the peers find this pod by the name that the kubelet wrote
             hostname = f"{name}.{hosts_name.fqdn}"
     addresses = _addresses(pod, line)
     statefulset, ordinal = ordinal_of(name, addresses) or (None, None)
@@ -97,9 +97,9 @@ def local_identity(
     )
 
 
-def _witnesses(pod: PodEnvironment, cluster_domain: str | None) -> Witnesses:
-    """The facts about the pod's name that this environment shows."""
-    return Witnesses(
+def _name_facts(pod: PodEnvironment, cluster_domain: str | None) -> NameFacts:
+    """The facts about the pod's name in this environment."""
+    return NameFacts(
         pod_name=pod.variable("POD_NAME"),
         completion_index=pod.variable("JOB_COMPLETION_INDEX"),
         hostname=pod.hostname,
@@ -113,7 +113,7 @@ def _witnesses(pod: PodEnvironment, cluster_domain: str | None) -> Witnesses:
 def _service_of(
     pod_name: str, service: str | None, space: str, domain: str | None, what: str
 ) -> tuple[str | None, str | None, str | None]:
-    """The service's name, the cluster domain, and the pod's host name, as far as these tell.
+    """The service's name, the cluster domain, and the pod's host name; None if not known.
 
     A service in another namespace does not govern this pod.
     """

@@ -1,8 +1,8 @@
-"""Under which name the peers find this pod, from what the pod shows of itself. Pure.
+"""The name by which the peers find this pod, from the facts that the pod can read. Pure.
 
-The name of the pod object comes by ``POD_NAME``; the name in DNS is the pod's host name. They are
-the same in a StatefulSet. They differ in an Indexed Job, and with ``hostnameOverride`` (KEP-4762)
-the kernel's host name is neither.
+``POD_NAME`` is the name of the pod object; the name in DNS is the pod's host name. In a StatefulSet
+they are the same. In an Indexed Job they differ, and with ``hostnameOverride`` (KEP-4762) the
+kernel's host name is neither of them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from ..exceptions import ConfigurationError, IdentityConflict, IdentityError
 from ..names import is_pod_name, ordinal_of
 from .hosts_file import OwnLine
 
-__all__ = ["Witnesses", "check_index", "find_pod_name"]
+__all__ = ["NameFacts", "check_index", "find_pod_name"]
 
 _HOSTS = "/etc/hosts"
 _ADVICE = (
-    "set POD_NAME from the downward API (fieldRef: metadata.name), or give pod_name=; outside a "
+    "set POD_NAME from the downward API (fieldRef: metadata.name), or pass pod_name=; outside a "
     "pod there is no identity"
 )
 
@@ -28,15 +28,15 @@ _JOB_POD = re.compile(r"(.+-[0-9]+)-[bcdfghjklmnpqrstvwxz2456789]{5}")
 
 
 @dataclass(frozen=True, slots=True)
-class Witnesses:
-    """What the pod shows of its own name.
+class NameFacts:
+    """The facts from which the pod's name follows.
 
     Attributes:
         pod_name: ``POD_NAME``; None if it is not set.
         completion_index: ``JOB_COMPLETION_INDEX``, which an Indexed Job sets; None without one.
-        hostname: The kernel's host name, as it is.
+        hostname: The kernel's host name, unchanged.
         line: The kubelet's line for this pod in ``/etc/hosts``; None without one.
-        in_pod: Whether anything shows that this is a pod.
+        in_pod: Whether any fact shows that this is a pod.
         host_network: Whether the pod has its node's host name.
         cluster_domain: The cluster's domain; None if not known.
     """
@@ -50,26 +50,26 @@ class Witnesses:
     cluster_domain: str | None
 
 
-def find_pod_name(given: str | None, seen: Witnesses) -> str:
-    """The name under which the peers find this pod.
+def find_pod_name(given: str | None, facts: NameFacts) -> str:
+    """The name by which the peers find this pod.
 
     Args:
-        given: The argument, which wins over everything that is seen.
-        seen: What the pod shows.
+        given: The argument, which wins over every fact.
+        facts: The facts.
 
     Raises:
-        IdentityError: Nothing tells it.
+        IdentityError: The name is not known.
         IdentityConflict: Two facts contradict each other.
-        ConfigurationError: The argument or ``POD_NAME`` is no pod's name.
+        ConfigurationError: The argument or ``POD_NAME`` is not a pod's name.
     """
     if given:
         return _checked(given, "pod name")
-    if seen.pod_name:
-        name = _checked(seen.pod_name, "POD_NAME")
-        own = _job_host_name(name, seen) or name
-        _check_same_pod(own, seen.line)
+    if facts.pod_name:
+        name = _checked(facts.pod_name, "POD_NAME")
+        own = _job_host_name(name, facts) or name
+        _check_same_pod(own, facts.line)
         return own
-    return _from_host_name(seen)
+    return _from_host_name(facts)
 
 
 def _checked(text: str, what: str) -> str:
@@ -79,23 +79,23 @@ def _checked(text: str, what: str) -> str:
     return name
 
 
-def _job_host_name(name: str, seen: Witnesses) -> str | None:
-    """The host name of an Indexed Job's pod; None where nothing confirms that it is one."""
+def _job_host_name(name: str, facts: NameFacts) -> str | None:
+    """The host name of an Indexed Job's pod; None unless a second fact confirms that it is one."""
     shape = _JOB_POD.fullmatch(name)
     if shape is None:
         return None
     host_name = shape[1]
-    if seen.line is not None:
-        confirmed = seen.line.host == host_name
+    if facts.line is not None:
+        confirmed = facts.line.host == host_name
     else:
-        confirmed = seen.hostname.partition(".")[0].lower() == host_name
-    if seen.completion_index is not None:
-        confirmed = confirmed or host_name.endswith(f"-{seen.completion_index}")
+        confirmed = facts.hostname.partition(".")[0].lower() == host_name
+    if facts.completion_index is not None:
+        confirmed = confirmed or host_name.endswith(f"-{facts.completion_index}")
     return host_name if confirmed else None
 
 
 def _check_same_pod(name: str, line: OwnLine | None) -> None:
-    """Refuse a ``POD_NAME`` that is another pod of the StatefulSet than the kubelet's line."""
+    """Reject a ``POD_NAME`` of another pod of the StatefulSet than the kubelet's line names."""
     if line is None or line.service is None:
         return
     claimed, written = ordinal_of(name), ordinal_of(line.host)
@@ -108,35 +108,35 @@ def _check_same_pod(name: str, line: OwnLine | None) -> None:
     )
 
 
-def _from_host_name(seen: Witnesses) -> str:
-    hostname, line = seen.hostname.lower(), seen.line
+def _from_host_name(facts: NameFacts) -> str:
+    hostname, line = facts.hostname.lower(), facts.line
     label, _, domain = hostname.partition(".")
     found = ""
-    if not seen.in_pod:
-        found = "which is this machine's, since nothing here shows a pod"
-    elif seen.host_network:
-        found = "which is the node's, since the pod has hostNetwork"
+    if not facts.in_pod:
+        found = "which is this machine's, because this is not a pod"
+    elif facts.host_network:
+        found = "which is the node's, because the pod uses hostNetwork"
     elif not is_pod_name(label):
-        found = "which is no pod's name"
+        found = "which is not a pod's name"
     elif line is not None and line.service is not None:
         if hostname not in (line.host, f"{line.host}.{line.service.fqdn}"):
-            raise _host_name_conflict(seen.hostname, line)
+            raise _host_name_conflict(facts.hostname, line)
     elif line is not None and hostname != line.host:
-        raise _host_name_conflict(seen.hostname, line)
-    elif domain and not _in_cluster(domain, seen.cluster_domain):
-        found = "which is outside the cluster's domain, as hostnameOverride may set it"
+        raise _host_name_conflict(facts.hostname, line)
+    elif domain and not _in_cluster(domain, facts.cluster_domain):
+        found = "which is outside the cluster's domain, as with hostnameOverride"
     elif line is not None and (domain or ordinal_of(label) is not None):
-        # A StatefulSet's pod has its service here; hostnameOverride may be any other pod's name.
-        found = f"which {_HOSTS} has without a service, as with hostnameOverride or no subdomain"
+        # A StatefulSet's pod has its service there; hostnameOverride may be any pod's name.
+        found = f"which has no service in {_HOSTS}, as with hostnameOverride or without a subdomain"
     if not found:
         return label
     raise IdentityError(
-        "pod name", ("POD_NAME", f"the host name {seen.hostname!r}, {found}"), _ADVICE
+        "pod name", ("POD_NAME", f"the host name {facts.hostname!r}, {found}"), _ADVICE
     )
 
 
 def _in_cluster(domain: str, cluster_domain: str | None) -> bool:
-    """Whether this is ``SERVICE.NAMESPACE.svc.CLUSTER_DOMAIN``, as ``setHostnameAsFQDN`` has it."""
+    """Whether this is ``SERVICE.NAMESPACE.svc.CLUSTER_DOMAIN``, as with ``setHostnameAsFQDN``."""
     labels = domain.split(".")
     own_domain = ".".join(labels[3:])
     return labels[2:3] == ["svc"] and own_domain == (cluster_domain or own_domain)
@@ -154,17 +154,17 @@ def _host_name_conflict(hostname: str, line: OwnLine) -> IdentityConflict:
 
 
 def check_index(name: str, ordinal: int | None, variable: str, text: str | None) -> None:
-    """Hold a pod's number, as the downward API hands it in, against the one in its name.
+    """Compare a pod's number from the downward API with the one in its name.
 
     Args:
         name: The pod's name.
-        ordinal: The number in it; None without one.
+        ordinal: The number in the name; None without one.
         variable: The name of the environment variable.
-        text: Its value; None if it is not set.
+        text: The variable's value; None if it is not set.
 
     Raises:
-        ConfigurationError: It is not a number.
-        IdentityConflict: It is another number.
+        ConfigurationError: The value is not a number.
+        IdentityConflict: The numbers differ.
     """
     if text is None:
         return

@@ -1,7 +1,7 @@
 """Reads ``/etc/resolv.conf``. Pure: text in, values out (resolv.conf(5)).
 
-The lines are those of the C library: a newline ends a line and nothing else does, keywords begin in
-the first column, and blanks separate words (glibc ``resolv/res_init.c``, musl
+Lines are read as the C library does: only a newline ends a line, keywords begin in the first
+column, and white space separates words (glibc ``resolv/res_init.c``, musl
 ``src/network/resolvconf.c``).
 """
 
@@ -19,7 +19,7 @@ _MOST_NAMESERVERS = 3
 """The C library, and so the kubelet, uses the first three."""
 
 _WORD = re.compile(r"[^ \t\r\f\v]+")
-"""Anything but what the C library takes for blanks (``isspace``)."""
+"""Anything but white space in the C library (``isspace``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class ResolvConf:
 
     Attributes:
         nameservers: At most three, in order.
-        search: The search list, in order. The last ``search`` or ``domain`` line that names a
+        search: The search list, in order. The last ``search`` or ``domain`` line with a
             domain counts.
-        use_vc: Whether ``options use-vc`` is set: the name servers are asked over TCP.
+        use_vc: Whether ``options use-vc`` is set: the name servers are queried over TCP.
         invalid: The values of ``nameserver`` lines that are not an IP address. Such a line is
-            passed over, as the C library does.
+            ignored, as in the C library.
     """
 
     nameservers: tuple[Endpoint, ...] = ()
@@ -42,7 +42,7 @@ class ResolvConf:
 
 
 def parse_resolv_conf(text: str) -> ResolvConf:
-    """Read a resolv.conf; lines that mean nothing are passed over, as the C library does."""
+    """Parse a resolv.conf; invalid lines are ignored, as in the C library."""
     nameservers: list[Endpoint] = []
     invalid: list[str] = []
     search: tuple[str, ...] = ()
@@ -67,5 +67,5 @@ def parse_resolv_conf(text: str) -> ResolvConf:
 
 
 def split_words(line: str) -> list[str]:
-    """The words of a line, as the C library separates them: by blanks of ASCII alone."""
+    """The words of a line, separated by ASCII white space, as in the C library."""
     return _WORD.findall(line)

@@ -14,11 +14,11 @@ __all__ = ["find_service"]
 def find_service(
     given: str | None, namespace: str | None, cluster_domain: str | None, pod: PodEnvironment
 ) -> ServiceName:
-    """The service to discover: the one given, else ``PEERDISCO_SERVICE``, else the pod's own.
+    """The service to look up: the argument, else ``PEERDISCO_SERVICE``, else the pod's own.
 
     Raises:
-        ConfigurationError: It is no service's name.
-        IdentityError: A part of the name is needed and nothing tells it.
+        ConfigurationError: It is not a service's name.
+        IdentityError: A part of the name is required and not known.
     """
     text = given if given is not None else pod.variable("PEERDISCO_SERVICE")
     if text is None:

@@ -28,30 +28,30 @@ the usual name for this fact of the downward API."""
 
 
 def find_namespace(given: str | None, pod: PodEnvironment) -> str | None:
-    """The namespace to look in; None if nothing tells it.
+    """The namespace of this pod; None if it is not known.
 
     Raises:
-        ConfigurationError: It is no namespace, or the two variables that tell it do not agree.
+        ConfigurationError: It is not a namespace, or the two variables for it differ.
     """
-    told = [(name, pod.variable(name)) for name in NAMESPACE_VARIABLES]
-    (name, variable), (other_name, other) = told
+    variables = [(name, pod.variable(name)) for name in NAMESPACE_VARIABLES]
+    (name, variable), (other_name, other) = variables
     if variable and other and variable != other:
         raise ConfigurationError(
             name,
             variable,
-            f"{other!r}, as {other_name} has it: both are the namespace of this pod, so set one of "
-            "them; a service in another namespace is NAME.NAMESPACE",
+            f"{other!r}, the value of {other_name}: both are the namespace of this pod, so set one "
+            "of them; name a service in another namespace as NAME.NAMESPACE",
         )
     if given:
         return parse_namespace(given)
-    for name, variable in told:
+    for name, variable in variables:
         if variable:
             return parse_namespace(variable, name)
     return pod.cluster[0] if pod.cluster else pod.service_account_namespace
 
 
 def find_cluster_domain(given: str | None, pod: PodEnvironment) -> str | None:
-    """The cluster's domain; None if nothing tells it."""
+    """The cluster's domain; None if it is not known."""
     if given:
         return parse_domain(given)
     variable = pod.variable("PEERDISCO_CLUSTER_DOMAIN")
@@ -61,10 +61,10 @@ def find_cluster_domain(given: str | None, pod: PodEnvironment) -> str | None:
 
 
 def find_statefulset(given: str | None, pod: PodEnvironment) -> str | None:
-    """The StatefulSet that was chosen, as an argument or a variable; None if none was.
+    """The StatefulSet from the argument or the variable; None without either.
 
     Raises:
-        ConfigurationError: It is no StatefulSet's name.
+        ConfigurationError: It is not a StatefulSet's name.
     """
     chosen = given or pod.variable("PEERDISCO_STATEFULSET")
     if chosen is not None and not is_pod_name(chosen):
@@ -74,11 +74,11 @@ def find_statefulset(given: str | None, pod: PodEnvironment) -> str | None:
 
 
 def find_nameservers(given: Sequence[str], pod: PodEnvironment) -> tuple[Endpoint, ...]:
-    """The name servers that were named; empty for those of resolv.conf, which has some.
+    """The configured name servers; empty to use those of resolv.conf, if it has any.
 
     Raises:
         ConfigurationError: One of them is not an address.
-        IdentityError: Nothing tells any.
+        IdentityError: No name server is known.
     """
     reject_text(given, "nameservers", "a list of addresses, such as ['10.96.0.10']")
     variable = pod.variable("PEERDISCO_NAMESERVERS")
@@ -91,7 +91,7 @@ def find_nameservers(given: Sequence[str], pod: PodEnvironment) -> tuple[Endpoin
     else:
         servers = []
     if servers:
-        # The pod's option says what its network lets through, whichever server is asked.
+        # The option describes the pod's network, so it applies to every server.
         return tuple(replace(server, tcp=pod.resolv_conf.use_vc) for server in servers)
     raise IdentityError(
         "name server",
@@ -101,7 +101,7 @@ def find_nameservers(given: Sequence[str], pod: PodEnvironment) -> tuple[Endpoin
 
 
 def _invalid(conf: ResolvConf) -> str:
-    """A remark on name servers that are no addresses."""
+    """A remark on name servers that are not addresses."""
     if not conf.invalid:
         return ""
     return f", where {', '.join(map(repr, conf.invalid))} is not an IP address"

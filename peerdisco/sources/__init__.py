@@ -1,4 +1,8 @@
-"""Where an observation comes from: DNS, a list, or a script."""
+"""Where an observation comes from: DNS, or a static list; and `discover`, which makes one lookup.
+
+``discovery`` and everything above may import it. Begin with `Source`, then `headless_dns`.
+`options` has the options of a lookup; `large` enumerates services too large for one answer.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,13 @@ __all__ = ["Source"]
 
 @runtime_checkable
 class Source(Protocol):
-    """The one seam between the world and the membership.
+    """The interface between the membership and the outside world.
 
-    A source looks when it is told to, never by itself, and says what it saw. It raises nothing
-    for what goes wrong out there: that is a `Failed` observation. A `DiscoveryError` that it raises
-    all the same, and a `asyncio.CancelledError` although nobody cancelled the lookup, count as
-    failed lookups too; any other error is a bug, and ends the `peerdisco.Discovery` that uses the
-    source with a `WatcherError` for everybody who waits.
+    A source makes a lookup when `observe` is called, never on its own. It returns a failure of the
+    outside world as a `Failed` observation and raises nothing for it. If it does raise a
+    `DiscoveryError`, or an `asyncio.CancelledError` although the lookup was not cancelled, this
+    counts as a failed lookup too. Any other exception is a bug: it ends the `peerdisco.Discovery`
+    that uses the source, and every waiting consumer gets a `WatcherError`.
     """
 
     @property
@@ -26,13 +30,13 @@ class Source(Protocol):
         ...
 
     async def observe(self, *, timeout: float) -> Observation:
-        """Look once.
+        """Make one lookup.
 
         Args:
-            timeout: Seconds after which the look is a `Failed` one.
+            timeout: Seconds after which the lookup is a `Failed` one.
         """
         ...
 
     async def aclose(self) -> None:
-        """Close what is kept between looks. A second call does nothing."""
+        """Close everything that is kept between lookups. A second call does nothing."""
         ...

@@ -1,7 +1,7 @@
 """Records of an answer that name no peer, each with the reason. Pure.
 
-Nothing that comes in an answer is dropped silently: a record either makes a peer or is kept here.
-An answer that holds nothing else says nothing about the pods, so it is a failure.
+No record of an answer is dropped silently: it either makes a peer or is kept here.
+An answer with no other records says nothing about the pods, so it is a failure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..model import Attempt
 __all__ = ["Leftovers"]
 
 _MOST = 1000
-"""So many names are kept: what a strange server sends must not fill the memory."""
+"""The most names that are kept: a broken server must not fill the memory."""
 
 
 class Leftovers:
@@ -28,7 +28,7 @@ class Leftovers:
 
     Attributes:
         found: The name that each record is about, with the reason why it is not used.
-        alias: What the service is an alias of; None if it is none.
+        alias: The name that the service is an alias of; None if it is not an alias.
         own_name: Whether a record names the service itself, as for a service with a cluster IP.
     """
 
@@ -66,14 +66,14 @@ class Leftovers:
             self.add_target(record.target)
         else:
             kind = f"type {record.type}" if type(record) is wire.Opaque else type(record).__name__
-            self._keep(owner, f"the answer holds a record of {kind}")
+            self._keep(owner, f"the answer has a record of {kind}")
 
     def _keep(self, name: str, why: str) -> None:
         if len(self.found) < _MOST:
             self.found.setdefault(name, why)
 
     def _why_no_peer(self, target: bytes) -> str:
-        """Why a target is not the name of a pod behind the service."""
+        """The reason why a target is not the name of a pod behind the service."""
         if target == b"\0":
             return "the target '.' means that the service is not offered (RFC 2782)"
         if target == self._suffix:
@@ -100,7 +100,7 @@ class Leftovers:
     def error(
         self, attempts: tuple[Attempt, ...], cluster_ip: tuple[IPv4Address | IPv6Address, ...]
     ) -> UnusableAnswer:
-        """What an answer without any peer fails with.
+        """The error for an answer without any peer.
 
         Args:
             attempts: Every exchange of the lookup.

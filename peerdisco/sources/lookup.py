@@ -1,4 +1,4 @@
-"""A lookup through any source: what a source may raise, and what follows from it."""
+"""A lookup through any source, including one that raises, and one in a process that stalls."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ __all__ = ["lookup"]
 
 
 _MOST_REPEATS = 3
-"""So often a lookup is repeated at once because the process could not run. One that never runs
-freely has to come to an end as well."""
+"""How often a lookup is repeated immediately because the process could not run. A process that
+always stalls must get a result too."""
 
 
 async def lookup(source: Source, timeout: float) -> Observation:
-    """Have a source make a lookup, and another one if the process could not run meanwhile.
+    """Make a lookup, and repeat it if the process could not run in the meantime.
 
     A lookup that failed while the event loop was blocked or the process stopped says nothing about
-    DNS, nor does a list that is incomplete for that reason; an answer that could not be taken in
-    for as long as a lookup may take is too old to be one. The next lookup decides, which is made
-    at once, and gets as much more time as was lost.
+    DNS, and neither does a list that is incomplete for that reason. An answer that was not read for
+    the whole timeout is too old. The lookup is repeated immediately, with the lost time added to
+    its timeout.
 
     Args:
         source: Makes the lookup.
         timeout: Seconds after which a lookup is a `Failed` one.
 
     Raises:
-        TypeError: The source returned something that is no observation.
+        TypeError: The source returned something other than an observation.
         Exception: Any other error of the source, which is a bug.
     """
     lost = 0.0
@@ -46,17 +46,17 @@ async def lookup(source: Source, timeout: float) -> Observation:
             return observation
         lost += stalled
         if isinstance(source, SharedSource):
-            source.refresh()  # else it would give the same one once more
+            source.refresh()  # otherwise it would return the same observation again
     return await _lookup(source, timeout + lost)
 
 
 async def _lookup(source: Source, timeout: float) -> Observation:
     """Have a source make one lookup.
 
-    A source should return every failure as `Failed`. One that raises a `DiscoveryError`, or ends
-    in `asyncio.CancelledError` although the calling task was not cancelled, has failed to look up
-    the service as well: what nobody cancelled must not end, or silently stop, whoever waits. A
-    `Failed` with another error than a `DiscoveryError` gets one.
+    A source should return every failure as `Failed`. If it raises a `DiscoveryError`, or
+    `asyncio.CancelledError` although the calling task was not cancelled, that is a failed lookup
+    too: otherwise the caller would end, or silently stop, without a cancellation. The error of a
+    `Failed` that is not a `DiscoveryError` is wrapped in one.
     """
     task = asyncio.current_task()
     try:

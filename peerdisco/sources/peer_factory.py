@@ -1,4 +1,4 @@
-"""From the names and addresses of an answer to peers. Pure."""
+"""Makes peers from the names and addresses of an answer. Pure."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from ..names import is_label, ordinal_of
 __all__ = ["PeerFactory", "unpack"]
 
 _SLICE = 500
-"""So many peers are made in one go: a millisecond or two."""
+"""How many peers are made without a pause: one or two milliseconds of work."""
 
 _WITH_CLUSTER = 2
-"""How many labels a pod's name has before a multi-cluster service: its own, and the cluster's."""
+"""Number of labels before a multi-cluster service in a pod's name: the pod's and the cluster's."""
 
 _MOST_PREFIXES = 1000
 _HEXADECIMAL = frozenset("0123456789abcdef-")
 
 
 class PeerFactory:
-    """Makes the peers of a service; one that did not change is the same object as before.
+    """Makes the peers of a service; an unchanged peer is the same object as before.
 
     Args:
         service: The service's fully qualified name, without the trailing dot.
-        port_name: The name of the port that was asked for; None if any was.
-        clusters: Whether a pod's name has its cluster's before the service's, too, as behind a
-            multi-cluster service (KEP-1645).
+        port_name: The named port that was queried; None for every port.
+        clusters: Whether a pod's name may contain its cluster's name before the service's, as
+            behind a multi-cluster service (KEP-1645).
     """
 
     def __init__(
@@ -47,22 +47,22 @@ class PeerFactory:
         self._made_of: tuple[object, object] = (None, None)
         self._tuple: tuple[Peer, ...] = ()
         self._order: list[Peer] = []
-        """The same, in the order of the answer."""
+        """The same peers in the order of the answer."""
         self.refused: tuple[bytes, ...] = ()
-        """The names that were given with the last peers and are none."""
+        """The names of the last answer that are not peers."""
         self._prefixes: dict[str, str] = {}
 
     def forget(self) -> None:
-        """Make every peer anew the next time."""
+        """Rebuild every peer the next time."""
         self._peers = {}
         self._made_of = (None, None)
         self._tuple, self._order = (), []
         self.refused = ()
 
     def label(self, target: bytes) -> str | None:
-        """The pod's label in a name; None if the name is not one of a pod within the service.
+        """The pod's label in a name; None if the name is not that of a pod behind the service.
 
-        What is no host name for Kubernetes is no peer either, whatever DNS says.
+        A label that Kubernetes does not allow as a host name is not a peer, whatever DNS says.
         """
         below = labels_below(target, self.suffix)
         if below != 1 and (below != _WITH_CLUSTER or self._cluster(target) is None):
@@ -71,7 +71,7 @@ class PeerFactory:
         return label if is_label(label) else None
 
     def _cluster(self, target: bytes) -> str | None:
-        """The cluster in a name that is below the service; None if there is none."""
+        """The cluster in a name below the service; None without one."""
         start = 1 + target[0]
         stop = start + 1 + target[start]
         if not self._clusters or len(target) != stop + len(self.suffix):
@@ -80,7 +80,7 @@ class PeerFactory:
         return cluster if is_label(cluster) else None
 
     def name_of(self, row: str, ordinal: int) -> bytes:
-        """A pod's name in wire form; its StatefulSet is called as `pod` calls it."""
+        """A pod's name in wire form, from the StatefulSet and the ordinal that `pod` returns."""
         statefulset, _, cluster = row.partition(".")
         labels = [f"{statefulset}-{ordinal}", *([cluster] if cluster else [])]
         return b"".join(b"%c%b" % (len(text), text.encode()) for text in labels) + self.suffix
@@ -92,7 +92,7 @@ class PeerFactory:
 
         Args:
             target: The name.
-            packed: The pod's addresses, as far as they are known.
+            packed: The known addresses of the pod.
         """
         known = self._peers.get(target)
         if known is None:
@@ -106,13 +106,13 @@ class PeerFactory:
         return statefulset if cluster is None else f"{statefulset}.{cluster}", ordinal
 
     def ordinal(self, label: str, packed: Sequence[bytes] = ()) -> tuple[str, int] | None:
-        """The StatefulSet and the ordinal of a pod, by its label and addresses; None without."""
+        """The StatefulSet and the ordinal in a pod's label; None without an ordinal."""
         prefix, _, digits = label.rpartition("-")
         statefulset = self._prefixes.get(prefix)
         if statefulset is not None and len(digits) < 10 and digits.isdecimal():
             return None if digits[0] == "0" and digits != "0" else (statefulset, int(digits))
         pod = ordinal_of(label, [unpack(address) for address in packed] if "-" in prefix else ())
-        # Nothing that begins like this can be an address with dashes.
+        # With such a prefix, the label cannot be an address with dashes.
         if pod is not None and ("-" not in prefix or not _HEXADECIMAL.issuperset(prefix)):
             if len(self._prefixes) >= _MOST_PREFIXES:
                 self._prefixes.clear()
@@ -124,11 +124,11 @@ class PeerFactory:
         ports: Mapping[bytes, tuple[int, ...]],
         addresses: Mapping[bytes, tuple[bytes, ...]],
     ) -> tuple[Peer, ...]:
-        """The peers of an answer in their order; the same tuple as before if none changed.
+        """The peers of an answer, sorted; the same tuple as before if none changed.
 
         Args:
-            ports: The pods' names within the service, with their port numbers; those that
-                `label` refuses are no peers.
+            ports: The names in the answer with their port numbers; a name that `label` rejects
+                is not a peer.
             addresses: The pods' packed addresses.
         """
         making = self.peers_in_slices(ports, addresses)
@@ -140,7 +140,7 @@ class PeerFactory:
                 return peers
 
     def made_of(self, ports: object, addresses: object) -> tuple[Peer, ...] | None:
-        """The peers that were made last, if they were made of these very objects."""
+        """The previous peers, if they were made from these same objects; else None."""
         if self._peers and self._made_of[0] is ports and self._made_of[1] is addresses:
             return self._tuple
         return None
@@ -150,7 +150,7 @@ class PeerFactory:
         ports: Mapping[bytes, tuple[int, ...]],
         addresses: Mapping[bytes, tuple[bytes, ...]],
     ) -> Generator[None, None, tuple[Peer, ...]]:
-        """The same, made some hundreds at a time."""
+        """The same as `peers`, with a pause after every few hundred new peers."""
         if (same := self.made_of(ports, addresses)) is not None:
             return same
         before = self._peers
@@ -163,7 +163,7 @@ class PeerFactory:
             if len(packed) > 1:
                 packed = tuple(sorted(set(packed), key=_by_family))
             if len(numbers) > 1:
-                numbers = tuple(sorted(set(numbers)))  # noqa: PLW2901 - the same, in order
+                numbers = tuple(sorted(set(numbers)))  # noqa: PLW2901 - the same, sorted
             known = before.get(target)
             if known is None or known[0] != packed or known[1] != numbers:
                 peer = self._peer(target, packed, numbers)
@@ -186,7 +186,7 @@ class PeerFactory:
     def _peer(
         self, target: bytes, packed: tuple[bytes, ...], numbers: tuple[int, ...]
     ) -> Peer | None:
-        """A new peer; None if `label` refuses the name."""
+        """A new peer; None if `label` rejects the name."""
         size = 1 + target[0]
         label = target[1:size].decode("latin-1")
         prefix, _, digits = label.rpartition("-")
@@ -194,7 +194,7 @@ class PeerFactory:
         ordinal: int | None = None
         cluster: str | None = None
         if statefulset is not None and len(digits) < 10 and digits.isdecimal() and digits[0] != "0":
-            # The pod of a StatefulSet that is known, as nearly all are: it has a right label.
+            # The common case, a pod of a known StatefulSet: its label is valid.
             ordinal = int(digits)
         elif self.label(target) is None:
             return None
@@ -209,7 +209,7 @@ class PeerFactory:
             ordinal,
             statefulset,
             f"{label}.{self.service}" if cluster is None else f"{label}.{cluster}.{self.service}",
-            # All but a few pods have one address, and that is of IPv4.
+            # Most pods have a single IPv4 address.
             (IPv4Address(packed[0]),)
             if len(packed) == 1 and len(packed[0]) == 4
             else tuple(map(unpack, packed)),

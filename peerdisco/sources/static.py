@@ -1,4 +1,4 @@
-"""A list of peers that is given and not looked up: for development and for tests.
+"""A static list of peers instead of a lookup: for development and tests.
 
 ``static:mysql-0=127.0.0.1:3306,mysql-1=127.0.0.1:3307`` in ``PEERDISCO_SOURCE`` or ``--source``.
 """
@@ -16,11 +16,11 @@ __all__ = ["Static", "parse_static"]
 
 
 class Static:
-    """Answers every look with the same peers.
+    """Answers every lookup with the same peers.
 
     Args:
         service: The service's fully qualified name.
-        peers: All of them.
+        peers: The peers.
     """
 
     def __init__(self, service: str, peers: Iterable[Peer]) -> None:
@@ -32,23 +32,23 @@ class Static:
         return self._service
 
     async def observe(self, *, timeout: float) -> Observation:  # noqa: ARG002 - nothing to wait for
-        """The peers that were given."""
+        """The peers."""
         return self._answer
 
     async def aclose(self) -> None:
-        """There is nothing to close."""
+        """Does nothing."""
 
 
 def parse_static(text: str, service: ServiceName) -> Static:
-    """The source that a text describes.
+    """Parse a static source.
 
     Args:
-        text: ``NAME[=ADDRESS[:PORT]]``, several with commas between them; what follows
-            ``static:``. A name that stands twice has two addresses.
-        service: The service that the names are in.
+        text: ``NAME[=ADDRESS[:PORT]]``, separated by commas, without the leading ``static:``. A
+            name that occurs twice has two addresses.
+        service: The service of the pods.
 
     Raises:
-        ConfigurationError: The text is not of that form.
+        ConfigurationError: The text does not have this form.
     """
     expected = "static:NAME=IP[:PORT],..., such as 'static:mysql-0=127.0.0.1:3306'"
     endpoints: dict[str, list[Endpoint]] = {}

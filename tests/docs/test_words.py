@@ -62,7 +62,6 @@ NOT_YET: set[str] = {
     "peerdisco/hooks",
     "peerdisco/mysql",
     "peerdisco/names.py",
-    "peerdisco/pod",
     "peerdisco/primary",
     "peerdisco/sources",
     "peerdisco/testing",

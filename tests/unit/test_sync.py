@@ -196,7 +196,7 @@ def test_a_source_that_blocks_the_close_is_reported_and_not_waited_for(
     monkeypatch.setattr(peerdisco.sync, "CLOSE_TIMEOUT", 0.05)
     source = Stuck()
     with (
-        pytest.raises(peerdisco.WatcherError, match=r"has not ended within 0\.05 s"),
+        pytest.raises(peerdisco.WatcherError, match=r"did not end within 0\.05 s"),
         peerdisco.sync.Discovery(source=source) as disco,
     ):
         disco.wait(3, timeout=10)

@@ -242,7 +242,7 @@ def test_outside_a_cluster_there_is_no_identity(describe: Describe) -> None:
         local_identity(pod_environment=pod)
     assert caught.value.missing == "pod name"
     assert "'laptop'" in str(caught.value)
-    assert "nothing here shows a pod" in str(caught.value)
+    assert "this is not a pod" in str(caught.value)
     assert "outside a pod there is no identity" in str(caught.value)
 
 
@@ -292,13 +292,13 @@ def test_the_namespace_that_nothing_tells_is_asked_for(describe: Describe) -> No
 
 def test_a_host_name_that_is_no_pods_is_told_so(describe: Describe) -> None:
     """``hostnameOverride`` can be anything."""
-    with pytest.raises(IdentityError, match="'my_host', which is no pod's name"):
+    with pytest.raises(IdentityError, match="'my_host', which is not a pod's name"):
         local_identity(pod_environment=describe(hostname="my_host"))
 
 
 @pytest.mark.parametrize("hostname", ["", "(none)", ".", "-", "mysql-0 "])
 def test_a_host_name_that_was_never_set_is_no_pods(describe: Describe, hostname: str) -> None:
-    with pytest.raises(IdentityError, match="which is no pod's name"):
+    with pytest.raises(IdentityError, match="which is not a pod's name"):
         local_identity(pod_environment=describe(hostname=hostname))
 
 
@@ -487,7 +487,9 @@ def test_variables_that_contradict_each_other_are_refused(
     ):
         with pytest.raises(ConfigurationError) as raised:
             use()
-        assert str(raised.value).startswith("PEERDISCO_NAMESPACE: got 'other', expected 'shop', as")
+        assert str(raised.value).startswith(
+            "PEERDISCO_NAMESPACE: got 'other', expected 'shop', the"
+        )
 
 
 def test_nothing_tells_the_namespace(describe: Describe) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from peerdisco.model import Failed, Observation
 from peerdisco.sources import Source
-from peerdisco.sources.shared import SharedSource, _Looks, share
+from peerdisco.sources.shared import SharedSource, _SharedLookups, share
 from peerdisco.testing import ScriptedSource, failure, nxdomain, peers
 
 SERVICE = "my-database"
@@ -43,7 +43,7 @@ class Time:
 
 
 def shared(source: Source, fresh: float = 0.0) -> SharedSource:
-    return SharedSource(_Looks(source, lambda: None), fresh)
+    return SharedSource(_SharedLookups(source, lambda: None), fresh)
 
 
 async def turns(count: int = 10) -> None:
