@@ -1,7 +1,10 @@
-"""The ``peerdisco`` command.
+"""The ``peerdisco`` command: `main` loads one module of `commands` and runs it.
 
-One file a command: each has a `configure` that declares its options and a `run` that returns the
-exit status. What goes wrong is said in one line on stderr; a traceback is a bug.
+The modules of this folder are what commands share: `options`, `lookup`, `watching`, `output`,
+`signals`, `streams`, `exit_status`; `peer_finder` is a program of its own. Nothing but
+``__main__`` imports this package. Begin with `commands.peers`.
+
+An error is one line on stderr; a traceback is a bug.
 """
 
 from __future__ import annotations
@@ -15,14 +18,14 @@ from typing import NoReturn, Protocol, cast
 
 from .. import __version__
 from ..exceptions import DiscoveryError
-from .status import INTERRUPTED, WRONG, Ended
+from .exit_status import INTERRUPTED, WRONG, Ended
 from .streams import standard_streams
 
 __all__ = ["main"]
 
 
 class _Command(Protocol):
-    """What each command's module offers."""
+    """The interface of the module of a command."""
 
     SUMMARY: str
     DESCRIPTION: str
@@ -32,7 +35,7 @@ class _Command(Protocol):
         """Declare the command's options."""
 
     def run(self, args: argparse.Namespace) -> int:
-        """Run it; returns the exit status."""
+        """Run the command. Returns the exit status."""
 
 
 _COMMANDS = (
@@ -52,7 +55,7 @@ _COMMANDS = (
 
 
 def _command(name: str) -> _Command:
-    """The module of a command; a probe that runs every few seconds loads no other."""
+    """The module of a command. No other is loaded: probes run every few seconds."""
     module = importlib.import_module(f".commands.{name.replace('-', '_')}", __name__)
     return cast("_Command", module)
 
@@ -62,36 +65,36 @@ Finds the pods behind a Kubernetes headless service, their ordinals, and the pri
 
   peerdisco peers my-database        list the pods once
   peerdisco primary my-database      print the pod of ordinal 0
-  peerdisco whoami                   print who this pod is
+  peerdisco whoami                   print this pod's identity
   peerdisco wait --required 3        block until three pods are listed
   peerdisco watch my-database        print a line for each change
   peerdisco run --on-change COMMAND  run a command at each change
-  peerdisco simulate                 see it work without a cluster
+  peerdisco simulate                 a demonstration without a cluster
 """
 
 _EPILOG = """\
-environment (an option wins over a variable, a variable over what is detected):
-  PEERDISCO_SERVICE         the headless service, if none is named
+environment (an option overrides a variable, a variable overrides detection):
+  PEERDISCO_SERVICE         the headless service, as SERVICE
   PEERDISCO_STATEFULSET     as --statefulset
   PEERDISCO_CLUSTER         as --cluster
   PEERDISCO_CLUSTER_DOMAIN  as --cluster-domain
-  PEERDISCO_NAMESERVERS     as --nameserver, several with commas between them
+  PEERDISCO_NAMESERVERS     as --nameserver, comma-separated
   PEERDISCO_RESOLVER        as --resolver
   PEERDISCO_SOURCE          as --source
   PEERDISCO_PORT_NAME       as --port-name
   PEERDISCO_PROTOCOL        as --protocol
-  PEERDISCO_INTERVAL        seconds between two looks of a command that waits
-  POD_NAME, POD_NAMESPACE, POD_IP   who this pod is, from the downward API
-  PEERDISCO_NAMESPACE       as POD_NAMESPACE; both at once have to agree
+  PEERDISCO_INTERVAL        as --interval: seconds between two lookups
+  POD_NAME, POD_NAMESPACE, POD_IP   this pod, from the downward API
+  PEERDISCO_NAMESPACE       as POD_NAMESPACE; if both are set they must be equal
 
-'peerdisco COMMAND --help' describes a command and its exit status.
+'peerdisco COMMAND --help' describes a command and its exit statuses.
 """
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """As wide as the terminal, without the modules that argparse loads to find that out.
+    """A formatter as wide as the terminal that does not import `shutil`.
 
-    It makes a formatter for each option that is declared, whether help is asked for or not.
+    argparse creates a formatter for each option, also when no help is printed.
     """
 
     def __init__(self, prog: str) -> None:
@@ -99,7 +102,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 def _columns() -> int:
-    """COLUMNS, else the terminal's width, else 80, as `shutil.get_terminal_size` has it."""
+    """COLUMNS, else the width of the terminal, else 80, as in `shutil.get_terminal_size`."""
     text = os.environ.get("COLUMNS", "")
     if text.isascii() and text.isdigit() and int(text):
         return int(text)
@@ -125,7 +128,7 @@ def _parser(names: Iterable[str]) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"peerdisco {__version__}")
-    # With its name given, argparse does not format a usage line only to find it out.
+    # Without prog, argparse would format a usage line to find the name.
     commands = parser.add_subparsers(
         prog="peerdisco", dest="command", metavar="COMMAND", required=True
     )
@@ -148,14 +151,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        argv: The arguments without the program's name; None for the process's own.
+        argv: The arguments without the program name; None for those of the process.
 
     Returns:
-        The exit status; see `peerdisco.cli.status`.
+        The exit status; see `peerdisco.cli.exit_status`.
     """
     given = sys.argv[1:] if argv is None else argv
     if os.getpid() == 1:
-        from .processes import end_as_process_1  # noqa: PLC0415 - for process 1 alone
+        from .signals import end_as_process_1  # noqa: PLC0415 - for process 1 alone
 
         end_as_process_1()
     try:
@@ -167,11 +170,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(given: Sequence[str]) -> tuple[int, bool]:
-    """Run the command: its status, and whether it is run for its output."""
+    """Run the command. Returns its status, and whether its output is its purpose."""
     names = given[:1] if given and given[0] in _COMMANDS else _COMMANDS
     try:
         args = _parser(names).parse_args(given)
-    except SystemExit as exit_:  # argparse ends the process; a caller of main() wants the status
+    except SystemExit as exit_:  # argparse exits, but a caller of main() needs the status
         return (exit_.code if isinstance(exit_.code, int) else WRONG), True
     try:
         status = _command(args.command).run(args)

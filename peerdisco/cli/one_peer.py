@@ -1,4 +1,4 @@
-"""What the commands share that print one peer of the membership."""
+"""One lookup, of which one peer is printed: shared by the commands that do so."""
 
 from __future__ import annotations
 
@@ -10,69 +10,70 @@ from ..model import Identity, Peer, Snapshot
 from ..pod.identity import local_identity
 from ..wording.members import peers_in_words
 from . import output
-from .look import TIMEOUT, Seen, add_look, add_service, add_verbose, look
-from .processes import run_until_signal
-from .status import INCOMPLETE, NONE, OK
+from .exit_status import INCOMPLETE, NONE, OK
+from .lookup import LookupResult, lookup
+from .options import LOOKUP_TIMEOUT, add_lookup, add_service, add_verbose
+from .signals import run_until_signal
 
 STATUSES = """\
-  0  it was printed
-  2  a wrong call, no name server gave an answer, or several StatefulSets to choose from
-  3  there is none; stderr says who is listed
-  4  there is none, and the list may lack pods
+  0  the peer was printed
+  2  a usage error, the lookup failed, or several StatefulSets are listed and none is chosen
+  3  there is no such peer; stderr names the listed peers
+  4  there is no such peer in the list, which may be incomplete
   6  the output cannot be written: stdout is closed, or its disk is full
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """The options of a command that looks once and prints one peer."""
+    """The options of such a command."""
     add_service(parser)
     output.add_output(parser, "hostnames")
-    add_look(parser)
+    add_lookup(parser)
     add_verbose(parser)
 
 
 def run(
     args: argparse.Namespace, pick: Callable[[Snapshot], Peer | None], nobody: str, *, local: bool
 ) -> int:
-    """Look once, and print the peer that is picked.
+    """Look up the service once, and print the peer that `pick` selects.
 
     Args:
         args: The options.
-        pick: Picks the peer.
-        nobody: What to say where there is none.
-        local: Whether the pick depends on who this pod is; then that must be known.
+        pick: Selects the peer; None if there is none.
+        nobody: The message if there is none.
+        local: Whether the selection depends on this pod's identity.
 
     Raises:
-        DiscoveryError: The look failed.
-        IdentityError: It is not known who this pod is, and has to be.
+        DiscoveryError: The lookup failed.
+        IdentityError: The identity is needed, and is not known.
     """
     me: Identity | None = None
     if local:
         me = local_identity(namespace=args.namespace, cluster_domain=args.cluster_domain)
-    seen = run_until_signal(look(args, timeout=args.timeout or TIMEOUT, identity=me))
-    if seen.error is not None and not seen.answered:
-        raise seen.error
-    peer = pick(seen.snapshot)
-    print_peer(seen.snapshot, peer, args.output)
-    return OK if peer is not None else absent(seen, nobody)
+    result = run_until_signal(lookup(args, timeout=args.timeout or LOOKUP_TIMEOUT, identity=me))
+    if result.error is not None and not result.answered:
+        raise result.error
+    peer = pick(result.snapshot)
+    print_peer(result.snapshot, peer, args.output)
+    return OK if peer is not None else absent(result, nobody)
 
 
-def absent(seen: Seen, what: str) -> int:
-    """Say that there is no such peer; the exit status for it."""
-    snapshot = seen.snapshot
-    there = peers_in_words(snapshot)
-    error = seen.error or f"{snapshot.service}: {what}"
+def absent(result: LookupResult, what: str) -> int:
+    """Report on stderr that there is no such peer. Returns the exit status for it."""
+    snapshot = result.snapshot
+    listed = f"; listed: {peers_in_words(snapshot)}"
+    error = result.error or f"{snapshot.service}: {what}"
     if snapshot.complete:
-        remark = "" if seen.error else f"; there is: {there}"
+        remark = "" if result.error else listed
     else:
-        nobody = f"; there is: {there}" if snapshot.left_out and not snapshot.peers else ""
-        remark = f"{nobody}, and the list may lack pods: {snapshot.incomplete_reason}"
+        nobody = listed if snapshot.left_out and not snapshot.peers else ""
+        remark = f"{nobody}; the list may be incomplete: {snapshot.incomplete_reason}"
     print(f"peerdisco: {error}{remark}", file=sys.stderr)
     return NONE if snapshot.complete else INCOMPLETE
 
 
 def print_peer(snapshot: Snapshot, peer: Peer | None, how: str) -> None:
-    """Print one peer, or nothing but the membership's facts where there is none."""
+    """Print one peer. Without one, print nothing, or in JSON the facts about the membership."""
     primary = snapshot.primary
     if how == "json":
         from ..wording.as_json import peer_json, snapshot_json  # noqa: PLC0415 - for this format alone

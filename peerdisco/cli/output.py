@@ -1,4 +1,4 @@
-"""How the commands print: tables for people, JSON and bare lines for programs."""
+"""The output formats: tables for people, JSON and plain lines for programs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def add_output(parser: argparse.ArgumentParser, default: str) -> None:
         "--output",
         choices=FORMATS,
         default=default,
-        help="table for people, json for programs; names, hostnames (fully qualified) or "
-        "addresses, one a line (default: %(default)s)",
+        help="table for people, json for programs, or one name, hostname (fully qualified) or "
+        "address on each line (default: %(default)s)",
     )
 
 
 def use_colour(stream: TextIO) -> bool:
-    """Colours only on a terminal, and not where the user said no (https://no-color.org)."""
+    """Whether to use colours: only on a terminal, unless NO_COLOR is set (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -36,7 +36,7 @@ def print_json(value: Any) -> None:
 
 
 def print_lines(snapshot: Snapshot, peers: Sequence[Peer], what: str) -> None:
-    """One line for each peer's name or host name, or for each of its addresses."""
+    """Print a line for the name or host name of each peer, or for each of its addresses."""
     for peer in peers:
         if what == "addresses":
             for address in peer.addresses:
@@ -64,7 +64,7 @@ def table_lines(
 
 
 def print_peers(snapshot: Snapshot, peers: Sequence[Peer], primary: Peer | None) -> None:
-    """The table of these peers of a membership, with their clusters where they have any."""
+    """Print the table of these peers, with a column for the clusters if they have any."""
     header = PEER_HEADER
     rows = [peer_row(peer, snapshot, primary) for peer in peers]
     if any(peer.cluster is not None for peer in peers):
@@ -79,7 +79,9 @@ PEER_HEADER: tuple[str, ...] = ("NAME", "ORDINAL", "ADDRESSES", "PORTS", "ROLE")
 
 
 def peer_row(peer: Peer, snapshot: Snapshot, primary: Peer | None) -> tuple[str, ...]:
-    roles = [role for role, who in (("primary", primary), ("local", snapshot.local)) if who is peer]
+    roles = [
+        role for role, holder in (("primary", primary), ("local", snapshot.local)) if holder is peer
+    ]
     if peer in snapshot.unconfirmed:
         roles.append("unconfirmed")
     return (

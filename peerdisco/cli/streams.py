@@ -1,7 +1,7 @@
-"""Stdout and stderr, such that the status of a command does not depend on who reads them.
+"""Stdout and stderr whose readers do not affect how a command runs.
 
-While a command runs, `sys.stdout` and `sys.stderr` are streams whose writing never raises. What
-becomes of a write that failed is decided once, at the end, by `Streams.settle`.
+While a command runs, a write to `sys.stdout` or `sys.stderr` never raises. `Streams.settle` decides
+at the end how a failed write affects the exit status.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO, cast
 
-from .status import OK, UNWRITTEN
+from .exit_status import OK, UNWRITTEN
 
 __all__ = ["PIPE_BUF", "Streams", "Unwritable", "print_now", "standard_streams"]
 
 _CLOSED = "it is closed; to drop the output, redirect it to /dev/null"
 _BLOCK = 65536
 PIPE_BUF = 4096
-"""Linux takes so many bytes at once if it says that it takes any (pipe(7))."""
+"""Bytes that a pipe takes without blocking when Linux reports it as writable (pipe(7))."""
 _LOG_PATIENCE = 0.1
-"""Seconds for which a line of the log waits for a reader that is slow."""
+"""Seconds that a line of the log waits for a slow reader."""
 
 
 class _Stream(io.TextIOBase):
     """A standard stream whose `write` and `flush` never raise `OSError`.
 
     Args:
-        stream: Python's own; None if it was closed when this process started.
+        stream: The stream of Python; None if it was closed when this process started.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -39,7 +39,7 @@ class _Stream(io.TextIOBase):
         self._text = ""
         self._descriptor = _descriptor_of(stream)
         self.error: OSError | UnicodeEncodeError | None = None
-        """Why a write failed; None if none did."""
+        """The error of a failed write; None if no write failed."""
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -83,10 +83,10 @@ class _Stream(io.TextIOBase):
             self.error = error
 
     def _put(self, data: memoryview) -> None:
-        """Write to the descriptor, past Python's buffer, which would keep what cannot be written.
+        """Write to the descriptor, bypassing Python's buffer, which would keep unwritable text.
 
         Raises:
-            OSError: Nobody takes it.
+            OSError: The write failed.
         """
         raise NotImplementedError
 
@@ -102,16 +102,16 @@ class _Output(_Stream):
         while data:
             try:
                 data = data[os.write(self.fileno(), data) :]
-            except BlockingIOError:  # whoever shares the descriptor has made it non-blocking
+            except BlockingIOError:  # another process made the descriptor non-blocking
                 _wait_for_room(self.fileno(), None)
 
 
 class _Log(_Stream):
-    """Stderr: line by line, each of which may be lost, and none of which holds up the command.
+    """Stderr, written line by line. A line that cannot be written is lost; none blocks the command.
 
     Args:
-        stream: As for any stream.
-        output: Stdout. What was printed there before a line is written before it.
+        stream: As for `_Stream`.
+        output: Stdout, which is flushed before each line to keep the order.
     """
 
     def __init__(self, stream: TextIO | None, output: _Output) -> None:
@@ -131,7 +131,7 @@ class _Log(_Stream):
             patience = 0.0 if self._stalled else _LOG_PATIENCE
             self._stalled = not _wait_for_room(self.fileno(), patience)
             if self._stalled:
-                raise BlockingIOError(errno.EAGAIN, "its reader does not read")
+                raise BlockingIOError(errno.EAGAIN, "the reader is too slow")
             data = data[os.write(self.fileno(), data[:PIPE_BUF]) :]
 
 
@@ -143,17 +143,17 @@ class Streams:
         self._log = log
 
     def settle(self, status: int, *, needed: bool = True) -> int:
-        """Write out what is left, and report on stderr what could not be written to stdout.
+        """Flush stdout, and report on stderr if it could not be written.
 
-        A reader that has gone (``| head``) has what it wanted.
+        A reader that has gone (``| head``) is not an error.
 
         Args:
-            status: What the command came to.
-            needed: Whether it is for its output that the command is run.
+            status: The status of the command.
+            needed: Whether the output is the purpose of the command.
 
         Returns:
-            The exit status: what the command came to, unless that was success and the output that
-            it was run for could not be written.
+            The exit status: `UNWRITTEN` if the command succeeded but its needed output could not be
+            written, else `status`.
         """
         self._output.flush()
         error = self._output.error
@@ -164,11 +164,11 @@ class Streams:
 
 
 class Unwritable(Exception):
-    """Nothing can be written to stdout any more."""
+    """Stdout can no longer be written."""
 
 
 def print_now(line: str) -> None:
-    """Print a line of a command that ends when nothing can be written any more.
+    """Print a line of a command that ends when stdout can no longer be written.
 
     Raises:
         Unwritable: Stdout is closed, its reader has gone, or its disk is full.
@@ -182,14 +182,14 @@ def print_now(line: str) -> None:
 def standard_streams() -> Iterator[Streams]:
     """Guard stdout and stderr while a command runs.
 
-    A descriptor 0, 1 or 2 that is closed is given ``/dev/null``: the next socket would get its
-    number, and receive what is printed here or by a hook.
+    A closed descriptor 0, 1 or 2 becomes ``/dev/null``. Otherwise the next socket would get its
+    number, and receive the output of this process or of a hook.
     """
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it is the lowest free one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest free number
     stdout, stderr = sys.stdout, sys.stderr
     output = _Output(stdout)
     log = _Log(stderr, output)
@@ -206,7 +206,7 @@ def standard_streams() -> Iterator[Streams]:
 
 
 def _drop_unwritten(stream: TextIO) -> None:
-    """Drop what Python's own buffer holds and cannot write; it would fail again at the end."""
+    """Discard unwritable text in Python's own buffer, which would fail again at exit."""
     try:
         stream.flush()
     except OSError:
@@ -218,18 +218,18 @@ def _drop_unwritten(stream: TextIO) -> None:
 def _descriptor_of(stream: TextIO | None) -> int | None:
     try:
         return None if stream is None else stream.fileno()
-    except (OSError, ValueError):  # replaced by something that has none
+    except (OSError, ValueError):  # replaced by a stream without a descriptor
         return None
 
 
 def _wait_for_room(descriptor: int, seconds: float | None) -> bool:
-    """Wait until something can be written; whether it can."""
+    """Wait until the descriptor is writable. Returns whether it is."""
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return bool(poll.poll(None if seconds is None else seconds * 1000))
 
 
 def _in_words(error: OSError | UnicodeEncodeError) -> str:
-    if isinstance(error, UnicodeEncodeError):  # whose own words show what is written
-        return f"{error.encoding} lacks a character of the output (PYTHONIOENCODING=utf-8 has all)"
+    if isinstance(error, UnicodeEncodeError):  # its own text would show the output
+        return f"the encoding {error.encoding} cannot represent it; set PYTHONIOENCODING=utf-8"
     return error.strerror or str(error)

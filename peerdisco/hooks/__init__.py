@@ -1,4 +1,4 @@
-"""Hooks: what is run when the membership changes. Functions, coroutines and commands.
+"""Hooks: functions, coroutines and commands that run when the membership changes.
 
 ```python
 async with peerdisco.Discovery("my-database") as disco:
@@ -6,8 +6,8 @@ async with peerdisco.Discovery("my-database") as disco:
     await HookRunner(disco, on_start=prepare, on_change=reload).run()
 ```
 
-Names that come from DNS are data here: a command gets them on its standard input and in its
-environment, never as an argument, and no shell is started.
+A command gets names from DNS only on its standard input and in its environment, never as an
+argument, and no shell is started. `peerdisco.cli` imports this package. Begin with `runner`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A command as a hook: what it reads, what its environment tells it, and how it ends.
+"""A command as a hook: its standard input, its environment, and how it ends.
 
-Names that come from DNS are data here: a command gets them on its standard input and in its
-environment, never as an argument, and no shell is started.
+A command gets names from DNS only on its standard input and in its environment, never as an
+argument, and no shell is started.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .programs import CannotStart, find_program, shell_advice, start
 __all__ = ["CommandHook", "Event", "HookFailed", "StdinFormat"]
 
 Event: TypeAlias = Literal["start", "change"]
-"""Why a hook is run: for the first membership, or because it changed."""
+"""Why a hook runs: for the first membership, or for a change."""
 
 StdinFormat: TypeAlias = Literal["names", "json"]
 
@@ -35,17 +35,17 @@ TIMEOUT = 60.0
 GRACE = 5.0
 
 _LONGEST_VARIABLE = 100_000
-"""Linux takes no argument and no variable of 128 KiB or more (execve(2), MAX_ARG_STRLEN)."""
+"""Linux limits each argument and variable to less than 128 KiB (execve(2), MAX_ARG_STRLEN)."""
 
 
 class HookFailed(DiscoveryError):
-    """A command that was run as a hook could not be started, failed, or took too long.
+    """A command that runs as a hook could not be started, failed, or exceeded its time limit.
 
     Attributes:
         command: The command.
         status: Its exit status, or the negative number of the signal that killed it; None if it
-            was not started, or was ended because its time was up.
-        reason: What happened, in words.
+            was not started, or was ended at its time limit.
+        reason: The reason, in words.
     """
 
     def __init__(self, command: tuple[str, ...], status: int | None, reason: str) -> None:
@@ -62,45 +62,45 @@ class HookFailed(DiscoveryError):
 class CommandHook:
     """A command to run as a hook.
 
-    It is started without a shell, in a session and a process group of its own. A script without a
-    ``#!`` line is run by ``/bin/sh``. What it prints goes where this process prints. It succeeds
-    if it exits with 0; what it left running in the background then goes on.
+    It is started without a shell, in its own session and process group. ``/bin/sh`` runs a script
+    without a ``#!`` line. The command inherits stdout and stderr. It succeeds if it exits with 0;
+    its background processes then keep running.
 
-    Should this process be killed (SIGKILL, or the kernel's out-of-memory killer), nothing is left
-    to end the hook, which goes on; in a container it ends with process 1.
+    If this process is killed (SIGKILL, or the out-of-memory killer of the kernel), a running hook
+    goes on. In a container it ends with process 1.
 
-    Its environment is this process's, with these facts in it (in the order of `Snapshot`, names
-    with a space between them, truths as ``true`` and ``false``):
+    The command gets the environment of this process, and these variables (names in the order of
+    `Snapshot`, separated by spaces; booleans as ``true`` and ``false``):
 
     - ``PEERDISCO_EVENT``: ``start`` or ``change``;
-    - ``PEERDISCO_SERVICE``: the service's fully qualified name, so that ``peerdisco`` in the hook
-      looks at the same one;
-    - ``PEERDISCO_PEERS``: the peers' names;
+    - ``PEERDISCO_SERVICE``: the fully qualified name of the service, so that ``peerdisco`` in the
+      hook uses the same one;
+    - ``PEERDISCO_PEERS``: the names of the peers;
     - ``PEERDISCO_JOINED``, ``PEERDISCO_LEFT``, ``PEERDISCO_REPLACED``: names, since the hook
       last succeeded;
-    - ``PEERDISCO_PRIMARY``, ``PEERDISCO_PRIMARY_HOST``: the primary's name and its host name; empty
-      while it is absent, and where several StatefulSets stand behind the service;
-    - ``PEERDISCO_LOCAL``: this pod's name; empty if it is not listed or not known;
-    - ``PEERDISCO_COMPLETE``: whether this is the whole list;
-    - ``PEERDISCO_STALE``: whether the newest look failed.
+    - ``PEERDISCO_PRIMARY``, ``PEERDISCO_PRIMARY_HOST``: the name and the host name of the primary;
+      empty while it is absent, and if several StatefulSets are listed;
+    - ``PEERDISCO_LOCAL``: the name of this pod; empty if it is not listed or not known;
+    - ``PEERDISCO_COMPLETE``: whether the list is complete;
+    - ``PEERDISCO_STALE``: whether the last lookup failed.
 
-    A list of names longer than 100,000 bytes, which Linux may not take, is not set at all; standard
-    input always has it.
+    A list of names longer than 100,000 bytes exceeds a limit of Linux and is not set at all. The
+    standard input always has it.
 
     Args:
-        command: The program and its arguments. The program is looked for in ``PATH`` unless it has
-            a slash in it.
-        timeout: Seconds it may take; then its whole process group is ended. None for no limit.
-        stdin: What it reads: ``names``, the peers' fully qualified names, sorted as text, one a
-            line, as the peer-finder of the Kubernetes project gives them; or ``json``, what
-            ``peerdisco peers -o json`` prints. It need not read it.
-        grace: Seconds between SIGTERM and SIGKILL, when it has to be ended. None for no
-            limit where the call is cancelled: SIGKILL then comes only when it is cancelled a second
-            time. A hook whose time is up is killed after 5 seconds in any case.
-        environment: Variables to set beside the facts.
+        command: The program and its arguments. A program without a slash is searched in ``PATH``.
+        timeout: Time limit in seconds, after which the whole process group is ended. None for no
+            limit.
+        stdin: The standard input, which the command need not read. ``names``: the fully qualified
+            names of the peers, sorted as text, one per line, as from the peer-finder of the
+            Kubernetes project. ``json``: the output of ``peerdisco peers -o json``.
+        grace: Seconds between SIGTERM and SIGKILL when the hook is ended. None for no limit when
+            the call is cancelled: a second cancellation then sends SIGKILL. At the time limit of
+            the hook, SIGKILL then follows after 5 seconds.
+        environment: More variables to set.
 
     Raises:
-        ConfigurationError: The command is empty or one string, or another value cannot be right.
+        ConfigurationError: The command is empty or a single string, or another value is invalid.
     """
 
     command: Sequence[str]
@@ -131,18 +131,18 @@ class CommandHook:
         environment: Mapping[str, str] | None = None,
         what: str = "command",
     ) -> CommandHook:
-        """The hook of a command line, cut into words as a shell does it, which is not started.
+        """The hook for a command line, which is split into words as a shell does it.
 
-        ``$``, ``|``, ``>``, ``*`` and the like are parts of words as any other character;
-        ``sh -c '...'`` has them mean what they mean to a shell.
+        No shell is started: ``$``, ``|``, ``>`` and ``*`` are ordinary characters. Use
+        ``sh -c '...'`` for their meaning in a shell.
 
         Args:
             text: The command line.
-            timeout: As for the class; so are the following.
+            timeout: As for the class.
             stdin: As for the class.
             grace: As for the class.
             environment: As for the class; None for none.
-            what: What an error calls it.
+            what: The name of the command line in errors.
 
         Raises:
             ConfigurationError: It is empty, or a quotation mark is not closed.
@@ -158,40 +158,42 @@ class CommandHook:
         return cls(words, timeout=timeout, stdin=stdin, grace=grace, environment=more)
 
     def check(self, what: str = "command") -> None:
-        """Find out whether there is such a program, so that this is told before it is needed.
+        """Check that the program exists, to report a wrong command before the first run.
 
         Args:
-            what: What an error calls it.
+            what: The name of the command in errors.
 
         Raises:
-            ConfigurationError: There is none that could be started.
+            ConfigurationError: There is no such program, or it is not executable.
         """
         if find_program(self.command[0], {**os.environ, **self.environment}) is None:
             raise ConfigurationError(
-                what, shlex.join(self.command), f"a command that can be started: {self._missing()}"
+                what, shlex.join(self.command), f"a command that can be started ({self._missing()})"
             )
 
     async def __call__(self, change: Change, event: Event = "change") -> None:
-        """Run it, and wait until it has ended.
+        """Run the command, and wait until it has ended.
 
-        Cancelled, it ends the process group: with SIGTERM, after `grace` seconds or when it is
-        cancelled again with SIGKILL.
+        When cancelled, it ends the process group with SIGTERM, and with SIGKILL after `grace`
+        seconds or when it is cancelled again.
 
         Args:
-            change: What to tell it.
-            event: Why it is run.
+            change: The change for the variables and the standard input.
+            event: The reason for the run.
 
         Raises:
-            HookFailed: It could not be started, it failed, or its time was up.
+            HookFailed: It could not be started, failed, or exceeded its time limit.
         """
         group = self._start(change, event)
         try:
             async with TimeLimit(self.timeout):
-                await asyncio.sleep(0)  # the start has held up the event loop; others first
+                await asyncio.sleep(
+                    0
+                )  # starting a process blocks the event loop, so let other tasks run
                 status = await group.wait()
         except TimeoutError:
             await group.end(GRACE if self.grace is None else self.grace)
-            reason = f"did not end within {self.timeout:g} s, and was ended"
+            reason = f"exceeded its time limit of {self.timeout:g} s and was ended"
             raise HookFailed(tuple(self.command), None, reason) from None
         except asyncio.CancelledError:
             await group.end(self.grace)
@@ -210,9 +212,9 @@ class CommandHook:
                 raise HookFailed(tuple(self.command), None, reason) from error
 
     def _open_stdin(self, snapshot: Snapshot) -> IO[bytes]:
-        """What the hook reads, as a file.
+        """The standard input of the hook, as a file.
 
-        A pipe would have to be filled while the hook runs, and breaks if it does not read.
+        A pipe would have to be fed while the hook runs, and breaks if the hook does not read it.
         """
         if self.stdin == "json":
             text = json.dumps(membership_json(snapshot), indent=2) + "\n"
@@ -258,13 +260,13 @@ class CommandHook:
 
     def _missing(self) -> str:
         program = self.command[0]
-        place = "it is no executable file" if "/" in program else "PATH has no such program"
+        place = "not an executable file" if "/" in program else "no such program in PATH"
         return f"{program!r}: {place}{shell_advice(self.command)}"
 
 
 def _in_words(status: int | None) -> str:
     if status is None:
-        return "ended with a status that something else in this program has taken"
+        return "ended with an unknown status, which other code in this process has collected"
     if status > 0:
         return f"exited with status {status}"
     try:

@@ -1,4 +1,4 @@
-"""What a hook is, and what its runner needs to know of a watcher."""
+"""The type of hooks, and the protocol of the watcher that runs them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from .command import CommandHook
 __all__ = ["Hook", "Watched"]
 
 Hook: TypeAlias = CommandHook | Callable[[Change], Awaitable[object] | object]
-"""What is run: a command, or a function of the change.
+"""A command, or a function of the change.
 
-What a function returns is awaited if it can be. One that blocks holds up everything else."""
+The result of a function is awaited if it is awaitable. A function must not block the event loop."""
 
 
 class Watched(Protocol):
-    """What a `HookRunner` needs of a `peerdisco.Discovery`."""
+    """The part of `peerdisco.Discovery` that a `HookRunner` uses."""
 
     @property
     def snapshot(self) -> Snapshot:
-        """The membership as it is known now."""
+        """The current membership."""
         ...
 
     def watch(self) -> AsyncIterator[Change]:
-        """The changes: first the present membership, then differences, merged while nobody asks."""
+        """The changes: first the current membership, then differences, merged until read."""
         ...

@@ -1,7 +1,7 @@
-"""A process that leads a group of its own: its start, its exit status, the end of the group.
+"""A process in its own process group: its start, its exit status, and the end of the group.
 
-It is independent of the event loop: `subprocess.Popen` starts it, which takes what asyncio's own
-start of a process takes, and a file descriptor of the process says when it has ended.
+It works on every event loop: `subprocess.Popen` starts the process, as asyncio itself does, and a
+file descriptor of the process (pidfd) reports its end.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Group:
 
     Args:
         command: The program and its arguments.
-        stdin: What it reads.
-        environment: All of its environment variables.
+        stdin: Its standard input.
+        environment: All its environment variables.
 
     Attributes:
-        pid: The number of the process, of the session and of the group.
+        pid: The ID of the process, of its session and of its group.
 
     Raises:
         OSError: It cannot be started.
@@ -47,11 +47,11 @@ class Group:
         self._status: int | None = None
 
     async def wait(self) -> int | None:
-        """Wait until the process has ended; the others of its group may go on.
+        """Wait until the process has ended. Other processes of its group may keep running.
 
         Returns:
-            Its exit status, or the negative number of the signal that killed it; None if it is not
-            known, because something else in this program has waited for the process.
+            Its exit status, or the negative number of the signal that killed it; None if other code
+            in this program has reaped the process.
         """
         try:
             descriptor = os.pidfd_open(self.pid)
@@ -67,7 +67,7 @@ class Group:
         return self._status
 
     async def end(self, grace: float | None) -> None:
-        """End everything in the group: with SIGTERM, then with SIGKILL.
+        """End all processes of the group: with SIGTERM, then with SIGKILL.
 
         When cancelled, it sends SIGKILL at once. When cancelled again, it blocks the event loop
         until the process has ended, for 1 second at most: nothing else would reap the process.
@@ -77,16 +77,16 @@ class Group:
         """
         loop = asyncio.get_running_loop()
         deadline = None if grace is None else loop.time() + grace
-        # A group's number is not given to another process while anything is in the group.
-        there = self._signal(signal.SIGTERM)
-        self._signal(signal.SIGCONT)  # what is stopped would not end
+        # The ID of a group is not reused while the group has processes.
+        alive = self._signal(signal.SIGTERM)
+        self._signal(signal.SIGCONT)  # a stopped process handles no SIGTERM
         try:
-            while there and (deadline is None or loop.time() < deadline):
+            while alive and (deadline is None or loop.time() < deadline):
                 await asyncio.sleep(_POLL)
                 self._has_ended()
-                there = self._signal(0)
+                alive = self._signal(0)
         finally:
-            if there:
+            if alive:
                 self._signal(signal.SIGKILL)
             try:
                 await self.wait()
@@ -104,19 +104,19 @@ class Group:
             try:
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
             except ChildProcessError:
-                self._process.returncode = 255  # not known; Popen itself would say 0
+                self._process.returncode = 255  # unknown; Popen itself would report 0
                 return True
             if pid:
                 self._status = self._process.returncode = os.waitstatus_to_exitcode(status)
         return self._process.returncode is not None
 
     def _signal(self, number: int) -> bool:
-        """Send a signal to the group; whether anything is in it."""
+        """Send a signal to the group. Returns whether it has processes that can get it."""
         try:
             os.killpg(self.pid, number)
         except ProcessLookupError:
             return False
-        except PermissionError:  # all of it has become another user's
+        except PermissionError:  # all its processes belong to another user now
             return False
         return True
 

@@ -1,4 +1,4 @@
-"""How a program is started as a shell would start it, and why one cannot be."""
+"""Starting a program as a shell starts it, with a good error if it cannot be started."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ _SHELL_WORDS = frozenset(
     {".", ":", "cd", "eval", "exec", "exit", "export", "for", "if", "set", "source", "ulimit"}
     | {"umask", "unset", "while", "{", "!", "[["}
 )
-"""First words that only a shell understands, and that no program is called."""
+"""First words that only a shell understands, and that are not names of programs."""
 
 
 class CannotStart(Exception):
-    """A program cannot be started; its text says why."""
+    """A program cannot be started; the text is the reason."""
 
 
 def find_program(program: str, environment: Mapping[str, str]) -> str | None:
-    """The executable file of this name; in ``PATH``, unless the name has a slash in it."""
+    """The executable file of this name, searched in ``PATH`` unless the name has a slash."""
     return shutil.which(program, path=environment.get("PATH"))
 
 
 def start(command: Sequence[str], *, stdin: IO[bytes], environment: Mapping[str, str]) -> Group:
-    """Start a program; a script without a ``#!`` line is run by ``/bin/sh``, as POSIX has it.
+    """Start a program. ``/bin/sh`` runs a script without a ``#!`` line.
 
-    POSIX asks that of a shell and of execvp(3), for a text file that the kernel does not run
-    (ENOEXEC). What is no text gets no further: a shell would take it for a script as well.
+    POSIX requires that of a shell and of execvp(3) for a text file that the kernel does not run
+    (ENOEXEC). A binary file is refused: a shell would run it as a script.
 
     Raises:
-        CannotStart: It cannot be started.
+        CannotStart: The program cannot be started.
     """
     try:
         try:
@@ -47,16 +47,16 @@ def start(command: Sequence[str], *, stdin: IO[bytes], environment: Mapping[str,
             if error.errno != errno.ENOEXEC:
                 raise
             script = find_program(command[0], environment) or command[0]
-            no_script = _why_no_script(_head(script))
-            if no_script is not None:
-                raise CannotStart(f"{error.strerror}: {no_script}") from error
+            reason = _why_no_script(_head(script))
+            if reason is not None:
+                raise CannotStart(f"{error.strerror}: {reason}") from error
             return Group([SHELL, script, *command[1:]], stdin=stdin, environment=environment)
     except OSError as error:
         raise CannotStart(_why_not(command, environment, error)) from error
 
 
 def shell_advice(command: Sequence[str]) -> str:
-    """What in a command looks as if a shell was to read it; empty for nothing."""
+    """Advice for a command that looks like text for a shell; empty for any other."""
     found = sorted({char for word in command for char in word} & _SHELL_CHARACTERS)
     if "=" in command[0]:
         found.append("=")
@@ -64,7 +64,7 @@ def shell_advice(command: Sequence[str]) -> str:
         found.append(command[0])
     if not found:
         return ""
-    return f"; no shell is started that would understand {' '.join(found)} (sh -c '...' is one)"
+    return f"; no shell is started, and {' '.join(found)} needs one: use sh -c '...'"
 
 
 def _why_not(command: Sequence[str], environment: Mapping[str, str], error: OSError) -> str:
@@ -74,9 +74,9 @@ def _why_not(command: Sequence[str], environment: Mapping[str, str], error: OSEr
     if isinstance(error, FileNotFoundError) and file is not None:
         interpreter = _interpreter(_head(file))
         if interpreter is None:
-            needs = "the loader that it was built for is missing (it may want another libc)"
+            needs = "its dynamic loader is missing (it may be built for another libc)"
         elif interpreter.endswith("\r"):
-            needs = "its lines end with a carriage return, so that the interpreter is not found"
+            needs = "its lines end with a carriage return, so the interpreter is not found"
         else:
             needs = f"its first line names an interpreter that is missing: {interpreter!r}"
         return f"{error.strerror}: {file!r} exists, but {needs}"
@@ -86,13 +86,13 @@ def _why_not(command: Sequence[str], environment: Mapping[str, str], error: OSEr
 def _head(path: str) -> bytes:
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - a name, and no more
-            return file.read(256)  # as far as the kernel reads (BINPRM_BUF_SIZE)
+            return file.read(256)  # the kernel reads as much (BINPRM_BUF_SIZE)
     except OSError:
-        return b"\0"  # what cannot be read is no script
+        return b"\0"  # an unreadable file is not a script
 
 
 def _interpreter(head: bytes) -> str | None:
-    """The program in a ``#!`` line; None without such a line, or with an empty one."""
+    """The program in the ``#!`` line; None if there is no such line, or if it is empty."""
     if not head.startswith(b"#!"):
         return None
     words = os.fsdecode(head[2:].partition(b"\n")[0]).strip(" \t").split(" ")
@@ -100,11 +100,11 @@ def _interpreter(head: bytes) -> str | None:
 
 
 def _why_no_script(head: bytes) -> str | None:
-    """Why this file, which the kernel does not run, is no script; None if it is one."""
+    """Why this file, which the kernel does not run, is not a script; None if it is one."""
     if not head:
         return "the file is empty"
-    if b"\0" in head.partition(b"\n")[0]:  # the test that bash makes
-        return "it is a program for another kind of machine, or no program"
+    if b"\0" in head.partition(b"\n")[0]:  # the same test as in bash
+        return "it is a program for another architecture, or not a program"
     interpreter = _interpreter(head)
     if interpreter is not None:
         return f"this machine cannot run its interpreter {interpreter!r}"

@@ -1,4 +1,4 @@
-"""When hooks are run: one at a time, the newest state winning."""
+"""When hooks run: one at a time, and always with the newest membership."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import inspect
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 from ..exceptions import ConfigurationError, IdentityError
-from ..model import Change, Peer, Snapshot
+from ..model import Change
 from ..names import parse_seconds
 from ..timing.backoff import Backoff
 from ..wording.members import nobody_chosen, peers_in_words
-from .command import CommandHook, HookFailed
+from .command import CommandHook, Event, HookFailed
 from .contract import Hook, Watched
+from .pending import PendingChanges
 
 __all__ = ["HookRunner"]
 
@@ -24,59 +24,60 @@ ATTEMPTS = 5
 BACKOFF = 1.0
 MAX_BACKOFF = 30.0
 REMIND_EVERY = 30.0
-"""Seconds until it is said again what an on-start hook waits for."""
+"""Seconds between two reports that a hook is waiting."""
 
 _log = logging.getLogger("peerdisco.hooks")
 
 
-class _News(Exception):
-    """Something changed while it was waited before the next attempt."""
+class _Changed(Exception):
+    """The membership changed during the pause before the next attempt."""
 
 
 class _Closed(Exception):
-    """There will be no more changes: the watcher was closed, or failed for this cause."""
+    """No more changes come: the watcher was closed, or failed with ``__cause__``."""
 
 
 class HookRunner:
-    """Runs hooks when the membership changes, one at a time, the newest state winning.
+    """Runs hooks when the membership changes, one at a time, with the newest membership.
 
-    - `on_start` is run once, for the first membership that lists this pod; from then on `on_change`
-      is run whenever somebody joined, left or was replaced. Without `on_start`, `on_change` is run
-      for the first membership, too, as soon as it has peers.
-    - What changes while a hook runs is one change afterwards. A change holds all that differs from
-      what the hook was told when it last succeeded, so nothing is lost with a run that failed.
-    - A hook that fails is run again, with exponential backoff and jitter, `attempts` times; at once
-      and with the newest membership if that changes meanwhile. Then it is left until the next
-      change. No failure ends the watch unless it is asked for (`end_on_failure`).
-    - An outage is no change, and runs nothing unless it is asked for (`on_health`). No hook is run
-      before there was an answer. A hook that got an incomplete list is run again when the list is
-      complete.
-    - `peerdisco.Discovery.leaving` keeps this pod's own departure from its hooks.
+    - `on_start` runs once, for the first membership that lists this pod. After that, `on_change`
+      runs whenever peers join, leave or are replaced. Without `on_start`, `on_change` also runs for
+      the first membership that has peers.
+    - Changes that happen while a hook runs lead to one run afterwards. Its change contains all
+      differences since the last run that succeeded, so a failed run loses nothing.
+    - A hook that fails is retried with exponential backoff and jitter, up to `attempts` times. If
+      the membership changes meanwhile, it runs again at once, with the newest membership. After the
+      last attempt it waits for the next change. A failure ends `run` only with `end_on_failure`.
+    - An outage is not a change, and runs hooks only with `on_health`. No hook runs before the first
+      answer. A hook that got an incomplete list runs again when the list is complete.
+    - `peerdisco.Discovery.leaving` hides this pod's own departure from its hooks.
 
-    For several hooks that shall not wait for one another, make a runner for each.
+    For several independent hooks, create one runner for each.
 
     Args:
-        discovery: A watcher that is running.
-        on_start: Run once; None for no such hook.
-        on_change: Run at each change; None to end when `on_start` has succeeded.
-        on_health: Whether `on_change` is also run when looks begin to fail and when they are
-            answered again.
-        listed_only: Whether `on_change`, too, waits while this pod is not listed, as the
-            peer-finder of the Kubernetes project has it.
-        attempts: How often a hook is run for one change until it is given up.
-        end_on_failure: Whether the end of the attempts ends `run` with the hook's error, as the
+        discovery: A running watcher.
+        on_start: The hook that runs once; None for no such hook.
+        on_change: The hook that runs at each change; None to end when `on_start` has succeeded.
+        on_health: Whether `on_change` also runs when lookups begin to fail and when they succeed
+            again.
+        listed_only: Whether `on_change` also waits until this pod is listed, as the peer-finder of
+            the Kubernetes project does.
+        attempts: The number of runs for one change, until the hook waits for the next change.
+        end_on_failure: Whether `run` raises the error of the hook after the last attempt, as the
             peer-finder of the Kubernetes project ends.
-        backoff: Seconds after the first failure, at most; doubled with each one. Each pause is
-            shortened by up to a half of it, by chance, so that pods do not act all at once.
-        max_backoff: Never more than so many seconds.
-        tell: Called with one line for what an operator should know: failures, outages, and what is
-            waited for, at once and every 30 seconds. None logs it (``peerdisco.hooks``).
-        tell_runs: Whether each run is told, too.
-        sleep: Waits for so many seconds; for tests.
-        chance: Gives numbers from 0 up to 1, for the jitter; for tests.
+        backoff: The longest pause after the first failure, in seconds. It doubles with each
+            failure. Each pause is shortened at random by up to a half, so that pods do not act at
+            the same time.
+        max_backoff: The longest pause, in seconds.
+        report: Called with one line for each event that an operator should know: failures,
+            outages, and what a hook waits for, at once and every 30 seconds. None logs these lines
+            as warnings to ``peerdisco.hooks``.
+        report_runs: Whether each run is reported too.
+        sleep: Waits for a number of seconds; for tests.
+        chance: Returns numbers from 0 up to 1, for the jitter; for tests.
 
     Raises:
-        ConfigurationError: There is no hook, or a number cannot be right.
+        ConfigurationError: There is no hook, or a number is invalid.
     """
 
     def __init__(
@@ -91,8 +92,8 @@ class HookRunner:
         end_on_failure: bool = False,
         backoff: float = BACKOFF,
         max_backoff: float = MAX_BACKOFF,
-        tell: Callable[[str], object] | None = None,
-        tell_runs: bool = False,
+        report: Callable[[str], object] | None = None,
+        report_runs: bool = False,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -103,69 +104,59 @@ class HookRunner:
         self._discovery = discovery
         self._on_start = on_start
         self._on_change = on_change
-        self._on_health = on_health
         self._listed_only = listed_only
         self._attempts = attempts
         self._end_on_failure = end_on_failure
         self._backoff = parse_seconds(backoff, "backoff")
         self._max_backoff = parse_seconds(max_backoff, "max_backoff")
-        self._tell = tell or _log.warning
-        self._tell_runs = tell_runs
+        self._report = report or _log.warning
+        self._report_runs = report_runs
         self._sleep = sleep
         self._chance = chance
         self._watch: AsyncIterator[Change] | None = None
-        self._started = False
-        self._newest: Snapshot | None = None
-        self._told: Snapshot | None = None
-        """What the hook was told when it last succeeded."""
-        self._names: set[str] = set()
-        """Of whom something was told since then: not of this pod, while it is leaving."""
-        self._news = False
-        """Whether there is news that no run has been tried with."""
-        self._unsettled = False
-        """Whether a run since then failed, so that nobody knows what it did."""
+        self._pending = PendingChanges(on_health=on_health)
 
     async def run(self) -> None:
-        """Run the hooks until it is cancelled, or the watcher is closed.
+        """Run the hooks until cancelled, or until the watcher is closed. Call it once.
 
-        Cancelled, it ends the hook that runs; see `CommandHook`. It can be called once.
+        When cancelled, it ends the running hook; see `CommandHook`.
 
         Raises:
-            IdentityError: A hook has to wait for this pod to be listed, and who it is is not known.
-            ConfigurationError: A hook has to wait for this pod to be listed, and the service is in
-                another namespace, so that it never will be.
-            Exception: What `on_start` raised the last time, without `on_change`; with
-                `end_on_failure`, what either hook raised the last time.
+            IdentityError: A hook has to wait for this pod, and the pod's identity is not known.
+            ConfigurationError: A hook has to wait for this pod, and the service is in another
+                namespace, so that it never lists this pod.
+            Exception: The error of the last attempt of `on_start`, without `on_change`; with
+                `end_on_failure`, of either hook.
             WatcherError: The watcher is not running, or has failed.
         """
         if self._watch is not None:
-            raise RuntimeError("a HookRunner is run once: make another one")
+            raise RuntimeError("a HookRunner can run only once: create another one")
         if self._needs_local and self._identity is None:
             raise IdentityError(
                 "pod name",
                 ("POD_NAME", "the host name"),
                 "an on-start hook waits until this pod is listed: set POD_NAME from the downward "
-                "API (fieldRef: metadata.name), or use an on-change hook alone",
+                "API (fieldRef: metadata.name), or use only an on-change hook",
             )
         self._refuse_another_namespace()
         self._watch = self._discovery.watch()
         try:
             while True:
                 await self._wait_for_work()
-                succeeded = await self._work()
+                succeeded = await self._run_with_retries()
                 if succeeded and self._on_change is None:
                     return
         except _Closed as closed:
             error = closed.__cause__
         if error is not None:
-            raise error  # outside of the except clause, so that its own cause stays
+            raise error  # outside of the except clause, which would replace its context
 
-    # What there is to do.
+    # Which hook, and whether it can run.
 
     @property
     def _needs_local(self) -> bool:
-        """Whether the hook whose turn it is waits until this pod is listed."""
-        return self._listed_only or (self._on_start is not None and not self._started)
+        """Whether the current hook waits until this pod is listed."""
+        return self._listed_only or self._starts
 
     def _refuse_another_namespace(self) -> None:
         snapshot = self._discovery.snapshot
@@ -177,9 +168,9 @@ class HookRunner:
             raise ConfigurationError(
                 f"the namespace of {snapshot.service}",
                 labels[1],
-                f"{me.namespace!r}, in which this pod {me.pod_name} is (POD_NAMESPACE, else "
-                f"/etc/resolv.conf): a service of another one never lists it, and the "
-                f"{self._current[1]} hook would wait for ever",
+                f"{me.namespace!r}, the namespace of this pod {me.pod_name} (POD_NAMESPACE, else "
+                f"/etc/resolv.conf): a service of another namespace never lists it, and the "
+                f"{self._current[1]} hook would wait forever",
             )
 
     @property
@@ -189,57 +180,33 @@ class HookRunner:
 
     @property
     def _current(self) -> tuple[Hook, str]:
-        """The hook whose turn it is, and its name."""
-        if self._on_start is not None and not self._started:
+        """The current hook, and its name."""
+        if self._on_start is not None and self._starts:
             return self._on_start, "on-start"
         assert self._on_change is not None
         return self._on_change, "on-change"
 
-    def _merged(self) -> Change:
-        """All that was told since the hook last succeeded, as one change."""
-        assert self._newest is not None
-        change = Change.between(self._told, self._newest)
-        return replace(
-            change,
-            joined=self._of_interest(change.joined),
-            left=self._of_interest(change.left),
-            replaced=tuple(pair for pair in change.replaced if pair[1].unique_name in self._names),
-        )
-
-    def _of_interest(self, peers: tuple[Peer, ...]) -> tuple[Peer, ...]:
-        return tuple(peer for peer in peers if peer.unique_name in self._names)
-
-    def _runs_for(self, change: Change) -> bool:
-        """Whether this change by itself is a reason to run a hook."""
-        if change.joined or change.left or change.replaced:
-            return True
-        if self._on_health and self._started and (change.degraded or change.recovered):
-            return True
-        return self._told is not None and change.snapshot.complete and not self._told.complete
-
-    def _is_due(self) -> bool:
-        if not self._news or self._obstacle() is not None:
-            return False
-        return self._unsettled or self._runs_for(self._merged())
+    @property
+    def _starts(self) -> bool:
+        """Whether `on_start` still has to run."""
+        return self._on_start is not None and self._pending.handled is None
 
     def _obstacle(self) -> str | None:
-        """Why a hook that might have something to do is not run; None if nothing hinders it."""
-        newest = self._newest
+        """The reason why a pending hook cannot run yet; None if there is none."""
+        newest = self._pending.newest
         if newest is None:
             return None
         if newest.observed_at is None:
-            return f"there was no answer yet: {newest.last_error}"
+            return f"no lookup has succeeded yet: {newest.last_error}"
         if self._needs_local and newest.local is None:
-            others = peers_in_words(newest)
-            why = f"{newest.service} lists {others} and not {self._identity}"
-        elif self._told is None and not newest.peers:
-            there = nobody_chosen(newest) if newest.left_out else "no peers"
-            why = f"{newest.service} has {there}"
+            why = f"{newest.service} lists {peers_in_words(newest)} and not {self._identity}"
+        elif self._pending.handled is None and not newest.peers:
+            why = f"{newest.service} has {nobody_chosen(newest) if newest.left_out else 'no peers'}"
         else:
             return None
         return (
-            f"{why}: a pod is listed when it is ready, or with publishNotReadyAddresses: true "
-            "in the headless service"
+            f"{why}: DNS lists a pod when it is ready, or earlier with "
+            "publishNotReadyAddresses: true in the headless service"
         )
 
     # Waiting.
@@ -247,14 +214,13 @@ class HookRunner:
     async def _wait_for_work(self) -> None:
         reminder: asyncio.Future[object] | None = None
         try:
-            while not self._is_due():
-                obstacle = self._obstacle()
+            while (obstacle := self._obstacle()) is not None or not self._pending.is_due:
                 if obstacle is None:
                     if reminder is not None:
                         reminder.cancel()
                     reminder = None
                 elif reminder is None or reminder.done():
-                    self._tell(f"the {self._current[1]} hook waits: {_one_line(obstacle)}")
+                    self._report(f"the {self._current[1]} hook waits: {_one_line(obstacle)}")
                     reminder = asyncio.ensure_future(self._sleep(REMIND_EVERY))
                 await self._read(reminder)
         finally:
@@ -262,13 +228,13 @@ class HookRunner:
                 reminder.cancel()
 
     async def _read(self, pause: asyncio.Future[object] | None) -> bool:
-        """Take in the next change, unless the pause is over before.
+        """Read the next change, unless the pause ends before.
 
         Returns:
-            Whether it is a reason to run a hook.
+            Whether the change is a reason to run a hook.
 
         Raises:
-            _Closed: There will be none.
+            _Closed: No more changes come.
         """
         assert self._watch is not None
         reading = asyncio.ensure_future(_next(self._watch))
@@ -277,57 +243,54 @@ class HookRunner:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if not reading.done():
                 return False
-            return self._take_in(reading.result())
+            change = reading.result()
+            self._report_health(change)
+            return self._pending.add(change)
         finally:
             reading.cancel()
 
-    def _take_in(self, change: Change) -> bool:
-        if change.snapshot.observed_at is not None:
-            if change.degraded:
-                error = _one_line(change.snapshot.last_error)
-                self._tell(f"the peers are as they were last seen: {error}")
-            elif change.recovered and self._newest is not None and self._newest.observed_at:
-                self._tell("looks are answered again")
-            self._tell_completeness(change)
-        self._newest = change.snapshot
-        self._names |= {peer.unique_name for peer in (*change.joined, *change.left)}
-        self._names |= {new.unique_name for _, new in change.replaced}
-        runs = self._runs_for(change)
-        # A hook that was given up may have failed for the same reason as the looks.
-        self._news = self._news or runs or (change.recovered and self._unsettled)
-        return runs
-
-    def _tell_completeness(self, change: Change) -> None:
-        """Tell when departures cannot be observed any more, whose, and when they can be again."""
-        snapshot = change.snapshot
+    def _report_health(self, change: Change) -> None:
+        """Report when lookups begin to fail or to be incomplete, and when that ends."""
+        snapshot, previous = change.snapshot, self._pending.newest
+        if snapshot.observed_at is None:
+            return
+        if change.degraded:
+            error = _one_line(snapshot.last_error)
+            self._report(f"DNS lookups fail, keeping the last known peers: {error}")
+        elif change.recovered and previous is not None and previous.observed_at:
+            self._report("DNS lookups succeed again")
         if change.incomplete:
             reason = _one_line(snapshot.incomplete_reason)
-            self._tell(f"the list is incomplete, so departures cannot be observed: {reason}")
+            self._report(f"the list is incomplete, so departures cannot be confirmed: {reason}")
         elif change.completed:
-            self._tell("the list is complete again")
-        suspected_before = self._newest is not None and self._newest.unconfirmed
+            self._report("the list is complete again")
+        suspected_before = previous is not None and previous.unconfirmed
         if not snapshot.complete and snapshot.unconfirmed and not suspected_before:
             names = ", ".join(peer.name for peer in snapshot.unconfirmed)
-            self._tell(f"not listed lately, and still among the peers: {names}")
+            self._report(f"not listed lately, but kept as peers: {names}")
 
     async def _pause(self, seconds: float) -> None:
-        """Wait before the next attempt; news cuts it short.
+        """Wait before the next attempt.
 
         Raises:
-            _News: There was news.
+            _Changed: The membership changed meanwhile.
         """
         pause = asyncio.ensure_future(self._sleep(seconds))
         try:
             while not pause.done():
                 if await self._read(pause):
-                    raise _News
+                    raise _Changed
         finally:
             pause.cancel()
 
-    # Working.
+    # Running.
 
-    async def _work(self) -> bool:
-        """Run the hook until it succeeds, is given up, or there is news; whether it succeeded."""
+    async def _run_with_retries(self) -> bool:
+        """Run the current hook until it succeeds, has no attempts left, or the list changes.
+
+        Returns:
+            Whether it succeeded.
+        """
         from tenacity import (  # noqa: PLC0415 - only where a hook is run
             AsyncRetrying,
             RetryCallState,
@@ -341,61 +304,53 @@ class HookRunner:
             longest = Backoff(self._backoff, self._max_backoff).after(state.attempt_number)
             return longest * (1 - self._chance() / 2)
 
-        def tell(state: RetryCallState) -> None:
+        def report(state: RetryCallState) -> None:
             assert state.outcome is not None
             assert state.next_action is not None
-            self._tell(
+            self._report(
                 f"the {name} hook failed ({state.attempt_number} of {self._attempts}): "
                 f"{_error_in_words(state.outcome.exception())}; "
-                f"again in {state.next_action.sleep:.1f} s"
+                f"retrying in {state.next_action.sleep:.1f} s"
             )
 
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self._attempts),
             wait=pause,
-            # Whatever a user's function raises; what ends the process or the task is none of it.
+            # Any error of a user's function, but not what ends the process or the task.
             retry=retry_if_exception_type(Exception),
             sleep=self._pause,
-            before_sleep=tell,
+            before_sleep=report,
             reraise=True,
         )
         try:
             await retrying(self._run_hook)
         except _Closed:
             raise
-        except _News:
+        except _Changed:
             return False
         except Exception as error:
             if self._on_change is None or self._end_on_failure:
                 raise
-            self._tell(
+            self._report(
                 f"the {name} hook failed ({self._attempts} of {self._attempts}): "
-                f"{_error_in_words(error)}; it is left until the next change"
+                f"{_error_in_words(error)}; waiting for the next change"
             )
             return False
         return True
 
     async def _run_hook(self) -> None:
         hook, name = self._current
-        assert self._newest is not None
-        current = self._discovery.snapshot
-        if current.peers is self._newest.peers:
-            self._newest = current  # which has grown older since it was read
-        change = self._merged()
-        if self._tell_runs:
-            self._tell(f"the {name} hook runs: {len(change.snapshot)} peers")
-        self._news = False
-        self._unsettled = True
+        event: Event = "start" if self._pending.handled is None else "change"
+        change = self._pending.begin(self._discovery.snapshot)
+        if self._report_runs:
+            self._report(f"the {name} hook runs: {len(change.snapshot)} peers")
         if isinstance(hook, CommandHook):
-            await hook(change, "change" if self._started else "start")
+            await hook(change, event)
         else:
             result = hook(change)
             if inspect.isawaitable(result):
                 await result
-        self._unsettled = False
-        self._started = True
-        self._told = change.snapshot
-        self._names.clear()
+        self._pending.succeed(change)
 
 
 async def _next(watch: AsyncIterator[Change]) -> Change:

@@ -39,7 +39,7 @@ SERVICE = "my-database.default.svc.cluster.local"
         ([], ["COMMAND", "--help"]),
         (["simulate", "--port", "99999"], ["--port", "'99999'"]),
         (["simulate", "--story"], ["--story", "--serve"]),
-        (["run", SERVICE], ["hooks", "--on-start", "--on-change"]),
+        (["run", SERVICE], ["no hook given", "--on-start", "--on-change"]),
     ],
 )
 def test_a_wrong_call(args: list[str], said: list[str]) -> None:

@@ -108,7 +108,7 @@ def test_nobody_takes_the_place_of_an_absent_primary(dns: ClusterDNS, env: dict[
     pods.set_ready(0, False)
     done = peerdisco("primary", "late", env=env)
     assert (done.status, done.out) == (3, "")
-    assert "ordinal 0 is not listed; there is: late-1, late-2" in done.complaint
+    assert "ordinal 0 is not listed; listed: late-1, late-2" in done.complaint
     done = peerdisco("primary", "late", "--ordinal", "1", env=env)
     assert (done.status, done.out) == (0, "late-1\n")
 
@@ -119,7 +119,7 @@ def test_backup_candidate(dns: ClusterDNS, env: dict[str, str]) -> None:
     dns.statefulset("alone", service="alone", replicas=1)
     done = peerdisco("backup-candidate", "alone", env=env)
     assert (done.status, done.out) == (3, "")
-    assert "there is no replica; there is: alone-0" in done.complaint
+    assert "there is no replica; listed: alone-0" in done.complaint
 
 
 def test_clone_source(env: dict[str, str]) -> None:
@@ -135,7 +135,7 @@ def test_clone_source(env: dict[str, str]) -> None:
 def test_there_is_no_clone_source_for_the_primary(env: dict[str, str]) -> None:
     done = peerdisco("clone-source", "my-database", env={**env, "POD_NAME": "mysql-0"})
     assert (done.status, done.out) == (3, "")
-    assert "there is nobody to clone from; there is: mysql-0, mysql-1, mysql-2" in done.complaint
+    assert "there is no peer to clone from; listed: mysql-0, mysql-1, mysql-2" in done.complaint
 
 
 def test_clone_source_needs_to_know_who_this_pod_is(env: dict[str, str]) -> None:

@@ -71,7 +71,7 @@ def test_it_cannot_tell_from_a_list_that_may_be_incomplete(
     with dns.fail("refused", transport="tcp"):
         done = peerdisco("is-primary", "big", env={**env, **me})
     assert done.status == 2
-    assert "cannot tell: the list may lack pods" in done.complaint
+    assert "unknown: the list may lack pods" in done.complaint
 
 
 def test_it_cannot_tell_while_another_pod_has_this_name_too(

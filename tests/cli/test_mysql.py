@@ -92,7 +92,7 @@ def test_a_sidecar_needs_passwords() -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(None, "No such file"), (b"", "it is empty"), (b"\n", "it is empty"), (b"\xff", "UTF-8")],
+    [(None, "No such file"), (b"", "an empty file"), (b"\n", "an empty file"), (b"\xff", "UTF-8")],
 )
 def test_a_password_file_that_holds_none(tmp_path: Path, content: bytes | None, said: str) -> None:
     file = tmp_path / "password"

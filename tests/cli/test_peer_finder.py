@@ -11,7 +11,7 @@ import pytest
 
 from peerdisco.cli import peer_finder
 from peerdisco.cli.peer_finder import parse_flags, run_call
-from peerdisco.cli.processes import ENDING
+from peerdisco.cli.signals import ENDING
 from peerdisco.testing import ClusterDNS
 from tests.hooks.running import Pipe, running
 
@@ -126,8 +126,8 @@ def test_flags_are_read_as_go_reads_them(
         (["-selector=app=db", "-on-start=true", "-service=a"], "-selector is not supported"),
         (["-address-type=IPv4", "-on-start=true", "-service=a"], "-address-type=IPv4 is not supp"),
         (["-domain=a", "-dns-suffix=svc.b", "-on-start=true", "-service=a"], "contradicts -domain"),
-        (["-service=a.b.svc.c", "-on-change=./no-such-hook x"], "no executable file"),
-        (["-service=a.b.svc.c", "-on-start=no-such-hook"], "PATH has no such program"),
+        (["-service=a.b.svc.c", "-on-change=./no-such-hook x"], "not an executable file"),
+        (["-service=a.b.svc.c", "-on-start=no-such-hook"], "no such program in PATH"),
     ],
 )
 def test_a_wrong_call_of_the_peer_finder(
@@ -225,7 +225,7 @@ def test_a_script_has_a_limit_where_that_is_asked_for(env: dict[str, str], way: 
     with running(*args, module=PEER_FINDER, env=env) as run:
         status, _, err = run.ended()
     assert status == 1
-    assert "sleep 1000 did not end within 0.2 s" in err
+    assert "sleep 1000 exceeded its time limit of 0.2 s" in err
 
 
 def test_a_script_has_no_limit_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,7 +330,7 @@ def test_a_service_in_another_namespace(dns: ClusterDNS, env: dict[str, str], ho
     [line] = err.splitlines()
     assert "my-database.other.svc.cluster.local: got 'other', expected 'default'" in line
     assert "this pod mysql-1" in line
-    assert "would wait for ever" in line
+    assert "would wait forever" in line
 
 
 def test_another_namespace_is_no_matter_where_no_hook_waits_for_this_pod(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from peerdisco import ConfigurationError
-from peerdisco.cli.command_lines import refuse_shell_text
+from peerdisco.cli.hook_commands import refuse_shell_text
 from peerdisco.testing import ClusterDNS
 from tests.hooks.running import Pipe, running
 
@@ -118,7 +118,7 @@ def test_text_for_a_shell_is_refused(hook: str, found: str) -> None:
         refuse_shell_text(hook, "--on-start")
     said = str(raised.value)
     assert said.startswith("--on-start: got ")
-    assert f"no shell is started that would understand {found}: use sh -c '...' or --shell" in said
+    assert f"no shell is started, and {found} needs one: use --shell or sh -c '...'" in said
 
 
 @pytest.mark.parametrize("option", ["--on-start", "--on-change", "-on-start"])
@@ -126,7 +126,7 @@ def test_it_is_refused_before_anything_runs(option: str, tmp_path: Path) -> None
     args = ("run", SERVICE, option, f"touch {tmp_path}/made && true")
     done = peerdisco(*args, env={"PEERDISCO_NAMESERVERS": "127.0.0.1:1"})
     assert (done.status, done.out) == (2, "")
-    assert "understand '&&': use sh -c" in done.complaint
+    assert "'&&' needs one: use --shell" in done.complaint
     assert list(tmp_path.iterdir()) == []
 
 
@@ -218,7 +218,7 @@ def test_a_failure_is_told_and_the_watch_goes_on(
     with running("run", "late", "--on-change", hook, "--attempts", "1", env=env) as run:
         assert run.complaint() == (
             f"peerdisco: the on-change hook failed (1 of 1): {hook} exited with status 7; "
-            "it is left until the next change"
+            "waiting for the next change"
         )
         pods.scale(2)
         assert say.line() == "ran"
@@ -227,7 +227,7 @@ def test_a_failure_is_told_and_the_watch_goes_on(
 def test_a_hook_that_takes_too_long(env: dict[str, str]) -> None:
     hook = ("--on-change", "sleep 1000", "--hook-timeout", "0.2")
     with running("run", "my-database", *hook, env=env) as run:
-        assert "(1 of 5): sleep 1000 did not end within 0.2 s" in run.complaint()
+        assert "(1 of 5): sleep 1000 exceeded its time limit of 0.2 s" in run.complaint()
 
 
 def test_no_limit_for_a_hook(env: dict[str, str]) -> None:
@@ -238,7 +238,7 @@ def test_no_limit_for_a_hook(env: dict[str, str]) -> None:
     with running("run", "my-database", *hook, env=short) as run:
         status, _, err = run.ended()
     assert status == 1
-    assert "did not end within 0.1 s" in err
+    assert "exceeded its time limit of 0.1 s" in err
 
 
 def test_a_failure_ends_it_where_that_is_asked_for(env: dict[str, str], tmp_path: Path) -> None:
@@ -272,8 +272,8 @@ def test_on_start_alone_that_fails_in_the_end(env: dict[str, str]) -> None:
     with running("run", "my-database", *hook, env=env) as run:
         status, out, err = run.ended()
     assert (status, out) == (1, "")
-    assert "the on-start hook failed (1 of 2): false exited with status 1; again in" in err
-    assert err.endswith("there is no other: false exited with status 1\n")
+    assert "the on-start hook failed (1 of 2): false exited with status 1; retrying in" in err
+    assert err.endswith("exiting: false exited with status 1\n")
 
 
 def test_it_says_what_on_start_waits_for(dns: ClusterDNS, env: dict[str, str]) -> None:
@@ -369,7 +369,7 @@ def test_a_second_signal_ends_the_wait(
         ([], ["--on-change", "--on-start"]),
         (["--on-change", ""], ["--on-start"]),
         (["--on-change", "no-such-hook -x"], ["--on-change", "'no-such-hook -x'", "PATH"]),
-        (["--on-start", "/no/hook"], ["--on-start", "'/no/hook'", "no executable file"]),
+        (["--on-start", "/no/hook"], ["--on-start", "'/no/hook'", "not an executable file"]),
         (["--on-start", "cd / && ls"], ["--on-start", "no shell", "sh -c"]),
         (["--on-start", "a 'b"], ["--on-start", "quotation"]),
         (["--on-start", "true", "--stdin", "yaml"], ["--stdin", "yaml"]),

@@ -77,7 +77,7 @@ def test_the_sidecar_ignores_the_port_of_a_service_and_says_so(scheme: str) -> N
     env = {**ALL, **PASSWORDS, PORT_VARIABLE: url, "PEERDISCO_MYSQL_LISTEN": "127.0.0.1:0"}
     with running(*args, env=env) as sidecar:
         said = sidecar.complaint()
-        assert f"PEERDISCO_MYSQL_PORT={url} is ignored" in said
+        assert f"ignoring PEERDISCO_MYSQL_PORT={url}" in said
         assert "Service 'peerdisco-mysql'" in said
         assert "--port" in said
         assert "listening" in sidecar.complaint()

@@ -299,8 +299,8 @@ def test_no_part_of_a_password_is_shown_where_stdout_has_no_letter_for_it() -> N
     done = peerdisco("mysql-setup", "accounts", "--flavour", "mysql", env=env)
     assert (done.status, done.out) == (6, "")
     assert done.complaint == (
-        "peerdisco: cannot write to stdout: ascii lacks a character of the output "
-        "(PYTHONIOENCODING=utf-8 has all)"
+        "peerdisco: cannot write to stdout: the encoding ascii cannot represent it; "
+        "set PYTHONIOENCODING=utf-8"
     )
 
 

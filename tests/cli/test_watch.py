@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from peerdisco import Change
-from peerdisco.cli.commands.watch import as_json, as_text
+from peerdisco.cli.change_lines import change_json, change_text
 from peerdisco.membership.snapshots import SnapshotBuilder
 from peerdisco.testing import ClusterDNS, peers
 from tests.hooks.running import Running, running
@@ -86,8 +86,8 @@ def test_text_lines(dns: ClusterDNS, env: dict[str, str]) -> None:
         with dns.fail("servfail"):
             at, count, remark = watch.line().split("  ", 2)
             assert count == "3 peers"
-            assert remark.startswith("no answer, nobody left because of that: ")
-        assert watch.line().split("  ")[1:] == ["3 peers", "answered again"]
+            assert remark.startswith("DNS lookups fail, keeping the last known peers: ")
+        assert watch.line().split("  ")[1:] == ["3 peers", "DNS lookups succeed again"]
 
 
 def test_verbose_text_has_the_addresses(dns: ClusterDNS, env: dict[str, str]) -> None:
@@ -108,7 +108,7 @@ def test_the_first_line_says_it_when_nothing_is_known(dns: ClusterDNS, env: dict
         assert told["joined"] == told["peers"] == ["mysql-0", "mysql-1", "mysql-2"]
         assert (told["stale"], told["recovered"]) == (False, True)
     with outage, dns.fail("servfail"), running("watch", "my-database", env=env) as watch:
-        assert "  peers not known  no answer" in watch.line()
+        assert "  peers unknown  DNS lookups fail" in watch.line()
 
 
 def test_an_ambiguous_primary_is_null(dns: ClusterDNS, env: dict[str, str]) -> None:
@@ -129,9 +129,9 @@ def test_an_incomplete_list_says_so() -> None:
         "db.ns", cut.peers, observed_at=now, incomplete_reason=cut.incomplete_reason
     )
     change = Change.between(None, snapshot)
-    assert as_json(change, now)["complete"] is False
-    assert as_text(change, now) == (
-        "2000-01-01T00:00:00.000Z  1 peer  +mysql-0  the list may lack pods: the answer was cut"
+    assert change_json(change, now)["complete"] is False
+    assert change_text(change, now) == (
+        "2000-01-01T00:00:00.000Z  1 peer  +mysql-0  the list may be incomplete: the answer was cut"
     )
 
 

@@ -35,7 +35,7 @@ async def test_the_pauses_stay_bounded_and_the_hook_succeeds_in_the_end() -> Non
             backoff=0.01,
             sleep=sleep,
             chance=lambda: 0.0,
-            tell=lambda _: None,
+            report=lambda _: None,
         )
         async with asyncio.timeout(50):
             await runner.run()

@@ -62,7 +62,7 @@ class World:
         async with self.disco:
             runner = HookRunner(
                 self.disco,
-                tell=self.tell,
+                report=self.tell,
                 sleep=self.sleep,
                 **{"chance": lambda: 0.5, **options},
             )
@@ -191,7 +191,7 @@ async def test_on_start_alone_raises_its_last_failure() -> None:
 async def test_nothing_is_run_before_there_is_an_answer() -> None:
     changed = Log()
     async with World(failure()).running(on_change=changed, on_health=True) as world:
-        assert "there was no answer yet" in world.told[0]
+        assert "no lookup has succeeded yet" in world.told[0]
         assert "SERVFAIL" in world.told[0]
         await world.sees(failure(), 100)
         assert len(world.told) == 4, "every 30 seconds"
@@ -220,7 +220,7 @@ async def test_an_outage_runs_nothing_unless_it_is_asked_for() -> None:
             await world.sees(mysql(0), 20)
             assert changed.words[1:] == [f" {words}"[1:] for words in expected]
             assert ["SERVFAIL" in line for line in world.told] == [True, False]
-            assert world.told[1] == "looks are answered again"
+            assert world.told[1] == "DNS lookups succeed again"
 
 
 async def test_an_incomplete_list_is_told_again_when_it_is_complete() -> None:
@@ -301,7 +301,7 @@ async def test_a_failure_is_tried_again_later_and_later() -> None:
         assert [line.partition(": ")[0] for line in world.told] == [
             f"the on-change hook failed ({n} of 5)" for n in (1, 2, 3)
         ]
-        assert "OSError: no connection to the database; again in 1.0 s" in world.told[0]
+        assert "OSError: no connection to the database; retrying in 1.0 s" in world.told[0]
         await world.sees(mysql(0, 1))
         assert changed.words[-1] == "+1 of 2"
 
@@ -325,7 +325,7 @@ async def test_a_hook_that_is_given_up_is_run_with_the_next_change() -> None:
         await world.sees(mysql(0), 1000)
         assert len(changed.changes) == 5
         assert "(5 of 5): OSError" in world.told[-1]
-        assert "left until the next change" in world.told[-1]
+        assert "waiting for the next change" in world.told[-1]
         await world.sees(mysql(0, 1))
         assert changed.words[5:] == ["+0 +1 of 2"], "what it could not be told is not lost"
         await world.clock.advance(1000)
@@ -396,9 +396,9 @@ async def test_a_command_that_fails_or_takes_too_long_ends_nothing(
     """
     hook = CommandHook(["sh", "-c", script, "sh", str(say)], timeout=1.0)
     async with World(mysql(0)).running(on_change=hook, attempts=1) as world:
-        assert "exited with status 3; it is left until" in await world.lines.get()
+        assert "exited with status 3; waiting for" in await world.lines.get()
         await world.sees(mysql(0, 1))
-        assert "did not end within 1 s, and was ended" in await world.lines.get()
+        assert "exceeded its time limit of 1 s and was ended" in await world.lines.get()
         await world.sees(mysql(0, 1, 2))
         assert await say.line() == "start mysql-0 mysql-1 mysql-2"
 
@@ -477,7 +477,7 @@ async def test_without_a_tell_it_is_logged(caplog: pytest.LogCaptureFixture) -> 
 
 
 async def test_runs_are_told_if_that_is_asked_for() -> None:
-    async with World(mysql(0, 1)).running(on_start=Log(), tell_runs=True) as world:
+    async with World(mysql(0, 1)).running(on_start=Log(), report_runs=True) as world:
         assert world.told == ["the on-start hook runs: 2 peers"]
 
 
@@ -538,5 +538,5 @@ async def test_wrong_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Discovery(source=ScriptedSource("my-database", [mysql(1)]), identity=ME) as disco:
         runner = HookRunner(disco, on_start=hook)
         await runner.run()
-        with pytest.raises(RuntimeError, match="run once"):
+        with pytest.raises(RuntimeError, match="only once"):
             await runner.run()

@@ -72,7 +72,7 @@ ORDER = list(LAYERS)
 TESTING = "testing.*"
 """May import its own, and what stands above ``discovery``."""
 
-MAY_IMPORT_TESTING = {"testing.*", "cli.commands.simulate", "cli.story"}
+MAY_IMPORT_TESTING = {"testing.*", "cli.commands.simulate", "cli.simulation.story"}
 """The command that simulates, and the story that it plays."""
 
 MAY_IMPORT_THE_STORY = {"cli.commands.simulate"}
@@ -230,7 +230,10 @@ def test_only_the_command_that_simulates_imports_testing() -> None:
         and not found.typing_only
         and (
             (within(found.module, {TESTING}) and not within(found.importer, MAY_IMPORT_TESTING))
-            or (found.module == "cli.story" and found.importer not in MAY_IMPORT_THE_STORY)
+            or (
+                found.module == "cli.simulation.story"
+                and found.importer not in MAY_IMPORT_THE_STORY
+            )
         )
     ]
     assert not wrong

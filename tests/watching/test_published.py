@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import peerdisco
-from peerdisco.cli.commands import watch as watch_command
+from peerdisco.cli import change_lines
 from peerdisco.hooks import HookRunner
 from peerdisco.model import Observation
 from peerdisco.testing import ManualClock, ScriptedSource, failure, nxdomain, peers
@@ -188,16 +188,18 @@ async def test_watch_prints_that_nothing_is_known() -> None:
         empty = await anext(watch)
         await clock.advance(3)
         there = await anext(watch)
-    lines = [json.loads(json.dumps(watch_command.as_json(c, NOW))) for c in (unknown, empty, there)]
+    lines = [
+        json.loads(json.dumps(change_lines.change_json(c, NOW))) for c in (unknown, empty, there)
+    ]
     assert [(line["known"], line["complete"], line["peers"]) for line in lines] == [
         (False, False, []),
         (True, True, []),
         (True, True, ["mysql-0"]),
     ]
     assert lines[0]["incomplete_reason"] == "no lookup has been answered yet"
-    text = watch_command.as_text(unknown, NOW)
-    assert "peers not known" in text
-    assert "may lack pods" not in text
+    text = change_lines.change_text(unknown, NOW)
+    assert "peers unknown" in text
+    assert "may be incomplete" not in text
 
 
 async def test_a_condition_is_never_asked_about_what_is_not_known() -> None:

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import peerdisco
-from peerdisco.cli import output
-from peerdisco.cli.commands import watch as watch_command
+from peerdisco.cli import change_lines, output
 from peerdisco.hooks import CommandHook, HookRunner
 from peerdisco.model import Answered, Observation
 from peerdisco.testing import ManualClock, ScriptedSource, failure, peers
@@ -194,12 +193,12 @@ async def suspicion() -> peerdisco.Change:
 
 async def test_watch_prints_them() -> None:
     change = await suspicion()
-    line = json.loads(json.dumps(watch_command.as_json(change, NOW)))
+    line = json.loads(json.dumps(change_lines.change_json(change, NOW)))
     assert line["unconfirmed"] == ["mysql-2", "mysql-3"]
     assert (line["incomplete"], line["completed"], line["complete"]) == (True, False, False)
-    text = watch_command.as_text(change, NOW)
-    assert f"the list may lack pods: {REASON}" in text
-    assert "departures cannot be observed; not listed lately: mysql-2 mysql-3" in text
+    text = change_lines.change_text(change, NOW)
+    assert f"the list may be incomplete: {REASON}" in text
+    assert "departures cannot be confirmed; not listed lately: mysql-2 mysql-3" in text
 
 
 async def test_the_table_marks_them() -> None:
@@ -220,12 +219,12 @@ async def test_a_runner_says_once_that_departures_cannot_be_observed() -> None:
     told: list[str] = []
     disco, source = watching([peers("mysql", 4), *[cut(4)] * 3, cut(2)], clock)
     async with disco:
-        runner = HookRunner(disco, on_change=lambda change: None, tell=told.append)
+        runner = HookRunner(disco, on_change=lambda change: None, report=told.append)
         running = asyncio.create_task(runner.run())
         await clock.advance(3600)
         assert told == [
-            f"the list is incomplete, so departures cannot be observed: {REASON}",
-            "not listed lately, and still among the peers: mysql-2, mysql-3",
+            f"the list is incomplete, so departures cannot be confirmed: {REASON}",
+            "not listed lately, but kept as peers: mysql-2, mysql-3",
         ]
         source.then(peers("mysql", 4))
         await clock.advance(5)

@@ -1,5 +1,5 @@
-"""One file a command: what it is called, what it declares, and what it does.
+"""One module for each command of ``peerdisco``: its help, its options and its `run`.
 
-`peerdisco.cli` loads the one that was called; what commands share is in the folder above.
+`peerdisco.cli` loads the one that is called. What several commands share is in the folder above.
 Begin with `peers`.
 """

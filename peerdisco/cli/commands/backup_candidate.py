@@ -9,7 +9,7 @@ from .. import one_peer
 SUMMARY = "print the peer to back up: the highest ordinal that is not the primary"
 DESCRIPTION = """\
 Prints the host name of the pod with the highest ordinal that is not the primary, so that a backup
-burdens no server that takes writes. While there is no replica there is no candidate."""
+does not load the server that takes writes. Without a replica there is no candidate."""
 EPILOG = f"""\
 exit status:
 {one_peer.STATUSES}

@@ -8,8 +8,8 @@ from .. import one_peer
 
 SUMMARY = "print the peer from which this pod gets its first copy of the data"
 DESCRIPTION = """\
-Prints the host name of the pod with the nearest lower ordinal, else of the primary. There is none
-for the primary itself: a primary without data is a matter for a person."""
+Prints the host name of the pod with the nearest lower ordinal, else of the primary. The primary
+itself has no clone source: a primary without data needs a person to decide."""
 EPILOG = f"""\
 exit status:
 {one_peer.STATUSES}
@@ -22,5 +22,5 @@ configure = one_peer.configure
 
 def run(args: argparse.Namespace) -> int:
     return one_peer.run(
-        args, lambda snapshot: snapshot.clone_source, "there is nobody to clone from", local=True
+        args, lambda snapshot: snapshot.clone_source, "there is no peer to clone from", local=True
     )

@@ -1,30 +1,30 @@
-"""``peerdisco mysql-setup``: print what a server is started with."""
+"""``peerdisco mysql-setup``: print the configuration or the accounts of a new server."""
 
 from __future__ import annotations
 
 import argparse
 
 from ...exceptions import IdentityError
-from ..credentials import account_of, add_account
-from ..look import add_place
-from ..status import OK
+from ..exit_status import OK
+from ..mysql_accounts import account_of, add_account
+from ..options import add_namespace, whole_number
 
-SUMMARY = "print the configuration, or the accounts, that a server is started with"
+SUMMARY = "print the initial configuration or accounts of a server"
 DESCRIPTION = """\
 For an init container, before MySQL or MariaDB starts for the first time.
 
-'config' prints the part of the configuration that replication depends on: a server_id from this
-pod's ordinal, its host name, a binary log with GTIDs, and read-only: the sidecar lets the primary
-take writes when it has looked who else is there.
+'config' prints the part of the configuration that replication depends on: a server_id derived from
+this pod's ordinal, its host name, a binary log with GTIDs, and read-only mode: the sidecar opens
+the primary for writes after it has checked the peers.
 
-'accounts' prints the SQL that makes three accounts with the privileges that they need and no
-others: the sidecar's own, one for replication and probes, and one for backups and copies. An
-account for which there is no password is left out. The output holds the passwords: write it to a
-file in memory that nobody else can read."""
+'accounts' prints the SQL that creates three accounts with the privileges they need and no others:
+the sidecar's own, one for replication and probes, and one for backups and copies. An account
+without a password is left out. The output contains the passwords: write it to a file in memory that
+nobody else can read."""
 EPILOG = """\
 exit status:
   0  printed
-  2  a wrong call, or it is not known who this pod is
+  2  a usage error, or this pod's identity is not known
   6  the output cannot be written: stdout is closed, or its disk is full
 
 examples:
@@ -42,30 +42,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
     config.add_argument(
         "--server-id-base",
         metavar="N",
-        type=_number,
+        type=whole_number(0, 2**32 - 1, "a number of 0 or more"),
         default=100,
-        help="what is added to the ordinal (default: %(default)s)",
+        help="the number to which the ordinal is added (default: %(default)s)",
     )
     config.add_argument(
         "--role",
         choices=("primary", "replica"),
-        help="replica has MySQL refuse the writes of administrators from its start on; not for a "
-        "server that is yet to be initialised (default: fit for either)",
+        help="replica: MySQL also refuses writes of administrators from its start on; not for a "
+        "server that is not initialised yet (default: suitable for both roles)",
     )
     config.add_argument(
         "--service", metavar="NAME", help="the governing service (default: this pod's)"
     )
-    add_place(config)
+    add_namespace(config)
     accounts = parser.add_argument_group("accounts")
-    add_account(accounts, "", "the sidecar's account, which logs in from the pod alone")
+    add_account(accounts, "", "the account of the sidecar, which logs in only from the pod")
     add_account(accounts, "replication", "the account for replication and probes")
     add_account(accounts, "backup", "the account for backups and copies")
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 11):
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of 0 or more")
-    return int(text)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""``peerdisco mysql-sidecar``: keep the database server in this pod what its ordinal says."""
+"""``peerdisco mysql-sidecar``: keep the server in this pod the primary or a replica."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from ...exceptions import ConfigurationError, IdentityError
 from ...names import parse_endpoint
-from ..credentials import account_of, add_account, add_trust, required, trust_of
-from ..look import add_service, seconds
-from ..processes import run_until_signal
-from ..status import OK, Ended
-from .watch import add_watching, open_discovery
+from ..exit_status import OK, Ended
+from ..mysql_accounts import account_of, add_account, add_trust, required, trust_of
+from ..options import add_service, port, seconds, whole_number
+from ..signals import run_until_signal
+from ..watching import add_polling, open_discovery
 
 if TYPE_CHECKING:
     from ...model import Identity
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
     from ...mysql.sidecar.report import Report
     from ...names import Endpoint
 
-SUMMARY = "keep the MySQL or MariaDB server in this pod what its ordinal says"
+SUMMARY = "keep the MySQL or MariaDB server in this pod the primary or a replica"
 DESCRIPTION = """\
-Runs beside a server in each pod of a StatefulSet. In the pod of ordinal 0 (or of --ordinal) it lets
-the server take writes, once it has made sure that the name is this pod's and that the data are the
-cluster's; in the others it keeps the server read-only and replicating from ordinal 0, by its name.
-When the primary comes back with another address, replicas connect there at once. Where going on
-could lose data it does nothing but say so. There is no failover: while ordinal 0 is away nobody
-takes its place.
+Runs beside a server in each pod of a StatefulSet. In the pod of ordinal 0 (or of --ordinal) it
+opens the server for writes, after it has checked that the name belongs to this pod and that the
+data belong to the cluster. In the other pods it keeps the server read-only and replicating from
+ordinal 0, by its name. When the primary comes back with another address, replicas reconnect at
+once. If an action could lose data, the sidecar refuses it and reports why. There is no failover:
+while ordinal 0 is absent there is no primary.
 
-An empty ordinal 0 makes a new database only if each of --replicas pods answered that it is empty,
-too, or --first-start was said, and no peer holds data.
+An empty ordinal 0 creates a new database only if no peer holds data, and either all --replicas pods
+answer that they are empty too, or --first-start is given.
 
-/healthz says whether the sidecar moves, /readyz whether clients may use the server (role, state,
-lag and verdict in JSON), /metrics the same for Prometheus."""
+/healthz reports whether the sidecar makes progress, /readyz whether clients may use the server
+(role, state, lag and verdict in JSON), /metrics the same for Prometheus."""
 EPILOG = """\
 exit status:
-  0  ended by a signal; the server is left as it is
-  2  a wrong call
+  0  ended by a signal; the server keeps its state
+  2  a usage error
 
-Each change of its state is a line on stderr. What it needs of the server, 'peerdisco mysql-setup'
-prints. Needs the extra: pip install 'peerdisco[mysql]'
+It reports each change of its state in a line on stderr. 'peerdisco mysql-setup' prints the
+configuration and the accounts that it needs. Install it with: pip install 'peerdisco[mysql]'
 
 example:
   peerdisco mysql-sidecar my-database --replicas 3 --password-file /run/secrets/local \\
@@ -53,13 +53,15 @@ example:
 """
 PORT = 3306
 PORT_VARIABLE = "PEERDISCO_MYSQL_PORT"
-"""The one variable whose name Kubernetes gives to a variable of its own: ``NAME_PORT`` of each
-Service in the namespace (https://kubernetes.io/docs/concepts/services-networking/service/)."""
+"""Kubernetes may set a variable of this name itself: ``NAME_PORT`` of each Service in the
+namespace (https://kubernetes.io/docs/concepts/services-networking/service/)."""
 _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
 LISTEN_PORT = 8080
 MAX_LAG = 30.0
 INTERVAL = 1.0
-"""Seconds between two looks at DNS: a new address of the primary is to be followed within two."""
+"""Seconds between two lookups, so that replicas follow a new address of the primary within two."""
+
+_count = whole_number(1, 1_000_000, "a number of pods, 1 or more")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -68,42 +70,42 @@ def configure(parser: argparse.ArgumentParser) -> None:
     server.add_argument(
         "--host",
         metavar="IP",
-        help="its address (default: PEERDISCO_MYSQL_HOST, else 127.0.0.1); not its socket, behind "
-        "which the official images run a server that is being initialised",
+        help="its address (default: PEERDISCO_MYSQL_HOST, else 127.0.0.1). Prefer it to the "
+        "socket, where the official images run a temporary server during initialisation",
     )
     server.add_argument(
         "--port",
         metavar="N",
-        type=_port,
-        help=f"its port, and that of the peers where DNS tells none (default: "
+        type=port,
+        help=f"its port, and the port of peers for which DNS has none (default: "
         f"PEERDISCO_MYSQL_PORT, else {PORT})",
     )
     server.add_argument(
         "--socket", metavar="PATH", help="its Unix socket instead (default: PEERDISCO_MYSQL_SOCKET)"
     )
-    add_account(server, "", "the account for it")
+    add_account(server, "", "its account for the sidecar")
     peers = parser.add_argument_group("the peers' servers")
-    add_account(peers, "replication", "the account with which replicas and probes log in there")
+    add_account(peers, "replication", "the account for replication and probes")
     add_trust(peers)
     start = parser.add_argument_group("the first start")
     start.add_argument(
         "--replicas",
         metavar="N",
         type=_count,
-        help="how many pods there should be, spec.replicas (default: PEERDISCO_MYSQL_REPLICAS)",
+        help="the number of pods, spec.replicas (default: PEERDISCO_MYSQL_REPLICAS)",
     )
     start.add_argument(
         "--first-start",
         action="store_true",
         default=None,
-        help="this is the first start, whoever does not answer "
+        help="this is the first start, even if peers do not answer "
         "(default: PEERDISCO_MYSQL_FIRST_START=1)",
     )
     health = parser.add_argument_group("health")
     health.add_argument(
         "--listen",
         metavar="[IP:]PORT",
-        help=f"where to serve /healthz, /readyz and /metrics; 0 for any port that is free "
+        help=f"the address of /healthz, /readyz and /metrics; port 0 for any free port "
         f"(default: PEERDISCO_MYSQL_LISTEN, else {LISTEN_PORT})",
     )
     health.add_argument(
@@ -111,21 +113,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         type=seconds,
         default=MAX_LAG,
-        help="how far a replica may be behind and still be ready (default: %(default)g)",
+        help="the largest lag of a replica that is ready (default: %(default)g)",
     )
-    add_watching(parser, INTERVAL)
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a port from 1 to 65535")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1_000_000):
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of pods, 1 or more")
-    return int(text)
+    add_polling(parser, INTERVAL)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -145,7 +135,7 @@ async def _run(args: argparse.Namespace) -> None:
     options = SidecarOptions(
         local=required(account_of(args, ""), ""),
         replication=required(account_of(args, "replication"), "replication"),
-        port=_setting(args.port, PORT_VARIABLE, _port) or PORT,
+        port=_setting(args.port, PORT_VARIABLE, port) or PORT,
         expected=_setting(args.replicas, "PEERDISCO_MYSQL_REPLICAS", _count),
         first_start=_first_start(args),
     )
@@ -153,10 +143,10 @@ async def _run(args: argparse.Namespace) -> None:
     connect = _connect(args, options.port, me)
     async with open_discovery(args, timeout=args.timeout, identity=me) as disco:
         sidecar = Sidecar(
-            disco, me, connect, options, first_ordinal=args.ordinal, tell=_tell_report
+            disco, me, connect, options, first_ordinal=args.ordinal, tell=_report_state
         )
         with HealthServer(sidecar, listen, sidecar.clock.now, args.max_lag) as health:
-            _tell(f"listening on {health.listening}")
+            _report(f"listening on {health.listening}")
             await sidecar.run()
 
 
@@ -177,12 +167,12 @@ def _identity(args: argparse.Namespace) -> Identity:
     return me
 
 
-def _connect(args: argparse.Namespace, port: int, me: Identity) -> Connect:
+def _connect(args: argparse.Namespace, default_port: int, me: Identity) -> Connect:
     from ...mysql.aiomysql import Connection, connect  # noqa: PLC0415 - not needed for --help
 
     socket = args.socket or os.environ.get("PEERDISCO_MYSQL_SOCKET") or None
     host = args.host or os.environ.get("PEERDISCO_MYSQL_HOST") or "127.0.0.1"
-    own = parse_endpoint(host, "--host", default_port=port)
+    own = parse_endpoint(host, "--host", default_port=default_port)
     trust = trust_of(args)
     own_addresses = {str(address) for address in me.addresses}
 
@@ -205,15 +195,15 @@ def _connect(args: argparse.Namespace, port: int, me: Identity) -> Connect:
 
 
 def _setting(given: int | None, variable: str, parse: Callable[[str], int]) -> int | None:
-    """An option, or the variable that stands for it."""
+    """The value of an option, else of its variable."""
     text = os.environ.get(variable)
     if given is not None or not text:
         return given
     if variable == PORT_VARIABLE and _SERVICE_LINK.match(text):
-        _tell(
-            f"{variable}={text} is ignored: Kubernetes sets it for the Service 'peerdisco-mysql' "
-            f"(enableServiceLinks: false in the pod's spec stops that); the port is {PORT}, "
-            "another one can be given as --port"
+        _report(
+            f"ignoring {variable}={text}, which Kubernetes sets for the Service 'peerdisco-mysql' "
+            f"(enableServiceLinks: false in the pod's spec prevents that); using port {PORT}: "
+            "set another one with --port"
         )
         return None
     try:
@@ -236,17 +226,17 @@ def _listen(given: str | None) -> Endpoint:
 
     text = given or os.environ.get("PEERDISCO_MYSQL_LISTEN") or str(LISTEN_PORT)
     what = "--listen" if given else "PEERDISCO_MYSQL_LISTEN"
-    host, _, port = text.rpartition(":")
-    if port == "0":
-        # Not a port to name anywhere else, so parse_endpoint refuses it.
+    host, _, number = text.rpartition(":")
+    if number == "0":
+        # parse_endpoint refuses port 0, because it is valid only for listening.
         return Endpoint(parse_endpoint(host or "0.0.0.0", what, default_port=1).address, 0)  # noqa: S104
-    return parse_endpoint(f"{host or '0.0.0.0'}:{port}", what, default_port=LISTEN_PORT)  # noqa: S104
+    return parse_endpoint(f"{host or '0.0.0.0'}:{number}", what, default_port=LISTEN_PORT)  # noqa: S104
 
 
-def _tell_report(report: Report) -> None:
+def _report_state(report: Report) -> None:
     done = f" (done: {', '.join(report.done)})" if report.done else ""
-    _tell(f"{report.state.value}: {' '.join(report.reason.split())}{done}")
+    _report(f"{report.state.value}: {' '.join(report.reason.split())}{done}")
 
 
-def _tell(line: str) -> None:
+def _report(line: str) -> None:
     print(f"peerdisco: {line}", file=sys.stderr, flush=True)

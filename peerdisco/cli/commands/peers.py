@@ -8,20 +8,21 @@ import sys
 from ...exceptions import AmbiguousPrimary
 from ...wording.members import nobody_chosen
 from .. import output
-from ..look import TIMEOUT, add_look, add_service, add_verbose, look
-from ..processes import run_until_signal
-from ..status import INCOMPLETE, NONE, OK
+from ..exit_status import INCOMPLETE, NONE, OK
+from ..lookup import lookup
+from ..options import LOOKUP_TIMEOUT, add_lookup, add_service, add_verbose
+from ..signals import run_until_signal
 
 SUMMARY = "list the peers once"
 DESCRIPTION = """\
-Looks once and lists the pods behind a headless service, by ordinal.
+Looks up a headless service once and lists its pods by ordinal.
 The primary is the pod of ordinal 0 (or of --ordinal)."""
 EPILOG = """\
 exit status:
-  0  there are peers
-  2  a wrong call, or no name server gave an answer
-  3  there are none: no such service, or no pod of it is ready
-  4  the list may lack pods; stderr says why
+  0  the peers were printed
+  2  a usage error, or the lookup failed
+  3  no peers: no such service, or none of its pods is ready
+  4  the list may be incomplete; stderr gives the reason
   6  the output cannot be written: stdout is closed, or its disk is full
 
 examples:
@@ -34,17 +35,17 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     add_service(parser)
     output.add_output(parser, "table")
-    add_look(parser)
+    add_lookup(parser)
     add_verbose(parser)
-    parser.set_defaults(timeout=TIMEOUT)
+    parser.set_defaults(timeout=LOOKUP_TIMEOUT)
 
 
 def run(args: argparse.Namespace) -> int:
-    seen = run_until_signal(look(args, timeout=args.timeout, identity=None))
-    if not seen.answered and seen.error is not None:
-        raise seen.error
-    snapshot = seen.snapshot
-    remark = seen.error
+    result = run_until_signal(lookup(args, timeout=args.timeout, identity=None))
+    if not result.answered and result.error is not None:
+        raise result.error
+    snapshot = result.snapshot
+    remark = result.error
     try:
         primary = snapshot.primary
     except AmbiguousPrimary as error:
@@ -61,13 +62,13 @@ def run(args: argparse.Namespace) -> int:
     nobody = nobody_chosen(snapshot) if snapshot.left_out and not snapshot.peers else ""
     if not snapshot.complete:
         print(
-            f"peerdisco: {snapshot.service}: {f'{nobody}; ' if nobody else ''}the list may lack "
-            f"pods or addresses: {snapshot.incomplete_reason}",
+            f"peerdisco: {snapshot.service}: {f'{nobody}; ' if nobody else ''}the list may be "
+            f"incomplete: {snapshot.incomplete_reason}",
             file=sys.stderr,
         )
         return INCOMPLETE
     if remark is not None:
         print(f"peerdisco: {remark}", file=sys.stderr)
     elif not snapshot.peers:
-        print(f"peerdisco: {snapshot.service}: {nobody or 'it has no peers'}", file=sys.stderr)
+        print(f"peerdisco: {snapshot.service}: {nobody or 'no peers'}", file=sys.stderr)
     return OK if snapshot.peers else NONE

@@ -8,22 +8,23 @@ import sys
 from ...exceptions import NotReady
 from ...model import Snapshot
 from .. import output
-from ..look import TIMEOUT, add_look, add_service, add_verbose, look, timeout_in_words
+from ..exit_status import OK, TIMED_OUT
+from ..lookup import lookup, timeout_in_words
 from ..one_peer import absent, print_peer
-from ..processes import run_until_signal
-from ..status import OK, TIMED_OUT
+from ..options import LOOKUP_TIMEOUT, add_lookup, add_service, add_verbose
+from ..signals import run_until_signal
 
 SUMMARY = "print the primary: the pod of ordinal 0"
 DESCRIPTION = """\
 Prints the pod of ordinal 0 (or of --ordinal) of the StatefulSet behind a headless service.
-It is a deterministic pick and not an election: while that pod is absent, nobody takes its place."""
+This is not an election: while that pod is absent there is no primary."""
 EPILOG = """\
 exit status:
-  0  it was printed
-  2  a wrong call, no name server gave an answer, or several StatefulSets to choose from
-  3  it is not listed: its pod is absent or not ready
-  4  it is not listed, and the list may lack pods
-  5  --wait, and it was not listed in time
+  0  the primary was printed
+  2  a usage error, the lookup failed, or several StatefulSets are listed and none is chosen
+  3  the primary is not listed: its pod is absent or not ready
+  4  the primary is not in the list, which may be incomplete
+  5  with --wait: the primary was not listed within the timeout
   6  the output cannot be written: stdout is closed, or its disk is full
 
 examples:
@@ -39,10 +40,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait",
         action="store_true",
-        help="look again until it is listed; --timeout then bounds the wait "
+        help="poll until the primary is listed; --timeout then limits the whole wait "
         f"(default: {WAIT_TIMEOUT:g})",
     )
-    add_look(parser)
+    add_lookup(parser)
     add_verbose(parser)
     parser.set_defaults(interval=None, leave_after=None)
 
@@ -50,12 +51,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.wait:
         return _run_waiting(args, args.timeout or WAIT_TIMEOUT)
-    seen = run_until_signal(look(args, timeout=args.timeout or TIMEOUT, identity=None))
-    if seen.error is not None and not seen.answered:
-        raise seen.error
-    primary = seen.snapshot.primary
-    print_peer(seen.snapshot, primary, args.output)
-    return OK if primary is not None else absent(seen, f"ordinal {args.ordinal} is not listed")
+    result = run_until_signal(lookup(args, timeout=args.timeout or LOOKUP_TIMEOUT, identity=None))
+    if result.error is not None and not result.answered:
+        raise result.error
+    primary = result.snapshot.primary
+    print_peer(result.snapshot, primary, args.output)
+    return OK if primary is not None else absent(result, f"ordinal {args.ordinal} is not listed")
 
 
 def _run_waiting(args: argparse.Namespace, timeout: float) -> int:
@@ -69,15 +70,15 @@ def _run_waiting(args: argparse.Namespace, timeout: float) -> int:
 
 
 async def _wait(args: argparse.Namespace, timeout: float) -> Snapshot:
-    """Watch until the primary is listed.
+    """Poll until the primary is listed.
 
     Raises:
-        NotReady: It was not listed in time.
-        AmbiguousPrimary: Several StatefulSets stand behind the service.
+        NotReady: The primary was not listed within the timeout.
+        AmbiguousPrimary: Several StatefulSets are listed, and none is chosen.
     """
-    from .watch import open_discovery  # noqa: PLC0415 - not needed for one look
+    from ..watching import open_discovery  # noqa: PLC0415 - not needed for one lookup
 
-    async with open_discovery(args, timeout=min(TIMEOUT, timeout)) as disco:
+    async with open_discovery(args, timeout=min(LOOKUP_TIMEOUT, timeout)) as disco:
         return await disco.wait(_PrimaryIsListed(args.ordinal), timeout=timeout)
 
 

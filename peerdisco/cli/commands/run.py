@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...exceptions import ConfigurationError
-from ..command_lines import refuse_shell_text, shell_command
-from ..look import add_service, seconds
-from ..processes import PATIENCE, become_init, run_until_signal
-from ..status import NO, OK, Ended
-from .watch import add_watching, open_discovery
+from ..exit_status import NO, OK, Ended
+from ..hook_commands import refuse_shell_text, shell_command
+from ..options import UsageError, add_service, seconds, whole_number
+from ..signals import PATIENCE, become_init, run_until_signal
+from ..watching import add_polling, open_discovery
 
 if TYPE_CHECKING:
     from ...hooks import CommandHook
@@ -23,28 +23,28 @@ if TYPE_CHECKING:
 
 SUMMARY = "run hooks at the start and at each change"
 DESCRIPTION = """\
-Watches the pods behind a headless service and runs commands with the list of peers on their
-standard input: --on-start once, when this pod is listed; --on-change whenever some joined, left or
-came back with another address. With --on-start alone it ends when that has succeeded; with
---on-change alone the first membership is a change, and this pod need not be listed.
+Polls a headless service and runs commands with the list of peers on their standard input:
+--on-start once, when this pod is listed; --on-change whenever pods join, leave or come back with
+another address. With --on-start alone, the command exits when that has succeeded. With --on-change
+alone, the first membership is a change, and this pod need not be listed.
 
-What changes while a hook runs is one run afterwards, with the newest list. A hook that fails or
-takes too long is run again, later and later, up to --attempts times; then with the next change.
-An outage of the DNS changes no list and runs nothing.
+Changes that happen while a hook runs lead to one run afterwards, with the newest list. A hook that
+fails or exceeds --hook-timeout is retried with backoff, up to --attempts times, and then at the
+next change. A DNS outage changes no list and runs no hook.
 
-A command line is cut into words as a shell does it, but no shell is started: one that needs a
-shell, with |, >, && or $X, is refused. --shell, or sh -c '...' as the command, starts one.
-PEERDISCO_* variables tell a hook what the list alone does not: EVENT (start or change), SERVICE,
-PEERS, JOINED, LEFT, REPLACED, PRIMARY, PRIMARY_HOST, LOCAL, COMPLETE, STALE."""
+A command line is split into words as a shell does it, but no shell is started: a command that needs
+one, with |, >, && or $X, is refused. Use --shell, or sh -c '...' as the command.
+Hooks get more facts in PEERDISCO_* variables: EVENT (start or change), SERVICE, PEERS, JOINED,
+LEFT, REPLACED, PRIMARY, PRIMARY_HOST, LOCAL, COMPLETE, STALE."""
 EPILOG = """\
 exit status:
-  0  ended by a signal, and a running hook with it; or --on-start alone has succeeded
+  0  ended by a signal, as was the running hook; or --on-start alone has succeeded
   1  a hook has failed --attempts times, with --on-start alone or --exit-on-failure
-  2  a wrong call; so is a command that does not exist
+  2  a usage error, or the command of a hook does not exist
 
-It takes the place of the peer-finder in an image: the flags -service, -ns, -domain, -on-start and
--on-change are understood (there is also a command 'peer-finder' with these alone). As process 1 of
-a container it waits for orphaned processes.
+It can replace the peer-finder of the Kubernetes project in an image: it accepts the flags -service,
+-ns, -domain, -on-start and -on-change (the command 'peer-finder' accepts only these). As process 1
+of a container it reaps orphaned processes.
 
 examples:
   peerdisco run my-database --on-change /scripts/reload
@@ -59,6 +59,8 @@ NO_LIMIT = "none"
 
 _T = TypeVar("_T")
 
+_attempts = whole_number(1, 1_000_000, "a number of 1 or more")
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_service(parser)
@@ -71,45 +73,45 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--stdin",
         choices=("names", "json"),
         default="names",
-        help="what hooks read: names, the sorted fully qualified names, one a line; or json, what "
-        "'peerdisco peers -o json' prints (default: %(default)s)",
+        help="the standard input of hooks: names, the sorted fully qualified names, one per line; "
+        "or json, the output of 'peerdisco peers -o json' (default: %(default)s)",
     )
     hooks.add_argument(
         "--shell",
         action="store_true",
-        help="have a shell read the commands: sh -c COMMAND; |, >, && and $X then work",
+        help="run the commands in a shell, sh -c COMMAND, so that |, >, && and $X work",
     )
     hooks.add_argument(
         "--hook-timeout",
         metavar="SECONDS",
         type=_limit,
-        help="how long a hook may take, or 'none' for no limit "
+        help="time limit of a hook, or 'none' "
         f"(default: {HOOK_TIMEOUT_VARIABLE}, else {HOOK_TIMEOUT:g})",
     )
     hooks.add_argument(
         "--grace",
         metavar="SECONDS",
         type=_limit,
-        help="how long a hook that runs when a signal ends this command may take to end, until it "
-        f"is killed, or 'none' for no limit (default: {GRACE_VARIABLE}, else {PATIENCE:g})",
+        help="seconds between SIGTERM and SIGKILL for a hook that runs when a signal ends this "
+        f"command, or 'none' for no limit (default: {GRACE_VARIABLE}, else {PATIENCE:g})",
     )
     hooks.add_argument(
         "--attempts",
         metavar="N",
         type=_attempts,
-        help="how often a hook that fails is run for one change "
+        help="how often a failing hook is run for one change "
         f"(default: {ATTEMPTS_VARIABLE}, else {ATTEMPTS})",
     )
     hooks.add_argument(
         "--exit-on-failure",
         action="store_true",
-        help="end with status 1 when a hook has failed --attempts times, as the peer-finder does; "
+        help="exit with status 1 when a hook has failed --attempts times, as the peer-finder does; "
         "otherwise the hook is run again at the next change",
     )
     hooks.add_argument(
         "--listed-only",
         action="store_true",
-        help="run --on-change, too, only while this pod is listed, as the peer-finder does",
+        help="run --on-change only while this pod is listed, as the peer-finder does",
     )
     hooks.add_argument(
         "--host-address",
@@ -117,13 +119,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="set HOST_ADDRESS, HOST_ADDRESS_TYPE, POD_IP and POD_IP_TYPE for hooks, as the "
         "peer-finder of kmodules does",
     )
-    add_watching(parser)
+    add_polling(parser)
     parser.add_argument(
-        "-v", "--verbose", action="store_true", help="say on stderr when a hook is run"
+        "-v", "--verbose", action="store_true", help="report each run of a hook on stderr"
     )
     flags = parser.add_argument_group("flags of the peer-finder")
     flags.add_argument("-service", dest="service_flag", metavar="SERVICE", help="as SERVICE")
-    # Without a default of their own these leave alone what the option of the same name stored.
+    # SUPPRESS: without this flag, the value of the option --namespace stays.
     flags.add_argument(
         "-ns",
         dest="namespace",
@@ -141,7 +143,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _limit(text: str) -> float:
-    """A time, or infinity for none."""
+    """The value of a time limit; infinity for ``none``."""
     if text == NO_LIMIT:
         return math.inf
     try:
@@ -151,7 +153,7 @@ def _limit(text: str) -> float:
 
 
 def _given(given: _T | None, variable: str, parse: Callable[[str], _T], default: _T) -> _T:
-    """An option's value, else the variable's, else the default."""
+    """The value of an option, else of its variable, else the default."""
     text = os.environ.get(variable, "").strip()
     if given is not None or not text:
         return default if given is None else given
@@ -165,18 +167,12 @@ def _finite(limit: float) -> float | None:
     return None if math.isinf(limit) else limit
 
 
-def _attempts(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1_000_000):
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of 1 or more")
-    return int(text)
-
-
 def run(args: argparse.Namespace) -> int:
     if args.service_flag and args.service not in (None, args.service_flag):
         raise ConfigurationError("-service", args.service_flag, f"the SERVICE {args.service!r}")
     args.service = args.service or args.service_flag
     if not args.on_start and not args.on_change:
-        raise ConfigurationError("hooks", "none", "a command as --on-start, --on-change or both")
+        raise UsageError("no hook given: use --on-start COMMAND, --on-change COMMAND or both")
     args.hook_timeout = _given(args.hook_timeout, HOOK_TIMEOUT_VARIABLE, _limit, HOOK_TIMEOUT)
     args.grace = _given(args.grace, GRACE_VARIABLE, _limit, PATIENCE)
     args.attempts = _given(args.attempts, ATTEMPTS_VARIABLE, _attempts, ATTEMPTS)
@@ -204,7 +200,7 @@ def _hook(args: argparse.Namespace, option: str, command: str | None) -> Command
         "environment": _environment(args),
     }
     if args.shell:
-        # An on-start script may be what makes the on-change script.
+        # The on-start script may create the on-change script.
         check = option == "--on-start" or not args.on_start
         return CommandHook(shell_command(command, option, check=check), **options)
     refuse_shell_text(command, option)
@@ -214,8 +210,8 @@ def _hook(args: argparse.Namespace, option: str, command: str | None) -> Command
 
 
 def _environment(args: argparse.Namespace) -> dict[str, str]:
-    """What has ``peerdisco`` in a hook look as this command was told to by its options."""
-    told = {
+    """The variables with which ``peerdisco`` in a hook makes the same lookup as this command."""
+    options = {
         "PEERDISCO_STATEFULSET": args.statefulset,
         "PEERDISCO_CLUSTER": args.cluster,
         "PEERDISCO_CLUSTER_DOMAIN": args.cluster_domain,
@@ -225,7 +221,7 @@ def _environment(args: argparse.Namespace) -> dict[str, str]:
         "PEERDISCO_PORT_NAME": args.port_name,
         "PEERDISCO_PROTOCOL": args.protocol,
     }
-    return {name: value for name, value in told.items() if value}
+    return {name: value for name, value in options.items() if value}
 
 
 async def _run(
@@ -247,24 +243,24 @@ async def _run(
             listed_only=args.listed_only,
             attempts=args.attempts,
             end_on_failure=args.exit_on_failure,
-            tell=_tell,
-            tell_runs=args.verbose,
+            report=_report,
+            report_runs=args.verbose,
         )
         try:
             await runner.run()
         except HookFailed as error:
             if on_change is None:
-                _tell(f"the on-start hook failed, and there is no other: {error}")
+                _report(f"the on-start hook failed, exiting: {error}")
             else:
-                _tell(f"a hook failed, which ends this command: {error}")
+                _report(f"a hook failed, exiting (--exit-on-failure): {error}")
             return NO
     return OK
 
 
 def _host_address(snapshot: Snapshot) -> dict[str, str]:
-    """Who this pod is, in the variables of the peer-finder of kmodules; empty if not known.
+    """This pod's identity in the variables of the peer-finder of kmodules; empty if not known.
 
-    HOST_ADDRESS is how the peers reach this pod. POD_IP is left as it is where it is set.
+    HOST_ADDRESS is the name under which peers reach this pod. A POD_IP that is set stays.
     """
     identity = snapshot.identity
     if identity is None:
@@ -279,5 +275,5 @@ def _host_address(snapshot: Snapshot) -> dict[str, str]:
     return facts
 
 
-def _tell(line: str) -> None:
+def _report(line: str) -> None:
     print(f"peerdisco: {line}", file=sys.stderr, flush=True)

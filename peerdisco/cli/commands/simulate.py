@@ -8,25 +8,25 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from ...exceptions import ConfigurationError
-from ..look import seconds
-from ..processes import run_until_signal
-from ..status import OK, Ended
+from ..exit_status import OK, Ended
+from ..options import UsageError, port, seconds, whole_number
+from ..signals import run_until_signal
 from ..streams import Unwritable
 
 if TYPE_CHECKING:
     from ...testing import ClusterDNS, StatefulSet
-    from ..screen import Screen
+    from ..simulation.screen import Screen
 
 SUMMARY = "see it work without a cluster, or develop without one"
 DESCRIPTION = """\
-Runs a name server on loopback that answers as a cluster's does, with a StatefulSet that starts,
-scales up, loses a pod and regains it, suffers a DNS outage and scales down; and shows beside it
-what a client sees, over real DNS messages. With --serve it just keeps the server up, so that an
-application can be developed against it."""
+Runs a name server on loopback that answers as the DNS of a cluster does. Its StatefulSet starts,
+scales up, loses a pod, gets it back, goes through a DNS outage and scales down. Beside it, a client
+shows what it sees over real DNS messages. With --serve the command only keeps the name server up,
+so that you can develop an application against it."""
 EPILOG = """\
 exit status:
-  0  it is over, was ended by a signal, or the reader of the output has gone (not with --serve)
-  2  a wrong call, or the port is taken
+  0  finished, ended by a signal, or the reader of the output has gone (not with --serve)
+  2  a usage error, or the port is in use
   6  without --serve: the output cannot be written: stdout is closed, or its disk is full
 
 examples:
@@ -35,64 +35,52 @@ examples:
   PEERDISCO_NAMESERVERS=127.0.0.1:5300 peerdisco peers my-database.default.svc.cluster.local
 """
 SERVE_PORT = 5300
-LOOK_EVERY = 0.5
-LOOK_TIMEOUT = 0.4
+INTERVAL = 0.5
+LOOKUP_TIMEOUT = 0.4
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--serve",
         action="store_true",
-        help="keep the server up until interrupted; no story is played unless --story is given",
+        help="keep the name server up until interrupted, without playing the story",
     )
     parser.add_argument(
         "--story", action="store_true", help="with --serve: play the story over and over"
     )
-    parser.add_argument(
-        "--seconds", metavar="SECONDS", type=seconds, help="end after so many seconds"
-    )
+    parser.add_argument("--seconds", metavar="SECONDS", type=seconds, help="exit after this time")
     parser.add_argument(
         "--speed",
         metavar="FACTOR",
         type=seconds,
         default=1.0,
-        help="play the story so many times as fast (default: %(default)g)",
+        help="play the story this many times faster (default: %(default)g)",
     )
     parser.add_argument(
         "--replicas",
         metavar="N",
-        type=_replicas,
+        type=whole_number(0, 10_000, "a number from 0 to 10000"),
         default=3,
-        help="with --serve: how many pods there are (default: %(default)s)",
+        help="with --serve: the number of pods (default: %(default)s)",
     )
     parser.add_argument(
         "--port",
         metavar="PORT",
-        type=_port,
+        type=port,
         help=f"the port, UDP and TCP (default: a free one; {SERVE_PORT} with --serve)",
     )
     parser.add_argument(
-        "--plain", action="store_true", help="print lines, also on a terminal that could show more"
+        "--plain",
+        action="store_true",
+        help="print lines instead of live tables, also on a terminal",
     )
 
 
-def _replicas(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= 10_000):
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number from 0 to 10000")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a port from 1 to 65535")
-    return int(text)
-
-
 def run(args: argparse.Namespace) -> int:
-    from ..screen import open_screen  # noqa: PLC0415 - not needed for --help
+    from ..simulation.screen import open_screen  # noqa: PLC0415 - not needed for --help
 
     if args.story and not args.serve:
-        raise ConfigurationError("--story", "no --serve", "--serve with it; the story plays anyway")
+        raise UsageError("--story needs --serve; without --serve the story is always played")
     args.output_needed = not args.serve
     screens = open_screen(plain=args.plain or args.serve, ends_unread=args.output_needed)
     with screens as screen, contextlib.suppress(Ended, Unwritable):
@@ -102,18 +90,18 @@ def run(args: argparse.Namespace) -> int:
 
 async def _simulate(args: argparse.Namespace, screen: Screen) -> None:
     from ...testing import ClusterDNS  # noqa: PLC0415 - needs dnspython
-    from ..story import SERVICE, STATEFULSET  # noqa: PLC0415
+    from ..simulation.story import SERVICE, STATEFULSET  # noqa: PLC0415
 
-    port = args.port or (SERVE_PORT if args.serve else 0)
+    number = args.port or (SERVE_PORT if args.serve else 0)
     try:
-        async with ClusterDNS(port=port) as dns:
+        async with ClusterDNS(port=number) as dns:
             playing = args.story or not args.serve
             replicas = 0 if playing else args.replicas
             statefulset = dns.statefulset(STATEFULSET, service=SERVICE, replicas=replicas)
             screen.introduce(dns.environment, SERVICE, serving=args.serve)
             await _until_over(args, dns, statefulset, screen, playing=playing)
     except OSError as error:
-        raise ConfigurationError("--port", port, f"a free port ({error.strerror})") from error
+        raise ConfigurationError("--port", number, f"a free port ({error.strerror})") from error
 
 
 async def _until_over(
@@ -124,7 +112,7 @@ async def _until_over(
     *,
     playing: bool,
 ) -> None:
-    """Play and watch until the story ends or the time is up."""
+    """Play the story and watch the service, until the story ends or the time is up."""
     tasks: list[asyncio.Task[Any]] = []
     if playing:
         tasks.append(asyncio.create_task(_play(args, dns, statefulset, screen)))
@@ -144,7 +132,7 @@ async def _until_over(
 async def _play(
     args: argparse.Namespace, dns: ClusterDNS, statefulset: StatefulSet, screen: Screen
 ) -> None:
-    from ..story import LENGTH, STORY  # noqa: PLC0415
+    from ..simulation.story import LENGTH, STORY  # noqa: PLC0415
 
     loop = asyncio.get_running_loop()
     while True:
@@ -160,17 +148,17 @@ async def _play(
 
 
 async def _watch(dns: ClusterDNS, screen: Screen, speed: float) -> None:
-    """Watch the service, as a client that knows nothing but the name server would."""
+    """Watch the service as any client would that knows only the name server."""
     from ...discovery import Discovery  # noqa: PLC0415
-    from ..story import SERVICE  # noqa: PLC0415
+    from ..simulation.story import SERVICE  # noqa: PLC0415
 
     async with Discovery(
         f"{SERVICE}.default.svc.cluster.local",
         nameservers=[dns.nameserver],
         source="dns",
-        interval=LOOK_EVERY / speed,
-        min_interval=LOOK_EVERY / speed / 2,
-        timeout=LOOK_TIMEOUT,
+        interval=INTERVAL / speed,
+        min_interval=INTERVAL / speed / 2,
+        timeout=LOOKUP_TIMEOUT,
     ) as disco:
         screen.watches(disco)
         async for change in disco.watch():

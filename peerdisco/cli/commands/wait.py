@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 from ...exceptions import NotReady
 from .. import output
-from ..look import (
-    TIMEOUT,
+from ..exit_status import OK, TIMED_OUT
+from ..lookup import may_be_stale_in_words, timeout_in_words
+from ..options import (
+    LOOKUP_TIMEOUT,
     add_query,
     add_service,
     add_timeout,
-    may_be_stale_in_words,
     seconds,
-    timeout_in_words,
+    whole_number,
 )
-from ..processes import run_until_signal
-from ..status import OK, TIMED_OUT
-from .watch import add_pace, as_text, open_discovery
+from ..signals import run_until_signal
+from ..watching import add_pace, open_discovery
 
 if TYPE_CHECKING:
     from ...discovery import Discovery
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 SUMMARY = "block until there are enough peers"
 DESCRIPTION = """\
-Looks until so many pods are listed behind a headless service, and prints them. It goes on through
-failures and through NXDOMAIN, which is what DNS says until the first pod is ready. With
---stable-for it also waits until nothing changed, was in doubt or failed for so long."""
+Polls a headless service until it lists enough pods, and prints them. A failed lookup does not end
+it, nor does NXDOMAIN, which is the answer of DNS until the first pod is ready. With --stable-for it
+also waits until nothing has changed, been suspected or failed for that long."""
 EPILOG = """\
 exit status:
-  0  they are there
-  2  a wrong call
-  5  they were not there in time; stderr says what was there, and why
+  0  enough peers are listed
+  2  a usage error
+  5  timed out; stderr says which peers were listed, and the reason
   128 + N  ended by signal N: 130 by SIGINT, 143 by SIGTERM
 
 examples:
@@ -46,43 +46,42 @@ examples:
 """
 WAIT_TIMEOUT = 300.0
 
+_count = whole_number(1, 1_000_000, "a number of peers, 1 or more")
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_service(parser)
     output.add_output(parser, "names")
     enough = parser.add_mutually_exclusive_group(required=True)
-    enough.add_argument("--required", metavar="N", type=_count, help="wait for so many peers")
     enough.add_argument(
-        "--quorum", metavar="N", type=_count, help="wait for more than half of so many peers"
+        "--required", metavar="N", type=_count, help="the number of peers to wait for"
+    )
+    enough.add_argument(
+        "--quorum", metavar="N", type=_count, help="wait for more than half of N peers"
     )
     parser.add_argument(
         "--stable-for",
         metavar="SECONDS",
         type=_seconds_or_none,
         default=0.0,
-        help="wait until nothing changed, was in doubt or failed for so long",
+        help="wait until nothing has changed, been suspected or failed for so long",
     )
     parser.add_argument(
-        "--local", action="store_true", help="wait until this pod is listed, too (POD_NAME)"
+        "--local", action="store_true", help="also wait until this pod is listed (POD_NAME)"
     )
     add_query(parser)
-    group = parser.add_argument_group("how to wait")
+    group = parser.add_argument_group("waiting")
     add_timeout(
         group,
         WAIT_TIMEOUT,
-        help_=f"give up after so long (default: %(default)g); a lookup may take {TIMEOUT:g} s",
+        help_="give up after this time (default: %(default)g); the limit of each lookup is "
+        f"{LOOKUP_TIMEOUT:g} s",
     )
     add_pace(group)
     parser.add_argument(
-        "-v", "--verbose", action="store_true", help="say on stderr what changes meanwhile"
+        "-v", "--verbose", action="store_true", help="report changes on stderr meanwhile"
     )
-    parser.set_defaults(output_needed=False)  # it is run for its status
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1_000_000):
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of peers, 1 or more")
-    return int(text)
+    parser.set_defaults(output_needed=False)  # its result is the exit status
 
 
 def _seconds_or_none(text: str) -> float:
@@ -103,42 +102,44 @@ async def _wait(args: argparse.Namespace) -> Snapshot:
     from ...conditions import at_least, quorum  # noqa: PLC0415 - not needed for --help
 
     required = quorum(args.quorum) if args.quorum is not None else at_least(args.required)
-    look_timeout = min(TIMEOUT, args.timeout)
     identity = None
     if args.local:
         from ...pod.identity import local_identity  # noqa: PLC0415 - not needed for --help
 
         identity = local_identity(namespace=args.namespace, cluster_domain=args.cluster_domain)
-    async with open_discovery(args, timeout=look_timeout, identity=identity) as disco:
-        telling = asyncio.create_task(_tell(disco)) if args.verbose else None
+    lookup_timeout = min(LOOKUP_TIMEOUT, args.timeout)
+    async with open_discovery(args, timeout=lookup_timeout, identity=identity) as disco:
+        reporting = asyncio.create_task(_report_changes(disco)) if args.verbose else None
         try:
             return await disco.wait(
                 required, stable_for=args.stable_for, local=args.local, timeout=args.timeout
             )
         finally:
-            if telling is not None:
-                telling.cancel()
-                await asyncio.gather(telling, return_exceptions=True)
+            if reporting is not None:
+                reporting.cancel()
+                await asyncio.gather(reporting, return_exceptions=True)
 
 
-async def _tell(disco: Discovery) -> None:
+async def _report_changes(disco: Discovery) -> None:
+    from ..change_lines import change_text  # noqa: PLC0415 - only with --verbose
+
     async for change in disco.watch():
-        line = as_text(change, datetime.now(UTC), verbose=True)
+        line = change_text(change, datetime.now(UTC), verbose=True)
         print(f"peerdisco: {line}", file=sys.stderr, flush=True)
 
 
 def _in_words(error: NotReady, args: argparse.Namespace) -> str:
-    """What was there, what was required, and why it did not do."""
+    """The message of a timeout: what was required, what was listed, and the reason."""
     snapshot = error.snapshot
     if snapshot is not None and snapshot.last_error is None:
         if not snapshot.peers and not snapshot.left_out:
             return (
                 f"{error}: there is no service {snapshot.service}, or none of its pods is ready "
-                "(publishNotReadyAddresses: true in the headless service lists them before)"
+                "(publishNotReadyAddresses: true in the headless service lists pods that are not)"
             )
         if error.unlisted is not None:
             return (
-                f"{error}: a pod is listed when it is ready, or before that with "
+                f"{error}: DNS lists a pod when it is ready, or earlier with "
                 "publishNotReadyAddresses: true in the headless service"
             )
         needed = args.quorum // 2 + 1 if args.quorum is not None else args.required
@@ -160,7 +161,7 @@ def _print(snapshot: Snapshot, how: str) -> None:
         print(f"peerdisco: {may_be_stale_in_words(snapshot.service)}", file=sys.stderr)
     if not snapshot.complete:
         print(
-            f"peerdisco: {snapshot.service}: the list may lack pods or addresses: "
+            f"peerdisco: {snapshot.service}: the list may be incomplete: "
             f"{snapshot.incomplete_reason}",
             file=sys.stderr,
         )

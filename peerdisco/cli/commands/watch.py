@@ -9,39 +9,35 @@ import os
 import stat
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-from ..look import TIMEOUT, add_query, add_service, add_timeout, seconds
-from ..processes import run_until_signal
-from ..status import OK, Ended
+from ..change_lines import change_json, change_text
+from ..exit_status import OK, Ended
+from ..options import add_service
+from ..signals import run_until_signal
 from ..streams import PIPE_BUF, Unwritable, print_now
-
-if TYPE_CHECKING:
-    from ...discovery import Discovery
-    from ...model import Change, Identity
+from ..watching import add_polling, open_discovery
 
 SUMMARY = "print a line for each change of the membership"
 DESCRIPTION = """\
-Watches the pods behind a headless service and prints a line whenever some joined (+), left (-) or
-came back with another address (~), and when looks begin to fail and are answered again. The first
-line is the present membership. A failure is no departure: nobody leaves because DNS is away."""
+Polls a headless service and prints a line whenever pods join (+), leave (-) or come back with
+another address (~), when lookups begin to fail, and when they succeed again. The first line is the
+current membership. A failure is never a departure: no pod leaves because DNS is unreachable."""
 EPILOG = """\
 exit status:
   0  ended by a signal, or the reader of the output has gone
-  2  a wrong call
+  2  a usage error
   6  the output cannot be written: stdout is closed, or its disk is full
 
 JSON, one object a line: at (RFC 3339, UTC), joined, left, replaced and peers (names), primary
-(null while it is absent, or where several StatefulSets leave it open), known (false before the
+(null while it is absent, or if several StatefulSets are listed), known (false before the
 first answer), complete, incomplete_reason (text, or null), unconfirmed (names: missing from the
-newest answers, and not known to have left), stale, error (why the newest lookup failed, or null),
-degraded, recovered, incomplete (departures cannot be observed any more), completed.
+newest answers, departure not confirmed), stale, error (why the last lookup failed, or null),
+degraded, recovered, incomplete (departures can no longer be confirmed), completed.
 
 examples:
   peerdisco watch my-database
   peerdisco watch my-database -o json | jq -r --unbuffered '.joined[]'
 """
-INTERVAL = 2.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -53,70 +49,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="text",
         help="text for people, json for programs (default: %(default)s)",
     )
-    add_watching(parser)
+    add_polling(parser)
     parser.add_argument(
-        "-v", "--verbose", action="store_true", help="print the addresses, too, in text"
-    )
-
-
-def add_watching(parser: argparse.ArgumentParser, interval: float = INTERVAL) -> None:
-    """The options of a command that keeps looking.
-
-    Args:
-        parser: Gets them.
-        interval: What the help calls the default of ``--interval``.
-    """
-    add_query(parser)
-    group = parser.add_argument_group("how to watch")
-    add_timeout(group, TIMEOUT, help_="how long a lookup may take (default: %(default)g)")
-    add_pace(group, interval)
-
-
-def add_pace(group: argparse._ArgumentGroup, interval: float = INTERVAL) -> None:
-    """The options of how often to look, and what to believe."""
-    group.add_argument(
-        "--interval",
-        metavar="SECONDS",
-        type=seconds,
-        help="time between two looks when nothing happens "
-        f"(default: PEERDISCO_INTERVAL, else {interval:g})",
-    )
-    group.add_argument(
-        "--leave-after",
-        metavar="SECONDS",
-        type=seconds,
-        help="how long a pod must be absent before it has left (default: longer than any cache "
-        "that is seen can hold an answer)",
-    )
-
-
-def open_discovery(
-    args: argparse.Namespace, *, timeout: float, identity: Identity | None = None
-) -> Discovery:
-    """The watcher that the options describe.
-
-    Raises:
-        ConfigurationError, IdentityError: The options cannot be used.
-    """
-    from ...discovery import Discovery  # noqa: PLC0415 - not needed for --help
-    from ...primary.policies import ordinal  # noqa: PLC0415
-
-    return Discovery(
-        args.service,
-        namespace=args.namespace,
-        cluster_domain=args.cluster_domain,
-        statefulset=args.statefulset,
-        cluster=args.cluster,
-        port_name=args.port_name,
-        protocol=args.protocol,
-        primary=ordinal(args.ordinal),
-        identity=identity,
-        nameservers=args.nameserver,
-        resolver=args.resolver,
-        source=args.source,
-        interval=args.interval,
-        leave_after=args.leave_after,
-        timeout=timeout,
+        "-v", "--verbose", action="store_true", help="also print the addresses, in text"
     )
 
 
@@ -135,9 +70,9 @@ async def _watch(args: argparse.Namespace) -> None:
             async for change in disco.watch():
                 at = datetime.now(UTC)
                 if args.output == "json":
-                    line = json.dumps(as_json(change, at))
+                    line = json.dumps(change_json(change, at))
                 else:
-                    line = as_text(change, at, verbose=args.verbose)
+                    line = change_text(change, at, verbose=args.verbose)
                 await out.write(line)
     except asyncio.CancelledError:
         if not out.reader_has_gone:
@@ -146,82 +81,11 @@ async def _watch(args: argparse.Namespace) -> None:
         out.close()
 
 
-def as_json(change: Change, at: datetime) -> dict[str, object]:
-    """A change as programs read it; the keys are a promise."""
-    from ...wording.as_json import clear_primary  # noqa: PLC0415 - not needed for --help
-
-    snapshot = change.snapshot
-    primary = clear_primary(snapshot)
-    name_of = snapshot.name_of
-    return {
-        "at": _rfc_3339(at),
-        "joined": [name_of(peer) for peer in change.joined],
-        "left": [name_of(peer) for peer in change.left],
-        "replaced": [name_of(new) for _, new in change.replaced],
-        "peers": [name_of(peer) for peer in snapshot],
-        "primary": name_of(primary) if primary else None,
-        "known": snapshot.known,
-        "complete": snapshot.complete,
-        "incomplete_reason": snapshot.incomplete_reason,
-        "unconfirmed": [peer.name for peer in snapshot.unconfirmed],
-        "stale": snapshot.stale,
-        "error": str(snapshot.last_error) if snapshot.last_error else None,
-        "degraded": change.degraded,
-        "recovered": change.recovered,
-        "incomplete": change.incomplete,
-        "completed": change.completed,
-    }
-
-
-def as_text(change: Change, at: datetime, *, verbose: bool = False) -> str:
-    """A change as people read it, in one line."""
-    snapshot = change.snapshot
-    told = [
-        f"{sign}{snapshot.name_of(peer)}{_addresses(peer.addresses) if verbose else ''}"
-        for sign, peers in (
-            ("+", change.joined),
-            ("-", change.left),
-            ("~", [new for _, new in change.replaced]),
-        )
-        for peer in peers
-    ]
-    remarks = []
-    if change.recovered:
-        remarks.append("answered again")
-    if change.completed:
-        remarks.append("the list is complete again")
-    if change.degraded:
-        error = " ".join(str(snapshot.last_error).split())
-        remarks.append(f"no answer, nobody left because of that: {error}")
-    if snapshot.left_out and not snapshot.peers:
-        from ...wording.members import nobody_chosen  # noqa: PLC0415 - for this line alone
-
-        remarks.append(nobody_chosen(snapshot))
-    if snapshot.known and not snapshot.complete:
-        remarks.append(f"the list may lack pods: {snapshot.incomplete_reason}")
-        if snapshot.unconfirmed:
-            suspects = " ".join(map(str, snapshot.unconfirmed))
-            remarks.append(f"departures cannot be observed; not listed lately: {suspects}")
-    count = f"{len(snapshot)} peer{'' if len(snapshot) == 1 else 's'}"
-    if not snapshot.known:
-        count = "peers not known"
-    parts = [_rfc_3339(at), count, *([" ".join(told)] if told else []), "; ".join(remarks)]
-    return "  ".join(part for part in parts if part)
-
-
-def _addresses(addresses: tuple[object, ...]) -> str:
-    return f"={','.join(map(str, addresses))}" if addresses else ""
-
-
-def _rfc_3339(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 class _Output:
-    """Stdout, such that neither a reader who is slow nor one who has gone keeps this from ending.
+    """Stdout. Neither a slow reader nor a reader that has gone keeps the command from ending.
 
-    A pipe is written to only as far as it takes it at once. When its reader has gone, the task that
-    made this is cancelled.
+    A write to a pipe never blocks. When the reader has gone, the task that created this object is
+    cancelled.
     """
 
     def __init__(self) -> None:
@@ -230,8 +94,8 @@ class _Output:
         self._pipe = _pipe_of_stdout()
         self.reader_has_gone = False
         if self._pipe is not None:
-            # Nothing can be read from this end: it is called for the error of a closed pipe alone.
-            self._loop.add_reader(self._pipe, self._reader_has_gone)
+            # The writing end is readable only when the reader has closed the pipe.
+            self._loop.add_reader(self._pipe, self._on_reader_gone)
 
     def close(self) -> None:
         if self._pipe is not None:
@@ -243,13 +107,13 @@ class _Output:
             return
         data = f"{line}\n".encode()
         while data:
-            await self._room(self._pipe)
+            await self._wait_for_room(self._pipe)
             try:
                 data = data[os.write(self._pipe, data[:PIPE_BUF]) :]
             except BrokenPipeError as error:
                 raise Unwritable from error
 
-    async def _room(self, pipe: int) -> None:
+    async def _wait_for_room(self, pipe: int) -> None:
         room = asyncio.Event()
         self._loop.add_writer(pipe, room.set)
         try:
@@ -257,7 +121,7 @@ class _Output:
         finally:
             self._loop.remove_writer(pipe)
 
-    def _reader_has_gone(self) -> None:
+    def _on_reader_gone(self) -> None:
         self.reader_has_gone = True
         self.close()
         assert self._task is not None
@@ -265,7 +129,7 @@ class _Output:
 
 
 def _pipe_of_stdout() -> int | None:
-    """The descriptor of stdout, if it is a pipe."""
+    """The descriptor of stdout if it is a pipe, else None."""
     try:
         pipe = sys.stdout.fileno()
         return pipe if stat.S_ISFIFO(os.fstat(pipe).st_mode) else None

@@ -5,24 +5,24 @@ from __future__ import annotations
 import argparse
 
 from .. import output
-from ..look import add_place
-from ..status import OK
+from ..exit_status import OK
+from ..options import add_namespace
 
-SUMMARY = "print who this pod is"
+SUMMARY = "print this pod's identity"
 DESCRIPTION = """\
 Prints the pod's name, ordinal, StatefulSet, namespace, service, cluster domain, host name and
-addresses, from the environment and the files that the kubelet writes. Nothing is asked over DNS."""
+addresses, from the environment and the files that the kubelet writes. It makes no DNS query."""
 EPILOG = """\
 exit status:
-  0  printed; what is not known is '-' (null in JSON)
-  2  the pod's name or its namespace is not known; stderr says how to supply it
+  0  the identity was printed; unknown facts are '-' (null in JSON)
+  2  the pod's name or namespace is not known; stderr says how to set it
   6  the output cannot be written: stdout is closed, or its disk is full
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     output.add_output(parser, "table")
-    add_place(parser.add_argument_group("instead of what is detected"))
+    add_namespace(parser.add_argument_group("override what is detected"))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,11 +1,11 @@
-"""What happens in the simulated cluster, and when."""
+"""The events of the simulated cluster, with their times."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..testing import ClusterDNS, StatefulSet
+from ...testing import ClusterDNS, StatefulSet
 
 SERVICE = "my-database"
 STATEFULSET = "mysql"
@@ -15,12 +15,12 @@ Stage = tuple[ClusterDNS, StatefulSet]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happens.
+    """An event in the cluster.
 
     Attributes:
-        at: Seconds since the beginning.
-        words: What it is.
-        happen: Makes it so.
+        at: Seconds since the start.
+        words: Its description.
+        happen: Changes the cluster.
     """
 
     at: float
@@ -35,9 +35,9 @@ STORY = (
     Event(5.0, "scaled up to 5", lambda _, s: s.scale(5)),
     Event(7.5, "mysql-1 is lost", lambda _, s: s.stop(1)),
     Event(9.5, "mysql-1 is back, with a new address", lambda _, s: s.start(1)),
-    Event(12.0, "outage: the cluster DNS answers nobody", lambda dns, _: dns.fail("drop")),
+    Event(12.0, "outage: the cluster DNS does not answer", lambda dns, _: dns.fail("drop")),
     Event(15.0, "the cluster DNS is back", lambda dns, _: dns.restore()),
     Event(17.0, "scaled down to 3", lambda _, s: s.scale(3)),
 )
 LENGTH = 20.0
-"""Seconds after which the story is over."""
+"""The length of the story in seconds."""

@@ -1,4 +1,4 @@
-"""What ``simulate`` shows: lines anywhere, two live tables on a terminal that has rich."""
+"""The screen of ``simulate``: plain lines, or live tables on a terminal with rich installed."""
 
 from __future__ import annotations
 
@@ -9,27 +9,26 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..model import Change, Peer
-from .output import PEER_HEADER, peer_row, use_colour
-from .streams import print_now
+from ...model import Change, Peer
+from ..output import PEER_HEADER, peer_row, use_colour
+from ..streams import print_now
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
     from rich.table import Table
 
-    from ..discovery import Discovery
-    from ..testing import StatefulSet
+    from ...discovery import Discovery
+    from ...testing import StatefulSet
 
 
 class Screen:
-    """Prints a line for everything that happens in the cluster, and for every change a client sees.
+    """Prints a line for each event in the cluster, and for each change that the client sees.
 
-    The client is a `peerdisco.Discovery`; a look that fails changes nothing but the age of what
-    was seen.
+    The client is a `peerdisco.Discovery`. A failed lookup only makes its list older.
 
     Args:
-        ends_unread: Whether a line that cannot be written ends the show, by `Unwritable`.
+        ends_unread: Whether a line that cannot be written ends the simulation, with `Unwritable`.
     """
 
     def __init__(self, *, ends_unread: bool = True) -> None:
@@ -40,67 +39,67 @@ class Screen:
         self.statefulset: StatefulSet | None = None
 
     def introduce(self, environment: Mapping[str, str], service: str, *, serving: bool) -> None:
-        """Say how to use the server from another terminal."""
+        """Print how to use the name server from another terminal."""
         variables = " ".join(f"{name}={value}" for name, value in environment.items())
         print(f"A cluster DNS runs on {environment['PEERDISCO_NAMESERVERS']}. To use it elsewhere:")
         print(f"  export {variables}")
         print(f"  peerdisco peers {service}")
         if serving:
-            print("Ctrl-C ends it.")
+            print("Press Ctrl-C to end it.")
         print(flush=True)
 
     def happened(self, words: str, statefulset: StatefulSet) -> None:
-        """Something happened in the cluster."""
+        """Show an event in the cluster."""
         self.statefulset = statefulset
-        self.tell("cluster", words)
+        self.print_line("cluster", words)
 
     def watches(self, disco: Discovery) -> None:
-        """The client that is shown."""
+        """Set the client whose list is shown."""
         self.disco = disco
 
     def saw(self, change: Change) -> None:
-        """The client was told of a change."""
-        for words in in_words(change):
-            self.tell("client", words)
+        """Show a change that the client reported."""
+        for words in _change_lines(change):
+            self.print_line("client", words)
         primary = change.snapshot.primary
         if primary is not None and primary.name != self._primary:
             self._primary = primary.name
-            self.tell("client", f"{primary.name} is the primary")
+            self.print_line("client", f"{primary.name} is the primary")
 
-    def tell(self, who: str, words: str) -> None:
-        self._print(self._line(who, words))
+    def print_line(self, actor: str, words: str) -> None:
+        self._print(self._line(actor, words))
 
-    def _line(self, who: str, words: str) -> str:
-        return f"{time.monotonic() - self._start:6.1f} s  {who:7}  {words}"
+    def _line(self, actor: str, words: str) -> str:
+        return f"{time.monotonic() - self._start:6.1f} s  {actor:7}  {words}"
 
 
 def _print(line: str) -> None:
     print(line, flush=True)
 
 
-def in_words(change: Change) -> list[str]:
-    """A change, a line for each thing in it."""
+def _change_lines(change: Change) -> list[str]:
+    """The lines that describe a change."""
     lines = []
     if change.recovered:
-        lines.append("DNS answers again")
+        lines.append("DNS lookups succeed again")
     lines += [f"{peer.name} joined at {_at(peer)}" for peer in change.joined]
     lines += [f"{new.name} moved to {_at(new)}" for _, new in change.replaced]
     lines += [f"{peer.name} left" for peer in change.left]
     if change.incomplete:
-        lines.append(f"departures cannot be observed: {change.snapshot.incomplete_reason}")
+        lines.append(f"departures cannot be confirmed: {change.snapshot.incomplete_reason}")
     if change.completed:
         lines.append("the list is complete again")
     if change.degraded:
-        lines.append(f"no answer: nobody left, the {len(change.snapshot)} peers stay, marked stale")
+        lines.append(f"DNS lookups fail: keeping the {len(change.snapshot)} peers, marked stale")
     return lines
 
 
 def _at(peer: Peer) -> str:
-    return ", ".join(map(str, peer.addresses)) or "an address that is not known"
+    return ", ".join(map(str, peer.addresses)) or "an unknown address"
 
 
 class LiveScreen(Screen):
-    """Two tables that are drawn again with every change: the cluster, and what a client sees."""
+    """Two tables, redrawn at each change: the pods of the cluster, and the list of the client."""
 
     LINES = 12
 
@@ -109,8 +108,8 @@ class LiveScreen(Screen):
         self._live = live
         self._lines: deque[str] = deque(maxlen=self.LINES)
 
-    def tell(self, who: str, words: str) -> None:
-        self._lines.append(self._line(who, words))
+    def print_line(self, actor: str, words: str) -> None:
+        self._lines.append(self._line(actor, words))
         self._live.update(self.render(), refresh=True)
 
     def render(self) -> RenderableType:
@@ -132,9 +131,9 @@ class LiveScreen(Screen):
     def _client(self) -> RenderableType:
         snapshot = self.disco.snapshot if self.disco is not None else None
         if snapshot is None or not snapshot.known:
-            return _table("what a client sees: nothing yet", PEER_HEADER)
+            return _table("what the client sees: nothing yet", PEER_HEADER)
         state = f"stale for {snapshot.age:.1f} s" if snapshot.stale else "up to date"
-        table = _table(f"what a client sees: {state}", PEER_HEADER)
+        table = _table(f"what the client sees: {state}", PEER_HEADER)
         for peer in snapshot:
             style = "dim" if snapshot.stale else "green" if peer is snapshot.primary else None
             table.add_row(*peer_row(peer, snapshot, snapshot.primary), style=style)
@@ -150,7 +149,7 @@ def _table(title: str, header: tuple[str, ...]) -> Table:
 
 @contextmanager
 def open_screen(*, plain: bool, ends_unread: bool) -> Iterator[Screen]:
-    """The best screen there is: live tables on a terminal, if rich is installed; else lines."""
+    """Live tables on a terminal if rich is installed, else plain lines."""
     if plain or not use_colour(sys.stdout):
         yield Screen(ends_unread=ends_unread)
         return

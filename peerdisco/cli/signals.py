@@ -1,4 +1,4 @@
-"""Signals, and being process 1: what commands share that run until they are ended."""
+"""How signals end a command, also as process 1 of a container."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from .status import Ended
+from .exit_status import Ended
 
 __all__ = ["Ended", "become_init", "end_as_process_1", "run_until_signal", "until_signal"]
 
@@ -23,8 +23,8 @@ ENDING = (
     signal.SIGUSR1,
     signal.SIGUSR2,
 )
-"""The signals that end a command: all that a person or a supervisor sends and that end a process by
-default. By default they would end it at once, and leave the hook that runs without a parent."""
+"""The signals that end a command: those that people and supervisors send. Their default action
+would end the process at once, and orphan a running hook."""
 
 _KEPT = {
     signal.SIGILL,
@@ -39,99 +39,99 @@ _KEPT = {
     signal.SIGTTIN,
     signal.SIGTTOU,
 }
-"""The signals that process 1 does not pass on: its own faults, and those of a terminal's job
-control."""
+"""The signals that process 1 does not pass on: its own faults, and the job control of terminals."""
 
 PATIENCE = 0.5
-"""Seconds between the two times that work is cancelled: hooks get SIGTERM, then SIGKILL."""
+"""Seconds between the first cancellation of the work and the second: hooks get SIGTERM, then
+SIGKILL."""
 
 AGAIN_AFTER = 1.0
-"""Seconds after which another signal is a second one, and not the first by another way."""
+"""Seconds within which several signals count as one."""
 
 
 async def until_signal(work: Coroutine[Any, Any, _T], *, patience: float | None = PATIENCE) -> _T:
-    """Do some work until it is done, or a signal of `ENDING` comes.
+    """Run a coroutine until it returns, or until a signal of `ENDING` arrives.
 
-    At the signal the work is cancelled, and once more if it has not ended after so many seconds, or
-    when a second signal comes. Signals within a second count as one: a terminal and process 1 both
-    send the same.
-    A signal that whoever started this process had it ignore (``nohup``) stays ignored, but for
-    SIGINT and SIGTERM: a shell without job control starts background commands with SIGINT ignored.
+    The signal cancels the work. A second signal cancels it again, and so does the end of
+    `patience`. Signals within one second count as one: a terminal and process 1 both send the same
+    signal.
+    A signal that was ignored when this process started (``nohup``) stays ignored, except SIGINT and
+    SIGTERM: a shell without job control starts background commands with SIGINT ignored.
 
     Args:
-        work: What to do.
-        patience: Seconds; None for no limit.
+        work: The coroutine.
+        patience: Seconds until the second cancellation; None for no limit.
 
     Returns:
-        What the work returns.
+        The result of the work.
 
     Raises:
-        Ended: A signal came.
-        Exception: What the work raises.
+        Ended: A signal arrived.
+        Exception: The error that the work raised.
     """
     loop = asyncio.get_running_loop()
-    came: asyncio.Future[int] = loop.create_future()
-    again: asyncio.Future[None] = loop.create_future()
+    first: asyncio.Future[int] = loop.create_future()
+    second: asyncio.Future[None] = loop.create_future()
     counts_from = 0.0
 
     def note(number: int) -> None:
         nonlocal counts_from
-        if not came.done():
-            came.set_result(number)
+        if not first.done():
+            first.set_result(number)
             counts_from = loop.time() + AGAIN_AFTER
-        elif not again.done() and loop.time() >= counts_from:
-            again.set_result(None)
+        elif not second.done() and loop.time() >= counts_from:
+            second.set_result(None)
 
     before = {number: signal.getsignal(number) or signal.SIG_DFL for number in ENDING}
-    heeded = [
+    handled = [
         number
         for number in ENDING
         if before[number] is not signal.SIG_IGN or number in (signal.SIGINT, signal.SIGTERM)
     ]
-    for number in heeded:
+    for number in handled:
         loop.add_signal_handler(number, note, number)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # see become_init
     try:
-        # Not before: where the loop starts tasks eagerly, the work begins in this line.
+        # The handlers come first: with eager tasks, the work begins in this line.
         task = loop.create_task(work)
-        waiting: set[asyncio.Future[Any]] = {task, came}
+        waiting: set[asyncio.Future[Any]] = {task, first}
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             task.cancel()
-            waiting = {task, again}
+            waiting = {task, second}
             await asyncio.wait(waiting, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             task.cancel()
             await asyncio.wait({task}, timeout=PATIENCE)
-        if came.done() and (not task.done() or task.cancelled()):
-            raise Ended(came.result())
+        if first.done() and (not task.done() or task.cancelled()):
+            raise Ended(first.result())
         return task.result()
     finally:
-        for number in heeded:
+        for number in handled:
             loop.remove_signal_handler(number)
             signal.signal(number, before[number])
 
 
 def run_until_signal(work: Coroutine[Any, Any, _T], *, patience: float | None = PATIENCE) -> _T:
-    """Do some work in an event loop of its own, until it is done or a signal of `ENDING` comes.
+    """Run a coroutine in a new event loop; see `until_signal`.
 
     Args:
-        work: What to do.
+        work: The coroutine.
         patience: As for `until_signal`.
 
     Raises:
-        Ended: A signal came.
-        Exception: What the work raises.
+        Ended: A signal arrived.
+        Exception: The error that the work raised.
     """
     return asyncio.run(until_signal(work, patience=patience))
 
 
 def end_as_process_1() -> None:
-    """Where this is process 1 of a container, have signals end it as they end any other process.
+    """As process 1 of a container, let signals end this process as they end any other.
 
     The kernel takes no default action for process 1 (pid_namespaces(7)): without a handler, SIGTERM
-    would do nothing until the container's grace period is over. This is for the time in which no
-    `until_signal` handles them.
+    would have no effect until the grace period of the container is over. These handlers are for the
+    time before and after `until_signal`.
     """
     if os.getpid() != 1:
         return
@@ -141,16 +141,15 @@ def end_as_process_1() -> None:
 
 
 def become_init() -> int | None:
-    """Where this is process 1 of a container, leave the work to a child, and do what is left.
+    """As process 1 of a container, act as the init process, and let a child do the work.
 
-    The kernel gives process 1 every process whose parent has ended, and keeps it as a zombie until
-    process 1 has waited for it. Whoever runs hooks cannot do that: waiting for any child would take
-    the exit status of the hook that ends at this moment from the one that waits for that. So the
-    work is done by a child, and this process waits for everybody and passes on the signals it gets.
+    Process 1 inherits every process whose parent has ended, and must reap it. The process that runs
+    hooks cannot do that: waiting for any child would also take the exit status of a hook. So a
+    child does the work, and this process reaps all processes and passes on signals.
 
     Returns:
-        None in the process that has to do the work, which is this one unless it is process 1;
-        else the exit status of the child that did it.
+        None in the process that does the work, which is this one unless it is process 1; else the
+        exit status of that child.
     """
     if os.getpid() != 1:
         return None
@@ -158,7 +157,7 @@ def become_init() -> int | None:
         if stream is not None:
             stream.flush()
     awaited = signal.valid_signals() - _KEPT - {signal.SIGKILL, signal.SIGSTOP}
-    # Blocked, a signal that comes before somebody is ready for it is kept.
+    # A blocked signal stays pending until sigwait, or the handler of the child, takes it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     worker = os.fork()
     if worker == 0:

@@ -1,4 +1,4 @@
-"""Command lines of hooks: words for a program, or text for a shell."""
+"""The command line of a hook: arguments for a program, or text for a shell."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ _PIECE = re.compile(
     r"""\\(?P<escaped>.)|'(?P<single>[^']*)'|"(?P<double>(?:\\.|[^"\\])*)"|(?P<bare>.)""", re.DOTALL
 )
 _QUOTED = "\0"
-"""Stands for a quoted character, which no shell takes for more than a character."""
+"""Stands for a quoted character, which has no special meaning to a shell."""
 
 _OPERATOR = re.compile(r"\d*[<>].*|[|&;()].*|.*[|&;]")
 _EXPANSION = re.compile(r"\$[A-Za-z_{(]|`")
 _FILES = re.compile(r"\*|[\w.~-]*/[\w./-]*\*[^:]*|~(/.*)?")
 
 _PLAIN = re.compile(r"[\w@%+:,./= \t-]+", re.ASCII)
-"""Words that a shell leaves as they are."""
+"""Text that a shell does not change."""
 
 
 def refuse_shell_text(text: str, option: str) -> None:
-    """Refuse a command line that only a shell would understand, where none is started.
+    """Refuse a command line that needs a shell, because no shell is started.
 
-    That is: a word which is an operator to a shell or begins or ends with one (``|``, ``>``,
-    ``&&``, ``2>&1``, ``a;``), a variable or a command to be replaced (``$X``, ``${X}``, ``$(id)``,
-    a backtick), a pattern of file names (``/etc/*``, ``~``), and a line break. What is quoted is an
-    argument, and so is a character in the middle of a word, such as the ``&`` of a URL.
+    It needs a shell if it has a word that is an operator, or that begins or ends with one (``|``,
+    ``>``, ``&&``, ``2>&1``, ``a;``), an expansion (``$X``, ``${X}``, ``$(id)``, a backtick), a
+    pattern of file names (``/etc/*``, ``~``), or a line break. Quoted text is an argument, and so
+    is a character in the middle of a word, such as the ``&`` of a URL.
 
     Args:
         text: The command line.
-        option: What an error calls it.
+        option: The option, for the error.
 
     Raises:
-        ConfigurationError: There is such text in it.
+        ConfigurationError: The command line needs a shell.
     """
     found = _shell_text(text.strip())
     if found is not None:
         raise ConfigurationError(
             option,
             text,
-            f"a program and its arguments: no shell is started that would understand {found}: "
-            "use sh -c '...' or --shell, or quote it where it is an argument",
+            f"a program and its arguments: no shell is started, and {found} needs one: "
+            "use --shell or sh -c '...', or quote it if it is an argument",
         )
 
 
 def _shell_text(text: str) -> str | None:
-    """The first part of a text that only a shell would understand; None if there is none."""
+    """The first part of a text that needs a shell; None if there is none."""
     raw = bare = expanding = ""
     for piece in (*_PIECE.finditer(text), None):
         char = piece["bare"] if piece is not None else " "
@@ -68,24 +68,24 @@ def _shell_text(text: str) -> str | None:
             return "a line break"
         raw += piece[0]
         bare += char or _QUOTED
-        # A shell replaces variables within double quotes, too.
+        # A shell also expands variables within double quotes.
         expanding += char or re.sub(r"\\.", _QUOTED, piece["double"] or "") or _QUOTED
     return None
 
 
 def shell_command(text: str, option: str, *, check: bool) -> list[str]:
-    """The command that has a shell read this text.
+    """The command that runs this text in a shell.
 
-    A program with plain words behind it, which a shell would leave as they are, is started without
-    one: why it cannot be started is then told better than by a shell.
+    A program with plain arguments, which a shell would not change, is started without a shell: its
+    error is then better than that of a shell.
 
     Args:
-        text: What the shell is to read.
-        option: What an error calls it.
-        check: Whether to find out beforehand that there is such a program.
+        text: The text for the shell.
+        option: The option, for the error.
+        check: Whether to check now that the program exists.
 
     Raises:
-        ConfigurationError: The text is empty, or there is no such program.
+        ConfigurationError: The text is empty, or the program does not exist.
     """
     words = text.split()
     if not words:
@@ -95,8 +95,8 @@ def shell_command(text: str, option: str, *, check: bool) -> list[str]:
     if shutil.which(words[0]) is not None:
         return words
     if check and not _knows(words[0]):
-        place = "it is no executable file" if "/" in words[0] else "PATH has no such program"
-        expected = f"a command that can be started: {words[0]!r}: {place}"
+        place = "not an executable file" if "/" in words[0] else "no such program in PATH"
+        expected = f"a command that can be started ({words[0]!r}: {place})"
         raise ConfigurationError(option, text, expected)
     return [SHELL, "-c", text]
 
@@ -109,5 +109,5 @@ def _knows(word: str) -> bool:
             call, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=10
         )
     except (OSError, subprocess.TimeoutExpired):
-        return True  # to be found out when it is run
+        return True  # the run of the hook will show it
     return done.returncode == 0

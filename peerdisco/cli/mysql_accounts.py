@@ -1,4 +1,7 @@
-"""Accounts from files and the environment: a password is never an argument, and never shown."""
+"""Database accounts from files and the environment.
+
+A password is never an argument, and is never printed.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ DEFAULT_USERS = {
     "replication": "peerdisco_replication",
     "backup": "peerdisco_backup",
 }
-"""The accounts, by what stands in their options and variables."""
+"""The default user names, by the prefix of their options and variables."""
 
 
 def add_account(group: argparse._ArgumentGroup, kind: str, what: str) -> None:
@@ -35,7 +38,7 @@ def add_account(group: argparse._ArgumentGroup, kind: str, what: str) -> None:
     group.add_argument(
         f"--{prefix}password-file",
         metavar="FILE",
-        help=f"its password (default: {_variable(kind, 'PASSWORD_FILE')}, "
+        help=f"the file with its password (default: {_variable(kind, 'PASSWORD_FILE')}, "
         f"else {_variable(kind, 'PASSWORD')})",
     )
 
@@ -48,11 +51,11 @@ _TRUST = {
 
 
 def add_trust(group: argparse._ArgumentGroup) -> None:
-    """The options that say which server may receive the password itself."""
+    """The options that verify the servers of the peers, before they get a password."""
     group.add_argument(
         "--tls-ca",
         metavar="FILE",
-        help="connect with TLS only, and verify the servers' certificates with this CA, in PEM "
+        help="use only TLS, and verify the servers' certificates with this CA, in PEM "
         f"(default: {_TRUST['tls_ca']}, else no TLS)",
     )
     group.add_argument(
@@ -70,7 +73,7 @@ def add_trust(group: argparse._ArgumentGroup) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """How the servers of the peers are recognised; see `peerdisco.mysql.aiomysql.connect`."""
+    """How the servers of the peers are verified; see `peerdisco.mysql.aiomysql.connect`."""
 
     server_public_key: bytes | None
     tls: ssl.SSLContext | None
@@ -78,7 +81,7 @@ class Trust:
 
 
 def trust_of(args: argparse.Namespace) -> Trust:
-    """What the options of `add_trust` say.
+    """The values of the options of `add_trust`.
 
     Raises:
         ConfigurationError: A file cannot be read or is not in PEM, or only one of the two options
@@ -117,10 +120,13 @@ def _unreadable(option: str, path: str, error: OSError, expected: str) -> Config
 
 
 def account_of(args: argparse.Namespace, kind: str) -> Callable[[], Account] | None:
-    """What gives the account, reading a file of its password anew each time; None without one.
+    """A function that returns the account, and reads its password file again at each call.
+
+    Returns:
+        The function; None if no password is given.
 
     Raises:
-        ConfigurationError: The file cannot be read, or the password in it is empty.
+        ConfigurationError: The file cannot be read, or is empty.
     """
     from ..mysql.setup import Account  # noqa: PLC0415 - not needed for --help
 
@@ -137,7 +143,7 @@ def account_of(args: argparse.Namespace, kind: str) -> Callable[[], Account] | N
         def from_file() -> Account:
             return Account(user, _read(path, source))
 
-        from_file()  # now, while somebody may be looking
+        from_file()  # report an unreadable file at the start
         return from_file
     password = os.environ.get(_variable(kind, "PASSWORD"))
     if password:
@@ -147,10 +153,10 @@ def account_of(args: argparse.Namespace, kind: str) -> Callable[[], Account] | N
 
 
 def required(account: Callable[[], Account] | None, kind: str) -> Callable[[], Account]:
-    """The same, where it has to be there.
+    """The account, which must be given.
 
     Raises:
-        ConfigurationError: It is not.
+        ConfigurationError: It is not given.
     """
     if account is not None:
         return account
@@ -165,7 +171,7 @@ def required(account: Callable[[], Account] | None, kind: str) -> Callable[[], A
 
 def _read(path: Path, source: str) -> str:
     try:
-        # An editor ends the last line; a Secret's file ends as it was made.
+        # Editors add a newline at the end; the file of a Secret may have none.
         password = path.read_text(encoding="utf-8").removesuffix("\n")
     except OSError as error:
         raise ConfigurationError(
@@ -174,7 +180,7 @@ def _read(path: Path, source: str) -> str:
     except UnicodeDecodeError:
         raise ConfigurationError(source, str(path), "a password in UTF-8") from None
     if not password:
-        raise ConfigurationError(source, str(path), "a file with a password in it; it is empty")
+        raise ConfigurationError(source, str(path), "a file with a password, not an empty file")
     return password
 
 

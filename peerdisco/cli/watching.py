@@ -1,0 +1,76 @@
+"""The options of the commands that poll a service, and the `Discovery` that they describe."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from .options import LOOKUP_TIMEOUT, add_query, add_timeout, seconds
+
+if TYPE_CHECKING:
+    from ..discovery import Discovery
+    from ..model import Identity
+
+INTERVAL = 2.0
+"""Seconds between two polls by default."""
+
+
+def add_polling(parser: argparse.ArgumentParser, interval: float = INTERVAL) -> None:
+    """The options of a command that polls until it is ended.
+
+    Args:
+        parser: The parser of the command.
+        interval: The default of ``--interval`` that the help shows.
+    """
+    add_query(parser)
+    group = parser.add_argument_group("polling")
+    add_timeout(group, LOOKUP_TIMEOUT, help_="how long a lookup may take (default: %(default)g)")
+    add_pace(group, interval)
+
+
+def add_pace(group: argparse._ArgumentGroup, interval: float = INTERVAL) -> None:
+    """The options for the interval of the polls, and for the hold of a departure."""
+    group.add_argument(
+        "--interval",
+        metavar="SECONDS",
+        type=seconds,
+        help=f"seconds between two lookups (default: PEERDISCO_INTERVAL, else {interval:g})",
+    )
+    group.add_argument(
+        "--leave-after",
+        metavar="SECONDS",
+        type=seconds,
+        help="report a departure after the pod has been missing for so long (default: longer than "
+        "any cache in use can hold an answer)",
+    )
+
+
+def open_discovery(
+    args: argparse.Namespace, *, timeout: float, identity: Identity | None = None
+) -> Discovery:
+    """The `Discovery` that the options describe.
+
+    Raises:
+        ConfigurationError: An option has an invalid value.
+        IdentityError: The service depends on this pod's identity, which is not known.
+    """
+    from ..discovery import Discovery  # noqa: PLC0415 - not needed for --help
+    from ..primary.policies import ordinal  # noqa: PLC0415
+
+    return Discovery(
+        args.service,
+        namespace=args.namespace,
+        cluster_domain=args.cluster_domain,
+        statefulset=args.statefulset,
+        cluster=args.cluster,
+        port_name=args.port_name,
+        protocol=args.protocol,
+        primary=ordinal(args.ordinal),
+        identity=identity,
+        nameservers=args.nameserver,
+        resolver=args.resolver,
+        source=args.source,
+        interval=args.interval,
+        leave_after=args.leave_after,
+        timeout=timeout,
+    )
