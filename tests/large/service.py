@@ -54,6 +54,7 @@ class LargeService:
         shuffles: Whether the answers come in another order each time.
         refuses: Record types that are answered with SERVFAIL.
         asked: How many questions there were, by type.
+        wildcard: The address of every name that is no pod's; None for no such address.
         absent: The labels that were asked for and not there, in order.
     """
 
@@ -62,6 +63,7 @@ class LargeService:
         self.pods = {pod.label: pod for pod in pods}
         self.shuffles = True
         self.refuses: set[int] = set()
+        self.wildcard: bytes | None = None
         self.asked: dict[int, int] = {}
         self.absent: list[str] = []
         self._chance = random.Random(seed)
@@ -118,6 +120,8 @@ class LargeService:
         elif name[1 + name[0] :] == self._wire_name:
             label = name[1 : 1 + name[0]].decode()
             pods = [self.pods[label]] if label in self.pods else []
+            if not pods and self.wildcard is not None:
+                pods = [Pod(label, (self.wildcard,))]
             if not pods:
                 self.absent.append(label)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterable
 
@@ -9,6 +10,7 @@ import pytest
 
 from peerdisco.dns import wire
 from peerdisco.model import Answered, Observation
+from peerdisco.sources.large.invented import MOST_AT_ONE_ADDRESS
 from peerdisco.sources.large.ordinals import MARGIN
 
 from .looking import TIMEOUT, look_often, looking, quiet_looks
@@ -396,6 +398,25 @@ async def test_a_name_with_a_huge_ordinal_costs_no_flood() -> None:
         assert isinstance(observation, Answered)
         assert set(names(observation)) >= {f"db-{n}" for n in range(4500)}
         assert len(service.absent) < 12_000
+
+
+@pytest.mark.parametrize("shuffles", [True, False])
+@pytest.mark.parametrize("pods", [4500, 6000])
+async def test_a_wildcard_record_invents_no_pods(pods: int, shuffles: bool) -> None:
+    """The server has an address for every name, so that no ordinal is absent."""
+    service = LargeService(statefulset("db", range(pods)))
+    service.wildcard = address(200_000)
+    service.shuffles = shuffles
+    timeout = 5.0
+    now = asyncio.get_running_loop().time
+    async with looking(service) as (source, _):
+        for _ in range(2):
+            start, before = now(), service.asked.get(wire.A, 0)
+            observation = await source.observe(timeout=timeout)
+            assert now() - start < timeout + 0.5
+            assert "a wildcard record" in reason(observation)
+            assert set(names(observation)) <= set(service.pods)
+            assert service.asked[wire.A] - before < pods + 2 * (MOST_AT_ONE_ADDRESS + 1024)
 
 
 # Over many looks.

@@ -35,6 +35,7 @@ from ...dns.fast_path import (
 from ...dns.resolver import Reply, ResolverProtocol
 from ..leftovers import Leftovers
 from ..peer_factory import PeerFactory
+from .invented import InventedPods
 from .ordinals import ABSENT_FOR, Ordinals, Pod
 from .questions import Closed, EnumerationState, ask_addresses, ask_names
 
@@ -43,6 +44,11 @@ __all__ = ["Enumeration"]
 _MISSED_FOR = 120.0
 """For so many seconds a pod that was there is asked for in every look: it may be restarting, and
 whether it has left must not hang on one replica of the DNS."""
+
+_WILDCARD = (
+    "the name server has the same address for every pod name (a wildcard record), so pods that the "
+    "service's own answer leaves out cannot be found"
+)
 
 _LARGE = "it is too large for one DNS message"
 
@@ -101,6 +107,9 @@ class Enumeration:
         self._drawn = False
         """Whether what was cut was drawn by chance."""
         self._asked = 0
+        self._invented = InventedPods()
+        self._wildcard = False
+        """Whether the name server has an address for every name."""
         self._gone: set[bytes] = set()
         self._failed: dict[bytes, Reply] = {}
         self._unclear: set[bytes] = set()
@@ -127,6 +136,8 @@ class Enumeration:
             )
         await asyncio.sleep(0)
         await self._close()
+        if self._wildcard and _WILDCARD not in self.reasons:
+            self.reasons.append(_WILDCARD)
         await asyncio.sleep(0)
         if not self._any_port and not self._cut:
             self._drop_others(listing.ports)
@@ -265,7 +276,8 @@ class Enumeration:
         if unknown:
             nameless = await self._find_names(unknown)
             if nameless and not searched:
-                await self._search(whole=False)  # its reverse zones may not be served
+                # The reverse zones of the addresses may not be served.
+                await self._search(whole=False)
                 nameless = {p: r for p, r in nameless.items() if p in self._unknown()}
             self._tell_nameless(nameless)
         await asyncio.sleep(0)
@@ -302,8 +314,10 @@ class Enumeration:
         """Find pods by their ordinals: until every row is closed, or nothing new is found.
 
         Returns:
-            Why a row cannot be closed.
+            The reasons why there may be more pods.
         """
+        if self._wildcard:
+            return [_WILDCARD]
         state, peer_factory = self._memory, self._roster
         present = self._pods(self.addresses)
         await asyncio.sleep(0)
@@ -322,8 +336,15 @@ class Enumeration:
                 found = name in self.addresses
                 there += found
                 ordinals.learn(pod, found)
+                if found:
+                    self._invented.add(name, self.addresses[name])
                 if name in self._gone:
                     state.absent[pod] = self._now
+            real = self._invented.without(self.addresses)
+            if real is not None:
+                self.addresses = real
+                self._wildcard = True
+                return [_WILDCARD]
             if any(name in self._failed for name in names) or not (there or whole):
                 break
         return [
