@@ -1,4 +1,4 @@
-"""What is promised of the time until a change is told, at every moment at which it can happen."""
+"""The guaranteed time until a change is reported, wherever it falls between two polls."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 
 from peerdisco.membership.machine import Membership
 
-from .telling import Event, events_of_told, wrongs
+from .reports import Event, events_of_changes, wrongs
 from .world import Scenario, World
 
 
 def run(scenario: Scenario, seed: int) -> list[Event]:
-    """What is told, with a chance that differs from look to look."""
+    """The reported changes, with a jitter that differs from poll to poll."""
     machine, world, chance = Membership(scenario.rules), World(scenario), random.Random(seed)
     events: list[Event] = []
     now = 0.0
     while now <= scenario.until:
-        observation, _ = world.look(now)
-        events += events_of_told(machine.observe(observation, now), now)
-        events += events_of_told(machine.tick(now), now)
+        observation, _ = world.lookup(now)
+        events += events_of_changes(machine.observe(observation, now), now)
+        events += events_of_changes(machine.tick(now), now)
         now += scenario.schedule.wait(machine, now, chance.choice((0.0, 0.999, chance.random())))
     return events
 
@@ -65,7 +65,7 @@ seeds = st.integers(0, 2**32)
 @settings(derandomize=True, max_examples=30, deadline=None)
 @given(phase=phases, ttl=st.sampled_from((0, 5, 30)), seed=seeds)
 def test_without_a_cache(interval: float, phase: float, ttl: int, seed: int) -> None:
-    # Away for less than it takes to be believed gone.
+    # Absent for a shorter time than a departure takes.
     scenario = life(phase, interval, ttl=ttl, rules={"interval": interval})
     wrong = wrongs(scenario, run(scenario, seed))
     assert not wrong, wrong
@@ -105,7 +105,7 @@ def test_with_two_caches(cache: int, phase: float, seed: int, first: float, seco
         max_size=12,
     ),
 )
-def test_what_is_over_within_two_intervals_is_not_told(
+def test_what_is_over_within_two_intervals_is_not_reported(
     seed: int, hidden: list[tuple[str, float, float]]
 ) -> None:
     phases: list[dict[str, Any]] = [{"at": 0, "see": "mysql-0..4"}]

@@ -19,7 +19,7 @@ from peerdisco.sources import Source
 from peerdisco.sources.headless_dns import HeadlessDNS
 from peerdisco.testing import ClusterDNS, Fault, ManualClock, ManualEndpoint, ScriptedSource
 
-from .telling import Event, events_of_change, events_of_told, wrongs
+from .reports import Event, events_of_change, events_of_changes, wrongs
 from .world import SCENARIOS, SERVICE, Phase, Pod, Scenario, Situation, World
 
 CHANCES = (0.0, 0.5, 0.999)
@@ -38,7 +38,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 # The files.
 
 
-def test_there_are_enough_and_each_is_called_as_its_file() -> None:
+def test_there_are_enough_and_each_has_the_name_of_its_file() -> None:
     files = {path.stem for path in Path(__file__).parent.glob("*.json")}
     assert {scenario.name for scenario in SCENARIOS} == files
     assert len(files) >= 40
@@ -55,25 +55,25 @@ def test_it_is_over_when_everything_was_due(scenario: Scenario) -> None:
 
 
 def run_machine(scenario: Scenario, chance: float) -> list[Event]:
-    """What the pure machine tells, with looks as the schedule says."""
+    """The changes that the pure machine reports, with polls as the schedule says."""
     machine, world = Membership(scenario.rules), World(scenario)
     events: list[Event] = []
     members: dict[str, Peer] = {}
     now = 0.0
     while now <= scenario.until:
-        observation, takes = world.look(now)
+        observation, takes = world.lookup(now)
         now += takes
         was_failing = machine.last_error is not None
         before = machine.peers
-        told = machine.observe(observation, now)
+        changes = machine.observe(observation, now)
         settled = machine.tick(now)
         if isinstance(observation, Failed):
-            assert not told
+            assert not changes
             assert not settled
             assert machine.peers == before
         if (machine.last_error is not None) != was_failing:
             events.append(Event(now, "recovered" if was_failing else "degraded"))
-        for event in (*events_of_told(told, now), *events_of_told(settled, now)):
+        for event in (*events_of_changes(changes, now), *events_of_changes(settled, now)):
             events.append(event)
             assert event.peer is not None
             if event.kind == "leave":
@@ -81,14 +81,14 @@ def run_machine(scenario: Scenario, chance: float) -> list[Event]:
             else:
                 assert (event.peer.name in members) == (event.kind == "replace")
                 members[event.peer.name] = event.peer
-        assert {name: told_of(peer) for name, peer in members.items()} == {
-            peer.name: told_of(peer) for peer in machine.peers
-        }, f"at {now:.2f} s what was told is not what is known"
+        assert {name: endpoint_of(peer) for name, peer in members.items()} == {
+            peer.name: endpoint_of(peer) for peer in machine.peers
+        }, f"at {now:.2f} s the reported changes do not give the membership"
         now += scenario.schedule.wait(machine, now, chance)
     return events
 
 
-def told_of(peer: Peer) -> object:
+def endpoint_of(peer: Peer) -> object:
     return peer.addresses, peer.ports
 
 
@@ -106,7 +106,7 @@ def test_machine(scenario: Scenario, chance: float) -> None:
 async def watching(
     scenario: Scenario, source: Source, clock: ManualClock
 ) -> AsyncIterator[tuple[Discovery, list[Event]]]:
-    """A watcher over a source, and what it tells."""
+    """A watcher over a source, and the changes that it reports."""
     events: list[Event] = []
     leave_after = scenario.rules.leave_after
     disco = Discovery(
@@ -130,17 +130,17 @@ async def watching(
 
 
 async def run_watcher(scenario: Scenario) -> list[Event]:
-    """What the whole watcher tells, over a source that sees what the world shows."""
+    """The changes that the whole watcher reports, over a scripted source."""
     clock, world = ManualClock(), World(scenario)
     never = asyncio.Event()
 
-    async def look() -> Observation:
-        observation, takes = world.look(clock.now())
+    async def observe() -> Observation:
+        observation, takes = world.lookup(clock.now())
         if takes:
             await clock.wait(never, takes)
         return observation
 
-    source = ScriptedSource(SERVICE, [look])
+    source = ScriptedSource(SERVICE, [observe])
     async with watching(scenario, source, clock) as (disco, events):
         await clock.advance(scenario.until)
         present = {peer.name for peer in disco.snapshot}
@@ -151,17 +151,17 @@ async def run_watcher(scenario: Scenario) -> list[Event]:
 
 
 @each_scenario
-async def test_watcher_tells_what_the_machine_tells(scenario: Scenario) -> None:
-    """And at the same moments."""
-    told = await run_watcher(scenario)
-    assert sorted(map(str, told)) == sorted(map(str, run_machine(scenario, 0.5)))
+async def test_watcher_reports_what_the_machine_reports(scenario: Scenario) -> None:
+    """At the same times."""
+    reported = await run_watcher(scenario)
+    assert sorted(map(str, reported)) == sorted(map(str, run_machine(scenario, 0.5)))
 
 
 # The watcher over real DNS.
 
 
 class Servers:
-    """Name servers on loopback that are what the world says, whenever they are asked."""
+    """Name servers on loopback that follow the scenario."""
 
     def __init__(self, scenario: Scenario, clock: ManualClock) -> None:
         self._scenario = scenario
@@ -180,14 +180,14 @@ class Servers:
             for server in self.servers.values():
                 await stack.enter_async_context(server)
                 server.service(service.name, ports=3306 if self._scenario.ports else ())
-            # Bound, so that nobody else takes the port, and connected, so that it refuses.
+            # Bound, so that the port stays unused, and connected, so that it refuses.
             stack.enter_context(self._dead)
             self._dead.bind(("127.0.0.1", 0))
             self._dead.connect(self._dead.getsockname())
             yield self
 
     def prepare(self) -> tuple[list[Endpoint], bool]:
-        """Make them what they are now; whom to ask, and whether they will be silent."""
+        """Update them to the current time; return those to query, and whether none will answer."""
         situations = self.world.situations(self._clock.now())
         for fault in self._faults:
             fault.remove()
@@ -270,7 +270,7 @@ class WireSource:
 
     async def observe(self, *, timeout: float) -> Observation:
         self._endpoints, silent = self._servers.prepare()
-        # Where nobody answers nothing is gained by waiting.
+        # Without any answer, waiting is of no use.
         observation = await self._dns.observe(timeout=0.01 if silent else 30.0)
         self.observations.append(observation)
         return observation
@@ -279,11 +279,11 @@ class WireSource:
         await self._dns.aclose()
 
 
-async def so(condition: Callable[[], bool]) -> None:
-    """Let the event loop go round until it is so."""
+async def until(condition: Callable[[], bool]) -> None:
+    """Run the event loop until the condition holds."""
     deadline = time.monotonic() + 20
     while not condition():
-        assert time.monotonic() < deadline, "it never came to be so"
+        assert time.monotonic() < deadline, "the condition never held"
         await asyncio.sleep(0)
 
 
@@ -293,13 +293,13 @@ async def test_watcher_over_dns(scenario: Scenario) -> None:
     async with Servers(scenario, clock).serving() as servers:
         source = WireSource(servers)
         async with watching(scenario, source, clock) as (disco, events):
-            await so(lambda: clock.next_due is not None)
+            await until(lambda: clock.next_due is not None)
             while (due := clock.next_due) is not None and due <= scenario.until:
                 lookups = disco.lookups
-                # A step that is too short by a rounding would wake nobody.
+                # Rounding must not make the step too short.
                 await clock.advance(due - clock.now() + 1e-9)
-                await so(lambda lookups=lookups: disco.lookups > lookups)
-                await so(lambda: clock.next_due is not None)
+                await until(lambda lookups=lookups: disco.lookups > lookups)
+                await until(lambda: clock.next_due is not None)
     wrong = wrongs(scenario, events)
     assert not wrong, wrong
     failures = {

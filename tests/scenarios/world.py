@@ -1,4 +1,4 @@
-"""Scenarios as data: how they are read, and what a look sees in them. Pure; see README.md."""
+"""Reads scenarios, and simulates the lookups in them. Pure; see README.md."""
 
 from __future__ import annotations
 
@@ -101,15 +101,15 @@ def _pods(word: str) -> Iterable[Pod]:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """One change that must come."""
+    """One change that must be reported."""
 
     kind: Kind
     pod: Pod | None
     """None for a change of health."""
     exact: bool
-    """Whether the addresses count."""
+    """Whether the addresses are compared."""
     after: float
-    """When it really happened."""
+    """The time of the change itself."""
     not_before: float
     not_after: float
 
@@ -160,7 +160,7 @@ _TOP = {
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A file of scenarios, read."""
+    """A scenario, as read from its file."""
 
     name: str
     description: str
@@ -187,19 +187,19 @@ class Scenario:
 
     @property
     def outcomes(self) -> set[Outcome]:
-        """How looks fail in it."""
+        """The kinds of failed lookups in it."""
         return {FAILURES[phase.value] for phase in self.phases if phase.action == "fail"}
 
     def promised(self, kind: Kind) -> float:
-        """Within how many seconds a change is told; see README.md."""
+        """Seconds within which a change is reported; see README.md."""
         interval = self.rules.interval
-        look = interval * (1 + self.schedule.jitter)
+        poll = interval * (1 + self.schedule.jitter)
         cached = self.cached
         if kind == "leave":
             return 4 * interval + 2 * cached
         if kind == "recovered":
             return self.schedule.max_backoff * (1 + self.schedule.jitter)
-        return look + (cached + 1 if cached else 0)
+        return poll + (cached + 1 if cached else 0)
 
     @classmethod
     def read(cls, path: Path) -> Scenario:
@@ -207,7 +207,7 @@ class Scenario:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Scenario:
-        """A scenario as its file holds it."""
+        """A scenario from the content of its file."""
         unknown = set(data) - _TOP
         assert not unknown, f"{data['name']}: unknown keys {unknown}"
         rules = ConfirmationRules(**data.get("rules", {}))
@@ -280,12 +280,12 @@ def _expected(item: Mapping[str, Any], scenario: Scenario) -> Iterable[Expected]
         yield Expected(kind, pod, exact, after, item.get("from", after), by)
 
 
-# What a look sees.
+# Lookups.
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """One replica at the moment of a look: what it knows, and what is wrong with it."""
+    """One replica at the time of a lookup: the pods that it knows, and its fault."""
 
     replica: str
     now: float
@@ -313,7 +313,7 @@ class _Cache:
 
 @dataclass
 class World:
-    """A scenario that goes on, look by look; time goes forward."""
+    """A running scenario; its time goes forward from lookup to lookup."""
 
     scenario: Scenario
     lookups: int = 0
@@ -322,7 +322,7 @@ class World:
     _caches: dict[str, _Cache] = field(default_factory=dict)
 
     def situations(self, now: float) -> list[Situation]:
-        """The replicas that this look asks, in their order; the last one is the answer's."""
+        """The replicas that this lookup queries, in order; the last one sends the answer."""
         names = list(self.scenario.replicas)
         balance = self.scenario.balance
         self.lookups += 1
@@ -341,8 +341,8 @@ class World:
             name = balance[(self.lookups - 1) % len(balance)]
         return [self._situation(name, now)]
 
-    def look(self, now: float) -> tuple[Observation, float]:
-        """What a look sees, and how long it takes."""
+    def lookup(self, now: float) -> tuple[Observation, float]:
+        """The result of a lookup, and its duration in seconds."""
         situations = self.situations(now)
         return self._observation(situations[-1]), situations[-1].takes
 
@@ -407,10 +407,10 @@ class World:
         known, ttl = self._answer(now)
         if fault is not None and fault.action == "truncate" and fault.value == "both":
             half = known[: len(known) // 2]
-            return Answered(self._peers(half), ttl, "the answer was cut")
+            return Answered(self._peers(half), ttl, "the answer was truncated")
         listed = tuple(pod for pod in known if pod.name not in now.hidden)
         if fault is not None and fault.action == "cut":
-            return Answered(self._peers(listed), ttl, "the answer was cut")
+            return Answered(self._peers(listed), ttl, "the answer was truncated")
         if not listed:
             return nxdomain(min(ttl, _LONGEST_NEGATIVE_TTL))
         return Answered(self._peers(listed), ttl)
@@ -425,7 +425,7 @@ class World:
         held = max(_SMALLEST_CACHE_TTL, min(now.cache, now.ttl))
         busy = self.scenario.replicas[now.replica].get("busy")
         if busy is not None:
-            # Others ask all the time, so that it is filled again as soon as it expires.
+            # Other clients query all the time, so it is refreshed as soon as it expires.
             age = (now.now + busy) % held
             known = tuple(self.truth(now.replica, now.now - age).values())
             if now.now - age < 0:

@@ -1,4 +1,4 @@
-"""What was told, and whether it is what a scenario expects. Pure."""
+"""Compares the reported changes with those that a scenario expects. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from peerdisco.model import Change, Peer
 
 from .world import Expected, Kind, Scenario, World
 
-__all__ = ["Event", "events_of_change", "events_of_told", "wrongs"]
+__all__ = ["Event", "events_of_change", "events_of_changes", "wrongs"]
 
 _SLACK = 1e-6
 _MOST_LINES = 20
@@ -18,7 +18,7 @@ _MOST_LINES = 20
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that was told."""
+    """One reported change."""
 
     at: float
     kind: Kind
@@ -35,10 +35,10 @@ class Event:
         return self.kind, self.peer.name if self.peer else ""
 
 
-def events_of_told(told: Changes, at: float) -> Iterable[Event]:
-    yield from (Event(at, "leave", peer) for peer in told.left)
-    yield from (Event(at, "join", peer) for peer in told.joined)
-    yield from (Event(at, "replace", after) for _, after in told.replaced)
+def events_of_changes(changes: Changes, at: float) -> Iterable[Event]:
+    yield from (Event(at, "leave", peer) for peer in changes.left)
+    yield from (Event(at, "join", peer) for peer in changes.joined)
+    yield from (Event(at, "replace", after) for _, after in changes.replaced)
 
 
 def events_of_change(change: Change, at: float) -> Iterable[Event]:
@@ -52,12 +52,12 @@ def events_of_change(change: Change, at: float) -> Iterable[Event]:
 
 
 def wrongs(scenario: Scenario, events: list[Event]) -> str:
-    """What is wrong with what was told, and all that was told; empty if it is right."""
+    """The errors in the reported changes, with all of these; empty if there are none."""
     found = [*_unlike_expected(scenario, events), *_broken_promises(scenario, events)]
     if not found:
         return ""
     timeline = [f"  {event}" for event in events] or ["  nothing"]
-    return "\n".join([f"{scenario.name}:", *_short(found), "told:", *_short(timeline)])
+    return "\n".join([f"{scenario.name}:", *_short(found), "reported:", *_short(timeline)])
 
 
 def _short(lines: list[str]) -> list[str]:
@@ -66,23 +66,23 @@ def _short(lines: list[str]) -> list[str]:
 
 
 def _unlike_expected(scenario: Scenario, events: list[Event]) -> Iterable[str]:
-    told: dict[tuple[str, str], list[Event]] = {}
+    reported: dict[tuple[str, str], list[Event]] = {}
     for event in events:
-        told.setdefault(event.who, []).append(event)
+        reported.setdefault(event.who, []).append(event)
     for one in sorted(scenario.expected, key=lambda one: one.after):
-        queue = told.get((one.kind, one.pod.name if one.pod else ""), [])
+        queue = reported.get((one.kind, one.pod.name if one.pod else ""), [])
         if not queue:
-            yield f"- never told: {one}"
+            yield f"- never reported: {one}"
             continue
         event = queue.pop(0)
         if not one.not_before - _SLACK <= event.at <= one.not_after + _SLACK:
-            yield f"- told at {event.at:.2f}: {one}"
+            yield f"- reported at {event.at:.2f}: {one}"
         if _differs(one, event, scenario):
-            yield f"- told otherwise: {one}, but {event}"
-    for left_over in told.values():
+            yield f"- reported differently: {one}, but {event}"
+    for left_over in reported.values():
         for event in left_over:
             if not (scenario.any_health and event.peer is None):
-                yield f"- told and not expected: {event}"
+                yield f"- reported but not expected: {event}"
 
 
 def _differs(one: Expected, event: Event, scenario: Scenario) -> bool:
@@ -93,7 +93,7 @@ def _differs(one: Expected, event: Event, scenario: Scenario) -> bool:
 
 
 def _broken_promises(scenario: Scenario, events: list[Event]) -> Iterable[str]:
-    """What holds in every scenario, whatever its file says."""
+    """The guarantees that hold in every scenario."""
     world = World(scenario)
     there: dict[str, float] = {}
     for event in events:
@@ -105,13 +105,13 @@ def _broken_promises(scenario: Scenario, events: list[Event]) -> Iterable[str]:
                 yield f"- joined twice without a leave between: {event}"
             there[name] = event.at
         elif name not in there:
-            yield f"- not there, and yet: {event}"
+            yield f"- not a member, and yet: {event}"
         elif event.kind == "leave" and not _was_away(world, name, there.pop(name), event.at):
-            yield f"- was there all the time: {event}"
+            yield f"- was present all the time: {event}"
 
 
 def _was_away(world: World, name: str, since: float, until: float) -> bool:
-    """Whether a replica knew, rightly, that the pod was not there, for a moment at least."""
+    """Whether the pod was absent, as a replica knew, for a moment at least."""
     scenario = world.scenario
     moments: Mapping[float, None] = dict.fromkeys(
         [since, until, *(phase.at for phase in scenario.phases if since <= phase.at <= until)]
