@@ -1,0 +1,39 @@
+"""Facts that a server does not give: unknown is not empty, and no reason to follow."""
+
+from __future__ import annotations
+
+import pytest
+
+from peerdisco.mysql.decisions import judge_replica
+from peerdisco.mysql.dialects import ReplicationSource
+from peerdisco.mysql.setup import Account, accounts_sql
+from peerdisco.mysql.status import ReplicaStatus
+from peerdisco.mysql.versions import Flavour
+from peerdisco.primary.verdicts import Decision
+
+from .servers import CLUSTER, SOURCE_HOST, facts
+
+
+def test_a_server_that_is_no_replica_has_received_nothing() -> None:
+    assert facts().received is None
+
+
+def test_a_replica_whose_schemas_are_hidden_is_not_connected() -> None:
+    source = ReplicationSource(SOURCE_HOST, 3306, Account("repl", "secret"))
+    primary = facts(schemas=("shop",), cluster=CLUSTER, read_only=False, server_id=100)
+    verdict = judge_replica(facts(schemas=None), primary, source)
+    assert verdict.decision is not Decision.ALLOWED
+    assert "GRANT SHOW DATABASES" in str(verdict)
+
+
+def test_a_status_without_a_column_names_it() -> None:
+    with pytest.raises(KeyError, match="Replica_IO_Running"):
+        ReplicaStatus.of_row({})
+
+
+@pytest.mark.parametrize("flavour", Flavour)
+def test_accounts_without_one_of_the_sidecar(flavour: Flavour) -> None:
+    statements = accounts_sql(flavour, replication=Account("repl", "secret"))
+    accounts = [one for one in statements if one.startswith("CREATE USER")]
+    assert len(accounts) == 1
+    assert "'repl'" in accounts[0]
