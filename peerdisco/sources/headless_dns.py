@@ -1,4 +1,4 @@
-"""The source that looks up a headless service over DNS.
+"""The DNS source: lookups of a headless service.
 
 CoreDNS and kube-dns have SRV records at the service's bare name. The Kubernetes DNS specification
 promises them only for ``_port._proto`` names, which ``port_name=`` queries.

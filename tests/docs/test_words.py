@@ -44,7 +44,6 @@ NOT_YET: set[str] = {
     "peerdisco/dns",
     "peerdisco/mysql",
     "peerdisco/primary",
-    "peerdisco/sources",
     "peerdisco/testing",
 }
 """Files and folders that still have some of them. It only gets shorter."""

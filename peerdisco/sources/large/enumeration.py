@@ -1,21 +1,22 @@
-"""A service that does not fit into one answer, enumerated all the same.
+"""Enumerates a service that does not fit into one answer.
 
-A DNS message has at most 64 KiB. Beyond some 700 pods an SRV answer is cut, over TCP too: it holds
-a part of the names, and hardly an address. What it holds, and what earlier looks learned, is where
-this begins:
+A DNS message has at most 64 KiB. Beyond some 700 pods an SRV answer is truncated, over TCP too: it
+has a part of the names, and hardly an address. The enumeration starts from that part and from what
+earlier lookups learned:
 
-1. The addresses of the service: of up to 4,092 pods they come whole, of more a part, drawn anew
-   for each answer where the server shuffles. They are what the names are held against.
-2. The address of every name that is known, in a pipeline over one connection.
-3. Pods that are not known yet show as addresses that nobody has. They are found by their ordinals
-   (`peerdisco.sources.large.ordinals`), and what remains by the PTR record of the address.
+1. The addresses of the service. Up to 4,092 pods they are complete. Beyond that they are a part: a
+   different one in each answer if the server shuffles. The names are compared with them.
+2. The addresses of every known name, in a pipeline over one connection.
+3. Unknown pods show as addresses without a name. They are found by their ordinals
+   (`peerdisco.sources.large.ordinals`), and the rest by the PTR records of the addresses.
 
-The list is complete if every address of the service belongs to a name that was asked for. Where
-even the addresses are cut, besides that every StatefulSet must be closed by its ordinals, every
-pod must have one, and the addresses must have been drawn by chance: then a StatefulSet of which
-nothing was ever seen would be a coincidence. Otherwise it is incomplete, with the reason.
+The list is complete if every address of the service belongs to a queried name. If the addresses are
+truncated too, three more conditions must hold: the
+ordinals of every StatefulSet are closed, every pod
+has an ordinal, and the addresses are a random part. Then it is very unlikely that a StatefulSet was
+never seen. Otherwise the list is incomplete, with the reason.
 
-Nothing is answered out of the memory of earlier looks; it only tells what to ask.
+State of earlier lookups only decides what to query. It never answers a query.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ from .questions import Closed, EnumerationState, ask_addresses, ask_names
 
 __all__ = ["Enumeration"]
 
-_MISSED_FOR = 120.0
-"""For so many seconds a pod that was there is asked for in every look: it may be restarting, and
-whether it has left must not hang on one replica of the DNS."""
+_QUERY_MISSING_FOR = 120.0
+"""Seconds for which every lookup queries a missing pod: it may be restarting, and its departure
+must not depend on one replica of the DNS."""
 
 _WILDCARD = (
     "the name server has the same address for every pod name (a wildcard record), so pods that the "
@@ -52,33 +53,33 @@ _WILDCARD = (
 
 _LARGE = "it is too large for one DNS message"
 
-_PORTION = 1024
-"""So many ordinals are asked for at a time: what is between two portions takes a few milliseconds
-at most."""
+_BATCH = 1024
+"""Number of ordinals that are queried together: the work between two batches takes a few
+milliseconds at most."""
 
 _LONGEST_LABEL, _LONGEST_NAME = 63, 255
 
 _BY_NAME = 8
-"""More unknown addresses than these are looked for by ordinals first, these by their PTR."""
+"""So many unknown addresses are resolved by their PTR records; more by ordinals first."""
 
 
 class Enumeration:
-    """One look at a service whose answer was cut.
+    """One lookup of a service whose answer is truncated.
 
     Args:
-        resolver: Whom to ask.
-        roster: Knows which names can be pods.
-        memory: What earlier looks learned; it learns from this one.
-        name: The name that was asked for, in wire form.
+        resolver: Sends the queries.
+        peer_factory: Decides which names can be pods.
+        state: What earlier lookups learned; updated by this one.
+        name: The name in the question, in wire form.
         deadline: In the event loop's time.
-        leftovers: Takes the records that are not used.
-        any_port: Whether every port was asked for; False if one, by its name.
+        leftovers: Collects the records that are not used.
+        any_port: Whether every port was queried; False for one named port.
 
     Attributes:
-        ports: The pods that were found, with their port numbers.
-        addresses: Their addresses.
-        ttl: The smallest TTL of what was read.
-        reasons: Why there may be more.
+        ports: The pods found, with their port numbers.
+        addresses: The addresses of the pods.
+        ttl: The smallest TTL of the answers.
+        reasons: Why the list may be incomplete.
     """
 
     def __init__(
@@ -93,8 +94,8 @@ class Enumeration:
         any_port: bool,
     ) -> None:
         self._resolver = resolver
-        self._roster = peer_factory
-        self._memory = state
+        self._peer_factory = peer_factory
+        self._state = state
         self._name = name
         self._deadline = deadline
         self._leftovers = leftovers
@@ -102,26 +103,26 @@ class Enumeration:
         self._now = asyncio.get_running_loop().time()
         self._rtypes: tuple[int, ...] = (wire.A, wire.AAAA)
         self._shown: frozenset[bytes] = frozenset()
-        """The addresses that the service's own answers held."""
-        self._cut = False
-        self._drawn = False
-        """Whether what was cut was drawn by chance."""
-        self._asked = 0
+        """The addresses in the answers for the service's own name."""
+        self._truncated = False
+        self._random = False
+        """Whether truncated answers have a random part of the addresses."""
+        self._queried = 0
         self._invented = InventedPods()
         self._wildcard = False
         """Whether the name server has an address for every name."""
         self._gone: set[bytes] = set()
         self._failed: dict[bytes, Reply] = {}
         self._unclear: set[bytes] = set()
-        """Pods whose own answer was cut."""
+        """Pods whose own answer is truncated."""
         self.ports: Mapping[bytes, tuple[int, ...]] = {}
         self.addresses: Mapping[bytes, tuple[bytes, ...]] = {}
         self.ttl = float("inf")
         self.reasons: list[str] = []
 
     async def run(self, listing: ServiceRecords) -> None:
-        """Enumerate, beginning with what the answer held; without SRV records, with nothing."""
-        state, label = self._memory, self._roster.label
+        """Enumerate, beginning with the records of the SRV answer, if there is one."""
+        state, label = self._state, self._peer_factory.label
         known = state.addresses
         self.ttl = listing.ttl
         new = [name for name in listing.ports.keys() - known.keys() if label(name) is not None]
@@ -129,7 +130,7 @@ class Enumeration:
         await self._ask_known()
         await self._ask_pods([*state.missing, *(n for n in new if n not in state.missing)])
         if without := (listing.ports.keys() & known.keys() | set(new)) - self.addresses.keys():
-            # Their own records are missing or not answered: the next look tells whether they left.
+            # Their own records are missing or failed: the next lookup shows whether they left.
             self._change(
                 dict.fromkeys(without, ())
                 | {name: listing.addresses[name] for name in without & listing.addresses.keys()}
@@ -139,18 +140,18 @@ class Enumeration:
         if self._wildcard and _WILDCARD not in self.reasons:
             self.reasons.append(_WILDCARD)
         await asyncio.sleep(0)
-        if not self._any_port and not self._cut:
+        if not self._any_port and not self._truncated:
             self._drop_others(listing.ports)
         if self.addresses == known:
             self.addresses = known
         await self._find_ports(listing)
-        self._tell_failures()
+        self._report_failures()
         await asyncio.sleep(0)
-        self._remember()
+        self._keep_state()
         await asyncio.sleep(0)
 
     def _drop_others(self, listed: Collection[bytes]) -> None:
-        """Leave out pods of the same StatefulSets that do not have the port that was asked for."""
+        """Leave out pods of the same StatefulSets without the queried port."""
         shown = self._shown
         self.addresses = {
             name: packed
@@ -159,14 +160,14 @@ class Enumeration:
         }
 
     def _change(self, addresses: Mapping[bytes, tuple[bytes, ...]]) -> None:
-        """Add these; what is shared with the memory stays as it is."""
+        """Add these addresses to a copy: the mapping is shared with the state."""
         if addresses:
             self.addresses = {**self.addresses, **addresses}
 
-    # What the service's own answers hold.
+    # The answers for the service's own name.
 
     async def _ask_service(self) -> None:
-        # One family that is never answered must leave the pods some time.
+        # A family that is never answered must leave time for the pods.
         until = self._now + (self._deadline - self._now) / 2
         results = await self._ask_addresses([(self._name, wire.A), (self._name, wire.AAAA)], until)
         answers = dict(zip((wire.A, wire.AAAA), results, strict=True))
@@ -176,23 +177,23 @@ class Enumeration:
         found = {t: f for t, f in answers.items() if isinstance(f, Found)}
         if not any(f.packed or f.truncated for f in found.values()):
             if not failed:
-                self.reasons.append("the service's name has no addresses to hold the names against")
+                self.reasons.append("the service's name has no addresses to compare the names with")
             return
         self._rtypes = tuple(
             t for t in answers if t not in found or found[t].packed or found[t].truncated
         )
         self._shown = frozenset(p for f in found.values() for p in f.packed)
         self._saw_ttl(found.values())
-        cut = [(self._name, t) for t, f in found.items() if f.truncated]
-        if cut:
-            # Once more at once, to see whether the server gives another part of them each time.
-            self._cut = True
-            again = [f for f in await self._ask_addresses(cut) if isinstance(f, Found)]
+        truncated = [(self._name, t) for t, f in found.items() if f.truncated]
+        if truncated:
+            # Query again, to see whether each answer has another part of them.
+            self._truncated = True
+            again = [f for f in await self._ask_addresses(truncated) if isinstance(f, Found)]
             more = self._shown.union(*(f.packed for f in again))
-            self._drawn = len(more) > len(self._shown)
+            self._random = len(more) > len(self._shown)
             self._shown = more
 
-    # The pods' own answers.
+    # The answers for the pods' names.
 
     async def _ask_addresses(
         self, questions: Sequence[tuple[bytes, int]], deadline: float | None = None
@@ -200,44 +201,44 @@ class Enumeration:
         return await ask_addresses(
             self._resolver,
             questions,
-            self._memory,
+            self._state,
             self._deadline if deadline is None else deadline,
             self._leftovers,
             tcp=True,
         )
 
     async def _ask_known(self) -> None:
-        """Ask for the addresses of the pods that were there in the look before."""
-        state = self._memory
+        """Query the addresses of the pods of the previous lookup."""
+        state = self._state
         known, before = state.addresses, state.answers
         names = list(known)
         questions = [(name, rtype) for rtype in self._rtypes for name in names]
         answers = await self._ask_addresses(questions)
         if before is not None and answers == before[0]:
-            self._asked += len(names)
-            self.addresses = known  # each answer is the same as in the look before
+            self._queried += len(names)
+            self.addresses = known  # every answer is the same as in the previous lookup
             self.ttl = min(self.ttl, before[1])
             return
         state.answers = None
         await asyncio.sleep(0)
-        found, least = self._take_in(names, answers)
+        found, least = self._read_answers(names, answers)
         self.addresses = known if found == known else found
         if self.addresses is known:
             state.answers = (answers, least)
 
     async def _ask_pods(self, names: Sequence[bytes]) -> None:
-        """Ask for the addresses of these pods, none of which was asked for in this look."""
+        """Query the addresses of these pods, none of which was queried in this lookup."""
         if names:
             questions = [(name, rtype) for rtype in self._rtypes for name in names]
             answers = await self._ask_addresses(questions)
-            self._change(self._take_in(names, answers)[0])
+            self._change(self._read_answers(names, answers)[0])
             await asyncio.sleep(0)
 
-    def _take_in(
+    def _read_answers(
         self, names: Sequence[bytes], answers: Sequence[Found | Reply]
     ) -> tuple[dict[bytes, tuple[bytes, ...]], float]:
-        """The addresses in these answers, and their smallest TTL; the rest is noted."""
-        self._asked += len(names)
+        """The addresses in these answers, and their smallest TTL; failures are recorded."""
+        self._queried += len(names)
         addresses: dict[bytes, tuple[bytes, ...]] = {}
         ttls: set[int] = set()
         for start in range(0, len(answers), len(names) or 1):
@@ -251,7 +252,7 @@ class Enumeration:
                     before = addresses.get(name)
                     addresses[name] = found.packed if before is None else before + found.packed
                     ttls.add(found.ttl)
-        # One of many may have expired just now: together they count as one answer.
+        # Together they count as one answer: one of many may have expired just now.
         least = float(smallest_ttl(ttls)) if ttls else float("inf")
         self.ttl = min(self.ttl, least)
         unknown = self._failed.keys() | self._unclear
@@ -261,10 +262,10 @@ class Enumeration:
     def _saw_ttl(self, found: Iterable[Found]) -> None:
         self.ttl = min([self.ttl, *(float(f.ttl) for f in found if f.packed)])
 
-    # Until the set is closed.
+    # Unknown pods.
 
     def _unknown(self) -> set[bytes]:
-        """The addresses of the service that no name has."""
+        """The addresses of the service without a name."""
         return set(self._shown.difference(*self.addresses.values()))
 
     async def _close(self) -> None:
@@ -279,33 +280,33 @@ class Enumeration:
                 # The reverse zones of the addresses may not be served.
                 await self._search(whole=False)
                 nameless = {p: r for p, r in nameless.items() if p in self._unknown()}
-            self._tell_nameless(nameless)
+            self._report_nameless(nameless)
         await asyncio.sleep(0)
         await self._close_ordinals()
 
     async def _close_ordinals(self) -> None:
-        """Search for pods that no address tells of, where there may be such."""
-        state = self._memory
+        """Search for pods that no address shows, if there may be any."""
+        state = self._state
         closed = state.closed if self.addresses is state.addresses else None
-        if closed is None or closed.cut is not self._cut or self._now >= closed.until:
+        if closed is None or closed.truncated is not self._truncated or self._now >= closed.until:
             found: list[str] = []
-            if self._cut or self._addresses_are_shared():
+            if self._truncated or self._addresses_are_shared():
                 found = await self._search(whole=True)
-            if self._cut:
+            if self._truncated:
                 await asyncio.sleep(0)
                 found += self._without_ordinals()
             until = min(state.absent.values(), default=self._now) + ABSENT_FOR
-            state.closed = None if self._failed else Closed(until, self._cut, tuple(found))
+            state.closed = None if self._failed else Closed(until, self._truncated, tuple(found))
             self.reasons += found
         else:
             self.reasons += closed.reasons
-        if self._cut and not self._drawn:
-            self.reasons.append(f"{_LARGE}, and the same part of its addresses comes each time")
+        if self._truncated and not self._random:
+            self.reasons.append(f"{_LARGE}, and every answer has the same part of its addresses")
 
     def _addresses_are_shared(self) -> bool:
         """Whether pods share addresses, as with ``hostNetwork``.
 
-        Then every address may have a name, and a pod be missing all the same.
+        Then a pod may be missing although every address has a name.
         """
         held = [packed for many in self.addresses.values() for packed in many]
         return len(set(held)) < len(held)
@@ -318,23 +319,23 @@ class Enumeration:
         """
         if self._wildcard:
             return [_WILDCARD]
-        state, peer_factory = self._memory, self._roster
+        state, peer_factory = self._state, self._peer_factory
         present = self._pods(self.addresses)
         await asyncio.sleep(0)
         fresh = [pod for pod, when in state.absent.items() if self._now - when < ABSENT_FOR]
         ordinals = Ordinals(present, [*fresh, *self._pods(self._gone)])
         await asyncio.sleep(0)
         while True:
-            most = _PORTION if whole else min(_PORTION, len(self._unknown()))
+            most = _BATCH if whole else min(_BATCH, len(self._unknown()))
             pods = [pod for pod in ordinals.next(most) if self._can_be(pod)] if most else []
             if not pods:
                 break
             names = [peer_factory.name_of(*pod) for pod in pods]
             await self._ask_pods(names)
-            there = 0
+            present_count = 0
             for pod, name in zip(pods, names, strict=True):
                 found = name in self.addresses
-                there += found
+                present_count += found
                 ordinals.learn(pod, found)
                 if found:
                     self._invented.add(name, self.addresses[name])
@@ -345,37 +346,37 @@ class Enumeration:
                 self.addresses = real
                 self._wildcard = True
                 return [_WILDCARD]
-            if any(name in self._failed for name in names) or not (there or whole):
+            if any(name in self._failed for name in names) or not (present_count or whole):
                 break
         return [
-            f"the ordinals of {name} have too many holes to ask for each"
+            f"the ordinals of {name} have too many holes to query each"
             for name in ordinals.given_up
         ]
 
     def _can_be(self, pod: Pod) -> bool:
-        """Whether a name can be as long as this pod's is (RFC 1035, 3.1)."""
-        name = self._roster.name_of(*pod)
+        """Whether this pod's name is short enough for DNS (RFC 1035, 3.1)."""
+        name = self._peer_factory.name_of(*pod)
         return name[0] <= _LONGEST_LABEL and len(name) <= _LONGEST_NAME
 
     def _pods(self, names: Iterable[bytes]) -> list[Pod]:
-        """Those of the names that have an ordinal."""
-        peer_factory, addresses = self._roster, self.addresses
+        """The pods among these names that have an ordinal."""
+        peer_factory, addresses = self._peer_factory, self.addresses
         pods = (peer_factory.pod(name, addresses.get(name, ())) for name in names)
         return [pod for pod in pods if pod is not None]
 
     async def _find_names(self, unknown: set[bytes]) -> dict[bytes, Reply | None]:
-        """Find the names of these addresses by their PTR records; those that have none, and why."""
+        """Query the names of these addresses; return those without one, with the failure if any."""
         packed = list(unknown)
-        results = await ask_names(self._resolver, packed, self._roster, self._deadline)
+        results = await ask_names(self._resolver, packed, self._peer_factory, self._deadline)
         new: dict[bytes, list[bytes]] = {}
         nameless: dict[bytes, Reply | None] = {}
-        past = {p for many in self._memory.addresses.values() for p in many}
+        past = {p for many in self._state.addresses.values() for p in many}
         for address, found in zip(packed, results, strict=True):
             if isinstance(found, Reply):
                 nameless[address] = found
                 continue
             if not found.names and address not in past:
-                # Else it was a pod's that has another one now, or has left: an old answer.
+                # Otherwise this is the earlier address of a pod that moved or left.
                 nameless[address] = None
             for name in found.names:
                 if name not in self.addresses:
@@ -383,13 +384,13 @@ class Enumeration:
         if new:
             asked = self._gone | self._failed.keys()
             await self._ask_pods([name for name in new if name not in asked])
-        # Listed under its address, and not yet under its name: its absence is cached.
+        # The pod has a PTR record, and its name is still cached as nonexistent.
         hidden = {n: tuple(many) for n, many in new.items() if n not in self.addresses}
         self._change(hidden)
         self._gone.difference_update(hidden)
         return nameless
 
-    def _tell_nameless(self, nameless: Mapping[bytes, Reply | None]) -> None:
+    def _report_nameless(self, nameless: Mapping[bytes, Reply | None]) -> None:
         if nameless:
             replies = [reply for reply in nameless.values() if reply is not None]
             example = f" ({replies[0].attempt})" if replies else ""
@@ -400,13 +401,13 @@ class Enumeration:
 
     def _without_ordinals(self) -> list[str]:
         without = len(self.addresses) - len(self._pods(self.addresses))
-        return [f"{_LARGE}, and {without} of its pods have no ordinal to go by"] if without else []
+        return [f"{_LARGE}, and {without} of its pods have no ordinal"] if without else []
 
     # Ports.
 
     async def _find_ports(self, listing: ServiceRecords) -> None:
-        """The ports of each pod: as listed, as learned before, or as its own SRV record says."""
-        before, known = self._memory.addresses, self._memory.ports
+        """The ports of each pod: listed, from earlier lookups, or from its own SRV record."""
+        before, known = self._state.addresses, self._state.ports
         if before is self.addresses and listing.ports.items() <= known.items():
             self.ports = known
             return
@@ -433,9 +434,9 @@ class Enumeration:
     async def _ask_ports(
         self, names: Sequence[bytes], listed: set[tuple[int, ...]]
     ) -> dict[bytes, tuple[int, ...]]:
-        """Ask for the ports of these pods; who says nothing has those that all others have."""
+        """Query the ports of these pods; one without an answer has those that all others share."""
         agreed = next(iter(listed)) if len(listed) == 1 else ()
-        suffix = self._roster.suffix
+        suffix = self._peer_factory.suffix
         results: Sequence[ServiceRecords | Reply | None] = [None] * len(names)
         if self._any_port:
             results = await ask_each(
@@ -449,25 +450,25 @@ class Enumeration:
             )
         ports = {}
         for name, found in zip(names, results, strict=True):
-            told = found.ports.get(name) if isinstance(found, ServiceRecords) else None
-            ports[name] = agreed if told is None else _in_order(told)
+            own = found.ports.get(name) if isinstance(found, ServiceRecords) else None
+            ports[name] = agreed if own is None else _in_order(own)
         return ports
 
-    # In the end.
+    # The result.
 
-    def _tell_failures(self) -> None:
+    def _report_failures(self) -> None:
         if self._failed:
             example = next(iter(self._failed.values())).attempt
             self.reasons.append(
-                f"the addresses of {len(self._failed)} of {self._asked} names are not known "
+                f"the addresses of {len(self._failed)} of {self._queried} names are not known "
                 f"({example})"
             )
         if self._unclear:
-            self.reasons.append(f"the answers about {len(self._unclear)} pods were cut")
+            self.reasons.append(f"the answers for {len(self._unclear)} pods are truncated")
 
-    def _remember(self) -> None:
-        state, now = self._memory, self._now
-        missing = {n: when for n, when in state.missing.items() if now - when < _MISSED_FOR}
+    def _keep_state(self) -> None:
+        state, now = self._state, self._now
+        missing = {n: when for n, when in state.missing.items() if now - when < _QUERY_MISSING_FOR}
         if self.addresses is not state.addresses:
             missing.update(dict.fromkeys(state.addresses.keys() - self.addresses.keys(), now))
             state.answers = None

@@ -1,12 +1,12 @@
-"""Which ordinals to ask for, so that every pod of a StatefulSet comes to be known. Pure.
+"""Which ordinals to query, so that every pod of a StatefulSet is found. Pure.
 
-The ordinals of a StatefulSet are numbers in a row, from ``spec.ordinals.start`` on, with a hole for
-each pod that is away. From those that are known: the holes between them are asked for, then upward
-from the highest and downward from the lowest, in strides that double as long as all of them are
-there. A row of `MARGIN` that are absent ends the row of pods.
+The ordinals of a StatefulSet are consecutive from ``spec.ordinals.start`` on, with a hole for each
+absent pod. Queries begin with the holes between the known ordinals, then go upward from the highest
+and downward from the lowest, in strides that double while all of their pods exist. `MARGIN` absent
+ordinals in a row are the end.
 
-Absent pods are asked for as little as this takes, and not again for `ABSENT_FOR` seconds: a cache
-that was asked for a name holds its absence, also when the pod has come in the meantime.
+Absent pods are queried as little as possible, and not again for `ABSENT_FOR` seconds: a query makes
+caches keep the absence, even if the pod is created in the meantime.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from itertools import islice
 __all__ = ["ABSENT_FOR", "MARGIN", "Ordinals", "Pod"]
 
 MARGIN = 16
-"""So many absent ordinals in a row, at either end, are the end of a StatefulSet."""
+"""Number of consecutive absent ordinals that are the end of a StatefulSet, in either direction."""
 
 ABSENT_FOR = 30.0
-"""For so many seconds an ordinal that was absent is not asked for again."""
+"""Seconds for which an absent ordinal is not queried again."""
 
 _LONGEST_STRIDE = 256
 _MOST_HOLES = 10_000
-"""So many holes are asked for at most: a name with a huge ordinal must not cost a flood."""
+"""The most holes that are queried: a name with a huge ordinal must not cause a flood."""
 _LARGEST_ORDINAL = 2**31 - 1
 
 Pod = tuple[str, int]
@@ -32,11 +32,11 @@ Pod = tuple[str, int]
 
 
 class Ordinals:
-    """What is known of the ordinals behind a service.
+    """The known ordinals behind a service.
 
     Args:
-        present: The pods that are there.
-        absent: Those that are known not to be there.
+        present: The pods that exist.
+        absent: The pods that are known not to exist.
     """
 
     def __init__(self, present: Iterable[Pod], absent: Iterable[Pod] = ()) -> None:
@@ -51,16 +51,17 @@ class Ordinals:
                 self._rows[statefulset].absent.add(ordinal)
 
     def learn(self, pod: Pod, present: bool) -> None:
-        """Take in whether a pod is there, that `next` said to ask for."""
+        """Record whether a pod that `next` returned exists."""
         row = self._rows[pod[0]]
         (row.present if present else row.absent).add(pod[1])
 
     def next(self, most: int) -> list[Pod]:
-        """The pods to ask for now; none when every row is closed.
+        """The pods to query now: holes, and ordinals beyond both ends. None when all is closed.
 
-        Of each row holes, at most about so many in all, and beyond both of its ends.
+        Call `learn` for each of them before the next call.
 
-        What it gives has to be told with `learn` before it is called again.
+        Args:
+            most: About how many pods to return.
         """
         stride = max(MARGIN, min(most, _LONGEST_STRIDE))
         pods: list[Pod] = []
@@ -71,19 +72,19 @@ class Ordinals:
 
     @property
     def given_up(self) -> tuple[str, ...]:
-        """The StatefulSets with more holes than are asked for."""
+        """The StatefulSets with more holes than are queried."""
         return tuple(name for name, row in self._rows.items() if row.given_up)
 
 
 class _Row:
     """The ordinals of one StatefulSet."""
 
-    __slots__ = ("_down", "_up", "absent", "asked_holes", "given_up", "present")
+    __slots__ = ("_down", "_up", "absent", "given_up", "present", "queried_holes")
 
     def __init__(self) -> None:
         self.present: set[int] = set()
         self.absent: set[int] = set()
-        self.asked_holes = 0
+        self.queried_holes = 0
         self.given_up = False
         self._up = _Stride()
         self._down = _Stride()
@@ -91,8 +92,8 @@ class _Row:
     def next(self, most: int, longest: int) -> list[int]:
         lowest, highest = min(self.present), max(self.present)
         holes = list(islice(self._unknown(range(lowest + 1, highest)), most))
-        self.asked_holes += len(holes)
-        if self.asked_holes > _MOST_HOLES:
+        self.queried_holes += len(holes)
+        if self.queried_holes > _MOST_HOLES:
             self.given_up = True
             holes = []
         up = self._up.after(highest, longest)
@@ -107,7 +108,7 @@ class _Row:
 
 
 class _Stride:
-    """How far to go in one direction: twice as far as the last time, if all of that was there."""
+    """How far to go in one direction: twice as far as the last time, if all of those exist."""
 
     __slots__ = ("_edge", "_length")
 
@@ -116,7 +117,7 @@ class _Stride:
         self._length = MARGIN
 
     def after(self, edge: int, longest: int) -> int:
-        """How many ordinals beyond the outermost one that is there."""
+        """The number of ordinals to query beyond the outermost known one."""
         if self._edge is not None and edge > self._edge:
             whole = edge - self._edge >= self._length
             self._length = min(2 * self._length, longest) if whole else MARGIN

@@ -1,4 +1,4 @@
-"""The questions that looks ask by the thousand, and what they keep of the answers."""
+"""The queries of an enumeration, sent by the thousand, and the state kept of their answers."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ __all__ = ["Closed", "EnumerationState", "Named", "ask_addresses", "ask_names"]
 
 
 class Closed(NamedTuple):
-    """That the ordinals of a service were searched.
+    """The result of a finished search of the ordinals.
 
     Attributes:
-        until: When those that were absent are to be asked for again.
-        cut: Whether the addresses of the service were cut.
-        reasons: Why there may be more all the same.
+        until: When to query the absent ordinals again.
+        truncated: Whether the addresses of the service were truncated.
+        reasons: Why the list may still be incomplete.
     """
 
     until: float
-    cut: bool
+    truncated: bool
     reasons: tuple[str, ...]
 
 
 class EnumerationState:
-    """What earlier looks learned, to know what to ask for.
+    """What earlier lookups learned, to decide what to query.
 
     Attributes:
-        addresses: The addresses of the look before, by name. As long as they do not change, this
-            is the same object, and nobody changes it.
-        ports: Its port numbers, by name; the like.
-        answers: What these pods answered in the look before, family by family, and the smallest
-            TTL; None if their addresses were not the same.
-        closed: What the search of the ordinals came to; None if it has to be searched again.
-        missing: When each name that was there before that was last there.
-        absent: When an ordinal was last absent.
-        found: What each answer was, by record type and name, to know it again.
+        addresses: The addresses in the previous lookup, by name. While they do not change this is
+            the same object; it is never modified.
+        ports: The port numbers in the previous lookup, by name; never modified either.
+        answers: The answers for these pods in the previous lookup, family by family, and their
+            smallest TTL; None if their addresses changed.
+        closed: The result of the last search of the ordinals; None to search again.
+        missing: When each name that is missing now was last present.
+        absent: When each absent ordinal was last queried.
+        found: The last answer by record type and name, to recognise the same answer.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ async def ask_addresses(
     *,
     tcp: bool = False,
 ) -> list[Found | Reply]:
-    """Ask for addresses; an answer that is the same as in an earlier look is the same object."""
+    """Query addresses; the same answer as in an earlier lookup is the same object."""
     kept = {rtype: state.found.setdefault(rtype, {}) for rtype in (wire.A, wire.AAAA)}
 
     def read(number: int, reply: bytes) -> Found | None:
@@ -78,7 +78,7 @@ async def ask_addresses(
         known = kept[rtype].get(name)
         size = len(reply) - 2
         if known is not None and size == len(known.reply) and reply.startswith(known.reply, 2):
-            return known  # the same but for its id
+            return known  # the same, apart from its id
         found = read_addresses(reply, question_after_id(name, rtype))
         if found is not None:
             kept[rtype][name] = found
@@ -96,7 +96,7 @@ async def ask_addresses(
 
 
 def _addresses_of(message: wire.Message) -> tuple[Found, list[wire.Record]]:
-    """The addresses in a message that was read in full, and the other records of its answer."""
+    """The addresses in a fully parsed message, and the other records of its answer."""
     name, rtype, _ = message.questions[0]
     size = 4 if rtype == wire.A else 16
     records: list[wire.Address] = []
@@ -115,11 +115,11 @@ def _addresses_of(message: wire.Message) -> tuple[Found, list[wire.Record]]:
 
 
 class Named(NamedTuple):
-    """What the PTR records of an address say.
+    """The PTR records of an address.
 
     Attributes:
         names: The names of pods behind the service.
-        others: What else they name: another service that selects the pod, say.
+        others: Other names, for example of another service that selects the pod.
     """
 
     names: tuple[bytes, ...]
@@ -129,7 +129,7 @@ class Named(NamedTuple):
 async def ask_names(
     resolver: ResolverProtocol, packed: Sequence[bytes], peer_factory: PeerFactory, deadline: float
 ) -> list[Named | Reply]:
-    """The names of each address, by its PTR records."""
+    """Query the names of each address, from its PTR records."""
 
     def names(message: wire.Message) -> Named:
         targets = [record.target for record in message.answers if type(record) is wire.Pointer]
@@ -142,6 +142,6 @@ async def ask_names(
         resolver,
         [(wire.reverse_name(address), wire.PTR) for address in packed],
         deadline=deadline,
-        read=lambda number, reply: None,  # noqa: ARG005 - each is read in full
+        read=lambda number, reply: None,  # noqa: ARG005 - each is parsed in full
         convert=names,
     )
