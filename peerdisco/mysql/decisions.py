@@ -1,4 +1,4 @@
-"""What may be done to a server, and what has to be: facts in, verdicts and steps out. Pure."""
+"""Verdicts on a server and the steps for it, from facts. Pure."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def probe_of(name: str, found: ServerFacts | Unanswered) -> Probe:
     if found.schemas is None:
         detail = "its account may not list the schemas: GRANT SHOW DATABASES ON *.* to it"
     elif writes:
-        detail = "it takes writes, and replicates from nobody"
+        detail = "it takes writes, and does not replicate"
     elif found.cluster is not None:
         detail = f"of the cluster {found.cluster.id}"
     elif found.schemas:
@@ -76,9 +76,9 @@ def judge_primary(
     """Whether this pod's server may take writes.
 
     Args:
-        own: What the server said of itself; read after the peers were, so that a peer cannot be
-            ahead of it just because time has passed.
-        peers: What the other pods' servers said of themselves, by the pods' names.
+        own: The server's facts; read after the peers', so that a peer cannot be ahead of it only
+            because time has passed.
+        peers: The facts of the other pods' servers, by the pods' names.
         snapshot: The membership.
         identity: Who this pod is.
         expected: As for `may_bootstrap`.
@@ -105,7 +105,7 @@ def judge_primary(
             ]
         )
     if own.schemas:
-        # A database that was there before: its own replicas are no strangers.
+        # An existing database: its own replicas do not count as peers with other data.
         probes = [
             probe
             for probe in probes
@@ -118,15 +118,15 @@ def judge_primary(
 
 
 _CANNOT_SEE = (
-    "the account may not list the schemas, so that an empty server cannot be told from a full one: "
+    "the account may not list the schemas, so it is not known whether the server is empty: "
     "GRANT SHOW DATABASES ON *.* to it"
 )
 
 
 def _misconfigured(own: ServerFacts) -> Iterator[Reason]:
-    advice = "'peerdisco mysql-setup config' prints what it has to be started with"
+    advice = "'peerdisco mysql-setup config' prints the configuration that it needs"
     if not own.log_bin:
-        yield Reason(ServerReasonCode.MISCONFIGURED, f"the server keeps no binary log: {advice}")
+        yield Reason(ServerReasonCode.MISCONFIGURED, f"the server has no binary log: {advice}")
     if not own.gtid_mode:
         yield Reason(ServerReasonCode.MISCONFIGURED, f"the server has gtid_mode off: {advice}")
 
@@ -135,7 +135,7 @@ def _against_own_cluster(own: ServerFacts, peers: Mapping[str, ServerFacts]) -> 
     assert own.cluster is not None
     for name, found in peers.items():
         if found.cluster is None:
-            continue  # an empty one will get a copy, and one with other data is told on its own pod
+            continue  # an empty one will get a copy; one with other data is reported by its pod
         if found.cluster.id != own.cluster.id:
             yield Reason(
                 ServerReasonCode.OTHER_CLUSTER,
@@ -144,18 +144,18 @@ def _against_own_cluster(own: ServerFacts, peers: Mapping[str, ServerFacts]) -> 
                 "of it",
                 name,
             )
-        # What a replica wrote itself is in nobody's way here; its own sidecar tells of it.
+        # A replica's own writes do no harm here; its own sidecar reports them.
         elif ahead := found.position.beyond(own.position, but_of=found.origin):
             yield Reason(
                 ServerReasonCode.PEER_IS_AHEAD,
-                f"{name} has transactions that this pod lacks ({ahead}): this pod's data are "
-                f"older than that; give it its newer volume, or a copy of {name}'s data",
+                f"{name} has transactions that this pod does not have ({ahead}): this pod's "
+                f"data are older than that; give it its newer volume, or a copy of {name}'s data",
                 name,
             )
 
 
 def _replicates_from(found: ServerFacts, own: ServerFacts, identity: Identity) -> bool:
-    """Whether this is a replica of this pod that has nothing which this pod lacks."""
+    """Whether this is a replica of this pod, without transactions that this pod does not have."""
     status = found.status
     if status is None or found.cluster is not None:
         return False
@@ -167,13 +167,13 @@ def _replicates_from(found: ServerFacts, own: ServerFacts, identity: Identity) -
 
 
 def plan_primary(own: ServerFacts, cluster_id: str, now: str) -> list[Step]:
-    """What it takes until this server, which may be the primary, takes writes; nothing if it does.
+    """The steps until this server, which may be the primary, takes writes; none if it does.
 
-    Each step may be the last one that is done: the next plan goes on from there. Writes are
+    A plan may be interrupted after any step: the next plan continues from there. Writes are
     allowed last.
 
     Args:
-        own: What the server said of itself.
+        own: The server's facts.
         cluster_id: For a cluster that is made now.
         now: Date and time of it, ``YYYY-MM-DD HH:MM:SS`` in UTC.
     """
@@ -216,7 +216,7 @@ _CLUSTER_TABLE = (
 
 
 def plan_closing(own: ServerFacts) -> list[Step]:
-    """What it takes until this server refuses writes; nothing if it does."""
+    """The steps until this server refuses writes; none if it does."""
     return [] if own.closed else [Dialect(own.version).close()]
 
 
@@ -229,14 +229,15 @@ def judge_replica(
     """Whether this pod's server may replicate from the primary.
 
     Args:
-        own: What the server said of itself; read before the primary was, so that what it has and
-            the primary lacks is its own.
-        primary: What the primary said of itself; None while it is not listed.
+        own: The server's facts; read before the primary's, so that a transaction that only it has
+            is its own.
+        primary: The primary's facts; None while it is not listed.
         source: How to reach it; None while it is not listed.
     """
     if primary is None or source is None:
         return _verdict(
-            ServerReasonCode.PRIMARY_ABSENT, "the primary is not listed; nobody takes its place"
+            ServerReasonCode.PRIMARY_ABSENT,
+            "the primary is not listed; no other pod takes its place",
         )
     if isinstance(primary, Unanswered):
         return _verdict(
@@ -307,8 +308,8 @@ def _against_following(
     elif ahead := own.position.beyond(primary.position):
         yield Reason(
             ServerReasonCode.OWN_CHANGES,
-            f"this pod has transactions that the primary lacks ({ahead}): somebody wrote here; "
-            f"move what is needed to the primary, then {again}",
+            f"this pod has transactions that the primary does not have ({ahead}): a client wrote "
+            f"here; move what is needed to the primary, then {again}",
         )
     if own.status is not None:
         yield from _against_status(own.status, again)
@@ -333,7 +334,7 @@ def _against_status(status: ReplicaStatus, again: str) -> Iterator[Reason]:
     if needs_copy(status.receiver_errno) and status.receiver is not Receiver.RUNNING:
         yield Reason(
             ServerReasonCode.NEEDS_COPY,
-            f"the primary can no longer send what this pod lacks (error {status.receiver_errno}: "
+            f"the primary can no longer send what this pod needs (error {status.receiver_errno}: "
             f"{status.receiver_error}); {again}",
         )
     elif status.receiver is Receiver.STOPPED and _stuck(status.receiver_errno):
@@ -359,13 +360,13 @@ def _verdict(code: ServerReasonCode, text: str) -> Verdict:
 
 
 def plan_replica(own: ServerFacts, source: ReplicationSource, *, mend: bool = True) -> list[Step]:
-    """What it takes until this server, which may, replicates from there; nothing if it does.
+    """The steps until this server, which may replicate from there, does; none if it does.
 
     Args:
-        own: What the server said of itself.
+        own: The server's facts.
         source: Whom to replicate from.
-        mend: Whether to set the source anew where only the password, which no server tells, can
-            be the reason that it is not let in.
+        mend: Whether to configure the source again where only the password, which no server
+            shows, can be the reason that the login is rejected.
     """
     dialect = Dialect(own.version)
     status = own.status
@@ -376,14 +377,14 @@ def plan_replica(own: ServerFacts, source: ReplicationSource, *, mend: bool = Tr
         steps = plan_closing(own)
     if status is None:
         return [*steps, dialect.follow(source), dialect.start()]
-    told = (status.source_host, status.source_port, status.source_user, status.gtid)
+    configured = (status.source_host, status.source_port, status.source_user, status.gtid)
     wanted = (source.host, source.port, source.account.user, True)
     refused = (
         status.receiver is not Receiver.RUNNING
         and status.receiver_errno != 0
         and classify(status.receiver_errno) is Action.MEND
     )
-    if told != wanted or (refused and mend):
+    if configured != wanted or (refused and mend):
         return [*steps, dialect.stop(), dialect.follow(source), dialect.start()]
     if status.receiver is Receiver.STOPPED or not status.applier_running:
         steps.append(dialect.start())
@@ -391,7 +392,7 @@ def plan_replica(own: ServerFacts, source: ReplicationSource, *, mend: bool = Tr
 
 
 def plan_stopping(own: ServerFacts) -> list[Step]:
-    """What it takes until nothing more comes in from the source; nothing if nothing does."""
+    """The steps until this server receives nothing more from its source; none if it does not."""
     status = own.status
     if status is None or (status.receiver is Receiver.STOPPED and not status.applier_running):
         return []

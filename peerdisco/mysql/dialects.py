@@ -17,7 +17,7 @@ __all__ = ["Dialect", "ReplicationSource", "Step"]
 
 @dataclass(frozen=True, slots=True)
 class ReplicationSource:
-    """Whom to replicate from.
+    """The source to replicate from.
 
     Attributes:
         host: A DNS name, so that a new address needs no new configuration.
@@ -59,8 +59,8 @@ _CONNECT_RETRY = 1
 """Seconds between two tries to connect to the source."""
 
 _RETRIES = 86400
-"""So often MySQL tries to connect before its receiver gives up for good; its default is 10, which
-is over before a pod is back on another node. MariaDB tries as often unless told otherwise."""
+"""Connection attempts before MySQL's receiver stops. Its default is 10, which is over before a pod
+is back on another node. MariaDB's default is this number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""Making a server what it has to be: facts, a verdict, and the steps that are still to be done.
+"""Bring a server into its role: from its facts to a verdict, and the steps that are missing.
 
-Everything here can be done again: a second run finds nothing to do. Everything can be cut off at
-any moment: the next run goes on from what it finds.
+Everything here is idempotent: a second run has nothing to do. Everything can be interrupted at any
+moment: the next run continues from the server's state.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Ensured:
-    """What came of it.
+    """The outcome.
 
     Attributes:
         verdict: Whether the server may be what it was to become, and why.
@@ -69,8 +69,8 @@ async def ensure_primary(
     Args:
         server: A connection to it.
         name: What to call it in an error.
-        own: What it said of itself, after the peers did.
-        peers: What the other pods' servers said of themselves.
+        own: Its facts, read after the peers'.
+        peers: The facts of the other pods' servers.
         snapshot: The membership.
         identity: Who this pod is.
         expected: How many pods there should be; see `peerdisco.may_bootstrap`.
@@ -107,11 +107,11 @@ async def ensure_replica(
     Args:
         server: A connection to it.
         name: What to call it in an error.
-        own: What it said of itself, before the primary did.
-        primary: What the primary said of itself; None while it is not listed.
+        own: Its facts, read before the primary's.
+        primary: The primary's facts; None while it is not listed.
         source: How to reach the primary; None while it is not listed.
-        mend: Whether to set the source anew where the password may be the reason that it is not
-            let in.
+        mend: Whether to configure the source again where the password may be the reason that the
+            login is rejected.
 
     Raises:
         DatabaseError: A statement was refused, or the server did not answer.
@@ -157,10 +157,10 @@ async def ensure_account(
 
 
 async def nudge(server: Executor, name: str, own: ServerFacts) -> tuple[str, ...]:
-    """Have the receiver of a replica connect anew, at once; what was done.
+    """Make the receiver of a replica reconnect at once; what was done.
 
-    A receiver whose source vanished without a word believes in its connection for as long as its
-    timeout lasts. DNS that shows another address for the source knows better.
+    A receiver whose source disappeared without closing the connection waits for its timeout. A new
+    address of the source in DNS shows earlier that the connection is dead.
 
     Raises:
         DatabaseError: A statement was refused, or the server did not answer.
@@ -180,8 +180,8 @@ async def _do(
     for step in (Step("setting up the session", SESSION), *steps):
         try:
             await server.execute(step.sql)
-        except Exception as error:  # noqa: BLE001 - told as what it is
-            told = DatabaseError.of(error, name, step.doing, secrets)
+        except Exception as error:  # noqa: BLE001 - reported as a DatabaseError
+            failure = DatabaseError.of(error, name, step.doing, secrets)
             # The driver's own error may hold the statement, and with it a password.
-            raise told from None
+            raise failure from None
     return tuple(dict.fromkeys(step.doing for step in steps))

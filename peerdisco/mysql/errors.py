@@ -1,4 +1,4 @@
-"""What goes wrong between databases, and what is to be done about it. Pure.
+"""Errors of database servers, and what to do about each. Pure.
 
 The numbers are those of https://mariadb.com/kb/en/mariadb-error-code-reference/ and
 https://dev.mysql.com/doc/mysql-errors/8.4/en/; from 2000 to 2999 they are the client's.
@@ -25,14 +25,14 @@ MALFORMED_PACKET = 2027
 
 
 class Action(Enum):
-    """What an error asks for."""
+    """What to do about an error."""
 
     WAIT = "wait"
-    """It goes away by itself, as a server does that is starting, or a network that is away."""
+    """Wait: it is temporary, such as a server that is starting, or an unreachable network."""
     MEND = "mend"
-    """It goes away if the same is set up or started once more."""
+    """Configure or start the same again."""
     REFUSE = "refuse"
-    """It stays until somebody does something; going on would lose data or hide that it is lost."""
+    """Stop until an operator acts; continuing would lose data or hide that it is lost."""
 
 
 ACCESS_DENIED = frozenset({1044, 1045, 1130, 1142, 1143, 1227, 1410, 1698, 1251, 2059})
@@ -50,12 +50,12 @@ asked for, 1205 and 1213 a lock that somebody else had, 1198, 3021, 3081 and 308
 ran."""
 
 _LOGS_DO_NOT_REACH_BACK = frozenset({1236, 13114})
-"""The source cannot send what the replica lacks; MariaDB and MySQL up to 8.0, and MySQL from then
+"""The source cannot send what the replica needs; MariaDB and MySQL up to 8.0, and MySQL from then
 on (whose text still says 1236)."""
 
 
 def classify(errno: int, *, applying: bool = False) -> Action:
-    """What an error of a server, or of a connection to it, asks for.
+    """What to do about an error of a server, or of a connection to it.
 
     Args:
         errno: Its number.
@@ -77,7 +77,7 @@ def _is_clients(errno: int) -> bool:
 
 
 def needs_copy(errno: int) -> bool:
-    """Whether the source no longer has what the replica lacks."""
+    """Whether the source no longer has what the replica needs."""
     return errno in _LOGS_DO_NOT_REACH_BACK
 
 

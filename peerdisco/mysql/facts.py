@@ -1,4 +1,4 @@
-"""What one server says of itself: everything that a decision about it needs."""
+"""The facts of one server: everything that a decision about it needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .versions import Flavour, Version
 __all__ = ["CLUSTER_SCHEMA", "ClusterRow", "Executor", "ServerFacts", "read_facts"]
 
 CLUSTER_SCHEMA = "peerdisco"
-"""The schema of the one row that tells clusters apart."""
+"""The schema of the one row that identifies the cluster."""
 
 _SYSTEM_SCHEMAS = frozenset({"information_schema", "performance_schema", "mysql", "sys"})
 _NO_SCHEMAS = frozenset({"lost+found", "#mysql50#lost+found"})
@@ -50,7 +50,7 @@ class ClusterRow:
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """What one server said of itself.
+    """The facts of one server.
 
     Attributes:
         version: Its family and version.
@@ -126,7 +126,7 @@ _MYSQL = (
 
 
 async def read_facts(server: Executor, name: str) -> ServerFacts:
-    """Ask a server for everything that decisions need; nothing is changed.
+    """Read everything that decisions need from a server; nothing is changed.
 
     Args:
         server: The connection. Its account needs SHOW DATABASES, SELECT on the schema
@@ -134,7 +134,7 @@ async def read_facts(server: Executor, name: str) -> ServerFacts:
         name: What to call the server in an error.
 
     Raises:
-        DatabaseError: It refused a question, or did not answer.
+        DatabaseError: A query failed, or the server did not answer.
         ConfigurationError: It is too old.
     """
 
@@ -184,10 +184,10 @@ async def _read_cluster(server: Executor, name: str) -> ClusterRow | None:
     try:
         rows = await server.execute(f"SELECT id, origin FROM {CLUSTER_SCHEMA}.cluster")  # noqa: S608
     except Exception as error:
-        told = DatabaseError.of(error, name, "reading to which cluster it belongs")
-        if told.errno in _NOT_THERE:
-            return None  # whoever made the schema did not get to the table
-        raise told from error
+        failure = DatabaseError.of(error, name, "reading to which cluster it belongs")
+        if failure.errno in _NOT_THERE:
+            return None  # the bootstrap was interrupted before the table was created
+        raise failure from error
     if not rows:
         return None
     return ClusterRow(_text(rows[0]["id"]), _text(rows[0]["origin"]) == "blank")

@@ -1,4 +1,4 @@
-"""What a server has executed, as GTIDs, and what one has that another lacks. Pure.
+"""What a server has executed, as GTIDs, and the difference between two of them. Pure.
 
 MariaDB: https://mariadb.com/kb/en/gtid/. MySQL:
 https://dev.mysql.com/doc/refman/8.4/en/replication-gtids-concepts.html.
@@ -13,7 +13,7 @@ from typing import Protocol
 
 __all__ = ["GtidSet", "MariaDBPosition", "Position"]
 
-_MOST_TOLD = 5
+_MOST_LISTED = 5
 
 
 class Position(Protocol):
@@ -25,7 +25,7 @@ class Position(Protocol):
         ...
 
     def beyond(self, other: Position, *, but_of: str = "") -> str:
-        """What this one has and the other lacks, in words; empty if that is nothing.
+        """The transactions that only this one has, in words; empty if there are none.
 
         Args:
             other: The other one.
@@ -163,6 +163,6 @@ def _without(
 
 
 def _few(lacking: list[str]) -> str:
-    told = ", ".join(lacking[:_MOST_TOLD])
-    more = len(lacking) - _MOST_TOLD
+    told = ", ".join(lacking[:_MOST_LISTED])
+    more = len(lacking) - _MOST_LISTED
     return f"{told} and {more} more" if more > 0 else told

@@ -21,7 +21,7 @@ _LONGEST_USER = 32
 _LONGEST_PASSWORD = {Flavour.MARIADB: 96, Flavour.MYSQL: 32}
 """Bytes of a password that a replica can log in with; accounts may have longer ones."""
 NET_TIMEOUT = 10
-"""Seconds without a word after which a replica takes its source for dead; the servers' own default
+"""Seconds without data after which a replica considers its source dead; the servers' own default
 is 60. Heartbeats come every `HEARTBEAT` seconds while nothing is written."""
 HEARTBEAT = 2
 
@@ -111,8 +111,8 @@ def render_config(
 ) -> str:
     """The part of a server's configuration that replication depends on.
 
-    Every server starts read-only, the primary too, and none starts replication by itself: both
-    wait until somebody has looked who the primary is and whose data this is. A server that
+    Every server, also the primary, starts read-only and does not start replication: the sidecar
+    does both after it has checked which server is the primary and whose data this is. A server that
     restarts is as careful as one that starts for the first time.
 
     Args:

@@ -17,7 +17,7 @@ __all__ = ["lowest_ordinal", "ordinal"]
 
 @dataclass(frozen=True, slots=True)
 class ordinal:  # noqa: N801 - used as a function
-    """The peer with this ordinal, and nobody while it is absent.
+    """The peer with this ordinal; no peer while it is absent.
 
     ``primary=ordinal(5)`` goes with ``spec.ordinals.start: 5``.
 
@@ -41,10 +41,10 @@ class ordinal:  # noqa: N801 - used as a function
 def lowest_ordinal(snapshot: Snapshot) -> Peer | None:
     """The peer with the lowest ordinal that is there; None if no peer has one.
 
-    This can lose data. While ordinal 0 restarts, every pod that looks picks ordinal 1; if writes
-    follow the pick, ordinal 1 takes writes that ordinal 0 does not have when it is back and is
-    picked again. Two pods that see different memberships pick different primaries. Use it only
-    where nothing is written, or where something else fences the old primary.
+    This can lose data. While ordinal 0 restarts, every pod that does a lookup picks ordinal 1;
+    if writes follow the pick, ordinal 1 takes writes that ordinal 0 does not have when it is
+    back and is picked again. Two pods that see different memberships pick different primaries.
+    Use it only where nothing is written, or where something else fences the old primary.
 
     Raises:
         AmbiguousPrimary: Several StatefulSets stand behind the service and none was chosen.

@@ -1,4 +1,4 @@
-"""Asking the peers: the facts that verdicts on the primary are made of."""
+"""Probe the peers for the facts that verdicts on the primary need."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["probe_peers"]
 async def probe_peers(
     peers: Iterable[Peer], probe: Callable[[Peer], Awaitable[Probe]], *, timeout: float = 2.0
 ) -> tuple[Probe, ...]:
-    """Ask each peer at the same time, and make of every failure a peer that did not answer.
+    """Probe all peers at the same time; a failure counts as a peer that did not answer.
 
     Args:
-        peers: Whom to ask.
-        probe: Asks one peer. What it raises is why that peer did not answer.
+        peers: The peers to probe.
+        probe: Probes one peer. An exception becomes the probe's detail, with ``answered=False``.
         timeout: Seconds that each has to answer.
 
     Returns:
@@ -38,7 +38,7 @@ async def probe_peers(
                 return await probe(peer)
         except TimeoutError:
             return Probe(peer.unique_name, answered=False, detail=f"no answer within {timeout:g} s")
-        except Exception as error:  # noqa: BLE001 - the user's own code; it is told, not hidden
+        except Exception as error:  # noqa: BLE001 - the user's own code; reported in the probe
             return Probe(
                 peer.unique_name, answered=False, detail=str(error) or type(error).__name__
             )

@@ -35,14 +35,14 @@ __all__ = [
 
 
 class Decision(Enum):
-    """What a verdict comes to."""
+    """The result of a verdict."""
 
     ALLOWED = "allowed"
-    """Every fact speaks for it."""
+    """Every fact allows it."""
     WAIT = "wait"
-    """Not now; what is missing may still come by itself."""
+    """Not now; what is missing may still appear."""
     REFUSED = "refused"
-    """No, and it will stay so until somebody does something about it."""
+    """No, until an operator acts."""
 
 
 class Code(Enum):
@@ -63,13 +63,13 @@ class ReasonCode(Code):
     AMBIGUOUS = ("ambiguous", Decision.REFUSED)
     """Several StatefulSets stand behind the service, and none was chosen."""
     NO_ANSWER = ("no-answer", Decision.WAIT)
-    """DNS has not answered, or no longer does, so that nothing is known of now."""
+    """DNS lookups have not succeeded yet, or fail now, so the current state is not known."""
     INCOMPLETE = ("incomplete", Decision.WAIT)
-    """The list may lack pods."""
+    """The list may be incomplete."""
     NOT_LISTED = ("not-listed", Decision.WAIT)
     """DNS does not list this pod, or not all that are expected."""
     OWN_ADDRESSES_UNKNOWN = ("own-addresses-unknown", Decision.REFUSED)
-    """Nothing tells this pod's own addresses, so that they cannot be compared."""
+    """This pod's own addresses are not known, so they cannot be compared."""
     ANOTHER_ADDRESS = ("another-address", Decision.WAIT)
     """The record in DNS is old, or another pod has this pod's name."""
     ANOTHER_CLAIMS = ("another-claims", Decision.REFUSED)
@@ -79,11 +79,11 @@ class ReasonCode(Code):
     FIRST_START = ("first-start", Decision.ALLOWED)
     """The user said that this is the first start, and no peer that answered holds data."""
     PEER_HOLDS_DATA = ("peer-holds-data", Decision.REFUSED)
-    """A peer holds data, beside which an empty database would be a second one."""
+    """A peer holds data, so an empty database would be a second one."""
     NOT_PROBED = ("not-probed", Decision.WAIT)
-    """A peer did not answer, or could not tell, and may hold data."""
+    """A peer did not answer, or does not know, and may hold data."""
     EXPECTED_UNKNOWN = ("expected-unknown", Decision.REFUSED)
-    """Nothing tells how many peers there should be, nor that this is the first start."""
+    """Neither the number of pods nor that this is the first start is configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Verdict:
 
     @property
     def waits(self) -> bool:
-        """Whether what is missing may still come by itself."""
+        """Whether what is missing may still appear."""
         return self.decision is Decision.WAIT
 
     @property
@@ -155,7 +155,7 @@ class Probe:
         peer: The peer's unique name.
         answered: Whether it answered. One that did not may hold data, and may be the primary.
         holds_data: Whether it holds data that an empty primary would be a danger to; None if it
-            could not tell.
+            does not know.
         claims_primary: Whether it acts as the primary now; None if it could not tell.
         detail: What was found, or why nothing was, in words.
     """
@@ -177,7 +177,7 @@ def confirm_local_primary(
     That is the moment's view of one observer, and no lock: a pod that is cut off sees neither.
 
     Args:
-        snapshot: The membership. One whose newest look failed confirms nothing.
+        snapshot: The membership. If the latest lookup failed, it confirms nothing.
         identity: Who this pod is, with its own addresses.
         probes: What was found out about the other peers; one about this pod itself is passed over.
 
@@ -326,7 +326,7 @@ def may_bootstrap(
 
 
 def _against_the_view(snapshot: Snapshot) -> Iterator[Reason]:
-    """What speaks against believing this membership."""
+    """The reasons against trusting this membership."""
     if snapshot.observed_at is None:
         failed = _in_brackets(str(snapshot.last_error or ""))
         yield Reason(ReasonCode.NO_ANSWER, f"DNS has not answered yet{failed}")
@@ -337,7 +337,7 @@ def _against_the_view(snapshot: Snapshot) -> Iterator[Reason]:
 
 
 def _against_the_name(snapshot: Snapshot, identity: Identity) -> Iterator[Reason]:
-    """What speaks against this pod being the one that bears the primary's name."""
+    """The reasons why this pod is not the one with the primary's name."""
     name = identity.pod_name
     try:
         primary = snapshot.primary
@@ -379,10 +379,10 @@ def _against_the_name(snapshot: Snapshot, identity: Identity) -> Iterator[Reason
 
 
 def _another_address(local: Peer, identity: Identity) -> Reason:
-    told = ", ".join(map(str, local.addresses)) or "no address"
+    listed = ", ".join(map(str, local.addresses)) or "no address"
     return Reason(
         ReasonCode.ANOTHER_ADDRESS,
-        f"DNS says {told} for {local.hostname}, and this pod has "
+        f"DNS says {listed} for {local.hostname}, and this pod has "
         f"{', '.join(map(str, identity.addresses))}: the record is old, or another pod bears this "
         "name",
         identity.pod_name,

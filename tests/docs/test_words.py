@@ -42,8 +42,6 @@ NOT_YET: set[str] = {
     "docs/explanation/own-dns-reader.md",
     "docs/how-to/aiodns.md",
     "peerdisco/dns",
-    "peerdisco/mysql",
-    "peerdisco/primary",
     "peerdisco/testing",
 }
 """Files and folders that still have some of them. It only gets shorter."""

@@ -102,7 +102,7 @@ async def run(fault: Fault) -> None:
         return Own(await connect(who, socket=socket), fault)
 
     async with Discovery(statefulset=me.statefulset, identity=me) as disco:
-        await Sidecar(disco, me, to, options, tell=tell).run()
+        await Sidecar(disco, me, to, options, on_report=tell).run()
 
 
 def tell(report: Report) -> None:

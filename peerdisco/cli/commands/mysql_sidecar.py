@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ...exceptions import ConfigurationError, IdentityError
 from ...names import parse_endpoint
+from ...wording.foreign import escaped
 from ..exit_status import OK, Ended
 from ..mysql_accounts import account_of, add_account, add_trust, required, trust_of
 from ..options import add_service, port, seconds, whole_number
@@ -143,7 +144,7 @@ async def _run(args: argparse.Namespace) -> None:
     connect = _connect(args, options.port, me)
     async with open_discovery(args, timeout=args.timeout, identity=me) as disco:
         sidecar = Sidecar(
-            disco, me, connect, options, first_ordinal=args.ordinal, tell=_report_state
+            disco, me, connect, options, first_ordinal=args.ordinal, on_report=_report_state
         )
         with HealthServer(sidecar, listen, sidecar.clock.now, args.max_lag) as health:
             _report(f"listening on {health.listening}")
@@ -235,7 +236,7 @@ def _listen(given: str | None) -> Endpoint:
 
 def _report_state(report: Report) -> None:
     done = f" (done: {', '.join(report.done)})" if report.done else ""
-    _report(f"{report.state.value}: {' '.join(report.reason.split())}{done}")
+    _report(f"{report.state.value}: {escaped(' '.join(report.reason.split()))}{done}")
 
 
 def _report(line: str) -> None:

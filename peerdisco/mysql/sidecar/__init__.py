@@ -1,5 +1,5 @@
-"""The process beside a database server: it follows the primary, or opens it.
+"""The process beside a database server: it enables writes on the primary, or follows it.
 
 Only the command ``mysql-sidecar`` imports it.
-Begin with `sidecar`; `as_primary` opens the primary, `as_replica` follows it.
+Begin with `sidecar`; `primary_role` opens the primary, `replica_role` follows it.
 """

@@ -1,4 +1,4 @@
-"""One small HTTP port: whether the sidecar is alive, whether the server is of use, and metrics.
+"""One small HTTP port: whether the sidecar is alive, whether the server is ready, and metrics.
 
 The standard library's server, on a thread of its own, so that it answers while the event loop is
 busy, and says so when the loop has stopped moving.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["HealthServer"]
 
 STUCK_AFTER = 30.0
-"""Seconds without a look that has ended after which the sidecar counts as stuck. A look asks a few
+"""Seconds without a finished pass after which the sidecar counts as stuck. A pass queries a few
 servers at the same time and gives up on each within seconds."""
 
 _STOPPED_FOR = 2.0
@@ -42,7 +42,7 @@ class HealthServer:
     """Serves ``/healthz``, ``/readyz`` and ``/metrics`` for as long as its block lasts.
 
     Args:
-        sidecar: What it tells of.
+        sidecar: The sidecar that it reports on.
         listen: Where; port 0 for any that is free.
         now: The time of the sidecar's clock, from any thread.
         max_lag: How many seconds a replica may be behind and still be ready.
@@ -108,11 +108,11 @@ class HealthServer:
         """Status, content type and body for a path; None for one that there is not."""
         if path == "/healthz":
             self._beat()
-            quiet = self._now() - max(self._sidecar.looked_at, self._resumed_at)
+            quiet = self._now() - max(self._sidecar.last_pass_at, self._resumed_at)
             alive = quiet < STUCK_AFTER
             status = HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE
-            told = "ok" if alive else f"no look has ended for {quiet:.0f} s"
-            return status, "text/plain; charset=utf-8", f"{told}\n".encode()
+            text = "ok" if alive else f"no pass has ended for {quiet:.0f} s"
+            return status, "text/plain; charset=utf-8", f"{text}\n".encode()
         if path == "/readyz":
             report = self._sidecar.report
             ready = report.ready(self._max_lag)
@@ -183,11 +183,13 @@ class _Collector:
                 },
             )
         yield CounterMetricFamily(
-            "peerdisco_mysql_looks", "Looks at the server that have ended.", float(sidecar.lookups)
+            "peerdisco_mysql_looks",
+            "Passes over the server and its peers that have ended.",
+            float(sidecar.passes),
         )
         yield CounterMetricFamily(
             "peerdisco_mysql_nudges",
-            "Times that the receiver was told to connect anew.",
+            "Times that the receiver was made to reconnect.",
             float(sidecar.nudges),
         )
 
@@ -223,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(text)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
-        """Probes come every few seconds, and are no news."""
+        """Log nothing: probes come every few seconds."""
 
 
 class _Server(ThreadingHTTPServer):

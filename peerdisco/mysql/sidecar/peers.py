@@ -1,4 +1,4 @@
-"""The servers in the other pods, asked over connections that last for one question."""
+"""The servers in the other pods, queried over short connections."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ Connect = Callable[[Endpoint | None, Account], Awaitable[Connection]]
 
 
 class PeerServers:
-    """Asks the peers' servers what they are.
+    """Reads the facts of the peers' servers.
 
     Args:
         connect: Connects to servers.
-        account: Gives the account with which to log in, anew for each connection.
-        port: Their port, where DNS does not tell one.
+        account: Returns the account to log in with; called for each connection.
+        port: Their port, where DNS has none.
         timeout: Seconds that each has to answer.
     """
 
@@ -57,7 +57,7 @@ class PeerServers:
         return peer.port if peer is not None and peer.port else self._port
 
     async def ask(self, peer: Peer) -> ServerFacts | Unanswered:
-        """What a peer's server says of itself."""
+        """The facts of a peer's server."""
         if peer.address is None:
             return Unanswered("its address is not known")
         where = Endpoint(str(peer.address), self.port_of(peer))
@@ -79,8 +79,8 @@ class PeerServers:
             asking = {peer.unique_name: group.create_task(self.ask(peer)) for peer in peers}
         return {name: task.result() for name, task in asking.items()}
 
-    async def lets_in(self, where: Endpoint) -> bool:
-        """Whether the server there lets this account in.
+    async def accepts_login(self, where: Endpoint) -> bool:
+        """Whether the server there accepts the login of this account.
 
         Raises:
             DatabaseError: It does not answer.

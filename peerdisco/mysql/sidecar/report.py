@@ -1,4 +1,4 @@
-"""What the sidecar knows and says of its server: values alone. Pure."""
+"""The sidecar's report on its server, as values. Pure."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ class Role(Enum):
 
 
 class State(Enum):
-    """What the sidecar found when it looked last."""
+    """The result of the sidecar's last pass."""
 
     STARTING = "starting"
-    """It has not looked yet."""
+    """The first pass has not ended yet."""
     NO_SERVER = "no-server"
     """The server in this pod does not answer; it may not be up yet."""
     ACCESS_DENIED = "access-denied"
-    """The server in this pod does not let the sidecar in, or not do what it has to."""
+    """The server rejects the login, or the account does not have a privilege that it needs."""
     FAILED = "failed"
     """The server in this pod refused a statement for another reason, or is too old, or a password
     cannot be read."""
     NO_DNS = "no-dns"
     """DNS has not answered yet, so nothing is known of the peers."""
     WAITING = "waiting"
-    """Something is missing that may come by itself: the primary, a peer, an address in DNS."""
+    """Something is missing that may still appear: the primary, a peer, an address in DNS."""
     REFUSED = "refused"
-    """Going on could lose data; somebody has to do what the reason says."""
+    """Continuing could lose data; an operator must do what the reason says."""
     FENCED = "fenced"
     """The name of this pod belongs to another one, so that its server is read-only."""
     PRIMARY = "primary"
@@ -49,14 +49,14 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The outcome of one look at the server and its peers.
+    """The outcome of one pass over the server and its peers.
 
     Attributes:
         state: What was found.
         reason: The same in words, with what to do where something has to be done.
         role: What the pod's ordinal makes it; None before that is known.
         verdict: Whether the server may be what it has to be; None where that was not asked.
-        facts: What the server said of itself; None if it did not answer.
+        facts: The server's facts; None if it did not answer.
         source: The host name of the primary that a replica follows, or has to; None if there is
             none.
         done: What was done to the server.
@@ -78,7 +78,7 @@ class Report:
 
     @property
     def lag(self) -> int | None:
-        """Seconds that a replica is behind, as it knows; None where it cannot tell."""
+        """Seconds that a replica is behind, as the server reports it; None if it does not."""
         if self.facts is None or self.facts.status is None:
             return None
         return self.facts.status.lag

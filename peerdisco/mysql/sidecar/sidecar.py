@@ -1,8 +1,8 @@
-"""The sidecar's work: look at the server and its peers, make it what it has to be, and again.
+"""The sidecar's loop: read the server and its peers, bring the server into its role, repeat.
 
 One task does everything. It holds one connection to the pod's own server, and opens one to each
-peer that it has to ask. A look that is cut off, by a new address of the primary or by the end, has
-done whole steps only; the next one goes on from what it finds.
+peer that it queries. A pass that is cancelled, by a new address of the primary or by the end, has
+done whole steps only; the next one continues from the server's state.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from ..ensure import ensure_account
 from ..errors import DatabaseError
 from ..facts import ServerFacts, read_facts
 from ..setup import Account
-from .as_primary import AsPrimary
-from .as_replica import AsReplica
 from .peers import Connect, Connection, PeerServers
+from .primary_role import PrimaryRole
+from .replica_role import ReplicaRole
 from .report import Report, State
 
 __all__ = ["Sidecar", "SidecarOptions"]
@@ -32,18 +32,18 @@ __all__ = ["Sidecar", "SidecarOptions"]
 
 @dataclass(frozen=True, slots=True)
 class SidecarOptions:
-    """What the user decides.
+    """The user's settings.
 
     Attributes:
-        local: Gives the account for the pod's own server, anew for each connection, since the
-            password may change.
-        replication: Gives the account with which replicas, and probes, log in.
-        port: The servers' port, where DNS does not tell one.
+        local: Returns the account for the pod's own server; called for each connection, because
+            the password may change.
+        replication: Returns the account with which replicas and probes log in.
+        port: The servers' port, where DNS has none.
         expected: How many pods the StatefulSet has; see `peerdisco.may_bootstrap`.
         first_start: Whether the user said that this is the first start.
-        interval: Seconds between two looks when all is well.
-        retry_interval: Seconds between two lookups when something is missing; half as much again
-            from one to the next, up to ``interval``, while it stays so.
+        interval: Seconds between two passes when nothing is missing.
+        retry_interval: Seconds between two passes when something is missing; 1.5 times as much
+            each time, up to ``interval``.
         probe_timeout: Seconds that a peer's server has to answer.
 
     Raises:
@@ -65,15 +65,15 @@ class SidecarOptions:
 
 
 class Sidecar:
-    """Keeps the pod's own server what its ordinal says it is.
+    """Keeps the pod's own server in the role that its ordinal gives it.
 
     Args:
         disco: The membership; running, and of the pod's own StatefulSet alone.
         identity: Who this pod is, with its ordinal.
         connect: Connects to servers.
-        options: What the user decides.
+        options: The user's settings.
         first_ordinal: The ordinal of the primary.
-        tell: Is given each report whose state or reason is another than before.
+        on_report: Called with each report whose state or reason has changed.
         clock: Time; for tests.
     """
 
@@ -85,7 +85,7 @@ class Sidecar:
         options: SidecarOptions,
         *,
         first_ordinal: int = 0,
-        tell: Callable[[Report], None] | None = None,
+        on_report: Callable[[Report], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
@@ -95,11 +95,11 @@ class Sidecar:
         self._identity = identity
         self._connect = connect
         self._options = options
-        self._tell = tell
+        self._on_report = on_report
         self._peers = peers
-        self._duty: AsPrimary | AsReplica
+        self._role: PrimaryRole | ReplicaRole
         if identity.ordinal == first_ordinal:
-            self._duty = AsPrimary(
+            self._role = PrimaryRole(
                 identity,
                 peers,
                 _OWN,
@@ -107,54 +107,53 @@ class Sidecar:
                 first_start=options.first_start,
             )
         else:
-            self._duty = AsReplica(peers, _OWN, self.clock.now)
+            self._role = ReplicaRole(peers, _OWN, self.clock.now)
         self._own: Connection | None = None
-        self._account_there = False
+        self._account_checked = False
         self._backoff = Backoff(options.retry_interval, options.interval, _SLOWER)
         self._unsettled = 1
-        self.report = Report(State.STARTING, "it has not looked yet", self._duty.role)
-        self.lookups = 0
-        """How many looks have ended."""
-        self.looked_at = self.clock.now()
-        """When the last look ended, in seconds of `clock`."""
+        self.report = Report(State.STARTING, "the first pass has not ended yet", self._role.role)
+        self.passes = 0
+        """How many passes have ended."""
+        self.last_pass_at = self.clock.now()
+        """When the last pass ended, in seconds of `clock`."""
 
     @property
     def nudges(self) -> int:
-        """How often the receiver of a replica was told to connect anew."""
-        return self._duty.nudges if isinstance(self._duty, AsReplica) else 0
+        """How often the receiver of a replica was made to reconnect."""
+        return self._role.nudges if isinstance(self._role, ReplicaRole) else 0
 
     async def run(self) -> None:
-        """Look, and do what has to be done, until it is cancelled or the membership is closed."""
+        """Run passes until it is cancelled or the membership is closed."""
         watch = self._disco.watch()
         change = asyncio.create_task(_next_of(watch))
-        look: asyncio.Task[Report] | None = None
+        running: asyncio.Task[Report] | None = None
         try:
             while True:
-                look = asyncio.create_task(self._look())
-                while not look.done():
-                    await asyncio.wait({look, change}, return_when=asyncio.FIRST_COMPLETED)
+                running = asyncio.create_task(self._pass())
+                while not running.done():
+                    await asyncio.wait({running, change}, return_when=asyncio.FIRST_COMPLETED)
                     if not change.done():
                         break
-                    told = change.result()
-                    if told is None:
+                    changed = change.result()
+                    if changed is None:
                         return
                     change = asyncio.create_task(_next_of(watch))
-                    role = self._duty
-                    if isinstance(role, AsReplica) and role.waits_in_vain(told.snapshot):
-                        await _ended(look)
-                if not look.cancelled():
-                    pause = self._publish(look.result())
+                    if self._waits_for_old_address(changed):
+                        await _ended(running)
+                if not running.cancelled():
+                    pause = self._publish(running.result())
                     if self._waits_for_dns():
                         self._disco.refresh()
                     await self._pause(change, pause)
         finally:
-            for task in (look, change):
+            for task in (running, change):
                 if task is not None:
                     await _ended(task)
             self._drop_own()
 
     async def _pause(self, change: asyncio.Task[Change | None], seconds: float) -> None:
-        """Wait until the next look is due, or for a change, whichever comes first."""
+        """Wait until the next pass is due, or for a change, whichever comes first."""
         changed = asyncio.Event()
 
         def wake(_: object) -> None:
@@ -167,41 +166,45 @@ class Sidecar:
             change.remove_done_callback(wake)
 
     def _publish(self, report: Report) -> float:
-        """Keep the report, and tell it if it is news; the seconds until the next look."""
+        """Keep the report, and notify of it if it is new; the seconds until the next pass."""
         before, self.report = self.report, report
-        self.lookups += 1
-        self.looked_at = self.clock.now()
+        self.passes += 1
+        self.last_pass_at = self.clock.now()
         news = bool(report.done) or report.state is not before.state
-        if self._tell is not None and (news or _gist(report) != _gist(before)):
-            self._tell(report)
+        if self._on_report is not None and (news or _gist(report) != _gist(before)):
+            self._on_report(report)
         settled = report.state in (State.PRIMARY, State.REPLICA, State.REFUSED)
         self._unsettled = 1 if settled or news else self._unsettled + 1
         if settled:
             return self._options.interval
         return self._backoff.after(self._unsettled)
 
-    def _waits_for_dns(self) -> bool:
-        """Whether something is missing that the next answer may bring, as the primary's address.
+    def _waits_for_old_address(self, change: Change) -> bool:
+        role = self._role
+        return isinstance(role, ReplicaRole) and role.waits_for_old_address(change.snapshot)
 
-        A DNS that does not answer is asked no sooner because of that.
+    def _waits_for_dns(self) -> bool:
+        """Whether something is missing that a lookup may bring, such as the primary's address.
+
+        If lookups fail, none is made earlier because of that.
         """
         report = self.report
         missing = report.verdict is not None and report.verdict.waits
         unsettled = report.state in (State.WAITING, State.FENCED, State.CONNECTING)
         return (missing or unsettled) and not self._disco.snapshot.stale
 
-    async def _look(self) -> Report:
+    async def _pass(self) -> Report:
         try:
             server = await self._own_server()
             own = await read_facts(server, _OWN)
             snapshot = self._disco.snapshot
-            await self._see_to_account(server, own, snapshot.local)
-            return await self._duty.look(server, own, snapshot)
+            await self._ensure_account(server, own, snapshot.local)
+            return await self._role.reconcile(server, own, snapshot)
         except DiscoveryError as error:
             self._drop_own()
-            return Report(_state_of(error), str(error), self._duty.role)
+            return Report(_state_of(error), str(error), self._role.role)
         except BaseException:
-            # Cut off between a question and its answer, or unusable for a reason unknown.
+            # Cancelled between a statement and its reply, or not usable for an unknown reason.
             self._drop_own()
             raise
 
@@ -213,27 +216,27 @@ class Sidecar:
 
     def _drop_own(self) -> None:
         own, self._own = self._own, None
-        self._account_there = False
-        self._duty.forget()
+        self._account_checked = False
+        self._role.forget()
         if own is not None:
             own.close()
 
-    async def _see_to_account(
+    async def _ensure_account(
         self, server: Connection, own: ServerFacts, local: Peer | None
     ) -> None:
-        """Make the account with which the peers log in, unless one can log in with it already."""
-        if self._account_there:
+        """Create the account with which the peers log in, unless its login works already."""
+        if self._account_checked:
             return
         address = next(iter(self._identity.addresses), "127.0.0.1")
-        if not await self._peers.lets_in(Endpoint(str(address), self._peers.port_of(local))):
+        if not await self._peers.accepts_login(Endpoint(str(address), self._peers.port_of(local))):
             await ensure_account(server, _OWN, own, self._peers.account())
-        self._account_there = True
+        self._account_checked = True
 
 
 _OWN = "this pod's server"
 
 _SLOWER = 1.5
-"""What is missing is asked for with so many times the pause, from look to look."""
+"""The factor by which the pause grows from pass to pass while something is missing."""
 
 
 def _state_of(error: DiscoveryError) -> State:
@@ -248,7 +251,7 @@ _SECONDS = re.compile(r"\d+(\.\d+)? s\b")
 
 
 def _gist(report: Report) -> str:
-    """The reason without what differs each time that the same goes wrong."""
+    """The reason without the times, which differ for one and the same failure."""
     return _SECONDS.sub("", report.reason)
 
 
@@ -262,4 +265,4 @@ async def _ended(task: asyncio.Task[object]) -> None:
     task.cancel()
     await asyncio.wait({task})
     if not task.cancelled():
-        task.exception()  # it is told by whoever asks for the result
+        task.exception()  # retrieved, so that asyncio does not log it

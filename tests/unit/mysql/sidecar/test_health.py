@@ -37,13 +37,13 @@ class Changes(SimpleNamespace):
     report: Report
     lookups: int
     nudges: int
-    looked_at: float
+    last_pass_at: float
 
 
 @pytest.fixture
 def sidecar() -> Changes:
-    report = Report(State.STARTING, "it has not looked yet", Role.REPLICA)
-    return Changes(report=report, lookups=7, nudges=2, looked_at=100.0)
+    report = Report(State.STARTING, "the first pass has not ended yet", Role.REPLICA)
+    return Changes(report=report, passes=7, nudges=2, last_pass_at=100.0)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_alive_as_long_as_looks_end(server: HealthServer, clock: SimpleNamespace
     assert get(server, "/healthz") == (200, "text/plain; charset=utf-8", "ok\n")
     clock.now += STUCK_AFTER
     code, _, said = get(server, "/healthz")
-    assert (code, said) == (503, "no look has ended for 30 s\n")
+    assert (code, said) == (503, "no pass has ended for 30 s\n")
 
 
 def test_ready_says_why_not(server: HealthServer) -> None:
@@ -87,7 +87,7 @@ def test_ready_says_why_not(server: HealthServer) -> None:
         "ready": False,
         "role": "replica",
         "state": "starting",
-        "reason": "it has not looked yet",
+        "reason": "the first pass has not ended yet",
         "lag": None,
         "identity": None,
         "source": None,
@@ -199,7 +199,7 @@ from types import SimpleNamespace
 from peerdisco.mysql.sidecar import health
 from peerdisco.names import Endpoint
 health.STUCK_AFTER = 4.0
-sidecar = SimpleNamespace(looked_at=time.monotonic())
+sidecar = SimpleNamespace(last_pass_at=time.monotonic())
 with health.HealthServer(sidecar, Endpoint("127.0.0.1", 0), time.monotonic, 30.0) as server:
     print(server.listening, flush=True)
     sys.stdin.read()

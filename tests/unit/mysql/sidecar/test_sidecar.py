@@ -100,7 +100,7 @@ class Pods:
                 self.identity,
                 self.connect,
                 SidecarOptions(**given),  # type: ignore[arg-type]
-                tell=self._tell,
+                on_report=self._tell,
             )
             running = asyncio.create_task(sidecar.run())
             try:
@@ -197,8 +197,8 @@ async def test_dns_is_asked_sooner_for_what_is_missing() -> None:
     async with pods.running() as sidecar:
         await pods.until(State.WAITING)
         for look in range(2, 5):
-            lookups = sidecar.lookups
-            await ended(lambda lookups=lookups: sidecar.lookups > lookups + 1)  # type: ignore[misc]
+            lookups = sidecar.passes
+            await ended(lambda lookups=lookups: sidecar.passes > lookups + 1)  # type: ignore[misc]
             await pods.clock.advance(MIN_INTERVAL)
             assert pods.source.lookups == look
 
@@ -210,8 +210,8 @@ async def test_a_dns_that_does_not_answer_is_asked_no_sooner() -> None:
         await pods.until(State.WAITING)
         pods.source.then(failure())
         await pods.clock.advance(10)
-        lookups, asked = sidecar.lookups, pods.source.lookups
-        await ended(lambda: sidecar.lookups > lookups + 5)
+        lookups, asked = sidecar.passes, pods.source.lookups
+        await ended(lambda: sidecar.passes > lookups + 5)
         assert pods.source.lookups == asked
 
 
@@ -221,8 +221,8 @@ async def test_an_outage_of_the_dns_closes_nothing() -> None:
         await pods.until(State.PRIMARY)
         pods.source.then(failure())
         await pods.clock.advance(120)
-        lookups = sidecar.lookups
-        await ended(lambda: sidecar.lookups > lookups + 2)
+        lookups = sidecar.passes
+        await ended(lambda: sidecar.passes > lookups + 2)
         assert sidecar.report.state is State.PRIMARY
         assert "DNS does not answer now" in sidecar.report.reason
         assert not pods.server(0).read_only
@@ -395,7 +395,7 @@ async def test_a_replica_that_a_new_sidecar_finds_running_is_nudged_once() -> No
     async with pods.running():
         await pods.until(State.REPLICA)
     async with pods.running() as sidecar:
-        await ended(lambda: sidecar.lookups > 3)
+        await ended(lambda: sidecar.passes > 3)
         assert sidecar.nudges == 1
 
 
@@ -407,8 +407,8 @@ async def test_an_absent_primary_leaves_a_replica_as_it_is() -> None:
         sent = list(pods.server(1).sent)
         pods.source.then(peers(ordinals=[1, 2]))
         await pods.clock.advance(120)
-        lookups = sidecar.lookups
-        await ended(lambda: sidecar.lookups > lookups + 2)
+        lookups = sidecar.passes
+        await ended(lambda: sidecar.passes > lookups + 2)
         assert sidecar.report.state is State.REPLICA
         assert sidecar.report.ready(30)
         assert pods.server(1).sent == sent
@@ -443,8 +443,8 @@ async def test_a_password_that_is_refused_is_set_anew_now_and_then() -> None:
         replica |= {"Slave_IO_Running": "Connecting", "Last_IO_Errno": 1045}
         report = await pods.until(State.CONNECTING)
         assert "error 1045" in report.reason
-        lookups = sidecar.lookups
-        await ended(lambda: sidecar.lookups > lookups + 5)
+        lookups = sidecar.passes
+        await ended(lambda: sidecar.passes > lookups + 5)
         changes = [sql for sql in pods.server(1).sent if sql.startswith("CHANGE MASTER")]
         assert len(changes) == 1, "it was set a moment ago"
 
@@ -491,8 +491,8 @@ async def test_the_same_is_told_once() -> None:
         await pods.until(State.NO_DNS)
         for _ in range(8):
             await pods.clock.advance(10)
-        lookups = sidecar.lookups
-        await ended(lambda: sidecar.lookups > lookups + 5)
+        lookups = sidecar.passes
+        await ended(lambda: sidecar.passes > lookups + 5)
     assert [report.state for report in pods.told] == [State.NO_DNS]
 
 

@@ -37,8 +37,8 @@ async def test_a_day_without_a_server_and_then_it_is_there() -> None:
             await pods.clock.advance(DAY)
             assert not running.done()
             assert sidecar.report.state is State.NO_SERVER
-            assert DAY / INTERVAL <= sidecar.lookups <= DAY / INTERVAL + 20
-            assert pods.clock.now() - sidecar.looked_at <= INTERVAL
+            assert DAY / INTERVAL <= sidecar.passes <= DAY / INTERVAL + 20
+            assert pods.clock.now() - sidecar.last_pass_at <= INTERVAL
 
             pods.servers[FIRST] = Server(server_id=100)
             await pods.clock.advance(
@@ -58,11 +58,11 @@ async def test_a_change_ends_the_pause() -> None:
         running = asyncio.create_task(sidecar.run())
         try:
             await pods.clock.advance(10)
-            lookups = sidecar.lookups
+            lookups = sidecar.passes
             assert pods.clock.now() == 10
             pods.source.then(peers(ordinals=4))
-            await pods.clock.advance(60, until=lambda: sidecar.lookups > lookups)
-            assert sidecar.lookups > lookups
+            await pods.clock.advance(60, until=lambda: sidecar.passes > lookups)
+            assert sidecar.passes > lookups
         finally:
             running.cancel()
             await asyncio.wait({running})

@@ -16,13 +16,13 @@ from ..status import Receiver
 from .peers import PeerServers
 from .report import Report, Role, State
 
-__all__ = ["AsReplica"]
+__all__ = ["ReplicaRole"]
 
 _JUDGED_APART = 5.0
 """Seconds between two times that a replica which replicates is compared with its primary."""
 
 _MENDS_APART = 5.0
-"""Seconds between two times that a source is set anew because the primary did not let it in."""
+"""Seconds between two times that the source is configured again after a rejected login."""
 
 _NUDGES_APART = 2.0
 """Seconds between two nudges of a receiver that does not get a connection."""
@@ -33,21 +33,21 @@ class _Following:
     """How the replica follows, for as long as the connection to its server lasts.
 
     Attributes:
-        addresses: Those of the primary that the receiver was last told to connect to; None if it
-            was told none.
+        addresses: The primary's addresses when the receiver was last made to connect; None if it
+            was not.
         verdict: Whether it may follow, when that was last decided; None if it was not.
         judged_at: When that was.
-        lacked: What it had received then, if the primary had more; None if it had not.
+        behind_at: What it had received then, if the primary had more; None if it had not.
     """
 
     addresses: frozenset[IPv4Address | IPv6Address] | None = None
     verdict: Verdict | None = None
     judged_at: float = float("-inf")
-    lacked: Position | None = None
+    behind_at: Position | None = None
 
 
-class AsReplica:
-    """Keeps the server read-only, and following the primary wherever DNS says it is.
+class ReplicaRole:
+    """Keeps the server read-only and replicating from the primary at its current address.
 
     Args:
         peers: The other pods' servers.
@@ -65,19 +65,19 @@ class AsReplica:
         self._mended_at = float("-inf")
         self._nudged_at = float("-inf")
         self.nudges = 0
-        """How often the receiver was told to connect anew."""
+        """How often the receiver was made to reconnect."""
 
     def forget(self) -> None:
-        """The connection is gone; whoever is there next time may be another server."""
+        """Forget the server: the next connection may be to another one."""
         self._following = _Following()
 
-    def waits_in_vain(self, snapshot: Snapshot) -> bool:
-        """Whether a look that is under way may wait for an address at which nobody answers."""
-        told, primary = self._following.addresses, snapshot.primary
-        return told is not None and primary is not None and told != frozenset(primary.addresses)
+    def waits_for_old_address(self, snapshot: Snapshot) -> bool:
+        """Whether a running pass may wait for an address that the primary no longer has."""
+        known, primary = self._following.addresses, snapshot.primary
+        return known is not None and primary is not None and known != frozenset(primary.addresses)
 
-    async def look(self, server: Executor, own: ServerFacts, snapshot: Snapshot) -> Report:
-        """Make the server what it has to be, as far as it may be that now."""
+    async def reconcile(self, server: Executor, own: ServerFacts, snapshot: Snapshot) -> Report:
+        """Bring the server into its role, as far as it may be in it now."""
         following, primary = self._following, snapshot.primary
         source = None
         done: tuple[str, ...] = ()
@@ -101,14 +101,14 @@ class AsReplica:
         done += ensured.done
         report = self._report(own, snapshot, ensured.verdict, source)
         primarys = found.position if isinstance(found, ServerFacts) else None
-        if not done and ensured.verdict and self._is_deaf(own, primarys):
+        if not done and ensured.verdict and self._needs_reconnect(own, primarys):
             done = await self._nudge(server, own)
         return replace(report, done=done)
 
     async def _follow_address(
         self, server: Executor, own: ServerFacts, primary: Peer
     ) -> tuple[str, ...]:
-        """Have the receiver connect anew if the primary's address is not the one it was told."""
+        """Make the receiver reconnect if the primary's addresses have changed."""
         addresses = frozenset(primary.addresses)
         if not addresses or addresses == self._following.addresses:
             return ()
@@ -117,23 +117,23 @@ class AsReplica:
             return ()
         return await self._nudge(server, own)
 
-    def _is_deaf(self, own: ServerFacts, primarys: Position | None) -> bool:
-        """Whether the receiver does not hear the primary, which answered this sidecar just now.
+    def _needs_reconnect(self, own: ServerFacts, primarys: Position | None) -> bool:
+        """Whether the receiver should reconnect to the primary, which just answered the sidecar.
 
-        It has no connection, for some time; or it believes that it has one, and got nothing from
-        one comparison to the next although the primary has more. Such a connection leads to where
-        the name led before: the server asks another replica of the DNS than this sidecar, or
-        another cache, and may learn of a new address later.
+        It has had no connection for some time; or it has one, and received nothing between two
+        comparisons although the primary has more. Such a connection leads to the old address: the
+        server queries another replica of the DNS than this sidecar, or another cache, and may get
+        the new address later.
         """
-        status, lacked = own.status, self._following.lacked
-        self._following.lacked = None
+        status, behind_at = own.status, self._following.behind_at
+        self._following.behind_at = None
         if status is None or self._now() - self._nudged_at < _NUDGES_APART:
             return False
         if status.receiver is not Receiver.RUNNING:
             return status.receiver is Receiver.CONNECTING
         if primarys is not None and own.received is not None and primarys.beyond(own.received):
-            self._following.lacked = own.received
-        return lacked is not None and lacked == self._following.lacked
+            self._following.behind_at = own.received
+        return behind_at is not None and behind_at == self._following.behind_at
 
     async def _nudge(self, server: Executor, own: ServerFacts) -> tuple[str, ...]:
         done = await nudge(server, self._name, own)
@@ -160,8 +160,8 @@ class AsReplica:
             return report
         where = f"{status.source_host}:{status.source_port}"
         if status.running:
-            state, told = State.REPLICA, f"replicates from {where}"
+            state, status_text = State.REPLICA, f"replicates from {where}"
         else:
-            state, told = State.CONNECTING, f"does not receive from {where}{status.trouble}"
-        reason = told if verdict else f"{told}; {why}"
+            state, status_text = State.CONNECTING, f"does not receive from {where}{status.trouble}"
+        reason = status_text if verdict else f"{status_text}; {why}"
         return replace(report, state=state, reason=reason, source=status.source_host)

@@ -10,11 +10,11 @@ from ..facts import Executor, ServerFacts, read_facts
 from .peers import PeerServers
 from .report import Report, Role, State
 
-__all__ = ["AsPrimary"]
+__all__ = ["PrimaryRole"]
 
 
-class AsPrimary:
-    """Opens the server once that is known to be right, and closes it if the name is lost.
+class PrimaryRole:
+    """Enables writes once the verdict allows it, and disables them if the pod's name is lost.
 
     Args:
         identity: Who this pod is.
@@ -45,11 +45,11 @@ class AsPrimary:
         have been opened by somebody else."""
 
     def forget(self) -> None:
-        """The connection is gone; whoever is there next time may be another server."""
+        """Forget the server: the next connection may be to another one."""
         self._confirmed = False
 
-    async def look(self, server: Executor, own: ServerFacts, snapshot: Snapshot) -> Report:
-        """Make the server what it has to be, as far as it may be that now."""
+    async def reconcile(self, server: Executor, own: ServerFacts, snapshot: Snapshot) -> Report:
+        """Bring the server into its role, as far as it may be in it now."""
         lost = must_step_down(snapshot, self._identity)
         if lost is not None:
             self._confirmed = False
@@ -66,7 +66,7 @@ class AsPrimary:
         peers = await self._peers.ask_all(others)
         own = await read_facts(server, self._name)  # after them: none is ahead by time alone
         if is_open:
-            # It takes writes since before this sidecar was started. What may still come by itself
+            # It took writes before this sidecar was started. Something that is only missing so far
             # is no reason to stop it.
             verdict = judge_primary(
                 own,

@@ -1,4 +1,4 @@
-"""When the receiver of a replica is told to connect anew, on a clock that is moved."""
+"""When the receiver of a replica is made to reconnect, on a clock that is moved."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from peerdisco.model import Snapshot
 from peerdisco.mysql.facts import read_facts
 from peerdisco.mysql.setup import Account
-from peerdisco.mysql.sidecar.as_replica import AsReplica
 from peerdisco.mysql.sidecar.peers import Connection, PeerServers
+from peerdisco.mysql.sidecar.replica_role import ReplicaRole
 from peerdisco.mysql.sidecar.report import Report, State
 from peerdisco.names import Endpoint
 from tests.unit.primary.test_verdicts import me, seen
@@ -44,7 +44,7 @@ class Pair:
         self.replica = Server(version)
         self.now = 1000.0
         peers = PeerServers(self._connect, lambda: Account("repl", "x"), 3306, 2.0)
-        self.role = AsReplica(peers, "db-1", lambda: self.now)
+        self.role = ReplicaRole(peers, "db-1", lambda: self.now)
         self.snapshot = self.at("10.0.0.1")
 
     async def _connect(self, where: Endpoint | None, account: Account) -> Connection:
@@ -57,7 +57,7 @@ class Pair:
     async def look(self, *, later: float = 10.0) -> Report:
         self.now += later
         own = await read_facts(self.replica, "db-1")
-        return await self.role.look(self.replica, own, self.snapshot)
+        return await self.role.reconcile(self.replica, own, self.snapshot)
 
     def gtid(self, number: int) -> str:
         return f"0-100-{number}" if self.mariadb else f"{UUID}:1-{number}"
@@ -82,9 +82,9 @@ async def test_a_new_address_is_a_nudge_and_the_same_one_is_none(pair: Pair) -> 
     assert (await pair.look()).state is State.REPLICA
     await pair.look()
     assert pair.role.nudges == 0
-    assert not pair.role.waits_in_vain(pair.snapshot)
+    assert not pair.role.waits_for_old_address(pair.snapshot)
     pair.snapshot = pair.at("10.0.0.9")
-    assert pair.role.waits_in_vain(pair.snapshot)
+    assert pair.role.waits_for_old_address(pair.snapshot)
     await pair.look()
     assert pair.replica.sent[-2:] == NUDGE
     await pair.look()
