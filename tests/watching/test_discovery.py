@@ -20,7 +20,7 @@ SERVICE = "my-database.default.svc.cluster.local"
 
 
 class Cluster:
-    """A cluster that a test changes at any time; each look sees it as it is."""
+    """A cluster that a test changes at any time; each lookup sees it as it is."""
 
     service = SERVICE
 
@@ -90,7 +90,7 @@ async def test_wait_for_any_condition() -> None:
         assert (await waiting).primary.name == "mysql-0"
 
 
-async def test_a_failed_look_is_never_enough_and_restarts_the_stability() -> None:
+async def test_a_failed_lookup_is_never_enough_and_restarts_the_stability() -> None:
     clock, cluster = ManualClock(), Cluster(peers("mysql", 3))
     async with watching(cluster, clock) as disco:
         waiting = asyncio.create_task(disco.wait(3, stable_for=10))
@@ -207,7 +207,7 @@ async def test_a_pod_that_is_leaving_is_told_nothing_of_itself() -> None:
         assert names((await waiting).joined) == ["mysql-3"]
 
 
-async def test_refresh_looks_at_once_and_not_too_often() -> None:
+async def test_refresh_makes_a_lookup_immediately_and_not_too_often() -> None:
     clock, source = ManualClock(), ScriptedSource(SERVICE, [peers("mysql", 3)])
     async with watching(source, clock, interval=60, min_interval=1) as disco:
         await clock.advance(10)
@@ -268,7 +268,7 @@ async def test_an_error_that_is_a_bug_is_told_to_everybody() -> None:
                 await anext(disco.watch())
 
 
-async def test_run_looks_in_the_task_of_the_caller() -> None:
+async def test_run_polls_in_the_task_of_the_caller() -> None:
     clock = ManualClock()
     disco = watching(Cluster(peers("mysql", 2)), clock)
     running = asyncio.create_task(disco.run())
@@ -305,7 +305,7 @@ def test_the_interval_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         peerdisco.Discovery(source=Cluster(nxdomain()))
 
 
-async def test_watchers_of_one_service_share_their_looks(cluster_dns: ClusterDNS) -> None:
+async def test_watchers_of_one_service_share_their_lookups(cluster_dns: ClusterDNS) -> None:
     cluster_dns.statefulset("mysql", service="my-database", replicas=3)
     everybody = asyncio.Barrier(7)  # nobody goes before the last one has come
     async with asyncio.TaskGroup() as group:
@@ -328,7 +328,7 @@ async def _one_of_many(
 
 
 async def test_a_resolv_conf_that_changes_is_noticed(tmp_path: Path) -> None:
-    """Another name server from the next look on, without a restart."""
+    """Another name server from the next lookup on, without a restart."""
     path = tmp_path / "resolv.conf"
     file = ResolvConfFile(str(path))
     assert file.nameservers() == ()

@@ -163,7 +163,9 @@ def test_a_stopped_process_sees_no_outage(dns: ClusterDNS) -> None:
         assert process.wait(20) == 0
 
 
-def test_a_wait_whose_time_passes_while_it_is_stopped_looks_once_more(dns: ClusterDNS) -> None:
+def test_a_wait_that_times_out_while_the_process_is_stopped_makes_another_lookup(
+    dns: ClusterDNS,
+) -> None:
     with subprocess.Popen(
         [
             *(sys.executable, "-m", "peerdisco", "wait", SERVICE, "--required", "4"),

@@ -62,7 +62,7 @@ async def test_it_is_a_source() -> None:
     assert await source.observe(timeout=1) == nxdomain()
 
 
-async def test_looks_that_overlap_are_one() -> None:
+async def test_lookups_that_overlap_are_one() -> None:
     gate = Gate()
     script = ScriptedSource(SERVICE, [gate.look])
     source = shared(script)
@@ -74,14 +74,14 @@ async def test_looks_that_overlap_are_one() -> None:
     assert all(one is seen[0] for one in seen)
 
 
-async def test_looks_that_follow_each_other_are_two() -> None:
+async def test_lookups_that_follow_each_other_are_two() -> None:
     script = ScriptedSource(SERVICE, [peers("mysql", 1), peers("mysql", 2)])
     source = shared(script)
     assert await source.observe(timeout=1) == peers("mysql", 1)
     assert await source.observe(timeout=1) == peers("mysql", 2)
 
 
-async def test_a_fresh_look_serves_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_fresh_lookup_serves_again(monkeypatch: pytest.MonkeyPatch) -> None:
     time = Time(monkeypatch)
     script = ScriptedSource(SERVICE, [peers("mysql", 1), peers("mysql", 2)])
     source = shared(script, fresh=0.5)
@@ -94,7 +94,7 @@ async def test_a_fresh_look_serves_again(monkeypatch: pytest.MonkeyPatch) -> Non
     assert script.lookups == 2
 
 
-async def test_a_failure_is_shared_as_any_other_look(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failure_is_shared_as_any_other_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
     Time(monkeypatch)
     script = ScriptedSource(SERVICE, [failure(), peers()])
     source = shared(script, fresh=0.5)
@@ -103,7 +103,7 @@ async def test_a_failure_is_shared_as_any_other_look(monkeypatch: pytest.MonkeyP
     assert await source.observe(timeout=1) is first
 
 
-async def test_what_a_source_raises_reaches_everybody_and_the_next_look_is_a_new_one() -> None:
+async def test_what_a_source_raises_reaches_everybody_and_the_next_lookup_is_a_new_one() -> None:
     gate = Gate()
 
     async def breaks() -> Observation:
@@ -123,7 +123,7 @@ async def test_what_a_source_raises_reaches_everybody_and_the_next_look_is_a_new
 # Cancellation.
 
 
-async def test_who_gives_up_does_not_end_the_look_of_another() -> None:
+async def test_who_gives_up_does_not_end_the_lookup_of_another() -> None:
     gate = Gate()
     script = ScriptedSource(SERVICE, [gate.look])
     source = shared(script)
@@ -138,7 +138,7 @@ async def test_who_gives_up_does_not_end_the_look_of_another() -> None:
     assert gate.begun == 1
 
 
-async def test_the_look_ends_with_the_last_one_who_gives_up() -> None:
+async def test_the_lookup_ends_with_the_last_one_who_gives_up() -> None:
     gate = Gate()
     source = shared(ScriptedSource(SERVICE, [gate.look, nxdomain()]))
     waiting = [asyncio.create_task(source.observe(timeout=60)) for _ in range(3)]
@@ -153,7 +153,7 @@ async def test_the_look_ends_with_the_last_one_who_gives_up() -> None:
     assert await source.observe(timeout=1) == nxdomain()
 
 
-async def test_who_comes_while_a_look_is_cancelled_gets_a_look() -> None:
+async def test_who_comes_while_a_lookup_is_cancelled_gets_a_lookup() -> None:
     gate = Gate()
     source = shared(ScriptedSource(SERVICE, [gate.look, nxdomain()]))
     one = asyncio.create_task(source.observe(timeout=60))
@@ -257,10 +257,10 @@ def test_each_event_loop_has_its_own() -> None:
     assert all(source.closed for source in opened)
 
 
-async def test_who_looks_seldom_does_not_keep_old_looks_for_who_looks_often(
+async def test_a_user_with_a_long_interval_does_not_keep_old_lookups_for_one_with_a_short_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each one says, when it opens the source, how old a look may be that serves it."""
+    """Each one says, when it opens the source, how old a lookup may be that serves it."""
     time = Time(monkeypatch)
     opened: list[ScriptedSource] = []
     script = opener(opened, peers("mysql", 1), peers("mysql", 2))
@@ -275,7 +275,7 @@ async def test_who_looks_seldom_does_not_keep_old_looks_for_who_looks_often(
 @pytest.mark.skipif(
     not hasattr(asyncio, "eager_task_factory"), reason="this machine has a Python without it"
 )
-async def test_a_look_that_does_not_wait_is_not_kept_where_tasks_start_eagerly() -> None:
+async def test_a_lookup_that_does_not_wait_is_not_kept_where_tasks_start_eagerly() -> None:
     asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009
     source = shared(ScriptedSource(SERVICE, [peers("mysql", 1), peers("mysql", 2)]))
     assert await source.observe(timeout=1) == peers("mysql", 1)
