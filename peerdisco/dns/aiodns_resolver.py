@@ -1,7 +1,7 @@
-"""Questions put to name servers by c-ares, through aiodns; imported only where it is chosen.
+"""Asks name servers with c-ares, through aiodns; imported only if this resolver is chosen.
 
-Needs aiodns 4 and pycares 5.2.1: earlier ones tell neither the additional section nor each
-record's TTL, or refuse SRV targets that are compressed. Importing this module says so.
+It needs aiodns 4 and pycares 5.2.1. Earlier versions do not report the additional section or the
+TTL of each record, or refuse compressed SRV targets. With them, the import raises ImportError.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ _refuse_too_old("aiodns", aiodns.__version__, (4,))
 _refuse_too_old("pycares", pycares.__version__, (5, 2, 1))
 
 _TRIES = 8
-"""How often c-ares asks a server after the first round, each time with doubled patience: the
-deadline ends it. It sends a failure such as SERVFAIL the question again too, from a new port.
+"""How often c-ares asks a server after the first round, each time with twice the timeout.
+
+The deadline ends it. After a failure such as SERVFAIL it asks again too, from a new port.
 """
 
 _AT_ONCE = 64
 
 _EDNS_PAYLOAD = 1232
-"""What c-ares offers; it cannot be told otherwise."""
+"""The size that c-ares offers; it cannot be configured."""
 
 _ABSENCES = {Outcome.NO_DATA: wire.NOERROR, Outcome.NXDOMAIN: wire.NXDOMAIN}
 
@@ -57,41 +58,41 @@ _CODES = {
     pycares.errno.ARES_ECONNREFUSED: (Outcome.UNREACHABLE, "c-ares cannot contact any server"),
     pycares.errno.ARES_ECANCELLED: (Outcome.UNREACHABLE, "the resolver is closed"),
 }
-"""What c-ares says, as an outcome and its detail; anything else is `Outcome.ERROR`."""
+"""The errors of c-ares as outcomes and details; any other is `Outcome.ERROR`."""
 
-_EMPTY_SUCCESS = "a response code that c-ares does not tell, or no record that it can read"
-_CUT_TO_NOTHING = "no data for a name of SRV records alone: the answer was cut, which c-ares hides"
+_EMPTY_SUCCESS = "a response code that c-ares does not report, or records that it cannot read"
+_TRUNCATED_TO_NOTHING = (
+    "no data for a name that has only SRV records: the answer was truncated, which c-ares hides"
+)
 _NO_TRANSPORT = frozenset({Outcome.UNREACHABLE, Outcome.TIMEOUT})
 _SILENCE = frozenset({Outcome.TIMEOUT})
 _EVERY_WAY = ("udp", "plain", "tcp")
-"""How a silent server is asked again: something on the path may drop messages with EDNS, or UDP."""
+"""How to ask a silent server again: the path may drop messages with EDNS, or UDP."""
 
 
 class AiodnsResolver:
-    """Asks name servers through c-ares, and gives what it tells the form of `Resolver`'s replies.
+    """Asks name servers through c-ares, and returns the same replies as `Resolver`.
 
-    Each server is asked through a channel of its own, in their order, so that it is known which
-    one answered; that server is asked first in the rest of the lookup, which `begin` starts.
-    c-ares retransmits and goes to TCP on its own. It heeds the option ``timeout`` of
-    ``/etc/resolv.conf``, also for other servers than that file's; ``use-vc`` comes with the name
-    servers (`Endpoint.tcp`); for ``attempts`` stands the deadline, and ``rotate`` does nothing.
+    Each server has its own channel and they are asked in order, so that the one that answered is
+    known; it is asked first in the rest of the lookup, which `begin` starts. c-ares retransmits and
+    falls back to TCP on its own. It applies the option ``timeout`` of ``/etc/resolv.conf`` to all
+    servers; ``use-vc`` comes with the name servers (`Endpoint.tcp`). The deadline replaces
+    ``attempts``, and ``rotate`` has no effect.
 
-    c-ares holds answers for their TTL and cannot be told not to, which would hide every change as
-    long. So a channel (a thread and four file descriptors) serves one call of `ask` or `ask_many`
-    and is closed in the end; nothing is kept in between, and a call that is cancelled ends
-    c-ares's questions too.
+    c-ares caches answers for their TTL, and this cannot be switched off; the cache would hide every
+    change. So a channel (a thread and four file descriptors) serves one call of `ask` or `ask_many`
+    and is closed at its end. A call that is cancelled ends the questions of c-ares too.
 
-    What it cannot tell, and what is made of it:
+    c-ares does not report everything. These are the gaps and how they are treated:
 
-    - The transport: an attempt's is the one that the question went out over first, or ``tcp``
-      where the answer is larger than any over UDP.
-    - Whether the answer was cut (TC). Over TCP an answer is cut at 65,535 bytes, and glue is left
-      out first (RFC 2181, 9). So an answer with glue is whole, and so is one with room for another
-      record if every owner's name but the question's, and every target, is counted in full:
-      CoreDNS and BIND write no less. Anything else is said to be cut, even if it was not. A server
-      that cuts below 64 KiB over TCP is not noticed. One that sends no record of what does not
-      fit, as BIND does, has no data; that is an error for ``_port._proto`` names, which exist
-      only with their records.
+    - The transport: an attempt has the transport of the first question, or ``tcp`` if the answer
+      is larger than any over UDP.
+    - Truncation (TC). Over TCP an answer is truncated at 65,535 bytes, and glue is left out first
+      (RFC 2181, 9). So an answer is complete if it has glue, or has room for another record even
+      with every target and every owner's name but the question's counted in full: CoreDNS and BIND
+      write no less. Any other answer counts as truncated, even if it was not. A server that
+      truncates below 64 KiB over TCP is not noticed. One that then sends no record, as BIND does,
+      has no data; that is an error for ``_port._proto`` names, which exist only with their records.
     - The SOA of a negative answer: for how long it holds (RFC 2308), and of which zone it is. With
       several servers it counts from one that named pods or services of the zone before, or has an
       SOA record when asked for it; a single server is believed, also where it is not one of the
@@ -100,13 +101,13 @@ class AiodnsResolver:
     - Response codes but the common ones: an empty success is `Outcome.ERROR`. With records in it,
       which no server sends, it is an answer.
 
-    Where TCP does not work an answer that was cut is no answer: c-ares does not give it.
+    Where TCP does not work, c-ares does not return a truncated answer, so there is no answer.
 
     It belongs to no event loop. Close it with `aclose`.
 
     Args:
         nameservers: In order of preference; at least one.
-        patience: Seconds to wait for a server the first time round, 0.25 at least; None for what
+        patience: Seconds to wait for a server in the first round, 0.25 at least; None for what
             ``/etc/resolv.conf`` says (``options timeout:``), else two.
     """
 
@@ -164,7 +165,7 @@ class AiodnsResolver:
         tcp: bool = False,
         at_once: int = _AT_ONCE,
     ) -> list[Reply]:
-        """`ask` each of them, so many at a time; the replies stand in the questions' order.
+        """`ask` each question, at most ``at_once`` concurrently; the replies are in their order.
 
         Over TCP all go through one connection, over UDP through one socket.
         """
@@ -205,7 +206,7 @@ class AiodnsResolver:
         if any(reply.message and shows_zone(reply.message, zone) for reply in replies):
             self._serving.add(server)
 
-    def doubts(self, server: Endpoint, reply: Reply) -> bool:
+    def is_unproven(self, server: Endpoint, reply: Reply) -> bool:
         """Whether this is a negative answer, and nothing shows that its server serves the zone."""
         zone, message = self._zone, reply.message
         if message is None or zone is None:
@@ -215,9 +216,9 @@ class AiodnsResolver:
         negative = reply.outcome in (Outcome.NO_DATA, Outcome.NXDOMAIN) and not message.answers
         return negative and len(set(self.nameservers)) > 1 and server not in self._serving
 
-    def judged(self, server: Endpoint, reply: Reply) -> Reply:
+    def as_evidence(self, server: Endpoint, reply: Reply) -> Reply:
         """The reply, or a failure in place of a negative answer that proves nothing."""
-        if not self.doubts(server, reply):
+        if not self.is_unproven(server, reply):
             return reply
         assert self._zone is not None
         detail = f"{reply.outcome.value}, and {shows_nothing(self._zone)}"
@@ -240,7 +241,7 @@ class AiodnsResolver:
             way: ``udp``, ``tcp``, or ``plain`` for UDP without EDNS.
             questions: Names in wire form, and record types.
             deadline: In the event loop's time.
-            at_once: At most so many questions are out concurrently.
+            at_once: Questions that are pending concurrently, at most.
             tries: How often c-ares asks.
         """
         channel = _Channel(server, way, deadline)
@@ -362,16 +363,18 @@ class _Asking:
         questions = [self._questions[number] for number in numbers]
         until = self._deadline if turns == 1 else now + left / turns
         replies = await self._resolver.ask_over(server, way, questions, until, self._at_once, tries)
-        doubted = (
-            n for n, r in zip(numbers, replies, strict=True) if self._resolver.doubts(server, r)
+        unproven = (
+            n
+            for n, r in zip(numbers, replies, strict=True)
+            if self._resolver.is_unproven(server, r)
         )
-        example = next(doubted, None)
+        example = next(unproven, None)
         if example is not None:
             name = self._questions[example][0]
             until = min(self._deadline, asyncio.get_running_loop().time() + FIRST_TIMEOUT)
             await self._resolver.learn_zone(server, way, name, until)
         for number, came in zip(numbers, replies, strict=True):
-            reply = self._resolver.judged(server, came)
+            reply = self._resolver.as_evidence(server, came)
             self._attempts[number] += reply.attempts
             self._last[number, server] = reply.outcome
             if reply.message is not None:
@@ -390,7 +393,7 @@ class _Channel:
         self._why_closed = (Outcome.UNREACHABLE, "the resolver is closed")
 
     def open(self, patience: float | None, tries: int) -> None:
-        """Open it; where the system refuses, every question is told so."""
+        """Open the channel; if the system refuses, every question fails with the reason."""
         flags = None
         if self._way == "plain":
             flags = 0  # flags replace the defaults, of which EDNS is one
@@ -446,7 +449,7 @@ class _Channel:
         except aiodns.error.DNSError as error:
             outcome, detail = _CODES.get(error.args[0], (Outcome.ERROR, str(error.args[-1])))
             if outcome is Outcome.NO_DATA and rtype == wire.SRV and name[1:2] == b"_":
-                return Outcome.ERROR, _CUT_TO_NOTHING, None
+                return Outcome.ERROR, _TRUNCATED_TO_NOTHING, None
             rcode = _ABSENCES.get(outcome)
             return outcome, detail, None if rcode is None else message_of(name, rtype, rcode)
         if not result.answer:

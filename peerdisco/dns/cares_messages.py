@@ -1,4 +1,4 @@
-"""What c-ares gives, as messages of `peerdisco.dns.wire`; imported only with aiodns."""
+"""Converts the results of c-ares to messages of `peerdisco.dns.wire`; imported with aiodns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ a cookie, and one record more, whatever its names are."""
 _QR, _TC = 0x8000, 0x0200
 
 _SLICE = 250
-"""So many records are read in well under a millisecond."""
+"""Records to read before the event loop gets its turn; they take well under a millisecond."""
 _LONGEST_NAME = 255
 _FIXED = 10
 """The bytes of a record after its owner's name and before its data (RFC 1035, 4.1.3)."""
@@ -33,7 +33,7 @@ def message_of(
     answers: Sequence[wire.Record] = (),
     additional: Sequence[wire.Record] = (),
 ) -> wire.Message:
-    """What the server's message was, as far as c-ares tells; cut if it can have been."""
+    """The server's message as far as c-ares reports it; truncated if it may have been."""
     message = wire.Message(
         id=0,
         flags=_QR,
@@ -52,7 +52,7 @@ def message_of(
 
 
 class Records:
-    """From the records of one answer to those of `wire`; each name is read once."""
+    """Converts the records of one answer to those of `wire`; reads each name once."""
 
     def __init__(self) -> None:
         self._names: dict[str, bytes] = {"": b"\0", ".": b"\0"}

@@ -1,9 +1,8 @@
 """What one reply proves. Pure.
 
-Records prove themselves. That a name does not exist, or has no such records, is proved only by a
-server that serves the zone of the cluster: any other server says the same of every name that it
-does not know. RFC 2308 gives a negative answer the SOA record of its zone, which tells the two
-apart.
+Records prove themselves. A negative answer (no such name, no such records) is proof only from a
+server that serves the zone of the cluster: any other server gives a negative answer for every name
+that it does not know. The SOA record of a negative answer names its zone (RFC 2308).
 """
 
 from __future__ import annotations
@@ -45,8 +44,8 @@ def judge(
 
     Args:
         message: The reply to it.
-        name: The name that was asked for, in wire form.
-        rtype: The record type that was asked for.
+        name: The name in the question, in wire form.
+        rtype: The record type in the question.
         zone: The zone of the cluster; None where it is not known, and every negative answer counts
             that is no referral.
         trusted: Whether a negative answer of this server counts without an SOA record.

@@ -1,7 +1,7 @@
 """Messages there and back: UDP with a socket for each question, TCP on a kept connection.
 
-A reply counts only if it comes from the address and port that were asked (the kernel sees to it
-where UDP sockets are connected), repeats the question's id, and the caller's reader accepts it.
+A reply counts only if it comes from the server's address and port (the kernel checks that for
+connected UDP sockets), repeats the question's id, and the caller's reader accepts it.
 The transports put a fresh random id into each question.
 """
 
@@ -31,7 +31,7 @@ and cannot be read.
 """
 
 AT_ONCE = 512
-"""So many questions of a batch are out at a time, all on one connection: some 30 KB.
+"""Questions of a batch that are pending on its connection, at most: some 30 KB.
 
 CoreDNS answers the questions of a connection one after another, so that a batch keeps one of its
 goroutines busy however many are out. More of them gain nothing on loopback; with fewer, client and
@@ -95,7 +95,7 @@ async def exchange_udp(
     server: Endpoint,
     question: bytes,
     read: ReplyReader[_T],
-    stranger: Callable[[str], object] | None = None,
+    note_sender: Callable[[str], object] | None = None,
 ) -> _T:
     """Ask once over UDP and wait for the reply, however long that takes.
 
@@ -106,8 +106,8 @@ async def exchange_udp(
         server: The name server.
         question: Its id does not matter.
         read: Reads the reply.
-        stranger: Called with the address and port of whoever else answers; such a reply is not
-            read. None leaves it to the kernel to drop them, which also reports a closed port.
+        note_sender: Called with the address and port of any other sender; its message is not read.
+            None lets the kernel drop these, which also reports a closed port.
 
     Raises:
         OSError: The system refused (ConnectionRefusedError when nobody listens there).
@@ -120,20 +120,20 @@ async def exchange_udp(
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
         address = socket_address(server)
-        if stranger is None:
+        if note_sender is None:
             sock.connect(address)
             sock.send(question)
         else:
             sock.sendto(question, address)
         for _ in range(MOST_STRAYS):
-            if stranger is None:
+            if note_sender is None:
                 reply = await loop.sock_recv(sock, _LARGEST_DATAGRAM)
                 foreign = False
             else:
                 reply, source = await _receive_from(sock)
                 foreign = source[:2] != address[:2]
                 if foreign:
-                    stranger(str(Endpoint(source[0], source[1])))
+                    note_sender(str(Endpoint(source[0], source[1])))
             if not foreign and (message := read(question, reply)) is not None:
                 return message
             # While a datagram is ready, receiving does not suspend: no timeout would come through.
@@ -185,8 +185,8 @@ def _give_up(future: asyncio.Future[Any]) -> None:
 class TcpConnection(asyncio.Protocol):
     """One connection to a name server, for any number of questions at a time (RFC 7766).
 
-    Replies may come in any order; each is told by its id. A question that was given up leaves
-    nothing behind: its reply is dropped when it comes.
+    Replies may come in any order; their ids tell them apart. The late reply to a question
+    that was given up is dropped.
     """
 
     def __init__(self) -> None:
@@ -213,7 +213,7 @@ class TcpConnection(asyncio.Protocol):
         if "%" not in server.address:
             _, connection = await loop.create_connection(cls, server.address, server.port)
             return connection
-        # asyncio would look the interface up in a thread, and uvloop would drop it.
+        # asyncio would resolve the interface in a thread, and uvloop would ignore it.
         sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
@@ -235,7 +235,7 @@ class TcpConnection(asyncio.Protocol):
 
     @property
     def usable(self) -> bool:
-        """Whether to ask on it: it is open, and whoever gave up last had heard something of it.
+        """Whether to ask on it: it is open, and a reply came during the last wait that timed out.
 
         A server whose machine is gone closes nothing; the kernel notices after many minutes.
         One that is just slow is usable again with its next reply.
@@ -279,14 +279,14 @@ class TcpConnection(asyncio.Protocol):
             self._waiting.pop(question[:2], None)
             self._drop_if_retired()
 
-    async def run(self, batch: Batch, patience: float, deadline: float) -> bool:
+    async def run(self, batch: Batch, timeout: float, deadline: float) -> bool:
         """Ask the questions of a batch, some at a time, and wait for the replies.
 
         One batch at a time; questions asked with `exchange` go beside it.
 
         Args:
             batch: What to ask.
-            patience: Seconds without any reply after which to give up.
+            timeout: Seconds without any reply after which to give up.
             deadline: When to give up in any case, in the event loop's time.
 
         Returns:
@@ -310,7 +310,7 @@ class TcpConnection(asyncio.Protocol):
             taken = -1
             while not done.done() and batch.taken > taken and (left := deadline - loop.time()) > 0:
                 taken = batch.taken
-                await asyncio.wait({done}, timeout=min(patience, left))
+                await asyncio.wait({done}, timeout=min(timeout, left))
             self._silent = batch.taken == taken
             self._replies += batch.taken
             return done.done() and done.result() is None
@@ -318,7 +318,7 @@ class TcpConnection(asyncio.Protocol):
             self._batch = None
             batch.take_back()
             if done.done():
-                done.exception()  # told above, unless it came while the wait was cancelled
+                done.exception()  # raised above, unless it was set while the wait was cancelled
             self._drop_if_retired()
 
     def _open_transport(self) -> asyncio.Transport:
@@ -327,7 +327,7 @@ class TcpConnection(asyncio.Protocol):
         return self._transport
 
     def retire(self) -> None:
-        """Drop the connection as soon as nobody waits on it any more."""
+        """Drop the connection once no question is pending on it."""
         self._retired = True
         self._drop_if_retired()
 

@@ -210,7 +210,7 @@ def query(query_id: int, name: bytes, rtype: int, *, payload: int | None = EDNS_
 def answers_to(message: bytes, question: bytes) -> bool:
     """Whether these bytes may be the reply to this question, by id and the QR bit alone.
 
-    The cheap test that tells a reply worth reading from a stray or forged datagram.
+    A cheap test that sorts out stray and forged datagrams.
     """
     return len(message) >= _HEADER.size and message[:2] == question[:2] and message[2] & 0x80 != 0
 
@@ -317,7 +317,7 @@ class _Reader:
                 position = end
                 continue
             if rtype == TSIG:
-                raise MalformedMessage("a signature that was not asked for", position)
+                raise MalformedMessage("an unexpected signature (TSIG)", position)
             if ttl > LARGEST_TTL:
                 ttl = 0  # RFC 2181, 8
             if rclass != IN:
@@ -417,7 +417,7 @@ class _Reader:
             if length < _POINTER:
                 raise MalformedMessage("an unknown kind of label", position)
             if position + 1 >= end:
-                raise MalformedMessage("a pointer that is cut", position)
+                raise MalformedMessage("a truncated pointer", position)
             target = (length & 0x3F) << 8 | message[position + 1]
             pointers += 1
             if target >= lowest or pointers > _MOST_POINTERS:

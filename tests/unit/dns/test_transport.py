@@ -32,7 +32,7 @@ QUESTION = wire.query(0, NAME, wire.A)
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
-def judge(question: bytes, reply: bytes) -> wire.Message | None:
+def read(question: bytes, reply: bytes) -> wire.Message | None:
     return wire.read(reply) if wire.answers_to(reply, question) else None
 
 
@@ -55,7 +55,7 @@ async def within(seconds: float, awaitable: asyncio.Task[wire.Message]) -> wire.
 
 async def test_a_question_and_its_answer_over_udp(serve: Serve) -> None:
     server = await serve(says("10.0.0.1"))
-    message = await exchange_udp(server.endpoint, QUESTION, judge)
+    message = await exchange_udp(server.endpoint, QUESTION, read)
     assert addresses(message) == ["10.0.0.1"]
     (asked,) = server.asked
     assert asked.transport == "udp"
@@ -72,7 +72,7 @@ async def test_each_question_has_its_own_port_and_a_random_id(serve: Serve) -> N
                 each.answer("10.0.0.1")
 
     server = await serve(when_all_have_come)
-    await asyncio.gather(*(exchange_udp(server.endpoint, QUESTION, judge) for _ in range(together)))
+    await asyncio.gather(*(exchange_udp(server.endpoint, QUESTION, read) for _ in range(together)))
     assert len({asked.client[1] for asked in server.asked}) == together
     # Sixteen random numbers of 16 bits: that half of them are equal happens to nobody.
     assert len({asked.message.id for asked in server.asked}) > together / 2
@@ -80,10 +80,10 @@ async def test_each_question_has_its_own_port_and_a_random_id(serve: Serve) -> N
 
 async def test_a_port_where_nobody_listens_refuses() -> None:
     with pytest.raises(ConnectionRefusedError):
-        await exchange_udp(dead_endpoint(), QUESTION, judge)
+        await exchange_udp(dead_endpoint(), QUESTION, read)
 
 
-async def test_what_the_judge_does_not_accept_is_waited_over(serve: Serve) -> None:
+async def test_strays_is_waited_over(serve: Serve) -> None:
     def script(asked: Asked) -> None:
         asked.send(b"")
         asked.send(b"x")
@@ -92,7 +92,7 @@ async def test_what_the_judge_does_not_accept_is_waited_over(serve: Serve) -> No
         asked.answer("10.0.0.1")
 
     server = await serve(script)
-    message = await exchange_udp(server.endpoint, QUESTION, judge)
+    message = await exchange_udp(server.endpoint, QUESTION, read)
     assert addresses(message) == ["10.0.0.1"]
 
 
@@ -112,7 +112,7 @@ async def test_a_forger_at_another_port_is_not_heard(serve: Serve) -> None:
 
         def watching(question: bytes, reply: bytes) -> wire.Message | None:
             seen.append(reply)
-            return judge(question, reply)
+            return read(question, reply)
 
         message = await exchange_udp(server.endpoint, QUESTION, watching)
     assert addresses(message) == ["10.0.0.1"]
@@ -122,20 +122,20 @@ async def test_a_forger_at_another_port_is_not_heard(serve: Serve) -> None:
 async def test_a_reply_that_cannot_be_read_is_told(serve: Serve) -> None:
     server = await serve(lambda asked: asked.send(asked.reply("10.0.0.1")[:-3]))
     with pytest.raises(wire.MalformedMessage):
-        await exchange_udp(server.endpoint, QUESTION, judge)
+        await exchange_udp(server.endpoint, QUESTION, read)
 
 
 async def test_a_large_datagram_is_read_whole(serve: Serve) -> None:
     many = [f"10.0.{n // 250}.{n % 250}" for n in range(2000)]
     server = await serve(says(*many))
-    message = await exchange_udp(server.endpoint, QUESTION, judge)
+    message = await exchange_udp(server.endpoint, QUESTION, read)
     assert addresses(message) == sorted(many)
 
 
 async def test_a_wait_over_udp_that_is_cancelled_closes_its_socket(serve: Serve) -> None:
     server = await serve(silent)
     before = open_sockets()
-    task = asyncio.create_task(exchange_udp(server.endpoint, QUESTION, judge))
+    task = asyncio.create_task(exchange_udp(server.endpoint, QUESTION, read))
     await settle(lambda: len(server.asked) == 1)
     assert len(open_sockets() - before) == 1
     task.cancel()
@@ -147,9 +147,9 @@ async def test_a_wait_over_udp_that_is_cancelled_closes_its_socket(serve: Serve)
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
 async def test_both_transports_speak_ipv6(serve: Serve) -> None:
     server = await serve(says("10.0.0.1"), host="::1")
-    assert addresses(await exchange_udp(server.endpoint, QUESTION, judge)) == ["10.0.0.1"]
+    assert addresses(await exchange_udp(server.endpoint, QUESTION, read)) == ["10.0.0.1"]
     connection = await TcpConnection.open(server.endpoint)
-    assert addresses(await connection.exchange(QUESTION, judge)) == ["10.0.0.1"]
+    assert addresses(await connection.exchange(QUESTION, read)) == ["10.0.0.1"]
     await connection.aclose()
     assert server.transports == ["udp", "tcp"]
 
@@ -162,7 +162,7 @@ async def test_questions_share_a_connection(serve: Serve) -> None:
     connection = await TcpConnection.open(server.endpoint)
     assert not connection.used
     for _ in range(3):
-        assert addresses(await connection.exchange(QUESTION, judge)) == ["10.0.0.1"]
+        assert addresses(await connection.exchange(QUESTION, read)) == ["10.0.0.1"]
     assert connection.used
     assert server.connections == 1
     assert all(asked.raw[2:] == QUESTION[2:] for asked in server.asked)
@@ -180,7 +180,7 @@ async def test_many_questions_at_a_time_have_different_ids(serve: Serve) -> None
 
     server = await serve(when_all_have_come)
     connection = await TcpConnection.open(server.endpoint)
-    await asyncio.gather(*(connection.exchange(QUESTION, judge) for _ in range(many)))
+    await asyncio.gather(*(connection.exchange(QUESTION, read) for _ in range(many)))
     assert len({asked.message.id for asked in server.asked}) == many
     await connection.aclose()
 
@@ -194,7 +194,7 @@ async def test_replies_in_any_order_find_their_questions(serve: Serve) -> None:
     server = await serve(when_all_have_come)
     connection = await TcpConnection.open(server.endpoint)
     questions = [wire.query(0, wire.name_from_text(f"db-{n}.x"), wire.A) for n in range(3)]
-    messages = await asyncio.gather(*(connection.exchange(q, judge) for q in questions))
+    messages = await asyncio.gather(*(connection.exchange(q, read) for q in questions))
     assert [addresses(message) for message in messages] == [
         ["10.0.0.0"],
         ["10.0.0.1"],
@@ -220,10 +220,10 @@ async def test_a_reply_may_come_byte_by_byte_and_two_in_one_piece(serve: Serve) 
 
     server = await serve(byte_by_byte)
     connection = await TcpConnection.open(server.endpoint)
-    assert addresses(await connection.exchange(QUESTION, judge)) == ["10.0.0.1"]
+    assert addresses(await connection.exchange(QUESTION, read)) == ["10.0.0.1"]
     server.script = two_in_one_piece
     for message in await asyncio.gather(
-        connection.exchange(QUESTION, judge), connection.exchange(QUESTION, judge)
+        connection.exchange(QUESTION, read), connection.exchange(QUESTION, read)
     ):
         assert addresses(message) == ["10.0.0.2"]
     await connection.aclose()
@@ -233,7 +233,7 @@ async def test_the_largest_message_is_read_whole(serve: Serve) -> None:
     many = [f"10.0.{n // 250}.{n % 250}" for n in range(4000)]
     server = await serve(says(*many))
     connection = await TcpConnection.open(server.endpoint)
-    assert len(addresses(await connection.exchange(QUESTION, judge))) == 4000
+    assert len(addresses(await connection.exchange(QUESTION, read))) == 4000
     await connection.aclose()
 
 
@@ -247,21 +247,21 @@ async def test_replies_that_nobody_waits_for_are_dropped(serve: Serve) -> None:
     server = await serve(script)
     connection = await TcpConnection.open(server.endpoint)
     for _ in range(2):
-        assert addresses(await connection.exchange(QUESTION, judge)) == ["10.0.0.1"]
+        assert addresses(await connection.exchange(QUESTION, read)) == ["10.0.0.1"]
     await connection.aclose()
 
 
 async def test_a_question_that_was_given_up_leaves_nothing_behind(serve: Serve) -> None:
     server = await serve(silent)
     connection = await TcpConnection.open(server.endpoint)
-    first = asyncio.create_task(connection.exchange(QUESTION, judge))
+    first = asyncio.create_task(connection.exchange(QUESTION, read))
     await settle(lambda: len(server.asked) == 1)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
     server.script = says("10.0.0.2")
     server.asked[0].answer("10.0.0.1")  # too late
-    assert addresses(await connection.exchange(QUESTION, judge)) == ["10.0.0.2"]
+    assert addresses(await connection.exchange(QUESTION, read)) == ["10.0.0.2"]
     assert connection._waiting == {}
     await connection.aclose()
 
@@ -271,11 +271,11 @@ async def test_a_reply_that_does_not_come_in_time_leaves_nothing_behind(serve: S
     connection = await TcpConnection.open(server.endpoint)
     now = asyncio.get_running_loop().time()
     with pytest.raises(TimeoutError):
-        await connection.exchange(QUESTION, judge, now + 0.05)
+        await connection.exchange(QUESTION, read, now + 0.05)
     assert connection._waiting == {}
     assert not connection.usable, "nothing was heard of it since"
     server.script = says("10.0.0.2")
-    assert addresses(await connection.exchange(QUESTION, judge, now + 60)) == ["10.0.0.2"]
+    assert addresses(await connection.exchange(QUESTION, read, now + 60)) == ["10.0.0.2"]
     assert connection.usable
     await connection.aclose()
 
@@ -309,8 +309,8 @@ async def test_a_reply_that_cannot_be_read_fails_its_question_alone(serve: Serve
     server = await serve(script)
     connection = await TcpConnection.open(server.endpoint)
     results = await asyncio.gather(
-        connection.exchange(QUESTION, judge),
-        connection.exchange(QUESTION, judge),
+        connection.exchange(QUESTION, read),
+        connection.exchange(QUESTION, read),
         return_exceptions=True,
     )
     assert isinstance(results[0], wire.MalformedMessage)
@@ -325,7 +325,7 @@ async def test_a_message_shorter_than_its_header_ends_the_connection(
     server = await serve(lambda asked: asked.send(bytes(size)))
     connection = await TcpConnection.open(server.endpoint)
     with pytest.raises(wire.MalformedMessage, match="shorter than its header"):
-        await connection.exchange(QUESTION, judge)
+        await connection.exchange(QUESTION, read)
     await settle(lambda: connection.closed)
     await settle(lambda: not server.open)
 
@@ -338,12 +338,12 @@ async def test_a_connection_that_breaks_fails_everyone_who_waits(serve: Serve) -
     server = await serve(script)
     connection = await TcpConnection.open(server.endpoint)
     results = await asyncio.gather(
-        *(connection.exchange(QUESTION, judge) for _ in range(3)), return_exceptions=True
+        *(connection.exchange(QUESTION, read) for _ in range(3)), return_exceptions=True
     )
     assert [type(result) for result in results] == [ConnectionResetError] * 3
     assert connection.closed
     with pytest.raises(ConnectionError):
-        await connection.exchange(QUESTION, judge)
+        await connection.exchange(QUESTION, read)
 
 
 async def test_half_a_reply_is_no_reply(serve: Serve) -> None:
@@ -354,7 +354,7 @@ async def test_half_a_reply_is_no_reply(serve: Serve) -> None:
     server = await serve(script)
     connection = await TcpConnection.open(server.endpoint)
     with pytest.raises(ConnectionResetError):
-        await connection.exchange(QUESTION, judge)
+        await connection.exchange(QUESTION, read)
     assert not connection.used
     await settle(lambda: connection.closed)
 
@@ -368,7 +368,7 @@ async def test_a_refused_connection_is_told(serve: Serve) -> None:
 async def test_closing_ends_what_waits_and_may_be_done_twice(serve: Serve) -> None:
     server = await serve(silent)
     connection = await TcpConnection.open(server.endpoint)
-    waiting = asyncio.create_task(connection.exchange(QUESTION, judge))
+    waiting = asyncio.create_task(connection.exchange(QUESTION, read))
     await settle(lambda: len(server.asked) == 1)
     await connection.aclose()
     await connection.aclose()

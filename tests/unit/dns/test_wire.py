@@ -363,7 +363,7 @@ def test_an_answer_cut_anywhere_is_refused(exchange: Exchange) -> None:
 
 def test_a_signature_is_refused_since_none_was_asked_for() -> None:
     signed = header(additional=1) + record(wire.TSIG, b"", owner=ROOT, rclass=255)
-    assert refused(signed) == "a signature that was not asked for"
+    assert refused(signed) == "an unexpected signature (TSIG)"
 
 
 # Compression.
@@ -447,9 +447,9 @@ def test_other_kinds_of_labels_are_refused(first: int) -> None:
 
 
 def test_a_pointer_that_is_cut_is_refused() -> None:
-    assert refused(header(1) + b"\x01a\xc0") == "a pointer that is cut"
+    assert refused(header(1) + b"\x01a\xc0") == "a truncated pointer"
     message = header(answers=2) + record(wire.PTR, b"\x01a\xc0") + record(wire.A, bytes(4))
-    assert refused(message) == "a pointer that is cut"
+    assert refused(message) == "a truncated pointer"
 
 
 def test_a_name_of_255_bytes_is_read_and_a_longer_one_is_refused() -> None:
@@ -549,8 +549,8 @@ def test_recorded_absences_have_a_time(scenario: str) -> None:
 
 
 def test_a_refusal_says_where() -> None:
-    error = MalformedMessage("a pointer that is cut", 14)
-    assert str(error) == "a pointer that is cut at byte 14"
+    error = MalformedMessage("a truncated pointer", 14)
+    assert str(error) == "a truncated pointer at byte 14"
     assert isinstance(error, ValueError)
 
 
