@@ -103,7 +103,7 @@ def reports(run: Run) -> str:
     """The changes reported after the beginning, counted."""
     words = {"left": "departure", "joined": "arrival", "replaced": "new address"}
     counts = [
-        (sum(told.action == action for told in run.told if told.time > 5), word)
+        (sum(report.action == action for report in run.reports if report.time > 5), word)
         for action, word in words.items()
     ]
     parts = [

@@ -15,11 +15,11 @@ from peerdisco.model import Answered, Empty
 from . import compare
 from .clients import peerdisco
 from .verdict import check
-from .world import Look, Truth, draw
+from .world import Lookup, Truth, draw
 
 
 def show(seed: int) -> None:
-    """One run: what there was, what each look came to, what was told, what was wrong with it."""
+    """Print a run: the pods, the result of each lookup, the reports and their errors."""
     setup = draw(seed)
     truth = Truth(setup.events, setup.seconds)
     print(replace(setup, events=()))
@@ -28,19 +28,19 @@ def show(seed: int) -> None:
         if time > 0:
             lines.append((time, f"  there are {names(state)}"))
 
-    def looked(time: float, look: Look) -> None:
-        words = type(look.observation).__name__
-        match look.observation:
+    def on_lookup(time: float, lookup: Lookup) -> None:
+        words = type(lookup.observation).__name__
+        match lookup.observation:
             case Answered(peers=peers, ttl=ttl, incomplete_reason=reason):
                 words = f"{names(peers)}, TTL {ttl:g}{f', {reason}' if reason else ''}"
             case Empty(ttl=ttl):
                 words = f"NXDOMAIN, TTL {ttl:g}"
-        lines.append((time, f"      look: {words}"))
+        lines.append((time, f"      lookup: {words}"))
 
-    run = peerdisco(setup, truth, looked=looked)
-    for told in run.told:
-        where = ", ".join(map(str, told.addresses))
-        lines.append((told.time, f"          {told.name} {told.action} {where}"))
+    run = peerdisco(setup, truth, on_lookup=on_lookup)
+    for report in run.reports:
+        where = ", ".join(map(str, report.addresses))
+        lines.append((report.time, f"          {report.name} {report.action} {where}"))
     for time, words in sorted(lines, key=lambda line: line[0]):
         print(f"{time:8.2f}{words}")
     for violation in check(run):
@@ -53,7 +53,7 @@ def names(peers: tuple[object, ...]) -> str:
             f"{peer}={'+'.join(map(str, peer.addresses))}"  # type: ignore[attr-defined]
             for peer in peers
         )
-        or "nobody"
+        or "no pods"
     )
 
 

@@ -1,4 +1,4 @@
-"""Who looks: peerdisco, and the two loops that people write instead."""
+"""The clients: peerdisco, and the two loops that people write instead."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from peerdisco.membership.rules import ConfirmationRules
 from peerdisco.membership.schedule import Schedule
 from peerdisco.model import Answered, Empty, Failed, Peer
 
-from .world import DNS, Addresses, Look, Setup, Truth
+from .world import DNS, Addresses, Lookup, Setup, Truth
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """What the application was told of one pod: that it has these addresses; none: that it left."""
+class Report:
+    """A reported change of one pod: its new addresses, or none if it left."""
 
     time: float
     name: str
@@ -27,26 +27,26 @@ class Changes:
 
 @dataclass
 class Run:
-    """A client's life.
+    """A client's run.
 
     Attributes:
-        told: Everything that was told, in order.
-        looks: When each look began and ended, and whether it said nothing of the truth.
+        reports: The reported changes, in order.
+        lookups: The start and the end of each lookup, and whether its result is no evidence.
         sure_at: When the client knew whether there are caches, and for how long they hold; None if
             it never did.
-        trouble: What the application was told that cannot be: a second join and the like.
-        refuted: For each pod, how often a whole answer lacked it and a later one listed it again
-            while it was told to be there, and when.
-        returns: For each pod, when it came back to what it was before: when an answer that listed
-            an address it had been told with before was followed by one with the address that was
-            told last, and when such an address, or a pod that had left with it, was told again.
+        trouble: Reports that contradict earlier ones, such as a second join.
+        refuted: For each pod, when a complete answer listed it again after one without it, while
+            it was a member as reported.
+        returns: For each pod, when it returned to a former state: when an answer with a formerly
+            reported address was followed by one with the address that was reported last, and when
+            such an address, or a pod that had left with it, was reported again.
         fresh_at: When the first answer with a TTL above 0 came; endless if none did.
-        undone: Those of them that were told, with the addresses.
+        undone: The returns that were reported, with the addresses.
     """
 
     setup: Setup
     truth: Truth
-    told: list[Changes] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
     lookups: list[tuple[float, float, bool]] = field(default_factory=list)
     sure_at: float | None = None
     trouble: list[str] = field(default_factory=list)
@@ -63,7 +63,7 @@ def peerdisco(
     setup: Setup,
     truth: Truth,
     rules: ConfirmationRules | None = None,
-    looked: Callable[[float, Look], None] = lambda _time, _look: None,
+    on_lookup: Callable[[float, Lookup], None] = lambda _time, _lookup: None,
 ) -> Run:
     """The membership machine, driven by the schedule, as `peerdisco.Discovery` drives it."""
     run = Run(setup, truth)
@@ -77,40 +77,40 @@ def peerdisco(
     past = _Past(run)
     asked = chance.random() * setup.interval
     while asked < setup.seconds:
-        look = dns.look(asked)
-        now = asked + look.seconds
-        looked(now, look)
-        if not isinstance(look.observation, Failed):
-            listed: tuple[Peer, ...] = getattr(look.observation, "peers", ())
+        lookup = dns.lookup(asked)
+        now = asked + lookup.seconds
+        on_lookup(now, lookup)
+        if not isinstance(lookup.observation, Failed):
+            listed: tuple[Peer, ...] = getattr(lookup.observation, "peers", ())
             for name in absent & {peer.name for peer in listed}:
                 absent.discard(name)
                 run.refuted.setdefault(name, []).append(now)
             past.see(now, listed, known)
-            if getattr(look.observation, "incomplete_reason", None) is None:
+            if getattr(lookup.observation, "incomplete_reason", None) is None:
                 absent |= known.keys() - {peer.name for peer in listed}
-        run.lookups.append((asked, now, look.wrong))
-        if getattr(look.observation, "ttl", 0):
+        run.lookups.append((asked, now, lookup.wrong))
+        if getattr(lookup.observation, "ttl", 0):
             run.fresh_at = min(run.fresh_at, now)
-        for told in (membership.observe(look.observation, now), membership.tick(now)):
-            for peer in told.joined:
+        for changes in (membership.observe(lookup.observation, now), membership.tick(now)):
+            for peer in changes.joined:
                 if peer.name in known:
                     run.trouble.append(f"{now:.1f}: {peer} joined twice")
                 known[peer.name] = peer
-                past.tell(now, peer, joined=True)
-                run.told.append(Changes(now, peer.name, "joined", peer.addresses))
-            for old, new in told.replaced:
+                past.report(now, peer, joined=True)
+                run.reports.append(Report(now, peer.name, "joined", peer.addresses))
+            for old, new in changes.replaced:
                 if known.get(old.name) != old:
-                    run.trouble.append(f"{now:.1f}: {old} replaced, but was told otherwise")
+                    run.trouble.append(f"{now:.1f}: {old} replaced, but was reported differently")
                 known[new.name] = new
-                past.tell(now, new, joined=False)
-                run.told.append(Changes(now, new.name, "replaced", new.addresses))
-            for peer in told.left:
+                past.report(now, new, joined=False)
+                run.reports.append(Report(now, new.name, "replaced", new.addresses))
+            for peer in changes.left:
                 if known.pop(peer.name, None) is None:
                     run.trouble.append(f"{now:.1f}: {peer} left, but was not there")
                 absent.discard(peer.name)
-                run.told.append(Changes(now, peer.name, "left", ()))
+                run.reports.append(Report(now, peer.name, "left", ()))
         if dict.fromkeys(known) != {peer.name: None for peer in membership.peers}:
-            run.trouble.append(f"{now:.1f}: what was told is not what is known")
+            run.trouble.append(f"{now:.1f}: the reports do not give the membership")
         if run.sure_at is None:
             caching = membership.caching
             if caching.refreshed or (not setup.cached and caching.none_seen):
@@ -128,19 +128,19 @@ class _Past:
         self._odd: set[str] = set()
 
     def see(self, now: float, listed: tuple[Peer, ...], known: dict[str, Peer]) -> None:
-        """An answer lists these, and those are what was told before."""
+        """Compare the listed peers of an answer with the reported ones."""
         for peer in listed:
-            told = known.get(peer.name)
-            if told is None or not peer.addresses:
+            reported = known.get(peer.name)
+            if reported is None or not peer.addresses:
                 continue
-            if peer.addresses == told.addresses:
+            if peer.addresses == reported.addresses:
                 if peer.name in self._odd:
                     self._count(now, peer)
             elif peer.addresses in self._had.get(peer.name, ()):
                 self._odd.add(peer.name)
 
-    def tell(self, now: float, peer: Peer, *, joined: bool) -> None:
-        """A pod is told to be there, or to be replaced, with these addresses."""
+    def report(self, now: float, peer: Peer, *, joined: bool) -> None:
+        """A pod is reported as joined or replaced, with these addresses."""
         had = self._had.setdefault(peer.name, [])
         if peer.addresses in (had[-1:] if joined else had):
             self._count(now, peer)
@@ -153,14 +153,14 @@ class _Past:
 
 
 def peer_finder(setup: Setup, truth: Truth) -> Run:
-    """SRV every second, names compared; a failed look keeps the list, any answer is believed."""
+    """SRV every second, names compared; a failed lookup keeps the list, any answer counts."""
     return _every_second(setup, truth, "peer-finder", failed_is_empty=False, by_name=True)
 
 
 def address_loop(setup: Setup, truth: Truth) -> Run:
-    """A records every second, addresses compared; a failed look is an empty list.
+    """A records every second, addresses compared; a failed lookup is an empty list.
 
-    What it tells of addresses is put down under the names of their pods, to be compared.
+    Its reports have the names of the pods with these addresses, for the comparison.
     """
     return _every_second(setup, truth, "addresses", failed_is_empty=True, by_name=False)
 
@@ -173,11 +173,11 @@ def _every_second(
     known: dict[str, Peer] = {}
     asked = 0.5
     while asked < setup.seconds:
-        look = dns.look(asked)
-        now = asked + look.seconds
-        run.lookups.append((asked, now, look.wrong))
+        lookup = dns.lookup(asked)
+        now = asked + lookup.seconds
+        run.lookups.append((asked, now, lookup.wrong))
         seen: dict[str, Peer] | None = None
-        match look.observation:
+        match lookup.observation:
             case Answered(peers=peers):
                 seen = {peer.name: peer for peer in peers if by_name or peer.addresses}
             case Empty():
@@ -185,23 +185,23 @@ def _every_second(
             case Failed() if failed_is_empty:
                 seen = {}
         if seen is not None:
-            _tell_differences(run, now, known, seen, by_name=by_name)
+            _report_differences(run, now, known, seen, by_name=by_name)
         asked = now + 1.0
     return run
 
 
-def _tell_differences(
+def _report_differences(
     run: Run, now: float, known: dict[str, Peer], seen: dict[str, Peer], *, by_name: bool
 ) -> None:
     for name in [name for name in known if name not in seen]:
         del known[name]
-        run.told.append(Changes(now, name, "left", ()))
+        run.reports.append(Report(now, name, "left", ()))
     for name, peer in seen.items():
         before = known.get(name)
         if before is None:
-            run.told.append(Changes(now, name, "joined", peer.addresses))
+            run.reports.append(Report(now, name, "joined", peer.addresses))
         elif by_name or before.addresses == peer.addresses:
             continue
         else:
-            run.told.append(Changes(now, name, "replaced", peer.addresses))
+            run.reports.append(Report(now, name, "replaced", peer.addresses))
         known[name] = peer

@@ -46,13 +46,13 @@ class Tally:
             for segment in segments:
                 if segment.start <= 0 or segment.end - segment.start < LASTING:
                     continue
-                told = min(
+                reported = min(
                     span.start
                     for span in [*spans, replace(spans[0], start=math.inf)]
                     if span.start == math.inf
                     or (span.end > segment.start and span.addresses == segment.addresses)
                 )
-                seconds = max(0.0, told - segment.start) if told < segment.end else math.inf
+                seconds = max(0.0, reported - segment.start) if reported < segment.end else math.inf
                 (self.joins if segment.addresses else self.leaves).append(seconds)
 
 
@@ -64,17 +64,17 @@ def flaps(run: Run) -> int:
     count = 0
     has: dict[str, object] = {}
     left: dict[str, tuple[float, object]] = {}
-    for told in run.told:
-        if told.action == "left":
-            left[told.name] = told.time, has[told.name]
-        elif told.action == "joined" and told.name in left:
-            time, addresses = left[told.name]
+    for report in run.reports:
+        if report.action == "left":
+            left[report.name] = report.time, has[report.name]
+        elif report.action == "joined" and report.name in left:
+            time, addresses = left[report.name]
             returned = any(
-                segment.addresses == addresses and time - 60 < segment.start <= told.time
-                for segment in run.truth.segments.get(told.name, ())
+                segment.addresses == addresses and time - 60 < segment.start <= report.time
+                for segment in run.truth.segments.get(report.name, ())
             )
-            count += told.time - time < 60 and told.addresses == addresses and not returned
-        has[told.name] = told.addresses
+            count += report.time - time < 60 and report.addresses == addresses and not returned
+        has[report.name] = report.addresses
     return count
 
 
@@ -138,9 +138,9 @@ def row(group: str, name: str, tally: Tally) -> tuple[str, ...]:
 def table(runs: int = RUNS) -> str:
     """The comparison, as Markdown."""
     rows = [
-        row(group, name, told)
+        row(group, name, one)
         for group, setups in groups(runs).items()
-        for name, told in tally(setups).items()
+        for name, one in tally(setups).items()
     ]
     lines = [HEADER, ("---",) * len(HEADER), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

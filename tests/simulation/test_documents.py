@@ -47,12 +47,12 @@ def test_the_table_has_a_row_for_each_client_and_each_kind_of_dns() -> None:
     assert len(kinds) == 4
 
 
-def test_peerdisco_tells_fewer_departures_that_are_none_than_the_loops_do() -> None:
+def test_peerdisco_reports_fewer_false_departures_than_the_loops() -> None:
     for kind, setups in compare.groups(100).items():
-        told = compare.tally(setups)
-        ours = told.pop("peerdisco")
+        tallies = compare.tally(setups)
+        ours = tallies.pop("peerdisco")
         assert ours.hours > 1
-        for tally in told.values():
+        for tally in tallies.values():
             assert ours.false_departures <= tally.false_departures, kind
             assert ours.lookups < tally.lookups, kind
 
@@ -60,7 +60,7 @@ def test_peerdisco_tells_fewer_departures_that_are_none_than_the_loops_do() -> N
 def test_a_run_can_be_shown(capsys: pytest.CaptureFixture[str]) -> None:
     main(["3"])
     shown = capsys.readouterr().out
-    assert "look: mysql-0=10.244.0.1" in shown
+    assert "lookup: mysql-0=10.244.0.1" in shown
     assert "mysql-0 joined" in shown
 
 
@@ -87,12 +87,12 @@ def test_the_state_diagram_has_every_transition() -> None:
         for text in ET.parse(EXPLANATION / "states.svg").getroot().iter()
         if text.tag.endswith("text")
     ]
-    for (state, said), (following, action) in TRANSITIONS.items():
+    for (state, evidence), (following, action) in TRANSITIONS.items():
         assert {state.value, following.value} <= set(texts)
-        words = said.value + (f" → {action.value}" if action is not Action.NOTHING else "")
+        words = evidence.value + (f" → {action.value}" if action is not Action.NOTHING else "")
         wanted = sum(
-            other_said is said and other_action is action
-            for (_, other_said), (_, other_action) in TRANSITIONS.items()
+            other is evidence and other_action is action
+            for (_, other), (_, other_action) in TRANSITIONS.items()
         )
         assert texts.count(words) == wanted, words
 

@@ -1,6 +1,6 @@
 """What docs/explanation/guarantees.md promises, in thousands of simulated clusters.
 
-``python -m tests.simulation SEED`` shows the run of a seed, look by look.
+``python -m tests.simulation SEED`` shows the run of a seed, lookup by lookup.
 """
 
 from __future__ import annotations
@@ -68,18 +68,18 @@ def steady(**how: object) -> Setup:
 
 def left(setup: Setup) -> list[tuple[float, str]]:
     run = peerdisco(setup, Truth(setup.events, setup.seconds))
-    return [(told.time, told.name) for told in run.told if told.action == "left"]
+    return [(report.time, report.name) for report in run.reports if report.action == "left"]
 
 
 STEADY = {
     "nothing happens": steady(),
-    "DNS is away": steady(troubles=(Trouble(50.0, 250.0, "timeout"),)),
+    "DNS times out": steady(troubles=(Trouble(50.0, 250.0, "timeout"),)),
     "DNS fails": steady(troubles=(Trouble(50.0, 250.0, "servfail"),)),
     "the only replica restarts": steady(troubles=(Trouble(50.0, 52.0, "restart"),)),
     "the only replica restarts, and its NXDOMAIN is kept": steady(
         cached=True, others=20.0, troubles=(Trouble(50.0, 52.0, "restart"),)
     ),
-    "DNS restarts, is away, restarts again": steady(
+    "DNS restarts, fails, restarts again": steady(
         troubles=(
             Trouble(50.0, 52.0, "restart"),
             Trouble(52.0, 70.0, "servfail"),
@@ -89,8 +89,8 @@ STEADY = {
     "the first answer is old, the second is a kept NXDOMAIN": steady(
         cached=True, others=20.0, troubles=(Trouble(2.0, 2.5, "restart"),)
     ),
-    "a third of the looks fails": steady(loss=0.33),
-    "half of the answers is cut": steady(cut=0.5),
+    "a third of the lookups fail": steady(loss=0.33),
+    "half of the answers are truncated": steady(cut=0.5),
     "replicas and their caches": steady(lags=(0.0, 1.0, 2.0, 2.0), cached=True, others=0.1),
 }
 
@@ -183,7 +183,7 @@ def test_bounds_are_those_that_are_promised(interval: float, ttl: int | None) ->
 def test_runs_depend_on_the_seed_alone() -> None:
     for seed in (3, 11):
         one, other = (peerdisco(s, Truth(s.events, s.seconds)) for s in (draw(seed), draw(seed)))
-        assert (one.told, one.lookups) == (other.told, other.lookups)
+        assert (one.reports, one.lookups) == (other.reports, other.lookups)
 
 
 def test_a_departure_too_early_is_found() -> None:
@@ -224,5 +224,5 @@ def test_the_runs_are_not_all_alike() -> None:
     assert {setup.serve_stale for setup in drawn} == {"never", "verify", "immediate"}
     assert sum(setup.old for setup in drawn) > 10
     ran = [peerdisco(setup, Truth(setup.events, setup.seconds)) for setup in drawn]
-    actions = [told.action for run in ran for told in run.told]
+    actions = [report.action for run in ran for report in run.reports]
     assert min(actions.count(action) for action in ("joined", "left", "replaced")) > 300

@@ -1,13 +1,13 @@
-"""Whether what a client told is what the guarantees in the documentation say.
+"""Checks the reports of a client against the guarantees in the documentation.
 
 The formulas are those of ``docs/explanation/guarantees.md``; the letters too:
 
-- I: the interval; j: the jitter of the schedule; W = I (1 + j): the longest wait between looks.
+- I: the interval; j: the jitter of the schedule; W = I (1 + j): the longest wait between polls.
 - L: the longest lag of a replica; T: the TTL of the caches, 0 without.
-- H: the hold; E: the hold of an answer without any peer, and of absences between failed looks.
-- D: the time that looks took, or that passed between two good answers where a look between them
-  said nothing of the truth: it failed, was cut, or came from a replica that had just restarted.
-- C: caution, without caches: H and E are doubled for every four doubts that were wrong, up to 8.
+- H: the hold; E: the hold of an answer without any peer, and of absences between failed lookups.
+- D: the time that lookups took, or that passed between two good answers if a lookup between them
+  is no evidence: it failed, was truncated, or came from a replica that had just restarted.
+- C: caution, without caches: H and E are doubled for every four wrong suspicions, up to 8.
 - n: how often of late the pod came back to what it was before, up to 6: H and E are doubled for
   each, and so are the five answers in a row that an address takes which the pod had before.
 """
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from peerdisco.membership.rules import ConfirmationRules
 from peerdisco.membership.schedule import Schedule
 
-from .clients import Changes, Run
+from .clients import Report, Run
 from .world import Addresses, Segment
 
 _ROUNDING = 1e-6
@@ -35,7 +35,7 @@ def hold_of(run: Run) -> float:
 
 @dataclass(frozen=True)
 class Bounds:
-    """How long it may take, apart from D, until a change is told."""
+    """How long it may take, apart from D, until a change is reported."""
 
     join: float
     leave: float
@@ -50,7 +50,7 @@ class Bounds:
         Args:
             run: What happened.
             sure: Whether the client has seen for how long caches hold, if any do.
-            refuted: How many doubts were wrong.
+            refuted: The number of wrong suspicions.
             returns: How often the pod came back to what it was before.
         """
         setup = run.setup
@@ -78,7 +78,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Violation:
-    """What a client told that it should not have, or should have and did not."""
+    """A wrong, late or missing report."""
 
     seed: int
     kind: str
@@ -99,18 +99,18 @@ class Believed:
 
 
 def check(run: Run) -> Iterator[Violation]:
-    """Everything that is wrong with what was told."""
+    """All violations of the guarantees."""
     seed = run.setup.seed
     for words in run.trouble:
         yield Violation(seed, "not a sequence", 0.0, words)
-    for told in false_departures(run):
-        if not at_odds(run, told.name, told.time):
-            words = f"{told.name} was there all the time"
-            yield Violation(seed, "false departure", told.time, words)
-    for told in ghosts(run):
-        if not at_odds(run, told.name, told.time):
-            words = f"{told.name} joined again and was not there"
-            yield Violation(seed, "ghost", told.time, words)
+    for report in false_departures(run):
+        if not at_odds(run, report.name, report.time):
+            words = f"{report.name} was present all the time"
+            yield Violation(seed, "false departure", report.time, words)
+    for report in ghosts(run):
+        if not at_odds(run, report.name, report.time):
+            words = f"{report.name} joined again but was absent"
+            yield Violation(seed, "ghost", report.time, words)
     yield from _strangers(run)
     yield from _flapping(run)
     yield from _false_replacements(run)
@@ -120,7 +120,7 @@ def check(run: Run) -> Iterator[Violation]:
 def at_odds(run: Run, name: str, until: float, since: float = float("-inf")) -> bool:
     """Whether a replica that lost the API may have said otherwise of a pod than it was.
 
-    Such a replica lags for longer than any hold: it is told what it says, but with ever more
+    Such a replica lags for longer than any hold: its answers are reported, but with ever more
     caution; see `_flapping`. Of pods that did not change meanwhile it says the truth.
     """
     kept = float(run.setup.ttl) if run.setup.cached else 0.0
@@ -138,18 +138,18 @@ def _strangers(run: Run) -> Iterator[Violation]:
 
     Where caches cannot reach their upstream, and nothing fresh came before, it cannot be known.
     """
-    for told in run.told:
-        unknown = told.time < run.fresh_at and any(
-            trouble.kind == "upstream" and trouble.start <= told.time < trouble.end
+    for report in run.reports:
+        unknown = report.time < run.fresh_at and any(
+            trouble.kind == "upstream" and trouble.start <= report.time < trouble.end
             for trouble in run.setup.troubles
         )
-        if told.name not in run.truth.segments and told.action == "joined" and not unknown:
-            words = f"{told.name} was gone before the run"
-            yield Violation(run.setup.seed, "stranger", told.time, words)
+        if report.name not in run.truth.segments and report.action == "joined" and not unknown:
+            words = f"{report.name} was gone before the run"
+            yield Violation(run.setup.seed, "stranger", report.time, words)
 
 
 _MOST_FLAPS = 6
-"""A pod may be told so often to be again what it was before, while it was not, in some minutes."""
+"""The largest number of false returns of a pod to a former state that may be reported."""
 
 
 def _flapping(run: Run) -> Iterator[Violation]:
@@ -163,75 +163,77 @@ def _flapping(run: Run) -> Iterator[Violation]:
             )
         ]
         if len(false) > _MOST_FLAPS:
-            words = f"{name} was told {len(false)} times to be again what it was before"
+            words = f"{name} was reported {len(false)} times as returned to a former state"
             yield Violation(run.setup.seed, "flapping", false[-1], words)
 
 
-def false_departures(run: Run) -> Iterator[Changes]:
-    """Departures of pods that were there from before they were told until now, unchanged."""
+def false_departures(run: Run) -> Iterator[Report]:
+    """Reported departures of pods that were present, unchanged, all the time."""
     since: dict[str, tuple[float, Addresses]] = {}
-    for told in run.told:
-        if told.action == "left":
-            start, addresses = since.pop(told.name)
-            segment = run.truth.segment(told.name, told.time)
+    for report in run.reports:
+        if report.action == "left":
+            start, addresses = since.pop(report.name)
+            segment = run.truth.segment(report.name, report.time)
             same = segment.addresses == addresses or (segment.addresses and not addresses)
             if segment.addresses and same and segment.start <= start:
-                yield told
+                yield report
         else:
-            since[told.name] = (told.time, told.addresses)
+            since[report.name] = (report.time, report.addresses)
 
 
-def ghosts(run: Run) -> Iterator[Changes]:
+def ghosts(run: Run) -> Iterator[Report]:
     """Joins of pods that had left, and were not there again since an old answer could have it."""
     hold = hold_of(run)
     left: dict[str, tuple[float, Addresses]] = {}
     has: dict[str, Addresses] = {}
-    for told in run.told:
-        if told.action == "left":
-            left[told.name] = told.time, has[told.name]
-        elif told.action == "joined" and told.name in left:
-            time, addresses = left[told.name]
-            if told.addresses == addresses and not any(
+    for report in run.reports:
+        if report.action == "left":
+            left[report.name] = report.time, has[report.name]
+        elif report.action == "joined" and report.name in left:
+            time, addresses = left[report.name]
+            if report.addresses == addresses and not any(
                 segment.addresses == addresses
-                and segment.start < told.time
+                and segment.start < report.time
                 and segment.end > time - hold
-                for segment in run.truth.segments.get(told.name, ())
+                for segment in run.truth.segments.get(report.name, ())
             ):
-                yield told
-        has[told.name] = told.addresses
+                yield report
+        has[report.name] = report.addresses
 
 
 def _false_replacements(run: Run) -> Iterator[Violation]:
-    """Replacements of addresses that a pod has, and had when that was told, by ones told before.
+    """Reported replacements by former addresses, although the pod still has the newer ones.
 
-    Old news that come after the new ones, and were not told before, are news to everybody.
+    An outdated address that was never reported before does not count.
     """
-    heard: dict[str, list[Changes]] = {}
-    for told in run.told:
-        before = heard.setdefault(told.name, [])
-        if told.action == "replaced":
+    heard: dict[str, list[Report]] = {}
+    for report in run.reports:
+        before = heard.setdefault(report.name, [])
+        if report.action == "replaced":
             last = before[-1]
-            segment = run.truth.segment(told.name, told.time)
+            segment = run.truth.segment(report.name, report.time)
             still = segment.addresses == last.addresses and segment.start <= last.time
             had = [
                 old.start
-                for old in run.truth.segments.get(told.name, ())
-                if old.addresses == told.addresses and old.start <= told.time
+                for old in run.truth.segments.get(report.name, ())
+                if old.addresses == report.addresses and old.start <= report.time
             ]
             again = any(
-                old.addresses == told.addresses and had and old.time >= had[-1] for old in before
+                old.addresses == report.addresses and had and old.time >= had[-1] for old in before
             )
-            if still and again and not at_odds(run, told.name, told.time):
-                words = f"{told.name} replaced by {told.addresses}, but still has {last.addresses}"
-                yield Violation(run.setup.seed, "false replacement", told.time, words)
-        before.append(told)
+            if still and again and not at_odds(run, report.name, report.time):
+                words = (
+                    f"{report.name} replaced by {report.addresses}, but still has {last.addresses}"
+                )
+                yield Violation(run.setup.seed, "false replacement", report.time, words)
+        before.append(report)
 
 
 # --- in time
 
 
 class Lost:
-    """D: the time in which no look could tell anything."""
+    """D: the time without evidence."""
 
     def __init__(self, run: Run) -> None:
         self.spans: list[tuple[float, float]] = []
@@ -248,7 +250,7 @@ class Lost:
         self.wrong = [answered for _, answered, wrong in run.lookups if wrong]
 
     def failed_within(self, start: float, end: float) -> bool:
-        """Whether a look said nothing of the truth in this time: then DNS may be restarting."""
+        """Whether a lookup in this time is no evidence: then DNS may be restarting."""
         return any(start <= time <= end for time in self.wrong)
 
     def within(self, start: float, end: float) -> float:
@@ -261,19 +263,19 @@ class Lost:
 
 
 def believed(run: Run, name: str) -> list[Believed]:
-    """What the application had in mind of one pod, over time."""
+    """The reported state of one pod over time."""
     spans = []
     start, addresses = float("-inf"), ()
-    for told in run.told:
-        if told.name == name:
-            spans.append(Believed(start, told.time, addresses))
-            start, addresses = told.time, told.addresses
+    for report in run.reports:
+        if report.name == name:
+            spans.append(Believed(start, report.time, addresses))
+            start, addresses = report.time, report.addresses
     spans.append(Believed(start, float("inf"), addresses))
     return spans
 
 
 def settled_after(run: Run, segment: Segment, spans: list[Believed]) -> float:
-    """When what was told became what was true, for good; its end if it did not."""
+    """When the reports became the truth for good; the end of the segment if they did not."""
     settled = segment.start
     for span in spans:
         overlaps = span.end > segment.start and span.start < segment.end
@@ -299,8 +301,10 @@ def _late(run: Run) -> Iterator[Violation]:
             returns = sum(time < settled for time in run.returns.get(name, ()))
             bounds = Bounds.of(run, sure=sure, refuted=refuted, returns=returns)
             old_news = any(
-                told.name == name and start <= told.time < settled and set(told.addresses) & earlier
-                for told in run.told
+                report.name == name
+                and start <= report.time < settled
+                and set(report.addresses) & earlier
+                for report in run.reports
             )
             if segment.addresses and (
                 earlier & set(segment.addresses) or len(segment.addresses) > 1 or old_news

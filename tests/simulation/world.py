@@ -1,9 +1,9 @@
-"""What happens in a simulated cluster, and what its DNS says of it. Pure: chance is a seed.
+"""A simulated cluster and its DNS. Pure: randomness comes from a seed.
 
 Truth is the list of pods that the Kubernetes API holds, over time. Each replica of the DNS learns
-of it some time later; it may keep its answers for a TTL, be away, say nonsense while it restarts,
-lose the API for minutes, or serve what has expired; servers that do not serve the zone reply in its
-place; looks are lost, and answers are cut.
+of it some time later; it may cache its answers for a TTL, fail, answer NXDOMAIN while it restarts,
+lose the API for minutes, or serve expired answers; servers that do not serve the zone reply in its
+place; lookups are lost, and answers are truncated.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Trouble:
     Attributes:
         kind: `timeout` and `servfail` are failures, and so is what a `foreign` server, which does
             not serve the zone, or a `lame` one, which refers to others, replies in the place of
-            the replica; `restart` is a replica that says NXDOMAIN because it has not learned of
+            the replica; `restart` is a replica that answers NXDOMAIN because it has not learned of
             anything yet, and whose cache begins empty; `upstream` is a cache that cannot refresh
             what has expired; `cut off` is a replica that lost the API and goes on answering.
         replica: Which; None for each of them.
@@ -123,7 +123,7 @@ class Setup:
     """Everything that a run depends on.
 
     Attributes:
-        seed: Of the chance that is left: which replica, which looks are lost, jitter.
+        seed: Seed of the remaining randomness: the replica, the lost lookups, the jitter.
         seconds: How long the run is.
         events: What happens to the pods.
         lags: For each replica of the DNS, how long after the API it learns of a change.
@@ -134,12 +134,12 @@ class Setup:
             TTL is 0 in both.
         old: Whether caches that serve stale hold answers from before the run, with a pod that is
             gone.
-        pick: How the replica for a look is chosen: `sticky` stays with one until a look fails, and
-            is moved to another one now and then, as connection tracking does.
-        loss: What part of the looks fails.
-        cut: What part of the answers is cut, and says so.
+        pick: How the replica for a lookup is chosen: `sticky` stays with one until a lookup fails,
+            and is moved to another one now and then, as connection tracking does.
+        loss: The fraction of lookups that fail.
+        cut: The fraction of answers that are truncated.
         others: How often, a second, somebody else asks each replica, and so renews its cache.
-        troubles: When replicas are away.
+        troubles: The failures of replicas.
         interval: The client's.
     """
 
@@ -202,13 +202,13 @@ class _Replica:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What one look came to.
+class Lookup:
+    """The result of one lookup.
 
     Attributes:
         observation: What the client sees.
         seconds: How long it took.
-        wrong: Whether it says nothing of the truth: it failed, was cut, was served stale, may have
+        wrong: Whether it is no evidence: it failed, was truncated, was served stale, may have
             been, or came from a replica that had just restarted.
     """
 
@@ -242,17 +242,17 @@ class DNS:
                 held = (*truth.at(-3000.0), GONE)
                 replica.entry = _Entry(held, -3000.0, -2000.0, wrong=True)
 
-    def look(self, now: float) -> Look:
+    def lookup(self, now: float) -> Lookup:
         """Ask for every pod of the service."""
-        look = self._look(now)
+        lookup = self._lookup(now)
         if self._setup.ttl > 0 or self._zeros >= ZEROS:
-            return look
+            return lookup
         # A TTL of 0 is taken for the zone's own when it has come so often in a row.
-        came = getattr(look.observation, "peers", ()) or isinstance(look.observation, Empty)
+        came = getattr(lookup.observation, "peers", ()) or isinstance(lookup.observation, Empty)
         self._zeros = self._zeros + 1 if came else 0
-        return look if self._zeros >= ZEROS else replace(look, wrong=True)
+        return lookup if self._zeros >= ZEROS else replace(lookup, wrong=True)
 
-    def _look(self, now: float) -> Look:
+    def _lookup(self, now: float) -> Lookup:
         chance = self._chance
         number = self._next_replica()
         replica = self._replicas[number]
@@ -261,25 +261,25 @@ class DNS:
         if kind in _FAILURES or chance.random() < self._setup.loss:
             self._turn = number + 1 if self._setup.pick == "sticky" else self._turn
             if kind in {"servfail", "foreign", "lame"} or (not kind and chance.random() < 0.5):
-                return Look(REFUSED, 0.002, wrong=True)
-            return Look(TIMED_OUT, TIMEOUT, wrong=True)
+                return Lookup(REFUSED, 0.002, wrong=True)
+            return Lookup(TIMED_OUT, TIMEOUT, wrong=True)
         # A datagram that is lost is asked for again.
         seconds = 0.002 if chance.random() < 0.95 else chance.uniform(0.5, 2.0)
         entry = self._ask(replica, now)
         if entry is None:
-            return Look(REFUSED, 0.002, wrong=True)
+            return Lookup(REFUSED, 0.002, wrong=True)
         ttl = self._setup.ttl
         stale = self._setup.cached and entry.until <= now
         if self._setup.cached:
             ttl = 0 if stale else ttl - int(now - entry.filled)
         if not entry.peers:
             soa = (ttl, self._setup.ttl)
-            return Look(Empty(Outcome.NXDOMAIN, ttl, ASKED, *soa), seconds, entry.wrong or stale)
+            return Lookup(Empty(Outcome.NXDOMAIN, ttl, ASKED, *soa), seconds, entry.wrong or stale)
         if stale:
-            return Look(Answered(entry.peers, 0, None, ASKED), seconds, wrong=True)
+            return Lookup(Answered(entry.peers, 0, None, ASKED), seconds, wrong=True)
         if self._setup.cut and chance.random() < self._setup.cut:
-            return Look(self._cut(entry.peers, ttl), seconds, wrong=True)
-        return Look(Answered(entry.peers, ttl, None, ASKED), seconds, wrong=False)
+            return Lookup(self._cut(entry.peers, ttl), seconds, wrong=True)
+        return Lookup(Answered(entry.peers, ttl, None, ASKED), seconds, wrong=False)
 
     def _next_replica(self) -> int:
         setup = self._setup
@@ -326,7 +326,7 @@ class DNS:
         chance = self._chance
         some = [peer for peer in peers if chance.random() < 0.6]
         bare = [pod(peer.name, ()) if chance.random() < 0.3 else peer for peer in some]
-        return Answered(tuple(bare), ttl, "the answer was cut", ASKED)
+        return Answered(tuple(bare), ttl, "the answer was truncated", ASKED)
 
 
 # --- chance
@@ -380,7 +380,7 @@ class Plan:
         self.replicas = replicas
 
     def restart(self, number: int, now: float, away: float) -> float:
-        """The pod is away for so long; when it is back."""
+        """The pod is absent for this time; returns when it is back."""
         chance = self.chance
         name = f"mysql-{number}"
         had = self.addresses[name]
