@@ -198,7 +198,7 @@ import sys, time
 from types import SimpleNamespace
 from peerdisco.mysql.sidecar import health
 from peerdisco.names import Endpoint
-health.STUCK_AFTER = 4.0
+health.STUCK_AFTER = 2.5
 sidecar = SimpleNamespace(last_pass_at=time.monotonic())
 with health.HealthServer(sidecar, Endpoint("127.0.0.1", 0), time.monotonic, 30.0) as server:
     print(server.listening, flush=True)
@@ -215,9 +215,9 @@ def test_a_process_that_was_stopped_is_not_stuck() -> None:
         where = SimpleNamespace(listening=process.stdout.readline().strip())
         assert get(where, "/healthz")[0] == 200  # type: ignore[arg-type]
         os.kill(process.pid, signal.SIGSTOP)
-        time.sleep(5)
+        time.sleep(3)
         os.kill(process.pid, signal.SIGCONT)
         assert get(where, "/healthz")[0] == 200  # type: ignore[arg-type]
-        time.sleep(4.5)
+        time.sleep(2.8)
         assert get(where, "/healthz")[0] == 503  # type: ignore[arg-type]
         process.communicate("", timeout=20)
