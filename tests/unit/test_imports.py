@@ -399,3 +399,11 @@ def test_each_module_says_what_is_public_in_it() -> None:
         assert len(listed) == 1, module
         names = ast.literal_eval(listed[0])
         assert len(names) == len(set(names)), module
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_imports_below_its_definitions(module: str) -> None:
+    body = ast.parse(MODULES[module].read_text()).body
+    defined = [n.lineno for n in body if isinstance(n, ast.ClassDef | ast.FunctionDef)]
+    imported = [n.lineno for n in body if isinstance(n, ast.Import | ast.ImportFrom)]
+    assert not defined or not imported or max(imported) < min(defined)
