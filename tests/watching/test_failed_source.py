@@ -14,7 +14,7 @@ import peerdisco.sync
 from peerdisco.hooks import HookRunner
 from peerdisco.model import Failed, Observation
 from peerdisco.sources.lookup import lookup
-from peerdisco.sources.shared import SharedSource, _Looks
+from peerdisco.sources.shared import SharedSource, _SharedLookups
 from peerdisco.testing import ManualClock, ScriptedSource, failure, peers
 
 SECONDS = 5.0
@@ -104,7 +104,7 @@ async def test_who_is_cancelled_is_cancelled() -> None:
 
 
 async def test_everybody_who_shares_the_lookup_goes_on() -> None:
-    lookups = _Looks(Raises(asyncio.CancelledError()), lambda: None)
+    lookups = _SharedLookups(Raises(asyncio.CancelledError()), lambda: None)
     watchers = [
         peerdisco.Discovery(source=SharedSource(lookups, 0.0), interval=0.1, min_interval=0.05)
         for _ in range(3)
@@ -121,7 +121,7 @@ def test_what_ends_the_event_loop_ends_it_once_and_not_once_for_each_user(
 ) -> None:
     loop = asyncio.new_event_loop()
     try:
-        lookups = _Looks(Raises(error), lambda: None)
+        lookups = _SharedLookups(Raises(error), lambda: None)
         users = [SharedSource(lookups, 0.0) for _ in range(3)]
         loop.run_until_complete(users[0].observe(timeout=SECONDS))
         waiting = [loop.create_task(lookup(user, SECONDS)) for user in users]
@@ -144,15 +144,15 @@ async def test_a_shared_lookup_that_a_stranger_cancels_is_a_failed_one() -> None
         raise AssertionError
 
     source = ScriptedSource("my-database", [never, peers("mysql", 4)])
-    lookups = _Looks(source, lambda: None)
+    lookups = _SharedLookups(source, lambda: None)
     discos = [
         peerdisco.Discovery(source=SharedSource(lookups, 0.0), interval=0.1, min_interval=0.05)
         for _ in range(2)
     ]
     async with discos[0], discos[1]:
         await begun.wait()
-        assert lookups._look is not None
-        lookups._look.cancel()
+        assert lookups._task is not None
+        lookups._task.cancel()
         assert [len(await soon(disco.wait(4))) for disco in discos] == [4, 4]
 
 

@@ -11,7 +11,7 @@ import pytest
 import peerdisco
 import peerdisco.sync
 from peerdisco.model import Observation
-from peerdisco.sources.shared import SharedSource, _Looks
+from peerdisco.sources.shared import SharedSource, _SharedLookups
 from peerdisco.testing import ClusterDNS, ManualClock, ScriptedSource, failure, peers
 
 SERVICE = "my-database.default.svc.cluster.local"
@@ -111,7 +111,7 @@ async def test_those_who_refresh_for_ever_keep_nobody_waiting() -> None:
 
 def shared(*script: object, fresh: float = 1000.0) -> tuple[ScriptedSource, list[SharedSource]]:
     source = ScriptedSource("my-database", script)  # type: ignore[arg-type]
-    lookups = _Looks(source, lambda: None)
+    lookups = _SharedLookups(source, lambda: None)
     return source, [SharedSource(lookups, fresh) for _ in range(3)]
 
 
