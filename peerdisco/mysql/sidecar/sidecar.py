@@ -8,6 +8,7 @@ done whole steps only; the next one continues from the server's state.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -109,7 +110,7 @@ class Sidecar:
         else:
             self._role = ReplicaRole(peers, _OWN, self.clock.now)
         self._own: Connection | None = None
-        self._account_checked = False
+        self._account_checked_at: float | None = None
         self._backoff = Backoff(options.retry_interval, options.interval, _SLOWER)
         self._unsettled = 1
         self.report = Report(State.STARTING, "the first pass has not ended yet", self._role.role)
@@ -216,7 +217,7 @@ class Sidecar:
 
     def _drop_own(self) -> None:
         own, self._own = self._own, None
-        self._account_checked = False
+        self._account_checked_at = None
         self._role.forget()
         if own is not None:
             own.close()
@@ -224,14 +225,28 @@ class Sidecar:
     async def _ensure_account(
         self, server: Connection, own: ServerFacts, local: Peer | None
     ) -> None:
-        """Create the account with which the peers log in, unless its login works already."""
-        if self._account_checked:
-            return
-        address = next(iter(self._identity.addresses), "127.0.0.1")
-        if not await self._peers.accepts_login(Endpoint(str(address), self._peers.port_of(local))):
-            await ensure_account(server, _OWN, own, self._peers.account())
-        self._account_checked = True
+        """Create the account with which the peers log in, unless its login works already.
 
+        The login also fills the server's cache of ``caching_sha2_password``, without which it asks
+        the peers for the password itself. A restart and FLUSH PRIVILEGES empty that cache, so the
+        login is repeated.
+        """
+        address = next(iter(self._identity.addresses), "127.0.0.1")
+        where = Endpoint(str(address), self._peers.port_of(local))
+        now = self.clock.now()
+        if self._account_checked_at is None:
+            if not await self._peers.accepts_login(where):
+                await ensure_account(server, _OWN, own, self._peers.account())
+        elif now - self._account_checked_at >= _LOGIN_EVERY:
+            with contextlib.suppress(DatabaseError):  # the pass itself judges the server
+                await self._peers.accepts_login(where)
+        else:
+            return
+        self._account_checked_at = now
+
+
+_LOGIN_EVERY = 60.0
+"""Seconds between two logins with the account of the peers."""
 
 _OWN = "this pod's server"
 

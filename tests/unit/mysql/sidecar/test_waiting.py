@@ -7,9 +7,12 @@ import asyncio
 import pytest
 
 from peerdisco import Discovery
+from peerdisco.mysql.errors import DatabaseError
 from peerdisco.mysql.setup import Account
+from peerdisco.mysql.sidecar.peers import Connection
 from peerdisco.mysql.sidecar.report import State
 from peerdisco.mysql.sidecar.sidecar import Sidecar, SidecarOptions
+from peerdisco.names import Endpoint
 from peerdisco.testing import peers
 from tests.unit.mysql.sidecar.test_sidecar import FIRST, Pods
 
@@ -66,3 +69,35 @@ async def test_a_change_ends_the_pause() -> None:
         finally:
             running.cancel()
             await asyncio.wait({running})
+
+
+async def test_the_account_of_the_peers_logs_in_again_and_again() -> None:
+    """FLUSH PRIVILEGES makes a server forget who may log in without sending the password."""
+
+    class Counting(Pods):
+        logins = 0
+        full = False
+
+        async def connect(self, where: Endpoint | None, account: Account) -> Connection:
+            if where is not None and where.address == FIRST:
+                self.logins += 1
+                if self.full and self.logins > 1:
+                    raise DatabaseError(FIRST, "connecting", 1040, "Too many connections")
+            return await super().connect(where, account)
+
+    for full in (False, True):
+        pods = Counting(0)
+        pods.full = full
+        async with Discovery(
+            source=pods.source, clock=pods.clock, identity=pods.identity, interval=INTERVAL
+        ) as disco:
+            options = SidecarOptions(account, account, expected=3, interval=INTERVAL)
+            sidecar = Sidecar(disco, pods.identity, pods.connect, options, clock=pods.clock)
+            running = asyncio.create_task(sidecar.run())
+            try:
+                await pods.clock.advance(600)
+                assert sidecar.report.state is State.PRIMARY
+                assert 8 <= pods.logins <= 11
+            finally:
+                running.cancel()
+                await asyncio.wait({running})
