@@ -59,7 +59,7 @@ class Connection:
         Raises:
             TimeoutError: The server did not answer in time.
             Exception: An error of aiomysql; with number 2027 if the response was larger than the
-                limits in `peerdisco.mysql.guarded`.
+                limits in ``peerdisco.mysql.guarded``.
         """
         try:
             async with TimeLimit(self._timeout), self._connection.cursor() as cursor:

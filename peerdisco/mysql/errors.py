@@ -28,7 +28,7 @@ class Action(Enum):
     """What to do about an error."""
 
     WAIT = "wait"
-    """Wait: it is temporary, such as a server that is starting, or an unreachable network."""
+    """Wait. The error is temporary, as while a server starts or a network is unreachable."""
     MEND = "mend"
     """Configure or start the same again."""
     REFUSE = "refuse"
