@@ -38,7 +38,9 @@ STANDARD_LIBRARY = (
     "IPv[46]Address|datetime|Sequence|Mapping|Iterable|Iterator|Callable|Self|Any|Enum|Literal|"
     r"(asyncio|collections|contextlib|dataclasses|datetime|enum|ipaddress|ssl|types|typing)\..*|optional"
 )
-INTERNAL = r"peerdisco\.(model|exceptions|sources|testing|names|pod|primary|clock|conditions)\..*|Entry"
+INTERNAL = (
+    r"peerdisco\.(model|exceptions|sources|testing|names|pod|primary|clock|conditions)\..*|Entry"
+)
 nitpick_ignore_regex = [(r"py:.*", STANDARD_LIBRARY), (r"py:.*", INTERNAL)]
 
 autodoc_member_order = "bysource"
