@@ -44,13 +44,15 @@ test: $(VENV)/develop.stamp ## run all tests
 
 # One event loop for the tests and for every process that they start: asyncio, debug, eager, uvloop.
 EVENT_LOOP ?= uvloop
-# The suites that depend on the loop, and those that depend on its transports; and on the Python.
-export LOOP_SUITES := tests/loops tests/watching tests/hooks tests/cancellation
+# The suites that depend on the loop. CI has no time for all of them on every loop: it runs the second
+# list, and the third where the loop has transports of its own.
+LOOP_SUITES := tests/loops tests/watching tests/contract tests/cancellation tests/hooks tests/testing tests/cli/test_run.py
+export CI_LOOP_SUITES := tests/loops tests/watching tests/hooks tests/cancellation
 export TRANSPORT_SUITES := tests/contract
 export PYTHON_SUITES := --ignore tests/unit/test_typing.py tests/unit tests/cli/test_commands.py tests/cli/test_watch.py tests/docs/test_repl.py
 
 test-loop: $(VENV)/test.stamp ## run the suites of EVENT_LOOP (debug, eager, uvloop) on that loop
-	EVENT_LOOP=$(EVENT_LOOP) PYTHONPATH=$(CURDIR)/tests/loops/site $(PYTEST) $(LOOP_SUITES) $(TRANSPORT_SUITES)
+	EVENT_LOOP=$(EVENT_LOOP) PYTHONPATH=$(CURDIR)/tests/loops/site $(PYTEST) $(LOOP_SUITES)
 
 test-python: $(VENV)/test.stamp ## run the suites that may depend on the Python: make PYTHON=python3.13 VENV=.venv-3.13 test-python
 	$(PYTEST) $(PYTHON_SUITES) tests/servers

@@ -272,13 +272,16 @@ def can_fail_so(kind: Kind, failure: str) -> bool:
     return failure != "lame" or kind.can(Limit.TELL_THE_SOA)
 
 
-@pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("servers", [1, 2])
 async def test_in_an_outage_a_lookup_sends_two_queries(
-    kind: Kind, serve: Serve, failure: str, servers: int
+    kind: Kind, serve: Serve, servers: int
 ) -> None:
-    if not can_fail_so(kind, failure):
-        pytest.skip("it cannot tell a referral from no data")
+    for failure in FAILURES:
+        if can_fail_so(kind, failure):
+            await check_an_outage(kind, serve, failure, servers)
+
+
+async def check_an_outage(kind: Kind, serve: Serve, failure: str, servers: int) -> None:
     listening = [await serve(FAILURES[failure]) for _ in range(servers)]
     now = asyncio.get_running_loop().time
 

@@ -67,7 +67,7 @@ def test_the_suites_are_those_that_run_on_every_loop() -> None:
 
 
 def test_the_commands_of_ci_run_every_python_and_every_loop() -> None:
-    assert "make test-all-pythons" in (ROOT / ".ci" / "run").read_text()
+    assert "make test-all-pythons" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
     script = (ROOT / ".ci" / "pythons").read_text()
     for loop in ("debug", "eager", "uvloop"):
         assert loop in script

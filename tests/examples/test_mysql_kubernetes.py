@@ -225,7 +225,7 @@ def test_each_container_sees_the_passwords_that_it_needs(name: str) -> None:
     in_memory = {
         volume["name"]
         for volume in pod["volumes"]
-        if volume.get("emptyDir", {}).get("medium") == "EnumerationState"
+        if volume.get("emptyDir", {}).get("medium") == "Memory"
     }
     assert {"initdb", "run"} <= in_memory, "files with passwords reach no disk"
     for one in containers(pod):
