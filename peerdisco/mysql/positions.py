@@ -163,6 +163,6 @@ def _without(
 
 
 def _few(lacking: list[str]) -> str:
-    told = ", ".join(lacking[:_MOST_LISTED])
+    listed = ", ".join(lacking[:_MOST_LISTED])
     more = len(lacking) - _MOST_LISTED
-    return f"{told} and {more} more" if more > 0 else told
+    return f"{listed} and {more} more" if more > 0 else listed

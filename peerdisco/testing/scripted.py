@@ -104,7 +104,7 @@ class ScriptedSource:
             self._position += 1
         elif not self._repeats:
             raise AssertionError(
-                f"look {self.lookups + 1} at {self._service}: the script has {len(self._script)} "
+                f"lookup {self.lookups + 1} of {self._service}: the script has {len(self._script)} "
                 "entries, and shall not be repeated"
             )
         return self._script[self._position - 1]

@@ -56,7 +56,7 @@ async def test_the_script_goes_on() -> None:
 async def test_the_end_can_be_an_error() -> None:
     source = ScriptedSource("my-database", [nxdomain()], at_end="raise")
     await source.observe(timeout=1)
-    with pytest.raises(AssertionError, match=r"look 2 at my-database.* the script has 1 entries"):
+    with pytest.raises(AssertionError, match=r"lookup 2 of my-database.* the script has 1 entries"):
         await source.observe(timeout=1)
 
 
