@@ -11,11 +11,12 @@ from typing import Any, Self
 
 from .clock import Clock, SystemClock
 from .conditions import Condition, in_words, to_condition, with_local
-from .exceptions import IdentityError, NotReady, WatcherError
+from .exceptions import IdentityError, WatcherError
 from .membership.machine import Membership
 from .membership.published import Published
 from .membership.rules import ConfirmationRules
 from .membership.schedule import Schedule
+from .membership.waiting import Waiting
 from .model import Change, Identity, Observation, Peer, PrimaryPolicy, Snapshot
 from .names import parse_seconds
 from .pod.environment import PodEnvironment, read_pod_environment
@@ -336,37 +337,25 @@ class Discovery:
         stable_for = parse_seconds(stable_for, "stable_for", zero=True)
         if timeout is not None:
             timeout = parse_seconds(timeout, "timeout", zero=True)
-        deadline = None if timeout is None else self._clock.now() + timeout
-        refreshes = self._refreshes
-        lookups, latest = 0, 0.0
-        """Time that passes counts once there are so many lookups, or at this time."""
+        waiting = Waiting(
+            condition=condition,
+            words=in_words(condition),
+            stable_for=stable_for,
+            timeout=timeout,
+            began=self._clock.now(),
+            refreshes=self._refreshes,
+            local=me,
+        )
         while True:
             self._check_running()
-            updated, published = self._updated, self._published
-            now = self._clock.now()
-            snapshot = published.at(now)
-            pause = None if deadline is None else deadline - now
-            concludes = published.lookups >= lookups or now >= latest
-            if snapshot.known and not snapshot.stale and published.refreshes >= refreshes:
-                since = now if published.stable_since is None else published.stable_since
-                if condition(snapshot):
-                    left = stable_for - (now - since)
-                    if left <= 0 and (concludes or not stable_for):
-                        return snapshot
-                    pause = left if pause is None else min(pause, left)
-            if deadline is not None and now >= deadline and concludes:
-                last = snapshot if snapshot.known else None
-                assert timeout is not None
-                unlisted = me if last is not None and last.local is None else None
-                words = in_words(condition)
-                raise NotReady(words, timeout, last, unlisted) from snapshot.last_error
-            if not concludes:
-                pause = latest - now
-            await self._clock.wait(updated, pause)
-            woken = self._clock.now()
-            if pause is not None and woken - now - pause > LEAST_STALL:
-                # The process could not run, and made no lookups meanwhile: the next one decides.
-                lookups, latest = self._published.lookups + 1, woken + self._timeout
+            updated, now = self._updated, self._clock.now()
+            ready = waiting.check(self._published, now)
+            if ready is not None:
+                return ready
+            await self._clock.wait(updated, waiting.pause)
+            late = 0.0 if waiting.pause is None else self._clock.now() - now - waiting.pause
+            if late > LEAST_STALL:
+                waiting.stalled(self._published, self._clock.now() + self._timeout)
 
     def _own_name(self) -> str:
         if self._builder.identity is None:
@@ -392,13 +381,10 @@ class Discovery:
         """The difference to the last snapshot, once there is one; None when this is closed."""
         while not self._closed:
             self.check_process()
-            updated, published = self._updated, self._published
-            snapshot = published.snapshot
-            if published.lookups and (snapshot.known or snapshot.stale):
-                change = Change.between(last, snapshot, ignore=self._leaving)
-                if change or last is None or _suspects_changed(last, snapshot):
-                    # Only now, since most lookups change nothing: the age at the handing out.
-                    return replace(change, snapshot=published.at(self._clock.now()))
+            updated = self._updated
+            change = self._published.change_since(last, self._clock.now(), self._leaving)
+            if change is not None:
+                return change
             self._check_running()
             await updated.wait()
         self._check_failed()
@@ -428,28 +414,16 @@ class Discovery:
         settled = membership.tick(now)
         if len(changes.joined) > _MANY:
             await asyncio.sleep(0)
-        known = before.snapshot
         # A lookup that failed, or whose answer may be stale, does not renew the snapshot.
         counted = membership.observed_at == now
+        known = before.snapshot
         observed_at = self._clock.utcnow() if counted else known.observed_at
         if changes or settled or not before.lookups:
             known = self._builder.snapshot(self.service, membership.peers, observed_at=observed_at)
-        suspected = membership.suspected
-        unconfirmed = (peer for peer in known if peer.unique_name in suspected)
-        self._published = Published(
-            snapshot=replace(
-                known,
-                observed_at=observed_at,
-                incomplete_reason=membership.incomplete_reason,
-                last_error=membership.last_error,
-                may_be_stale=membership.may_be_stale,
-                # 5,000 peers take 0.3 ms, and at most lookups none is suspected.
-                unconfirmed=tuple(unconfirmed) if suspected else (),
-            ),
-            observed_at=membership.observed_at,
-            stable_since=membership.stable_since,
-            lookups=before.lookups + 1,
-            refreshes=refreshes if counted else before.refreshes,
+        self._published = before.after(
+            replace(known, observed_at=observed_at),
+            membership,
+            refreshes if counted else before.refreshes,
         )
         self._notify()
 
@@ -467,11 +441,6 @@ class Discovery:
     def _check_failed(self) -> None:
         if self._error is not None:
             raise self._failure(self._error)
-
-
-def _suspects_changed(before: Snapshot, now: Snapshot) -> bool:
-    """Whether incomplete answers now have their first unconfirmed peers, or none any longer."""
-    return not now.complete and bool(before.unconfirmed) != bool(now.unconfirmed)
 
 
 def _find_interval(given: float | None, pod: PodEnvironment) -> float:

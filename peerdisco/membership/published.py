@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..exceptions import WatcherError
-from ..model import Snapshot
+from ..model import Change, Snapshot
+from .machine import Membership
 
 __all__ = ["Published"]
 
@@ -40,3 +41,54 @@ class Published:
         if self.observed_at is None:
             return self.snapshot
         return replace(self.snapshot, age=max(0.0, now - self.observed_at))
+
+    def after(self, known: Snapshot, membership: Membership, refreshes: int) -> Published:
+        """The state after one more lookup.
+
+        Args:
+            known: The confirmed peers, with the time of their newest answer.
+            membership: Its evidence and errors, after it has seen the lookup.
+            refreshes: As the attribute.
+        """
+        suspected = membership.suspected
+        unconfirmed = (peer for peer in known if peer.unique_name in suspected)
+        snapshot = replace(
+            known,
+            incomplete_reason=membership.incomplete_reason,
+            last_error=membership.last_error,
+            may_be_stale=membership.may_be_stale,
+            # 5,000 peers take 0.3 ms, and at most lookups none is suspected.
+            unconfirmed=tuple(unconfirmed) if suspected else (),
+        )
+        return Published(
+            snapshot=snapshot,
+            observed_at=membership.observed_at,
+            stable_since=membership.stable_since,
+            lookups=self.lookups + 1,
+            refreshes=refreshes,
+        )
+
+    def change_since(self, last: Snapshot | None, now: float, leaving: str | None) -> Change | None:
+        """The difference to an earlier snapshot.
+
+        Args:
+            last: The snapshot that the consumer received last; None for none.
+            now: The time by the watcher's clock, for the age of the new snapshot.
+            leaving: The unique name of a peer that is not reported, because it is this pod and
+                about to terminate.
+
+        Returns:
+            None while there is nothing to report.
+        """
+        snapshot = self.snapshot
+        if not self.lookups or not (snapshot.known or snapshot.stale):
+            return None
+        change = Change.between(last, snapshot, ignore=leaving)
+        if change or last is None or _suspects_changed(last, snapshot):
+            return replace(change, snapshot=self.at(now))
+        return None
+
+
+def _suspects_changed(before: Snapshot, now: Snapshot) -> bool:
+    """Whether incomplete answers now have their first unconfirmed peers, or none any longer."""
+    return not now.complete and bool(before.unconfirmed) != bool(now.unconfirmed)
