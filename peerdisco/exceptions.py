@@ -63,19 +63,19 @@ class IdentityError(DiscoveryError):
 
     Attributes:
         missing: The fact: ``pod name``, ``namespace``, ``cluster domain`` or ``service``.
-        looked_at: The places that were checked, and what they contain.
+        checked: The places that were checked, and what they contain.
         advice: How to provide it.
     """
 
-    def __init__(self, missing: str, looked_at: tuple[str, ...], advice: str) -> None:
-        super().__init__(missing, looked_at, advice)
+    def __init__(self, missing: str, checked: tuple[str, ...], advice: str) -> None:
+        super().__init__(missing, checked, advice)
         self.missing = missing
-        self.looked_at = looked_at
+        self.checked = checked
         self.advice = advice
 
     def __str__(self) -> str:
         return (
-            f"cannot determine the {self.missing} (checked: {'; '.join(self.looked_at)}); "
+            f"cannot determine the {self.missing} (checked: {'; '.join(self.checked)}); "
             f"{self.advice}"
         )
 
@@ -85,12 +85,12 @@ class IdentityConflict(IdentityError):
 
     Attributes:
         missing: What they are about: ``pod name`` or ``ordinal``.
-        looked_at: Each of the facts.
+        checked: Each of the facts.
         advice: How to make them agree.
     """
 
     def __str__(self) -> str:
-        statements = ", and ".join(self.looked_at)
+        statements = ", and ".join(self.checked)
         return f"conflicting values for the {self.missing}: {statements}; {self.advice}"
 
 

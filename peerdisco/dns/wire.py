@@ -80,7 +80,7 @@ class MalformedMessage(ValueError):
 
 
 class Address(NamedTuple):
-    """An A or AAAA record; the length of ``packed`` tells which."""
+    """An A or AAAA record; the length of ``packed`` shows which."""
 
     owner: bytes
     ttl: int

@@ -1,28 +1,28 @@
-"""Test what you build on peerdisco without a cluster.
+"""Test an application that uses peerdisco without a cluster.
 
-A name server on loopback that answers as CoreDNS does, over a cluster that you change:
+A name server on loopback answers as CoreDNS does, about a cluster that you change:
 
 ```python
 with ClusterDNS() as dns:                       # or: async with ClusterDNS() as dns:
     mysql = dns.statefulset("mysql", service="my-database", replicas=3)
-    os.environ.update(dns.environment)          # peerdisco asks this server now
+    os.environ.update(dns.environment)          # peerdisco now queries this server
     mysql.scale(5)
-    mysql.restart(0)                            # back with another address
+    mysql.restart(0)                            # comes back with a new address
     with dns.fail("servfail"):                  # an outage
         ...
 ```
 
 With pytest there is nothing to import: the fixture ``cluster_dns`` is such a server, and
-``peerdisco_environment`` makes peerdisco ask it, in the test's process and in those it starts.
+``peerdisco_environment`` makes peerdisco query it, in the test's process and in those it starts.
 
-Where DNS is beside the point, `ScriptedSource` gives one observation after another:
+In tests that need no DNS, `ScriptedSource` returns one observation after another:
 
 ```python
 source = ScriptedSource("my-database", [peers("mysql", 3), failure(), peers("mysql", 2)])
-await source.looked(2)                          # until the second look, without sleeping
+await source.wait_for_lookups(2)                # until the second lookup, without sleeping
 ```
 
-What is not used is not imported: dnspython only with the server.
+Names are imported when they are first used: dnspython only with the server.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""What CoreDNS's ``kubernetes`` plugin answers about a cluster: a question in, an answer out.
+"""The answers of CoreDNS's ``kubernetes`` plugin about a cluster: a question in, an answer out.
 
-Pure: no sockets, no clock, and chance is an argument. Names, types and response codes follow
-CoreDNS 1.13 (``plugin/kubernetes``: ``parse.go``, ``kubernetes.go``, ``reverse.go``;
+Pure: no sockets and no clock, and random numbers are an argument. Names, types and response codes
+follow CoreDNS 1.13 (``plugin/kubernetes``: ``parse.go``, ``kubernetes.go``, ``reverse.go``;
 ``plugin/backend_lookup.go``), and its recorded answers are replayed against this in the tests.
 
-A service that spans several clusters follows the ``multicluster`` plugin (KEP-1645): targets of
-two labels, SRV records for named ports alone, and no PTR records.
+A multi-cluster service follows the ``multicluster`` plugin (KEP-1645): targets of
+two labels, SRV records only for named ports, and no PTR records.
 
 Not modelled: services with a cluster IP, ExternalName services, ``pods verified``, NS records, zone
 transfers, DNSSEC, and forwarding: what CoreDNS would forward is REFUSED, or SERVFAIL in a reverse
-zone, as where nothing answers upstream.
+zone, as without a reachable upstream server.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from .state import ClusterState, Endpoint, IPAddress, ServiceKey, ServicePort
 __all__ = ["Shuffle", "Zone", "reply_to", "shuffled"]
 
 Shuffle = Callable[[list[Any]], None]
-"""Puts a list into another order, in place, as `random.Random.shuffle` does."""
+"""Shuffles a list in place, as `random.Random.shuffle` does."""
 
 _IN = dns.rdataclass.IN
 _ALWAYS_NAMESPACES = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
@@ -54,13 +54,13 @@ _REVERSE_ZONES = (
 )
 _ADDRESS_TYPES = {4: RdataType.A, 6: RdataType.AAAA}
 _ECHOED_OPTIONS = frozenset({3, 9, 10, 11, 12})
-"""NSID, EXPIRE, COOKIE, TCP-KEEPALIVE, PADDING: CoreDNS sends them back as they came."""
+"""NSID, EXPIRE, COOKIE, TCP-KEEPALIVE, PADDING: CoreDNS sends them back unchanged."""
 _LONGEST_NEGATIVE_TTL = 300
 _MOST_KEPT = 8192
 
 
 class _Records(NamedTuple):
-    """What there is under a name: records of the type that was asked for, and their glue."""
+    """The records of a name: those of the queried type, and their glue."""
 
     answer: tuple[RRset, ...] = ()
     additional: tuple[RRset, ...] = ()
@@ -73,14 +73,14 @@ _SERVFAIL = _Records(rcode=dns.rcode.SERVFAIL)
 _REFUSED = _Records(rcode=dns.rcode.REFUSED)
 
 _Listing = list[tuple[Endpoint, ServicePort | None]]
-"""Endpoints with each of their ports; an endpoint without ports is there once, with None."""
+"""Endpoints with each of their ports; an endpoint without ports is listed once, with None."""
 
 
 class Zone:
-    """The cluster's domain, and the reverse zones, as they are in one state of the cluster.
+    """The cluster's domain and the reverse zones, in one state of the cluster.
 
-    Each record is an RRset of its own, as CoreDNS handles them: what is shuffled and what is cut
-    off are records. They are shared between answers: nobody may change one.
+    Each record is an RRset of its own, because CoreDNS shuffles and truncates single records.
+    Answers share them, so they must not be changed.
     """
 
     def __init__(self, state: ClusterState) -> None:
@@ -93,7 +93,7 @@ class Zone:
         self._owners: dict[IPAddress, list[tuple[str, ServiceKey]]] = {}
 
     def answer(self, query: Message) -> Message:
-        """The whole answer to a question, however large, in the order of the slices."""
+        """The complete answer to a question, of any size, in the order of the slices."""
         response = reply_to(query)
         if query.edns > 0:
             response.set_rcode(dns.rcode.BADVERS)
@@ -192,7 +192,7 @@ class Zone:
         return _Records((self._address(name, address),))
 
     def _listing(self, namespace: str, service: str, rest: list[str]) -> _Listing:
-        """The endpoints that the name means, each with the ports that it means."""
+        """The endpoints that the name selects, each with the ports that it selects."""
         endpoints: Iterable[Endpoint] = self._state.services.get((namespace, service), ())
         if len(rest) > 2:
             return []
@@ -204,7 +204,7 @@ class Zone:
             (endpoint, port) for endpoint in endpoints for port in endpoint.ports or (None,)
         ]
         if len(rest) == 2 and not named:
-            # Underscores may be left out, and a lone one means any (parse.go).
+            # Underscores are optional, and a single one means any (parse.go).
             port_name, protocol = (label.removeprefix("_") for label in rest)
             listing = [
                 (endpoint, port)
@@ -216,7 +216,7 @@ class Zone:
         return listing
 
     def _hosts_of(self, service: ServiceKey) -> dict[tuple[str, ...], list[Endpoint]]:
-        """A service's endpoints by what DNS calls them."""
+        """The endpoints of a service by their name in DNS."""
         hosts = self._hosts.get(service)
         if hosts is None:
             hosts = self._hosts[service] = {}
@@ -257,9 +257,9 @@ class Zone:
         return _Records(tuple(answer.values()), tuple(glue.values()))
 
     def _pointers(self, name: Name) -> _Records:
-        """A PTR record for every service that has this address behind it.
+        """A PTR record for every service with an endpoint of this address.
 
-        CoreDNS forwards what it does not know; here nothing answers upstream, hence SERVFAIL.
+        CoreDNS forwards other questions; here there is no upstream server, hence SERVFAIL.
         """
         try:
             address = ip_address(dns.reversename.to_address(name))

@@ -1,4 +1,4 @@
-"""A clock that tests move, so that hours of watching take no time and always go the same way."""
+"""A clock that tests move: hours of polling take no time, and always run the same way."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ..names import parse_seconds
 __all__ = ["ManualClock"]
 
 _TURNS = 50
-"""How often the event loop goes round for everybody to do what can be done without waiting."""
+"""Iterations of the event loop in which every task does what it can do without waiting."""
 
 
 class ManualClock:
-    """Time for `peerdisco.Discovery` that goes forward only when it is told to.
+    """The time of a `peerdisco.Discovery`; it passes only in `advance`.
 
     ```python
     clock = ManualClock()
     async with Discovery(source=script, clock=clock) as disco:
-        await clock.advance(60)          # a minute of looks, at once
+        await clock.advance(60)          # a minute of lookups, at once
     ```
 
     Args:
-        start: What `now` begins with, in seconds.
-        date: What `utcnow` begins with.
+        start: The first value of `now`, in seconds.
+        date: The first value of `utcnow`.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class ManualClock:
         return self._date + timedelta(seconds=self._now - self._start)
 
     async def wait(self, event: asyncio.Event, seconds: float | None) -> bool:
-        """Wait for an event, for so many of this clock's seconds at most."""
+        """Wait for an event, or until this many seconds of this clock have passed."""
         if seconds is None:
             return await event.wait()
         if event.is_set() or seconds <= 0:
@@ -67,13 +67,14 @@ class ManualClock:
             await asyncio.gather(waiting, return_exceptions=True)
 
     async def advance(self, seconds: float, *, until: Callable[[], bool] | None = None) -> None:
-        """Let time pass; whoever waits is woken in order, and does what follows, before it goes on.
+        """Let time pass.
 
-        What waits for a network is not waited for.
+        Waiting tasks are woken in the order of their time, and each runs until it waits again
+        before the next one is woken. Tasks that wait for the network are not waited for.
 
         Args:
-            seconds: How much.
-            until: Stop as soon as this is true.
+            seconds: The time to pass, in seconds.
+            until: Stop as soon as this returns True.
         """
         end = self._now + parse_seconds(seconds, "seconds", zero=True)
         await self._settle()
@@ -89,7 +90,7 @@ class ManualClock:
 
     @property
     def next_due(self) -> float | None:
-        """When the next one who waits is woken; None if nobody waits for the time."""
+        """The time at which the next task is woken; None if no task waits for a time."""
         return min((at for at, _, due in self._waits if not due.done()), default=None)
 
     async def _settle(self) -> None:

@@ -1,7 +1,7 @@
-"""The state of a little cluster: headless services and the endpoints behind them.
+"""The state of a small cluster: headless services and their endpoints.
 
-Pure: no sockets, no clock, no chance. What is changed here is what the next answer says; the
-lock is there because the server that answers may run on a thread of its own.
+Pure: no sockets, no clock, no random numbers. A change is in the next answer. There is a lock
+because the server may run on a thread of its own.
 """
 
 from __future__ import annotations
@@ -33,30 +33,30 @@ from .statefulset import StatefulSet
 __all__ = ["Cluster", "ManualEndpoint"]
 
 _FIRST_ADDRESS = 3
-"""On a node's pod network .1 is the bridge and .2 is often the DNS server."""
+"""In the pod network of a node, .1 is the bridge and .2 is often the DNS server."""
 _POOLS: dict[str, IPAddress] = {
     "ipv4": IPv4Address("10.244.0.0"),
     "ipv6": IPv6Address("fd00:10:244::"),
 }
 _FIRST_SERIAL = 1_700_000_000
-"""CoreDNS takes the Unix time of the last change; here each change counts one up."""
+"""CoreDNS uses the Unix time of the last change; here each change adds one."""
 
 
 class _Provider(Protocol):
-    """Whatever has endpoints behind a service."""
+    """An object that has endpoints behind a service."""
 
     def endpoints(self, service: Service) -> Iterable[Endpoint]: ...
 
 
 class Cluster:
-    """Headless services, and what stands behind them.
+    """Headless services and their endpoints.
 
-    Any thread may change it at any time. Changes made one by one are seen one by one; within
-    ``with cluster.changing():`` they are seen together.
+    Any thread may change it at any time. Each change is visible at once; those within
+    ``with cluster.changing():`` become visible together.
 
     Args:
         cluster_domain: The DNS domain of the cluster.
-        ttl: Of every record; 5 is the default of CoreDNS, kubeadm sets 30.
+        ttl: The TTL of every record in seconds: 5 is the default of CoreDNS, kubeadm sets 30.
         pods: ``disabled``, or ``insecure`` to answer every name of the form
             ``10-244-0-3.default.pod.cluster.local`` with the address in it.
 
@@ -90,7 +90,7 @@ class Cluster:
     def changing(self) -> Iterator[None]:
         """Make several changes appear as one.
 
-        A server on another thread answers nothing meanwhile: ask it after the block.
+        A server on another thread does not answer meanwhile: query it after the block.
         """
         with self._lock:
             try:
@@ -101,12 +101,12 @@ class Cluster:
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
-        """Keep other threads from changing anything meanwhile."""
+        """Prevent other threads from changing anything within the block."""
         with self._lock:
             yield
 
     def state(self) -> ClusterState:
-        """What DNS can tell now."""
+        """The data that DNS has now."""
         with self._lock:
             if self._state is None:
                 self._state = ClusterState(
@@ -140,14 +140,14 @@ class Cluster:
         with self.changing():
             if service.key in self._services:
                 raise ConfigurationError(
-                    "service", name, f"a name that is not taken in the namespace {namespace!r}"
+                    "service", name, f"a name that is not used in the namespace {namespace!r}"
                 )
             self._services[service.key] = service
             self._behind.setdefault(service.key, [])
         return service
 
     def delete_service(self, name: str, namespace: str = "default") -> None:
-        """Delete a service; the pods behind it run on and are not to be found under its name."""
+        """Delete a service; its pods keep running, but DNS no longer lists them under its name."""
         with self.changing():
             key = self._existing(name, namespace).key
             del self._services[key], self._behind[key]
@@ -165,7 +165,7 @@ class Cluster:
         ports: Ports | None = None,
         publish_not_ready_addresses: bool | None = None,
     ) -> Service:
-        """Put endpoints behind a service, which is created if there is none of that name."""
+        """Add endpoints to a service, which is created if it does not exist."""
         with self.changing():
             service = self._services.get((namespace, name))
             if service is None:
@@ -185,7 +185,7 @@ class Cluster:
             return service
 
     def take_away(self, provider: _Provider) -> None:
-        """Take endpoints away from behind every service; does nothing if they are gone."""
+        """Remove endpoints from every service; does nothing if they are already removed."""
         with self.changing():
             for key in [key for key, value in self._statefulsets.items() if value is provider]:
                 del self._statefulsets[key]
@@ -193,7 +193,7 @@ class Cluster:
                 if provider in providers:
                     providers.remove(provider)
 
-    # --- what stands behind them
+    # --- endpoints
 
     def statefulset(
         self,
@@ -213,22 +213,23 @@ class Cluster:
         """Create a StatefulSet whose pods the service selects.
 
         Args:
-            name: Its name; the pods are ``NAME-ORDINAL``.
-            service: The headless service. Created if there is none of that name; several
-                StatefulSets may stand behind one.
-            replicas: How many pods.
-            namespace: Of both.
+            name: The name of the StatefulSet; the pods are ``NAME-ORDINAL``.
+            service: The headless service. It is created if it does not exist. A service
+                may select several StatefulSets.
+            replicas: The number of pods.
+            namespace: The namespace of both.
             ports: The pods' ports: a number, or name to number, or ``()`` for none. By default
-                the service's own, and 3306 where the service is created with it.
+                those of the service, and 3306 if the service is created too.
             first_ordinal: ``spec.ordinals.start``.
-            ready: Whether its pods become ready by themselves.
+            ready: Whether new pods are ready at once.
             families: ``("ipv4",)``, ``("ipv6",)`` or ``("ipv4", "ipv6")``.
-            publish_not_ready_addresses: Of the service; False by default.
-            governing_service: ``spec.serviceName``, if that is not ``service``. Then DNS calls
-                the pods by their addresses here, since only the governing service gives names.
-            cluster: The id of the cluster in which its pods run, where the service spans several
-                (KEP-1645); the server's ``cluster_domain`` then is ``clusterset.local``. The same
-                name may be taken once in each cluster.
+            publish_not_ready_addresses: As in the service's specification; False by default.
+            governing_service: ``spec.serviceName``, if it is not ``service``. Then ``service``
+                lists the pods under names made of their addresses: only the governing service
+                has their host names.
+            cluster: The id of the cluster in which the pods run, for a multi-cluster service
+                (KEP-1645); the server's ``cluster_domain`` is then ``clusterset.local``. Each
+                cluster may have a StatefulSet of the same name.
         """
         with self.changing():
             check_label("StatefulSet", name)
@@ -238,7 +239,7 @@ class Cluster:
                 check_label("cluster", cluster)
             if (namespace, name, cluster) in self._statefulsets:
                 raise ConfigurationError(
-                    "StatefulSet", name, f"a name that is not taken in the namespace {namespace!r}"
+                    "StatefulSet", name, f"a name that is not used in the namespace {namespace!r}"
                 )
             statefulset = StatefulSet(
                 self,
@@ -267,19 +268,20 @@ class Cluster:
         *,
         cluster: str | None = None,
     ) -> ManualEndpoint:
-        """Put an endpoint behind a service without a StatefulSet.
+        """Add an endpoint without a StatefulSet to a service.
 
-        As a Deployment's pod has it (no host name), or a slice that was written by hand. The same
-        host name or address may be given twice, as while the controller moves a pod between slices.
+        For example, a pod of a Deployment (without a host name), or a manually written slice. The
+        same host name or address may be given twice, as it happens while the controller moves a
+        pod between slices.
 
         Args:
-            service: Created if there is none of that name.
-            hostname: None where DNS shall call it by its address.
+            service: The name of the service; it is created if it does not exist.
+            hostname: The host name; None for a name made of the address.
             addresses: By default the next free IPv4 address.
-            ready: The pod's condition.
-            ports: By default the service's own.
-            namespace: Of the service.
-            cluster: The id of its cluster, where the service spans several.
+            ready: Whether the pod is ready.
+            ports: By default those of the service.
+            namespace: The namespace of the service.
+            cluster: The id of its cluster, for a multi-cluster service.
         """
         if cluster is not None:
             check_label("cluster", cluster)
@@ -292,7 +294,7 @@ class Cluster:
         return endpoint
 
     def new_addresses(self, families: Sequence[str]) -> tuple[IPAddress, ...]:
-        """The addresses of a new pod, one of each family; none is given out twice."""
+        """The addresses of a new pod, one of each family; no address is used twice."""
         with self._lock:
             offset = _FIRST_ADDRESS + self._addresses
             self._addresses += 1
@@ -330,11 +332,11 @@ class ManualEndpoint:
             self.ready = ready
 
     def remove(self) -> None:
-        """Take it away; a second call does nothing."""
+        """Remove it; a second call does nothing."""
         self._cluster.take_away(self)
 
     def endpoints(self, service: Service) -> Iterator[Endpoint]:
-        """What it is in the service's slices."""
+        """Its entries in the slices of the service."""
         ports = service.ports if self._ports is None else self._ports
         for address in self.addresses:
             yield Endpoint(address, self.hostname, self.ready, ports, self._in_cluster)

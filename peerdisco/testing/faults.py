@@ -1,6 +1,6 @@
-"""What goes wrong on purpose: which answers, how, and how often.
+"""Faults to inject: which answers are wrong, how, and how often.
 
-Pure: what a fault does to an answer is done elsewhere; here is which one applies to a question.
+Pure: this module says which fault applies to a question; `responder` changes the answer.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ FaultKind = Literal[
 ]
 """How an answer can be wrong.
 
-- ``drop``: none comes.
+- ``drop``: no answer is sent.
 - ``servfail``, ``refused``, ``formerr``: that response code, and no records.
 - ``nxdomain``: as if the name did not exist, or none of its pods were ready.
-- ``lame``: a referral to the root, as from a server that neither serves the zone nor asks others.
-- ``foreign``: NXDOMAIN with the SOA record of the root, as from a public server, which knows no
-  ``cluster.local``.
-- ``garbage``: a header that says it is the reply, and then no DNS message.
+- ``lame``: a referral to the root, as from a server that neither serves the zone nor recurses.
+- ``foreign``: NXDOMAIN with the SOA record of the root, as from a public server, which does not
+  serve ``cluster.local``.
+- ``garbage``: the header of a reply, followed by bytes that are no DNS message.
 - ``truncate``: TC is set, half of the records are missing and all of the glue.
-- ``wrong-id``, ``wrong-question``: the right answer to something else.
-- ``close``: over TCP the connection is closed; over UDP none comes.
+- ``wrong-id``, ``wrong-question``: the correct answer, with another ID or question.
+- ``close``: over TCP the connection is closed; over UDP no answer is sent.
 """
 
 
 class Query(NamedTuple):
-    """A question as it was asked.
+    """A question that the server received.
 
     Attributes:
-        name: As it was spelled, with the trailing dot.
+        name: The name in its original case, with the trailing dot.
         type: ``SRV``, ``A``, and so on.
         transport: ``udp`` or ``tcp``.
     """
@@ -62,22 +62,22 @@ class Query(NamedTuple):
 
 
 NamePredicate = str | Callable[[str], bool]
-"""A name, with ``*`` and ``?`` as in file names and the trailing dot left out or not; or a
-function of the name in lower case without the trailing dot."""
+"""A name, with or without the trailing dot, with the wildcards ``*`` and ``?``; or a function of
+the name in lower case without the trailing dot."""
 
 
 @dataclass(eq=False)
 class Fault:
-    """One fault, until it is removed or used up; as a context manager, until the block ends.
+    """A fault: active until it is removed or used up; as a context manager, until the block ends.
 
     Attributes:
         kind: How the answer is wrong; None for one that is only late.
-        seconds: How late it is.
-        transport: The transport it is limited to; None for both.
-        name: The names it is limited to; None for all.
-        rtype: The record type it is limited to; None for all.
-        times: How many questions it hits before it is used up; None for no limit.
-        hits: How many it has hit.
+        seconds: The delay of the answer.
+        transport: The only affected transport; None for both.
+        name: The only affected names; None for all.
+        rtype: The only affected record type; None for all.
+        times: The number of questions after which it is used up; None for no limit.
+        hits: The number of questions that it has affected.
     """
 
     kind: FaultKind | None
@@ -99,7 +99,7 @@ class Fault:
         self.seconds = parse_seconds(self.seconds, "seconds", zero=True)
 
     def applies_to(self, query: Query) -> bool:
-        """Whether it would hit this question."""
+        """Whether it affects this question."""
         if self.times is not None and self.hits >= self.times:
             return False
         if self.transport not in (None, query.transport):
@@ -133,7 +133,7 @@ class Faults:
         self._faults: list[Fault] = []
 
     def add(self, fault: Fault) -> Fault:
-        """Let it take effect."""
+        """Activate a fault."""
         fault._faults = self  # noqa: SLF001 - the same file
         with self._lock:
             self._faults.append(fault)
@@ -149,9 +149,9 @@ class Faults:
             self._faults.clear()
 
     def strike(self, query: Query) -> tuple[FaultKind | None, float]:
-        """What happens to this question: how its answer is wrong, and how late it is.
+        """The effect of the faults on this question: how its answer is wrong, and its delay.
 
-        Of several faults that make it wrong the oldest strikes; delays add up.
+        If several faults make it wrong, the oldest applies; delays add up.
         """
         kind: FaultKind | None = None
         delay = 0.0

@@ -1,4 +1,4 @@
-"""A UDP and a TCP socket on one port, and whatever is answered over them."""
+"""A UDP and a TCP socket on one port, and the answers sent through them."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Listener:
     does (miekg/dns, ``server.go``).
 
     Args:
-        react: What to do about a question. What it raises is logged, and answered with SERVFAIL.
-        idle_timeout: For how many seconds a TCP connection may be silent.
+        react: The reaction to a question. An exception is logged, and answered with SERVFAIL.
+        idle_timeout: Seconds after which an idle TCP connection is closed.
     """
 
     def __init__(self, react: React, idle_timeout: float) -> None:
@@ -47,7 +47,7 @@ class Listener:
         """Bind both sockets; returns the port, chosen by the system if 0 was given.
 
         Raises:
-            OSError: The port is taken, or the address is not this machine's.
+            OSError: The port is in use, or this machine does not have the address.
         """
         tcp, udp = _bind(host, port)
         loop = asyncio.get_running_loop()
@@ -59,7 +59,7 @@ class Listener:
             tcp.close()
             udp.close()
             raise
-        # Not asyncio's own server: it forgets connections that it is accepting when it is closed.
+        # Not asyncio's own server: when closed, it leaves connections open that it is accepting.
         self._tcp = tcp
         loop.add_reader(tcp, self._accept, tcp)
         bound: int = tcp.getsockname()[1]
@@ -83,8 +83,8 @@ class Listener:
     def reaction(self, wire: bytes, transport: Transport) -> Reaction:
         try:
             return self._react(wire, transport)
-        except Exception:  # noqa: BLE001 - whatever a predicate raises, the server goes on
-            _log.exception("a question could not be answered")
+        except Exception:  # noqa: BLE001 - any error of a predicate: the server goes on
+            _log.exception("cannot answer a question")
             # QR, and SERVFAIL, over a header without sections.
             return Reaction(wire[:2] + b"\x80\x02" + bytes(_HEADER_SIZE - 4))
 
@@ -98,9 +98,9 @@ class Listener:
         try:
             connection, _ = tcp.accept()
         except OSError:
-            return  # the client has gone already
+            return  # the client has closed the connection
         connection.setblocking(False)
-        # A task that is cancelled before it begins closes nothing itself.
+        # A task that is cancelled before it begins does not close the connection.
         self.spawn(self._serve(connection)).add_done_callback(lambda _: connection.close())
 
     async def _serve(self, connection: socket.socket) -> None:
@@ -111,7 +111,7 @@ class Listener:
             writer.transport.abort()
             raise
         except (OSError, EOFError):
-            pass  # the client went away, or was silent for too long
+            pass  # the client closed the connection, or was idle for too long
         finally:
             writer.close()
             with contextlib.suppress(OSError):  # TimeoutError, too
@@ -136,14 +136,14 @@ class Listener:
 
 
 class _Datagrams(asyncio.DatagramProtocol):
-    """Answers at once, or in a task of its own if the answer is to be late."""
+    """Answers at once, or in a task of its own if the answer is delayed."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # asyncio's own transport is no instance of the class that describes it.
+        # asyncio's own transport is no instance of its documented class.
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio gives it
@@ -160,7 +160,7 @@ class _Datagrams(asyncio.DatagramProtocol):
             self._transport.sendto(reaction.reply, addr)
 
     def error_received(self, exc: Exception) -> None:
-        """The client closed its socket before the answer came; that is its own affair."""
+        """Ignore it: the client closed its socket before the answer was sent."""
 
     def abort(self) -> None:
         self._transport.abort()
@@ -177,7 +177,7 @@ def _bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
         tcp = socket.socket(family, socket.SOCK_STREAM)
         udp = socket.socket(family, socket.SOCK_DGRAM)
         try:
-            # A server that is closed and opened again gets its port back at once.
+            # A server that is closed can be opened again on the same port at once.
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             tcp.bind((host, port))
             tcp.listen()
@@ -187,7 +187,7 @@ def _bind(host: str, port: int) -> tuple[socket.socket, socket.socket]:
         except OSError as error:
             tcp.close()
             udp.close()
-            # The port that TCP was given may be taken for UDP: then another.
+            # The port that TCP got may be in use for UDP: try another one.
             if port or error.errno != errno.EADDRINUSE or attempt == _PORT_TRIES - 1:
                 raise
         else:

@@ -1,4 +1,4 @@
-"""The pytest fixtures; pytest finds them by itself where peerdisco is installed.
+"""The pytest fixtures; pytest loads them automatically if peerdisco is installed.
 
 This module is imported into every run of pytest, so it imports nothing but pytest: the server,
 and dnspython with it, is imported by the fixture that starts it.
@@ -33,10 +33,10 @@ def cluster_dns() -> Iterator[ClusterDNS]:
 def peerdisco_environment(
     cluster_dns: ClusterDNS, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, str]:
-    """Make peerdisco ask ``cluster_dns``, here and in processes that the test starts.
+    """Make peerdisco query ``cluster_dns``, in this process and in those that the test starts.
 
-    The variables ``POD_*`` and ``PEERDISCO_*`` of the machine are gone for the test, so that it
-    gives the same in a pod. Returns what was set instead.
+    The variables ``POD_*`` and ``PEERDISCO_*`` of the machine are removed during the test, so that
+    its result is the same in a pod. Returns the variables that are set instead.
     """
     for name in [name for name in os.environ if name.startswith(_PREFIXES)]:
         monkeypatch.delenv(name)

@@ -1,6 +1,6 @@
-"""An answer as the bytes that CoreDNS sends: compressed and cut as its DNS library does it.
+"""An answer as the bytes that CoreDNS sends: compressed and truncated as its DNS library does it.
 
-dnspython cuts by rendering again and again until the message fits; for a thousand pods that takes
+dnspython truncates by rendering repeatedly until the message fits; for a thousand pods that takes
 seconds. Here each record is rendered once, and the first that does not fit ends the message
 (miekg/dns, ``msg_truncate.go``).
 """
@@ -24,7 +24,7 @@ __all__ = ["LARGEST_TCP", "SMALLEST_UDP", "render", "udp_limits"]
 SMALLEST_UDP = 512
 LARGEST_TCP = 65535
 _LARGEST_PLAIN = {4: 1480, 6: 1220}
-"""Over UDP a larger message is compressed though it fits, to avoid fragments (request.go)."""
+"""Over UDP a larger message is compressed even if it fits, to avoid fragments (request.go)."""
 
 _HEADER = struct.Struct("!6H")
 _QUESTION = struct.Struct("!HH")
@@ -33,7 +33,7 @@ _FURTHEST_POINTER = 0x4000
 
 
 def udp_limits(query: Message, family: int = 4) -> tuple[int, int]:
-    """How large a reply over UDP may be, and above which size it is compressed."""
+    """The largest size of a reply over UDP, and the size above which it is compressed."""
     limit = max(SMALLEST_UDP, query.payload) if query.edns >= 0 else SMALLEST_UDP
     return limit, min(limit, _LARGEST_PLAIN[family])
 
@@ -41,11 +41,11 @@ def udp_limits(query: Message, family: int = 4) -> tuple[int, int]:
 def render(response: Message, limit: int = LARGEST_TCP, plain: int | None = None) -> bytes:
     """The bytes of a message of at most ``limit`` bytes.
 
-    Without compression if it fits; else with it; and if it still does not fit, records are left
-    out from the end, glue first, and TC is set even if only glue is missing. So too over TCP.
+    It is compressed only if it does not fit otherwise. If it still does not fit, records are left
+    out from the end, glue first, and TC is set even if only glue is missing; also over TCP.
 
     Args:
-        response: Its records stay as they are.
+        response: The message; it is not changed.
         limit: The largest message.
         plain: The largest message that is sent without compression; ``limit`` by default.
     """

@@ -1,7 +1,7 @@
 """One name server without its sockets: bytes of a question in, bytes of a reply out.
 
-It keeps what makes one server differ from another over the same cluster: its faults, its cache,
-and the state it froze at. No sockets and no waiting; the time is an argument.
+Servers of the same cluster differ in their faults, their cache, and whether they are frozen.
+No sockets and no waiting; the time is an argument.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _RCODES = {
 
 
 class Reaction(NamedTuple):
-    """What a server does about a question.
+    """The reaction of a server to a question.
 
     Attributes:
         reply: The bytes to send; None to send nothing.
-        delay: For how many seconds to wait before.
+        delay: Seconds to wait before.
         close: Whether to close the connection instead.
     """
 
@@ -61,9 +61,9 @@ class Responder:
     """A name server over a cluster.
 
     Args:
-        cluster: What it answers about; several servers may share it.
-        shuffle: Puts addresses into another order, for each answer.
-        family: 4 or 6: over which Internet protocol it is asked.
+        cluster: The cluster; several servers may share it.
+        shuffle: Shuffles the addresses of each answer in place.
+        family: The Internet protocol of its socket: 4 or 6.
     """
 
     def __init__(self, cluster: Cluster, shuffle: Shuffle, family: int = 4) -> None:
@@ -80,11 +80,11 @@ class Responder:
         self._clock: Callable[[], float] | None = None
         self._cut_off = False
 
-    # --- what makes it differ
+    # --- the state of this server
 
     @property
     def queries(self) -> list[Query]:
-        """What was asked, in order."""
+        """The questions received so far, in order."""
         with self._lock:
             return list(self._queries)
 
@@ -93,13 +93,13 @@ class Responder:
             self._queries.clear()
 
     def freeze(self) -> None:
-        """From now on answer what is true now."""
+        """From now on, answer with the current state of the cluster."""
         state = self.cluster.state()
         with self._lock:
             self._frozen = state
 
     def thaw(self) -> None:
-        """Answer what is true again."""
+        """Follow the cluster again."""
         with self._lock:
             self._frozen = None
 
@@ -109,12 +109,12 @@ class Responder:
             self._cache, self._clock = cache, clock
 
     def cut_off(self, cut_off: bool) -> None:
-        """Whether what a cache does not hold is SERVFAIL."""
+        """Set whether questions that are not in the cache are answered with SERVFAIL."""
         with self._lock:
             self._cut_off = cut_off
 
     def restore(self) -> None:
-        """Answer rightly, freshly and at once."""
+        """End all faults, and use no cache."""
         self.faults.clear()
         with self._lock:
             self._frozen = self._cache = None
@@ -123,7 +123,7 @@ class Responder:
     # --- answering
 
     def react(self, wire: bytes, transport: Transport, now: float) -> Reaction:
-        """What to do about these bytes."""
+        """The reaction to a message."""
         if len(wire) < _HEADER_SIZE or wire[2] & 0x80:
             return _SILENCE
         refusal = _header_error(wire)
@@ -150,7 +150,7 @@ class Responder:
         if kind in _RCODES:
             response = reply_to(query)
             response.set_rcode(_RCODES[kind])
-            # What fails is behind the cache, which keeps a failure, too.
+            # The server behind the cache fails; a cache keeps a failure too.
             cache, now = self._cache_now(now)
             return response if cache is None else cache.keep(query, response, now)
         if kind in ("lame", "foreign"):
@@ -184,7 +184,7 @@ class Responder:
             return self._cache, self._clock() if self._clock is not None else now
 
     def _upstream(self, query: Message) -> Message:
-        """The cluster DNS's own answer, as a cache in front of it gets it."""
+        """The answer of the cluster DNS, before any cache."""
         if self._cut_off:
             response = reply_to(query)
             response.set_rcode(dns.rcode.SERVFAIL)
@@ -192,7 +192,7 @@ class Responder:
         return self._current_zone().answer(query)
 
     def _current_zone(self) -> Zone:
-        # Without the lock: whoever holds the cluster's may be waiting for this one.
+        # Without the lock: a thread that holds the cluster's lock may wait for this one.
         state = self._frozen or self.cluster.state()
         if state is not self._zone_state:
             self._zone, self._zone_state = Zone(state), state
@@ -200,7 +200,7 @@ class Responder:
 
 
 def _elsewhere(query: Message, kind: FaultKind) -> Message:
-    """What a server says that does not serve the cluster's zone."""
+    """The answer of a server that does not serve the cluster's zone."""
     response = reply_to(query)
     if kind == "lame":
         response.authority = [dns.rrset.from_text(".", _ROOT_TTL, "IN", "NS", *_ROOT_NAME_SERVERS)]
@@ -213,7 +213,7 @@ def _elsewhere(query: Message, kind: FaultKind) -> Message:
 
 
 def _header_error(wire: bytes) -> dns.rcode.Rcode | None:
-    """What miekg/dns refuses by the header alone (``acceptfunc.go``)."""
+    """The messages that miekg/dns rejects because of their header (``acceptfunc.go``)."""
     if wire[2] & 0x78:
         return dns.rcode.NOTIMP
     questions, answers, authority, additional = (
@@ -225,5 +225,5 @@ def _header_error(wire: bytes) -> dns.rcode.Rcode | None:
 
 
 def _bare_header(wire: bytes, rcode: dns.rcode.Rcode) -> bytes:
-    """A reply of a header only, with the opcode, RD and CD of the question."""
+    """A reply that consists of a header, with the opcode, RD and CD of the question."""
     return wire[:2] + bytes((0x80 | wire[2] & 0x79, wire[3] & 0x10 | rcode)) + bytes(8)

@@ -1,4 +1,4 @@
-"""A source that sees what it is told to see, look by look."""
+"""A source that returns observations from a script, one for each lookup."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ _FIRST_ADDRESS = IPv4Address("10.244.0.3")
 _SERVER = "127.0.0.1:53"
 
 Entry = Union[Observation, DiscoveryError, "Callable[[], Entry | Awaitable[Entry]]"]
-"""What one look comes to: an observation, an error (for `Failed`), or a function that gives one.
+"""The result of one lookup: an observation, an error (for `Failed`), or a function of either.
 
 The function may be a coroutine function, and wait."""
 
 
 class ScriptedSource:
-    """A `peerdisco.sources.Source` that gives the observations of a script, one a look.
+    """A `peerdisco.sources.Source` that returns observations from a script, one for each lookup.
 
-    It looks at nothing, and keeps to the contract of a source: it raises nothing for what a script
-    says went wrong, and a look that takes longer than its timeout is a failed one.
+    It follows the contract of a source: an error in the script is returned as `Failed` and not
+    raised, and a lookup that takes longer than its timeout has failed.
 
     Args:
-        service: ``svc``, ``svc.ns`` or the whole name; ``default`` and ``cluster.local`` are filled
-            in.
-        script: What the looks come to.
-        at_end: What the looks after the script come to: ``repeat`` its last entry, or ``raise``
-            an `AssertionError`.
+        service: ``svc``, ``svc.ns`` or the fully qualified name; the namespace is ``default`` and
+            the domain ``cluster.local`` where the name has none.
+        script: The results of the lookups, in order.
+        at_end: For the lookups after the script: ``repeat`` its last entry, or ``raise`` an
+            `AssertionError`.
 
     Attributes:
-        looks: How many looks were begun.
+        lookups: Number of lookups that have begun.
         closed: Whether `aclose` was called.
 
     Raises:
-        ConfigurationError: The script is empty, or holds what cannot be observed.
+        ConfigurationError: The script is empty, or an entry is no observation.
     """
 
     def __init__(
@@ -76,20 +76,20 @@ class ScriptedSource:
         return self._service
 
     def then(self, *entries: Entry) -> None:
-        """Append to the script; what was repeated at its end is repeated no more."""
+        """Append to the script; its former last entry is no longer repeated."""
         checked = [_checked(entry) for entry in entries]
         with self._lock:
             self._script.extend(checked)
 
     async def observe(self, *, timeout: float) -> Observation:
-        """What the script says of this look."""
+        """The next entry of the script."""
         with self._lock:
             entry = self._next_entry()
             self.lookups += 1
             reached = [future for lookups, future in self._waiting if lookups <= self.lookups]
             self._waiting = [one for one in self._waiting if one[0] > self.lookups]
         for future in reached:
-            # The one who waits may live in another loop.
+            # The waiting task may run in another event loop.
             future.get_loop().call_soon_threadsafe(_finish, future)
         try:
             async with asyncio.timeout(timeout) as limit:
@@ -105,17 +105,17 @@ class ScriptedSource:
         elif not self._repeats:
             raise AssertionError(
                 f"lookup {self.lookups + 1} of {self._service}: the script has {len(self._script)} "
-                "entries, and shall not be repeated"
+                "entries, and at_end is 'raise'"
             )
         return self._script[self._position - 1]
 
-    async def looked(self, lookups: int) -> None:
-        """Wait until so many looks were begun, since the source was made."""
+    async def wait_for_lookups(self, count: int) -> None:
+        """Wait until this many lookups have begun since the source was created."""
         with self._lock:
-            if self.lookups >= lookups:
+            if self.lookups >= count:
                 return
             future = asyncio.get_running_loop().create_future()
-            self._waiting.append((lookups, future))
+            self._waiting.append((count, future))
         try:
             await future
         finally:
@@ -123,7 +123,7 @@ class ScriptedSource:
                 self._waiting = [one for one in self._waiting if one[1] is not future]
 
     async def aclose(self) -> None:
-        """Note that it was closed."""
+        """Set ``closed``."""
         self.closed = True
 
 
@@ -140,20 +140,20 @@ def peers(
     ttl: float = 5.0,
     incomplete_reason: str | None = None,
 ) -> Answered:
-    """A look that found these pods of a StatefulSet.
+    """A lookup that found these pods of a StatefulSet.
 
     Args:
-        statefulset: Its name.
-        ordinals: How many pods there are, or which.
-        service: The service's own name.
-        namespace: Its namespace.
-        cluster_domain: The cluster's domain.
-        ports: The pods' ports: a number, or name to number.
-        addresses: Ordinal to address, for pods with another than 10.244.0.3 and so on, by
-            ordinal: a pod that came back.
-        ready: Their condition; DNS cannot tell.
-        ttl: Of the answer.
-        incomplete_reason: Why there may be more; None if these are all.
+        statefulset: The name of the StatefulSet.
+        ordinals: The number of pods, or their ordinals.
+        service: The name of the service, without its namespace.
+        namespace: The namespace of the service.
+        cluster_domain: The DNS domain of the cluster.
+        ports: The pods' ports: a number, or a mapping of names to numbers.
+        addresses: Addresses by ordinal, for pods that were restarted. The others have 10.244.0.3
+            plus their ordinal.
+        ready: Whether the pods are ready; None as in DNS, which does not say it.
+        ttl: The TTL of the answer in seconds.
+        incomplete_reason: Why the list may lack pods; None if it is complete.
     """
     ttl = parse_seconds(ttl, "ttl", zero=True)
     known = Ports({"": ports} if isinstance(ports, int) else ports)
@@ -175,12 +175,12 @@ def peers(
 
 
 def nxdomain(ttl: float | None = 5.0) -> Empty:
-    """A look that was answered NXDOMAIN: no such service, or none of its pods is ready."""
+    """A lookup that was answered NXDOMAIN: no such service, or none of its pods is ready."""
     return Empty(Outcome.NXDOMAIN, _negative_ttl(ttl))
 
 
 def no_data(ttl: float | None = 5.0) -> Empty:
-    """A look that was answered without records."""
+    """A lookup that was answered without records."""
     return Empty(Outcome.NO_DATA, _negative_ttl(ttl))
 
 
@@ -190,12 +190,12 @@ def failure(
     name: str = "my-database.default.svc.cluster.local",
     seconds: float = 0.001,
 ) -> Failed:
-    """A look that was not answered.
+    """A lookup that failed.
 
     Args:
-        outcome: What became of its one attempt.
-        name: What was asked for.
-        seconds: How long it took.
+        outcome: The outcome of its only attempt.
+        name: The name in the question.
+        seconds: The duration of the attempt.
     """
     seconds = parse_seconds(seconds, "seconds", zero=True)
     attempt = Attempt(_SERVER, "udp", f"{name}.", "SRV", outcome, seconds)
@@ -211,7 +211,7 @@ def _negative_ttl(ttl: float | None) -> float | None:
 def _checked(entry: Entry) -> Entry:
     if not (isinstance(entry, Answered | Empty | Failed | DiscoveryError) or callable(entry)):
         raise ConfigurationError(
-            "script entry", entry, "an observation, a DiscoveryError or a function that gives one"
+            "script entry", entry, "an observation, a DiscoveryError or a function that returns one"
         )
     return entry
 
@@ -224,5 +224,5 @@ async def _observation(entry: Entry) -> Observation:
 
 
 def _finish(future: asyncio.Future[None]) -> None:
-    if not future.done():  # else the one who waited has given up
+    if not future.done():  # else the waiting task was cancelled
         future.set_result(None)

@@ -24,25 +24,25 @@ __all__ = ["ClusterDNS"]
 
 
 class ClusterDNS:
-    """A name server for a little cluster that you change as you like.
+    """A name server for a small cluster that you control.
 
     ``async with ClusterDNS() as dns:`` serves in the running event loop; ``with ClusterDNS() as
-    dns:`` serves on a thread of its own, for code that blocks and for other processes. Either way
-    every method may be called on any thread, and takes effect with the next question.
+    dns:`` serves on a thread of its own, for blocking code and other processes. In both cases, any
+    thread may call its methods, and they take effect with the next question.
 
     Args:
-        cluster: What it answers about; by default a new one. Give another server's ``cluster`` to
-            have two that share it, of which one can be frozen or broken.
+        cluster: The cluster; by default a new one. With the ``cluster`` of another server, both
+            share it, and one of them can be frozen or broken.
         host: ``127.0.0.1`` or ``::1``.
-        port: 0 for one that is free.
-        cluster_domain: Of a new cluster; ``cluster.local`` by default.
-        ttl: Of a new cluster's records; 5 s by default, as in CoreDNS.
-        pods: Of a new cluster: ``disabled``, or ``insecure`` to answer every name like
+        port: The port; 0 for a free one.
+        cluster_domain: The domain of a new cluster.
+        ttl: The TTL of the records of a new cluster; 5 s as in CoreDNS.
+        pods: For a new cluster: ``disabled``, or ``insecure`` to answer every name like
             ``10-244-0-3.default.pod.cluster.local`` with the address in it.
-        idle_timeout: After how many silent seconds a TCP connection is closed.
-        shuffle: Reorders the addresses of each answer in place, as the ``loadbalance`` plugin. By
-            default by chance, with a fixed seed.
-        clock: Seconds that never go back; only `caches` looks at it.
+        idle_timeout: Seconds after which an idle TCP connection is closed.
+        shuffle: Shuffles the addresses of each answer in place, as the ``loadbalance`` plugin
+            does; by default at random with a fixed seed.
+        clock: A monotonic clock in seconds, for `caches`.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class ClusterDNS:
             await listener.aclose()
 
     async def aclose(self) -> None:
-        """End the server, however it was started; a second call does nothing."""
+        """Stop the server, however it was started; a second call does nothing."""
         listener, self._listener = self._listener, None
         if listener is not None:
             await listener.aclose()
@@ -128,13 +128,15 @@ class ClusterDNS:
         self.close()
 
     def close(self) -> None:
-        """End a server that was started with ``with``; a second call does nothing.
+        """Stop a server that was started with ``with``; a second call does nothing.
 
         Raises:
             RuntimeError: It was started with ``async with``: await `aclose`.
         """
         if self._listener is not None:
-            raise RuntimeError("a server started with 'async with' is ended with 'await aclose()'")
+            raise RuntimeError(
+                "a server started with 'async with' is stopped with 'await aclose()'"
+            )
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -146,12 +148,12 @@ class ClusterDNS:
 
     def _refuse_twice(self) -> None:
         if self._listener is not None or self._thread is not None:
-            raise RuntimeError("the server is running already")
+            raise RuntimeError("the server is already running")
 
     def _react(self, wire: bytes, transport: Transport) -> Reaction:
         return self._responder.react(wire, transport, self._clock())
 
-    # --- where it is
+    # --- its address
 
     @property
     def host(self) -> str:
@@ -162,36 +164,36 @@ class ClusterDNS:
         """The port, of UDP and of TCP.
 
         Raises:
-            RuntimeError: The server does not run.
+            RuntimeError: The server is not running.
         """
         if self._port is None:
-            raise RuntimeError("the server does not run: use it in 'with' or 'async with'")
+            raise RuntimeError("the server is not running: use it in 'with' or 'async with'")
         return self._port
 
     @property
     def nameserver(self) -> str:
-        """``127.0.0.1:PORT`` or ``[::1]:PORT``, as peerdisco takes it."""
+        """``127.0.0.1:PORT`` or ``[::1]:PORT``, as peerdisco expects it."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{host}:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that make peerdisco ask this server, in the namespace ``default``."""
+        """The variables that make peerdisco query this server, in the namespace ``default``."""
         return {
             "PEERDISCO_NAMESERVERS": self.nameserver,
             "PEERDISCO_CLUSTER_DOMAIN": self.cluster.cluster_domain,
             "POD_NAMESPACE": "default",
         }
 
-    # --- what is asked of it
+    # --- the questions
 
     @property
     def queries(self) -> list[Query]:
-        """Every question that was asked, in order; those that were not answered too."""
+        """Every question received, in order, including those that were not answered."""
         return self._responder.queries
 
     def clear_queries(self) -> None:
-        """Forget the questions that were asked."""
+        """Clear `queries`."""
         self._responder.clear_queries()
 
     # --- the cluster
@@ -252,7 +254,7 @@ class ClusterDNS:
             service, hostname, addresses, ready, ports, namespace, cluster=cluster
         )
 
-    # --- what goes wrong
+    # --- faults
 
     def fail(
         self,
@@ -262,18 +264,18 @@ class ClusterDNS:
         rtype: str | None = None,
         times: int | None = None,
     ) -> Fault:
-        """Answer wrongly from now on; see `FaultKind` for how.
+        """Answer wrongly from now on.
 
         Args:
-            kind: How.
+            kind: How the answers are wrong; see `FaultKind`.
             transport: Only over ``udp`` or ``tcp``.
-            name: Only these names: one with ``*`` and ``?`` as in file names, or a function of
+            name: Only these names: a name with the wildcards ``*`` and ``?``, or a function of
                 the name in lower case without the trailing dot.
             rtype: Only this record type.
-            times: Only so often.
+            times: Only this many questions.
 
         Returns:
-            The fault: ``remove()`` ends it, and so does the end of a ``with`` block over it.
+            The fault: ``remove()`` or the end of a ``with`` block ends it.
         """
         return self._responder.faults.add(
             Fault(kind, transport=transport, name=name, rtype=rtype, times=times)
@@ -289,18 +291,18 @@ class ClusterDNS:
     ) -> Fault:
         """Answer late from now on; the arguments are those of `fail`.
 
-        Over TCP what was asked later on the same connection waits too.
+        Over TCP, later questions on the same connection wait too.
         """
         return self._responder.faults.add(
             Fault(None, seconds, transport=transport, name=name, rtype=rtype, times=times)
         )
 
     def freeze(self) -> None:
-        """Go on answering the membership as it is now, as a CoreDNS that lost the API does."""
+        """Keep answering with the current membership, as a CoreDNS that lost the API does."""
         self._responder.freeze()
 
     def thaw(self) -> None:
-        """Answer the true membership again."""
+        """Follow the membership again."""
         self._responder.thaw()
 
     def caches(
@@ -313,13 +315,12 @@ class ClusterDNS:
     ) -> None:
         """Answer through a cache whose TTLs count down, as kubeadm set it up before 1.32.
 
-        An answer is kept for ``ttl`` seconds, or for the records' own TTL where that is less, as
-        it is by default; ``ClusterDNS(ttl=30)`` and ``caches(30)`` go together. SERVFAIL is kept
-        for five seconds.
+        An answer is kept for ``ttl`` seconds, but not longer than the TTL of its records: for 30
+        seconds, use ``ClusterDNS(ttl=30)`` and ``caches(30)``. SERVFAIL is kept for five seconds.
 
         Args:
             ttl: 5 s or more, the least that CoreDNS keeps.
-            clock: Instead of the server's.
+            clock: A clock to use instead of the server's.
             serve_stale: ``immediate`` or ``verify``: an expired answer is served with TTL 0, at
                 once or if the cluster DNS fails; see `cut_off`. None for never.
             stale_for: Seconds for which an expired answer is served.
@@ -327,15 +328,15 @@ class ClusterDNS:
         self._responder.caches(AnswerCache(ttl, serve_stale, stale_for), clock)
 
     def cut_off(self) -> None:
-        """Lose the cluster DNS behind this server: what its cache does not hold is SERVFAIL."""
+        """Disconnect the cache from the cluster DNS: other questions are answered with SERVFAIL."""
         self._responder.cut_off(True)
 
     def reconnect(self) -> None:
-        """Reach the cluster DNS behind this server again."""
+        """Connect the cache to the cluster DNS again."""
         self._responder.cut_off(False)
 
     def restore(self) -> None:
-        """End everything that goes wrong: faults, delays, `freeze`, `cut_off` and the cache."""
+        """End all faults and delays, `freeze`, `cut_off` and the cache."""
         self._responder.restore()
 
 

@@ -1,4 +1,4 @@
-"""The values that a testing cluster is made of: frozen, and without behaviour that waits."""
+"""The values of a testing cluster: immutable, and without behaviour that waits."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ServicePort:
     """A port as the EndpointSlice holds it: the pod's own number, the resolved ``targetPort``.
 
     Attributes:
-        name: Empty for a port without a name, of which a service can have only one.
+        name: Empty for the only port of a service without port names.
         number: 1 to 65535.
         protocol: ``TCP``, ``UDP`` or ``SCTP``.
     """
@@ -55,7 +55,7 @@ class ServicePort:
 
 
 Ports = int | Mapping[str, int] | Iterable[ServicePort]
-"""Ports as a caller writes them: a number without a name, name to number, or `ServicePort`."""
+"""Ports as an argument: a number, a mapping of names to numbers, or `ServicePort` objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,9 @@ class Service:
     """A headless service.
 
     Attributes:
-        name: Its name.
-        namespace: Its namespace.
-        ports: Empty for a service that declares none: DNS then has addresses and no SRV records.
+        name: The name of the service.
+        namespace: The namespace of the service.
+        ports: Empty for a service without ports: DNS then has addresses and no SRV records.
         publish_not_ready_addresses: Whether pods are listed before they are ready.
     """
 
@@ -89,10 +89,10 @@ class Endpoint:
 
     Attributes:
         address: A slice holds addresses of one family, so an endpoint has one address.
-        hostname: None where DNS shall call it by its address.
-        ready: The pod's condition.
+        hostname: The host name; None for a name made of the address.
+        ready: Whether the pod is ready.
         ports: Its ports; those of the service, unless a named ``targetPort`` differs by pod.
-        cluster: The cluster that it runs in, where the service spans several; else None.
+        cluster: The id of its cluster, for a multi-cluster service; else None.
     """
 
     address: IPAddress
@@ -110,14 +110,14 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClusterState:
-    """Everything that DNS can tell at one moment; never changes.
+    """The data of DNS at one moment; immutable.
 
     Attributes:
         cluster_domain: Without the trailing dot.
-        ttl: Of every record, in seconds.
-        serial: Of the zone; grows with each change.
-        services: Namespace and name to the endpoints that are published, in slice order.
-        pods: Whether names that hold an address are answered.
+        ttl: The TTL of every record in seconds.
+        serial: The serial of the zone; it grows with each change.
+        services: The published endpoints of each service, in slice order.
+        pods: Whether names made of an address are answered.
     """
 
     cluster_domain: str
@@ -129,14 +129,14 @@ class ClusterState:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod of a StatefulSet as it is at one moment.
+    """A pod of a StatefulSet at one moment.
 
     Attributes:
         name: ``STATEFULSET-ORDINAL``.
-        ordinal: Its number.
+        ordinal: The ordinal.
         hostname: The fully qualified name under the governing service, without the trailing dot.
-        addresses: One of each family.
-        ready: Its condition.
+        addresses: One address of each family.
+        ready: Whether the pod is ready.
     """
 
     name: str
@@ -147,7 +147,7 @@ class Pod:
 
 
 def to_ports(ports: Ports) -> tuple[ServicePort, ...]:
-    """Ports as a caller writes them, checked as Kubernetes does."""
+    """Ports from an argument, with the checks of Kubernetes."""
     if isinstance(ports, int):
         return (ServicePort(number=ports),)
     if isinstance(ports, Mapping):

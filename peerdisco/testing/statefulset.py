@@ -1,4 +1,4 @@
-"""A StatefulSet in the testing cluster: pods with stable names, and addresses that are not."""
+"""A StatefulSet in the testing cluster: pods with stable names and changing addresses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Cluster(Protocol):
 
 
 class StatefulSet:
-    """A StatefulSet, made by `Cluster.statefulset`; its methods may be called on any thread.
+    """A StatefulSet, made by `Cluster.statefulset`; any thread may call its methods.
 
     No pod is restarted or becomes ready unless a method is called. A new pod is ready at once,
     unless the StatefulSet was created with ``ready=False``.
@@ -62,11 +62,11 @@ class StatefulSet:
         self._ready = ready
         self._ports = ports
         self._in_cluster = in_cluster
-        self._pods: dict[int, Pod | None] = {}  # None: wanted, and stopped
+        self._pods: dict[int, Pod | None] = {}  # None: stopped
 
     @property
     def replicas(self) -> int:
-        """``spec.replicas``: how many pods are wanted, stopped ones included."""
+        """``spec.replicas``: the number of pods, including stopped ones."""
         return len(self._pods)
 
     @property
@@ -84,7 +84,7 @@ class StatefulSet:
         """The pod with this ordinal.
 
         Raises:
-            ConfigurationError: The StatefulSet has none, or it is stopped.
+            ConfigurationError: There is no such pod, or it is stopped.
         """
         pod = self._wanted(ordinal)
         if pod is None:
@@ -92,7 +92,7 @@ class StatefulSet:
         return pod
 
     def scale(self, replicas: int) -> None:
-        """Set how many pods there are: added and removed at the end."""
+        """Set the number of pods; they are added and removed at the highest ordinals."""
         if replicas < 0:
             raise ConfigurationError("replicas", replicas, "0 or more")
         with self._cluster.changing():
@@ -110,7 +110,7 @@ class StatefulSet:
             return self._create(ordinal)
 
     def stop(self, ordinal: int) -> None:
-        """Take a pod away, and leave a hole in the ordinals until `start` or a scale-down."""
+        """Remove a pod: the ordinals have a hole until `start` or a scale-down."""
         with self._cluster.changing():
             self.pod(ordinal)
             self._pods[ordinal] = None
@@ -128,7 +128,7 @@ class StatefulSet:
             self._pods[ordinal] = replace(self.pod(ordinal), ready=ready)
 
     def set_ready_all(self, ready: bool) -> None:
-        """Make every pod ready, or none."""
+        """Make all pods ready, or none of them."""
         with self._cluster.changing():
             for pod in self.pods:
                 self._pods[pod.ordinal] = replace(pod, ready=ready)
@@ -136,22 +136,22 @@ class StatefulSet:
     def expose(self, service: str, ports: Ports | None = None) -> None:
         """Let another headless service select these pods too.
 
-        It calls them by their addresses, since it is not the governing one.
+        It lists them under names made of their addresses, because it is not the governing one.
 
         Args:
-            service: Created if there is none of that name.
-            ports: Of the service, if it is created.
+            service: The name of the service; it is created if it does not exist.
+            ports: The ports of the service, if it is created.
         """
         self._cluster.put_behind(service, self.namespace, self, ports)
 
     def delete(self) -> None:
-        """Delete every pod, and take the StatefulSet from behind its services."""
+        """Delete every pod, and remove the StatefulSet from its services."""
         with self._cluster.changing():
             self._pods.clear()
             self._cluster.take_away(self)
 
     def endpoints(self, service: Service) -> Iterator[Endpoint]:
-        """What it is in the service's slices: one for each family, ordered by ordinal."""
+        """Its entries in the slices of a service: one slice for each family, sorted by ordinal."""
         ports = service.ports if self._ports is None else self._ports
         named = service.name == self.governing_service
         for position in range(len(self._families)):

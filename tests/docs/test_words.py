@@ -37,12 +37,6 @@ OLD_WORDS = {
 }
 """Patterns, and what is said instead."""
 
-NOT_YET: set[str] = {
-    "peerdisco/dns",
-    "peerdisco/testing",
-}
-"""Files and folders that still have some of them. It only gets shorter."""
-
 PATTERN = re.compile("|".join(f"(?:{word})" for word in OLD_WORDS), re.IGNORECASE)
 
 
@@ -74,15 +68,7 @@ def files() -> list[Path]:
     return sorted(path for path in (*pages, *package) if path.name != "CHANGELOG.md")
 
 
-def allowed(path: Path) -> bool:
-    name = str(path.relative_to(ROOT))
-    return any(name == place or name.startswith(f"{place}/") for place in NOT_YET)
-
-
-HELD = [path for path in files() if not allowed(path)]
-
-
-@pytest.mark.parametrize("path", HELD, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_has_none_of_the_old_words(path: Path) -> None:
     assert not old_words(path), f"say instead: {OLD_WORDS}"
 

@@ -173,11 +173,11 @@ REFUSED: dict[str, tuple[Callable[[Cluster], object], str]] = {
     "ttl": (lambda c: Cluster(ttl=-1), "ttl"),
     "service name": (lambda c: c.service("My_Database"), "service: got 'My_Database'"),
     "namespace": (lambda c: c.service("x", namespace=""), "namespace"),
-    "duplicate service": (lambda c: c.service("my-database"), "a name that is not taken"),
+    "duplicate service": (lambda c: c.service("my-database"), "a name that is not used"),
     "missing service": (lambda c: c.delete_service("nope"), "my-database in default"),
     "duplicate statefulset": (
         lambda c: c.statefulset("mysql", service="my-database"),
-        "a name that is not taken",
+        "a name that is not used",
     ),
     "statefulset name": (lambda c: c.statefulset("a.b", service="x"), "StatefulSet"),
     "long name": (lambda c: c.statefulset("a" * 62, service="x"), "pod name"),

@@ -92,19 +92,19 @@ async def test_a_function_s_own_timeout_error_is_its_own() -> None:
 
 async def test_waiting_for_a_look() -> None:
     source = ScriptedSource("my-database", [nxdomain()])
-    waiting = asyncio.create_task(source.looked(2))
+    waiting = asyncio.create_task(source.wait_for_lookups(2))
     await source.observe(timeout=1)
     await asyncio.sleep(0)
     assert not waiting.done()
     await source.observe(timeout=1)
     await waiting
-    await source.looked(1)
+    await source.wait_for_lookups(1)
 
 
 async def test_waiting_for_a_look_on_another_thread() -> None:
     source = ScriptedSource("my-database", [nxdomain()])
     thread = threading.Thread(target=lambda: asyncio.run(source.observe(timeout=1)))
-    waiting = asyncio.create_task(source.looked(1))
+    waiting = asyncio.create_task(source.wait_for_lookups(1))
     await asyncio.sleep(0)
     thread.start()
     await asyncio.wait_for(waiting, 5)
@@ -114,7 +114,7 @@ async def test_waiting_for_a_look_on_another_thread() -> None:
 async def test_who_gave_up_waiting_is_forgotten() -> None:
     source = ScriptedSource("my-database", [nxdomain()])
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(source.looked(1), 0.001)
+        await asyncio.wait_for(source.wait_for_lookups(1), 0.001)
     assert source._waiting == []
     await source.observe(timeout=1)
 

@@ -115,17 +115,17 @@ async def test_closing_twice_and_too_early() -> None:
     server = ClusterDNS()
     server.close()
     await server.aclose()
-    with pytest.raises(RuntimeError, match="does not run"):
+    with pytest.raises(RuntimeError, match="is not running"):
         _ = server.nameserver
     with server:
-        with pytest.raises(RuntimeError, match="running already"):
+        with pytest.raises(RuntimeError, match="already running"):
             server.__enter__()
         await server.aclose()
         server.close()
     async with server:
         with pytest.raises(RuntimeError, match="aclose"):
             server.close()
-        with pytest.raises(RuntimeError, match="running already"):
+        with pytest.raises(RuntimeError, match="already running"):
             await server.__aenter__()
         await server.aclose()
         await server.aclose()

@@ -240,11 +240,11 @@ def errors(error: DiscoveryError) -> str:
             assert_type(what, str)
             assert_type(given, object)
             assert_type(expected, str)
-        case IdentityConflict(missing=missing, looked_at=looked_at):
-            print(missing, looked_at)
-        case IdentityError(missing=missing, looked_at=looked_at, advice=advice):
+        case IdentityConflict(missing=missing, checked=checked):
+            print(missing, checked)
+        case IdentityError(missing=missing, checked=checked, advice=advice):
             assert_type(missing, str)
-            assert_type(looked_at, tuple[str, ...])
+            assert_type(checked, tuple[str, ...])
             assert_type(advice, str)
         case ServiceNotFound(service=service, attempt=attempt, snapshot=snapshot):
             assert_type(service, str)

@@ -49,7 +49,7 @@ ERRORS: list[tuple[DiscoveryError, dict[str, Any], list[str]]] = [
         IdentityError("namespace", ("POD_NAMESPACE", "/etc/resolv.conf"), "set POD_NAMESPACE"),
         {
             "missing": "namespace",
-            "looked_at": ("POD_NAMESPACE", "/etc/resolv.conf"),
+            "checked": ("POD_NAMESPACE", "/etc/resolv.conf"),
             "advice": "set POD_NAMESPACE",
         },
         [
@@ -62,7 +62,7 @@ ERRORS: list[tuple[DiscoveryError, dict[str, Any], list[str]]] = [
         IdentityConflict("ordinal", ("the name is 'mysql-3'", "POD_INDEX is 0"), "set both"),
         {
             "missing": "ordinal",
-            "looked_at": ("the name is 'mysql-3'", "POD_INDEX is 0"),
+            "checked": ("the name is 'mysql-3'", "POD_INDEX is 0"),
             "advice": "set both",
         },
         ["conflicting values for the ordinal", "'mysql-3', and POD_INDEX is 0", "set both"],

@@ -183,8 +183,8 @@ class _Collector:
                 },
             )
         yield CounterMetricFamily(
-            "peerdisco_mysql_looks",
-            "Passes over the server and its peers that have ended.",
+            "peerdisco_mysql_lookups",
+            "Lookups of the server and its peers that have ended.",
             float(sidecar.passes),
         )
         yield CounterMetricFamily(

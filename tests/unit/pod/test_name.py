@@ -197,7 +197,7 @@ def test_the_index_is_a_second_witness(variable: str) -> None:
     with pytest.raises(IdentityConflict) as caught:
         local_identity(pod_environment=STATEFULSET_POD.seen({variable: "0"}))
     assert caught.value.missing == "ordinal"
-    assert caught.value.looked_at == ("the pod's name is 'mysql-3'", f"{variable} is 0")
+    assert caught.value.checked == ("the pod's name is 'mysql-3'", f"{variable} is 0")
     assert "\n" not in str(caught.value)
 
 

@@ -73,7 +73,7 @@ def replicating(lag: int | None = 3) -> Report:
     return Report(State.REPLICA, "replicates", Role.REPLICA, verdict, found, "mysql-0.mysql")
 
 
-def test_alive_as_long_as_looks_end(server: HealthServer, clock: SimpleNamespace) -> None:
+def test_alive_as_long_as_passes_end(server: HealthServer, clock: SimpleNamespace) -> None:
     assert get(server, "/healthz") == (200, "text/plain; charset=utf-8", "ok\n")
     clock.now += STUCK_AFTER
     code, _, said = get(server, "/healthz")
@@ -154,7 +154,7 @@ def test_metrics(server: HealthServer, sidecar: Changes) -> None:
     assert values["peerdisco_mysql_role", "replica"] == 1
     assert values["peerdisco_mysql_ready",] == 1
     assert values["peerdisco_mysql_replication_lag_seconds",] == 3
-    assert values["peerdisco_mysql_looks_total",] == 7
+    assert values["peerdisco_mysql_lookups_total",] == 7
     assert values["peerdisco_mysql_nudges_total",] == 2
     assert any(CLUSTER.id in key for key in values)
 
