@@ -15,10 +15,11 @@ from ..primary.verdicts import (
 )
 from .dialects import Dialect, ReplicationSource, Step
 from .errors import Action, classify, needs_copy
-from .facts import CLUSTER_SCHEMA, ServerFacts
+from .facts import ServerFacts
 from .literals import literal
 from .reasons import ServerReasonCode
 from .status import Receiver, ReplicaStatus
+from .tables import CLUSTER_SCHEMA, CLUSTER_TABLE
 
 __all__ = [
     "Unanswered",
@@ -192,7 +193,7 @@ def plan_primary(own: ServerFacts, cluster_id: str, now: str) -> list[Step]:
         origin = "blank" if own.blank else "adopted"
         steps += [
             Step("making the cluster's schema", f"CREATE DATABASE IF NOT EXISTS {CLUSTER_SCHEMA}"),
-            Step("making the cluster's table", _CLUSTER_TABLE),
+            Step("making the cluster's table", CLUSTER_TABLE),
             Step(
                 "writing the cluster's row",
                 f"INSERT INTO {CLUSTER_SCHEMA}.cluster (pin, id, origin, created_at) VALUES "  # noqa: S608
@@ -202,17 +203,6 @@ def plan_primary(own: ServerFacts, cluster_id: str, now: str) -> list[Step]:
     if own.read_only:
         steps.append(dialect.open())
     return steps
-
-
-_CLUSTER_TABLE = (
-    f"CREATE TABLE IF NOT EXISTS {CLUSTER_SCHEMA}.cluster ("
-    # One row: a second one, written by a primary of another cluster, stops replication there.
-    "pin TINYINT NOT NULL PRIMARY KEY CHECK (pin = 1), "
-    "id CHAR(36) CHARACTER SET ascii NOT NULL, "
-    "origin VARCHAR(16) CHARACTER SET ascii NOT NULL, "
-    "created_at DATETIME NOT NULL"
-    ") ENGINE = InnoDB"
-)
 
 
 def plan_closing(own: ServerFacts) -> list[Step]:

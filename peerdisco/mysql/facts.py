@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .errors import DatabaseError
+from .history import History, Recorded
 from .positions import GtidSet, MariaDBPosition, Position
 from .status import ReplicaStatus
+from .tables import CLUSTER_SCHEMA, READ_EPOCHS, READ_HEARTBEAT, history_of
 from .versions import Flavour, Version
 
-__all__ = ["CLUSTER_SCHEMA", "ClusterRow", "Executor", "ServerFacts", "read_facts"]
-
-CLUSTER_SCHEMA = "peerdisco"
-"""The schema of the one row that identifies the cluster."""
+__all__ = ["ClusterRow", "Executor", "ServerFacts", "read_facts"]
 
 _SYSTEM_SCHEMAS = frozenset({"information_schema", "performance_schema", "mysql", "sys"})
 _NO_SCHEMAS = frozenset({"lost+found", "#mysql50#lost+found"})
@@ -69,6 +68,8 @@ class ServerFacts:
         status: Its state as a replica; None if it is none.
         begun: Whether the schema of the cluster's row is there. Without the row, its making was
             cut off, and the log holds what was done of it.
+        history: What its data say of their own history.
+        log_number: The number in the name of its binary log; None if not known.
     """
 
     version: Version
@@ -84,6 +85,13 @@ class ServerFacts:
     purged: Position | None
     status: ReplicaStatus | None
     begun: bool = False
+    history: History = field(default_factory=History)
+    log_number: int | None = None
+
+    @property
+    def recorded(self) -> Recorded:
+        """Its history, and how far it is."""
+        return Recorded(self.history, self.position, self.origin, self.log_number)
 
     @property
     def received(self) -> Position | None:
@@ -149,11 +157,17 @@ async def read_facts(server: Executor, name: str) -> ServerFacts:
     )
     version = Version.parse(str(what["version"]), str(what["comment"]))
     mariadb = version.flavour is Flavour.MARIADB
+    # The heartbeat before the position, which it must not be beyond, and the epochs after it, since
+    # a position may go beyond the beginning of an epoch only if that is known.
+    heartbeat = await _rows_if_there(server, name, "reading the heartbeat", READ_HEARTBEAT)
     (row,) = await ask("asking for its variables", _MARIADB if mariadb else _MYSQL)
+    logs = await ask("asking for its binary log", _log_query(version))
     names = [_only_value(found) for found in await ask("listing its schemas", "SHOW DATABASES")]
     cluster = None
+    epochs: Sequence[Mapping[str, Any]] = ()
     if CLUSTER_SCHEMA in names:
         cluster = await _read_cluster(server, name)
+        epochs = await _rows_if_there(server, name, "reading the epochs", READ_EPOCHS)
     statuses = await ask("asking for its state as a replica", "SHOW REPLICA STATUS")
     status = ReplicaStatus.of_row(statuses[0]) if statuses else None
     position: Position
@@ -177,24 +191,62 @@ async def read_facts(server: Executor, name: str) -> ServerFacts:
         # MySQL keeps an empty row after RESET REPLICA without ALL.
         status=status if status is not None and status.source_host else None,
         begun=CLUSTER_SCHEMA in names,
+        history=_history(name, epochs, heartbeat),
+        log_number=_log_number(logs),
     )
 
 
 async def _read_cluster(server: Executor, name: str) -> ClusterRow | None:
-    try:
-        rows = await server.execute(f"SELECT id, origin FROM {CLUSTER_SCHEMA}.cluster")  # noqa: S608
-    except Exception as error:
-        failure = DatabaseError.of(error, name, "reading to which cluster it belongs")
-        if failure.errno in _NOT_THERE:
-            return None  # the bootstrap was interrupted before the table was created
-        raise failure from error
+    doing = "reading to which cluster it belongs"
+    rows = await _rows_if_there(
+        server,
+        name,
+        doing,
+        f"SELECT id, origin FROM {CLUSTER_SCHEMA}.cluster",  # noqa: S608
+    )
     if not rows:
         return None
     return ClusterRow(_text(rows[0]["id"]), _text(rows[0]["origin"]) == "blank")
 
 
+async def _rows_if_there(
+    server: Executor, name: str, doing: str, sql: str
+) -> Sequence[Mapping[str, Any]]:
+    """The rows of one of this package's tables; none if it has not been created yet."""
+    try:
+        return await server.execute(sql)
+    except Exception as error:
+        failure = DatabaseError.of(error, name, doing)
+        if failure.errno in _NOT_THERE:
+            return []
+        raise failure from error
+
+
 _NOT_THERE = (1146, 1049)
 """No such table; no such schema, as MySQL says."""
+
+
+def _history(
+    name: str, epochs: Sequence[Mapping[str, Any]], heartbeat: Sequence[Mapping[str, Any]]
+) -> History:
+    try:
+        return history_of(epochs, heartbeat)
+    except (ValueError, KeyError, UnicodeDecodeError) as error:
+        raise DatabaseError.of(error, name, f"reading the tables of {CLUSTER_SCHEMA}") from error
+
+
+def _log_query(version: Version) -> str:
+    """The statement that gives the name of the current binary log to these accounts."""
+    if version.flavour is Flavour.MARIADB:
+        return "SHOW GLOBAL STATUS LIKE 'Binlog_snapshot_file'"
+    return "SHOW BINARY LOG STATUS" if version.number >= (8, 2, 0) else "SHOW MASTER STATUS"
+
+
+def _log_number(rows: Sequence[Mapping[str, Any]]) -> int | None:
+    """The number in the log's name; None without a log, or where it is not shown."""
+    row = rows[0] if rows else {}
+    number = _text(row.get("File", row.get("Value"))).rpartition(".")[2]
+    return int(number) if number.isdecimal() else None
 
 
 def _user_schemas(names: Sequence[str]) -> tuple[str, ...] | None:

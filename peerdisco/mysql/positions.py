@@ -7,11 +7,11 @@ https://dev.mysql.com/doc/refman/8.4/en/replication-gtids-concepts.html.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["GtidSet", "MariaDBPosition", "Position"]
+__all__ = ["GtidSet", "MariaDBPosition", "Position", "parse_position"]
 
 _MOST_LISTED = 5
 
@@ -24,14 +24,36 @@ class Position(Protocol):
         """Whether it has executed nothing that counts."""
         ...
 
-    def beyond(self, other: Position, *, but_of: str = "") -> str:
+    @property
+    def text(self) -> str:
+        """The same as text, which `parse_position` reads."""
+        ...
+
+    def beyond(
+        self, other: Position, *, but_of: str = "", of: Collection[str] | None = None
+    ) -> str:
         """The transactions that only this one has, in words; empty if there are none.
 
         Args:
             other: The other one.
             but_of: Leave out what this server wrote; see `ServerFacts.origin`.
+            of: Only what these servers wrote, or may have written; None for all.
         """
         ...
+
+    def count_beyond(self, other: Position) -> int:
+        """How many transactions only this one has."""
+        ...
+
+
+def parse_position(text: str) -> Position:
+    """A position of either family, from its text.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    logged, bar, applied = text.partition("|")
+    return MariaDBPosition.parse(logged, applied) if bar else GtidSet.parse(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +83,13 @@ class MariaDBPosition:
     def empty(self) -> bool:
         return not self.logged and not self.applied
 
-    def beyond(self, other: Position, *, but_of: str = "") -> str:
+    @property
+    def text(self) -> str:
+        return f"{_written(self.logged)}|{_written(self.applied)}"
+
+    def beyond(
+        self, other: Position, *, but_of: str = "", of: Collection[str] | None = None
+    ) -> str:
         if not isinstance(other, MariaDBPosition):
             return "transactions of another kind of server"
         lacking = [
@@ -69,7 +97,29 @@ class MariaDBPosition:
             for gtid in sorted(self.logged | self.applied)
             if str(gtid[1]) != but_of and not other.has(gtid)
         ]
-        return _few([f"{domain}-{server}-{number}" for domain, server, number in lacking])
+        if of is not None:
+            lacking = [gtid for gtid in lacking if str(gtid[1]) in of or self._hides(gtid, other)]
+        return _few([_gtid(gtid) for gtid in lacking])
+
+    def count_beyond(self, other: Position) -> int:
+        if not isinstance(other, MariaDBPosition):
+            return 0
+        lacking = {gtid[0] for gtid in self.logged | self.applied if not other.has(gtid)}
+        return sum(
+            max(self.last_number(domain) - other.last_number(domain), 1) for domain in lacking
+        )
+
+    def _hides(self, gtid: tuple[int, int, int], other: MariaDBPosition) -> bool:
+        """Whether there may be transactions of other servers below this one that the other lacks.
+
+        A copy knows only the last transaction of each domain that its source had applied.
+        """
+        domain, _, number = gtid
+        return gtid in self.applied and other.last_number(domain) < number - 1
+
+    def last_number(self, domain: int) -> int:
+        """The number of the last transaction in a domain; 0 if it has none."""
+        return max((n for d, _, n in self.logged | self.applied if d == domain), default=0)
 
     def has(self, gtid: tuple[int, int, int]) -> bool:
         """Whether it has executed this transaction: domain, server, number."""
@@ -83,6 +133,14 @@ def _mariadb_gtids(text: str) -> Iterator[tuple[int, int, int]]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         domain, server, number = part.split("-")
         yield int(domain), int(server), int(number)
+
+
+def _gtid(gtid: tuple[int, int, int]) -> str:
+    return "-".join(map(str, gtid))
+
+
+def _written(gtids: frozenset[tuple[int, int, int]]) -> str:
+    return ",".join(map(_gtid, sorted(gtids)))
 
 
 _INTERVAL = re.compile(r"(\d+)(?:-(\d+))?")
@@ -122,26 +180,41 @@ class GtidSet:
 
     def with_more(self, text: str) -> GtidSet:
         """This set and another one, as text."""
-        runs = [
-            f"{source}:{first}-{last}" for source, found in self.intervals for first, last in found
-        ]
-        return GtidSet.parse(",".join([*runs, text]))
+        return GtidSet.parse(f"{self.text},{text}")
 
     @property
     def empty(self) -> bool:
         return not self.intervals
 
-    def beyond(self, other: Position, *, but_of: str = "") -> str:
+    @property
+    def text(self) -> str:
+        return ",".join(
+            f"{source}:" + ":".join(f"{first}-{last}" for first, last in runs)
+            for source, runs in self.intervals
+        )
+
+    def beyond(
+        self, other: Position, *, but_of: str = "", of: Collection[str] | None = None
+    ) -> str:
         if not isinstance(other, GtidSet):
             return "transactions of another kind of server"
-        theirs = dict(other.intervals)
         lacking = []
-        for source, runs in self.intervals:
-            if source.partition(":")[0] == but_of.lower():
-                continue
-            for first, last in _without(runs, theirs.get(source, ())):
+        for source, first, last in self._lacking(other):
+            server = source.partition(":")[0]
+            if server != but_of.lower() and (of is None or server in of):
                 lacking.append(f"{source}:{first}" + (f"-{last}" if last > first else ""))
         return _few(lacking)
+
+    def count_beyond(self, other: Position) -> int:
+        if not isinstance(other, GtidSet):
+            return 0
+        return sum(last - first + 1 for _, first, last in self._lacking(other))
+
+    def _lacking(self, other: GtidSet) -> Iterator[tuple[str, int, int]]:
+        theirs = dict(other.intervals)
+        for source, runs in self.intervals:
+            for first, last in _without(runs, theirs.get(source, ())):
+                yield source, first, last
 
 
 def _without(

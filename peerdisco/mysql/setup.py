@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..exceptions import ConfigurationError
-from .facts import CLUSTER_SCHEMA
 from .literals import SESSION, host_name, is_unicode, literal
+from .tables import CLUSTER_SCHEMA
 from .versions import Flavour
 
 __all__ = ["Account", "accounts_sql", "render_config", "server_id"]
@@ -158,13 +158,13 @@ def render_config(
 
 @dataclass(frozen=True, slots=True)
 class _Privileges:
-    """What an account may do: everywhere, and in the schema of the cluster's row."""
+    """What an account may do: everywhere, and in the schema ``peerdisco``."""
 
     everywhere: str
     on_cluster: str = ""
 
 
-_WRITES_ROW = "CREATE, INSERT, SELECT"
+_WRITES = "CREATE, INSERT, SELECT, UPDATE"
 _READS_ALL = "SELECT, SHOW VIEW, TRIGGER, EVENT"
 
 _PRIVILEGES: dict[Flavour, dict[str, _Privileges]] = {
@@ -172,7 +172,7 @@ _PRIVILEGES: dict[Flavour, dict[str, _Privileges]] = {
         "local": _Privileges(
             "RELOAD, BINLOG ADMIN, REPLICA MONITOR, REPLICATION SLAVE ADMIN, READ_ONLY ADMIN, "
             "SHOW DATABASES",
-            _WRITES_ROW,
+            _WRITES,
         ),
         "replication": _Privileges("REPLICATION SLAVE, REPLICA MONITOR, SHOW DATABASES", "SELECT"),
         "backup": _Privileges(_READS_ALL),
@@ -181,7 +181,7 @@ _PRIVILEGES: dict[Flavour, dict[str, _Privileges]] = {
         "local": _Privileges(
             "RELOAD, REPLICATION CLIENT, REPLICATION_SLAVE_ADMIN, SYSTEM_VARIABLES_ADMIN, "
             "CONNECTION_ADMIN, SHOW DATABASES",
-            _WRITES_ROW,
+            _WRITES,
         ),
         "replication": _Privileges(
             "REPLICATION SLAVE, REPLICATION CLIENT, SHOW DATABASES", "SELECT"

@@ -1,0 +1,287 @@
+"""The history of the cluster's data: who was opened when, and where that left the one before. Pure.
+
+Two sets of transactions, compared at one moment, do not show that a primary came back with an older
+volume: as soon as it has written enough, its numbers pass those of its replicas. The history is in
+the data, so that a restored volume brings its own, which cannot grow into the other one.
+
+Each time that a primary is opened, an *epoch* begins. Its row says at which position the epoch
+before it ended *in these data*. A replica that has more of that epoch than this has another
+history, whatever either of the two writes later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from .positions import Position
+
+__all__ = ["Comparison", "Epoch", "Heartbeat", "History", "Recorded", "Standing", "compare"]
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """The time from one opening of a primary to the next.
+
+    Attributes:
+        number: 1 for the first; each has the next number, also on the two sides of a fork.
+        id: Chosen at random.
+        predecessor: The id of the epoch before it; None for the first.
+        ordinal: Of the pod that was opened.
+        server: Its `ServerFacts.origin`, which marks the transactions that it wrote.
+        opened_at: When, by its clock, in UTC.
+        left_position: Everything that it had executed at that moment: where it left the epoch
+            before. If the log was reset, the last position that was known before that.
+        left_beat: The number of the last heartbeat of the epoch before that it had; None if it
+            had none.
+        left_beat_at: When that was written, by the clock of the primary of that time.
+        log_reset: Whether its binary log was reset before this epoch, so that positions before and
+            after cannot be compared, and every replica of before needs a copy.
+    """
+
+    number: int
+    id: str
+    predecessor: str | None
+    ordinal: int
+    server: str
+    opened_at: datetime
+    left_position: Position
+    left_beat: int | None = None
+    left_beat_at: datetime | None = None
+    log_reset: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The row that an open primary renews every second, and replicas have from it.
+
+    Attributes:
+        epoch: The id of the epoch in which it was written.
+        counter: One more each time, through all epochs.
+        at: When, by the primary's clock, in UTC.
+        position: Everything that the primary had executed before it; None if not recorded.
+        log_number: The number in the name of the primary's binary log; None if not recorded.
+    """
+
+    epoch: str
+    counter: int
+    at: datetime
+    position: Position | None = None
+    log_number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a server's data say of their own history.
+
+    Attributes:
+        epochs: In order; the newest ones, if there are very many. Empty before the first primary
+            was opened by a version that keeps a history.
+        heartbeat: The last one that it has; None if it has none.
+    """
+
+    epochs: tuple[Epoch, ...] = ()
+    heartbeat: Heartbeat | None = None
+
+    @property
+    def newest(self) -> Epoch | None:
+        return self.epochs[-1] if self.epochs else None
+
+    def get(self, epoch_id: str) -> Epoch | None:
+        """The epoch with this id, if it is part of this history."""
+        return next((epoch for epoch in self.epochs if epoch.id == epoch_id), None)
+
+    def after(self, epoch: Epoch | None) -> tuple[Epoch, ...]:
+        """The epochs that came after one of them; all for None."""
+        number = 0 if epoch is None else epoch.number
+        return tuple(later for later in self.epochs if later.number > number)
+
+    @property
+    def has_log_reset(self) -> bool:
+        """Whether the log does not reach back to the beginning, because it was reset since."""
+        return any(epoch.log_reset for epoch in self.epochs)
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether a heartbeat came from an epoch whose beginning is missing."""
+        beat = self.heartbeat
+        return beat is not None and self.get(beat.epoch) is None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A server's history, and how far it is.
+
+    Attributes:
+        history: What its data say.
+        position: Everything that it has executed.
+        origin: What marks the transactions that it wrote itself; see `ServerFacts.origin`.
+        log_number: The number in the name of its binary log; None if not known.
+    """
+
+    history: History
+    position: Position
+    origin: str
+    log_number: int | None = None
+
+    @property
+    def log_was_reset(self) -> bool:
+        """Whether its binary log was reset since the last heartbeat: it is behind that."""
+        beat = self.history.heartbeat
+        if beat is None:
+            return False
+        epoch = self.history.get(beat.epoch)
+        if epoch is None:
+            return False
+        # The primary's own transactions alone: others it may have had, and this server not.
+        if beat.position is not None and beat.position.beyond(self.position, of={epoch.server}):
+            return True
+        if epoch.server != self.origin or self.log_number is None or beat.log_number is None:
+            return False  # another server's logs have other numbers
+        return self.log_number < beat.log_number
+
+
+class Standing(Enum):
+    """How the history of a replica stands to that of a primary."""
+
+    PREFIX = "prefix"
+    """The primary has everything that the replica has: it may follow."""
+    AHEAD = "ahead"
+    """The replica has transactions of a primary, or epochs, that the primary does not have, and
+    lacks nothing that came before them: the primary's data are older."""
+    FORKED = "forked"
+    """Both continued from a common point: the replica has transactions that the primary lost, and
+    the primary was opened without them."""
+    LOG_RESET = "log-reset"
+    """The primary's binary log was reset, so that its positions say nothing to this replica."""
+    LOCAL_WRITES = "local-writes"
+    """The replica has transactions that no primary wrote."""
+    GAP = "gap"
+    """The replica has applied a part of an epoch without its beginning."""
+    TOO_OLD = "too-old"
+    """The replica's newest epoch is older than those that the primary's history was read from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How a replica's history stands to a primary's, with the facts.
+
+    Attributes:
+        standing: The result.
+        common: The last epoch that both have; None if there is none.
+        transactions: Those that only the replica has, in words; empty if none are known.
+        count: How many they are; 0 if not known.
+        replica_at: When the replica's last heartbeat was written; None if it has none.
+        primary_at: When the last heartbeat was written that the primary has of the common epoch;
+            None if it has none.
+        opened_at: When the primary was opened after that point; None if it was not.
+    """
+
+    standing: Standing
+    common: Epoch | None = None
+    transactions: str = ""
+    count: int = 0
+    replica_at: datetime | None = None
+    primary_at: datetime | None = None
+    opened_at: datetime | None = None
+
+    @property
+    def primary_is_older(self) -> bool:
+        """Whether the replica holds transactions of a primary that the primary does not have."""
+        return self.standing in (Standing.AHEAD, Standing.FORKED)
+
+
+def compare(replica: Recorded, primary: Recorded) -> Comparison:
+    """How the history of a replica stands to that of a primary.
+
+    The replica's facts must have been read before the primary's.
+    """
+    return next(_differences(replica, primary), None) or _comparison(
+        Standing.PREFIX, replica, primary, replica.history.newest
+    )
+
+
+def _differences(replica: Recorded, primary: Recorded) -> Iterator[Comparison]:
+    """What keeps the replica from following; the most important first."""
+    mine, theirs = replica.history, primary.history
+    newest = mine.newest
+    if mine.has_gap:
+        yield _comparison(Standing.GAP, replica, primary, newest)
+    if newest is not None and theirs.get(newest.id) is None:
+        yield _other_epochs(replica, primary, newest)
+    if theirs.epochs and newest is None and theirs.epochs[0].number > 1:
+        yield _comparison(Standing.TOO_OLD, replica, primary, None)
+    later = theirs.after(newest)
+    yield from _beyond(replica, primary, newest, later[0] if later else None)
+    if primary.log_was_reset or any(epoch.log_reset for epoch in later):
+        yield _comparison(Standing.LOG_RESET, replica, primary, newest)
+    limit = later[0].left_position if later else primary.position
+    if replica.position.beyond(limit):
+        yield _comparison(Standing.LOCAL_WRITES, replica, primary, newest, limit)
+
+
+def _other_epochs(replica: Recorded, primary: Recorded, newest: Epoch) -> Comparison:
+    """The replica's newest epoch is not one of the primary's."""
+    mine, theirs = replica.history, primary.history
+    if theirs.epochs and newest.number < theirs.epochs[0].number:
+        return _comparison(Standing.TOO_OLD, replica, primary, None)
+    common = next((epoch for epoch in reversed(theirs.epochs) if mine.get(epoch.id)), None)
+    standing = Standing.AHEAD if common is theirs.newest else Standing.FORKED
+    return _comparison(standing, replica, primary, common, primary.position)
+
+
+def _beyond(
+    replica: Recorded, primary: Recorded, newest: Epoch | None, successor: Epoch | None
+) -> Iterator[Comparison]:
+    """What the replica has of its newest epoch, and the primary does not have."""
+    standing = Standing.AHEAD if successor is None else Standing.FORKED
+    limit = primary.position if successor is None else successor.left_position
+    if _later_beat(replica, primary, newest, successor):
+        yield _comparison(standing, replica, primary, newest, limit)
+    if primary.log_was_reset or (successor is not None and successor.log_reset):
+        return  # the positions of before the reset end with its last heartbeat
+    excess = (
+        replica.position.beyond(limit, but_of=replica.origin)
+        if newest is None
+        else replica.position.beyond(limit, of={newest.server})
+    )
+    if excess:
+        yield _comparison(standing, replica, primary, newest, limit)
+
+
+def _later_beat(
+    replica: Recorded, primary: Recorded, newest: Epoch | None, successor: Epoch | None
+) -> bool:
+    """Whether the replica has a later heartbeat of its newest epoch than the primary."""
+    beat, theirs = replica.history.heartbeat, primary.history.heartbeat
+    if beat is None or newest is None or beat.epoch != newest.id:
+        return False
+    if successor is not None:
+        return successor.left_beat is None or beat.counter > successor.left_beat
+    if theirs is None or theirs.epoch != newest.id:
+        return True
+    # With semi-synchronous replication a replica may show a row a moment before the primary does.
+    return beat.counter > theirs.counter + 1
+
+
+def _comparison(
+    standing: Standing,
+    replica: Recorded,
+    primary: Recorded,
+    common: Epoch | None,
+    limit: Position | None = None,
+) -> Comparison:
+    mine, theirs = replica.history.heartbeat, primary.history.heartbeat
+    later = primary.history.after(common)
+    at = theirs.at if theirs is not None else None
+    return Comparison(
+        standing,
+        common,
+        replica.position.beyond(limit) if limit is not None else "",
+        replica.position.count_beyond(limit) if limit is not None else 0,
+        mine.at if mine is not None else None,
+        later[0].left_beat_at if later else at,
+        later[0].opened_at if later else None,
+    )
