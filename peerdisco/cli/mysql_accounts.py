@@ -9,6 +9,7 @@ import argparse
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,20 +120,29 @@ def _unreadable(option: str, path: str, error: OSError, expected: str) -> Config
     return ConfigurationError(option, f"{path}: {error.strerror or error}", expected)
 
 
-def account_of(args: argparse.Namespace, kind: str) -> Callable[[], Account] | None:
+def account_of(
+    args: argparse.Namespace, kind: str, *, check: bool = True
+) -> Callable[[], Account] | None:
     """A function that returns the account, and reads its password file again at each call.
 
+    Args:
+        args: The options of `add_account`.
+        kind: The prefix that was given there.
+        check: Whether to call the function once, to report an error at the start.
+
     Returns:
-        The function; None if no password is given.
+        The function; None if no password is given. It raises a ConfigurationError if the file
+        cannot be read, or holds no usable password.
 
     Raises:
-        ConfigurationError: The file cannot be read, or is empty.
+        ConfigurationError: The same, with ``check``.
     """
     from ..mysql.setup import Account  # noqa: PLC0415 - not needed for --help
 
     option = f"{kind}_" if kind else ""
     user = getattr(args, f"{option}user") or os.environ.get(_variable(kind, "USER"))
     user = user or DEFAULT_USERS[kind]
+    account: Callable[[], Account]
     given = getattr(args, f"{option}password_file")
     file = given or os.environ.get(_variable(kind, "PASSWORD_FILE"))
     if file:
@@ -143,13 +153,14 @@ def account_of(args: argparse.Namespace, kind: str) -> Callable[[], Account] | N
         def from_file() -> Account:
             return Account(user, _read(path, source))
 
-        from_file()  # report an unreadable file at the start
-        return from_file
-    password = os.environ.get(_variable(kind, "PASSWORD"))
-    if password:
-        account = Account(user, password)
-        return lambda: account
-    return None
+        account = from_file
+    elif password := os.environ.get(_variable(kind, "PASSWORD")):
+        account = partial(Account, user, password)
+    else:
+        return None
+    if check:
+        account()
+    return account
 
 
 def required(account: Callable[[], Account] | None, kind: str) -> Callable[[], Account]:

@@ -39,9 +39,11 @@ class Unanswered:
 
     Attributes:
         detail: Why, in words.
+        denied: Whether it rejected the login.
     """
 
     detail: str
+    denied: bool = False
 
 
 def probe_of(name: str, found: ServerFacts | Unanswered) -> Probe:
@@ -94,15 +96,14 @@ def judge_primary(
         return Verdict.of([Reason(ServerReasonCode.MISCONFIGURED, _CANNOT_SEE)])
     answered = {name: found for name, found in peers.items() if isinstance(found, ServerFacts)}
     if own.cluster is not None:
-        against = [*_against_own_cluster(own, answered)]
         return Verdict.of(
-            against
-            or [
+            [
                 Reason(
                     ServerReasonCode.HOLDS_THE_DATA,
                     f"{identity.pod_name} holds the data of the cluster {own.cluster.id}, and no "
-                    "peer that answered has more",
-                )
+                    "peer of this cluster that answered has more",
+                ),
+                *_against_own_cluster(own, answered, max(expected or 0, len(peers) + 1)),
             ]
         )
     if own.schemas:
@@ -132,19 +133,41 @@ def _misconfigured(own: ServerFacts) -> Iterator[Reason]:
         yield Reason(ServerReasonCode.MISCONFIGURED, f"the server has gtid_mode off: {advice}")
 
 
-def _against_own_cluster(own: ServerFacts, peers: Mapping[str, ServerFacts]) -> Iterator[Reason]:
+def _against_own_cluster(
+    own: ServerFacts, peers: Mapping[str, ServerFacts], pods: int
+) -> Iterator[Reason]:
+    """The peers that hold other data; one of another cluster counts only without a majority.
+
+    Args:
+        own: The server's facts, with a cluster.
+        peers: The facts of the peers that answered.
+        pods: How many pods there are, this one included. Those that did not answer agree with
+            nobody.
+    """
     assert own.cluster is not None
+    agreeing = 1 + sum(
+        found.cluster is not None and found.cluster.id == own.cluster.id for found in peers.values()
+    )
     for name, found in peers.items():
         if found.cluster is None:
             continue  # an empty one will get a copy; one with other data is reported by its pod
         if found.cluster.id != own.cluster.id:
-            yield Reason(
-                ServerReasonCode.OTHER_CLUSTER,
-                f"{name} holds data of the cluster {found.cluster.id}, and this pod of "
-                f"{own.cluster.id}: find out which is the right one, and give the other pod a copy "
-                "of it",
-                name,
-            )
+            holds = f"{name} holds data of the cluster {found.cluster.id}"
+            if 2 * agreeing > pods:
+                yield Reason(
+                    ServerReasonCode.PEER_OUTVOTED,
+                    f"{holds}, and {agreeing} of {pods} pods of {own.cluster.id}: it has the "
+                    "volume of another database; if those data are not needed, give it an empty "
+                    "volume",
+                    name,
+                )
+            else:
+                yield Reason(
+                    ServerReasonCode.OTHER_CLUSTER,
+                    f"{holds}, and this pod of {own.cluster.id}: find out which is the right one, "
+                    "and give the other pod a copy of it",
+                    name,
+                )
         # A replica's own writes do no harm here; its own sidecar reports them.
         elif ahead := found.position.beyond(own.position, but_of=found.origin):
             yield Reason(
@@ -228,6 +251,13 @@ def judge_replica(
         return _verdict(
             ServerReasonCode.PRIMARY_ABSENT,
             "the primary is not listed; no other pod takes its place",
+        )
+    if isinstance(primary, Unanswered) and primary.denied:
+        return _verdict(
+            ServerReasonCode.REPLICATION_ACCOUNT,
+            f"the primary, {source}, rejects the login of {source.account.user}, so this pod "
+            f"cannot compare its data: {primary.detail}; give that account on the primary the "
+            "password of this pod's Secret, or correct the Secret",
         )
     if isinstance(primary, Unanswered):
         return _verdict(

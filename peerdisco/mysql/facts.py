@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .errors import DatabaseError
+from ..exceptions import DiscoveryError
+from ..wording.foreign import one_line
+from .errors import MALFORMED_PACKET, DatabaseError
 from .history import History, Recorded
 from .positions import GtidSet, MariaDBPosition, Position
 from .status import ReplicaStatus
@@ -133,6 +135,9 @@ _MYSQL = (
 )
 
 
+_Ask = Callable[[str, str], Awaitable[Sequence[Mapping[str, Any]]]]
+
+
 async def read_facts(server: Executor, name: str) -> ServerFacts:
     """Read everything that decisions need from a server; nothing is changed.
 
@@ -152,6 +157,16 @@ async def read_facts(server: Executor, name: str) -> ServerFacts:
         except Exception as error:
             raise DatabaseError.of(error, name, doing) from error
 
+    try:
+        return await _read_facts(server, name, ask)
+    except DiscoveryError:
+        raise
+    except (ValueError, LookupError, TypeError) as error:
+        detail = one_line(f"a reply that cannot be understood ({type(error).__name__}: {error})")
+        raise DatabaseError(name, "reading its state", MALFORMED_PACKET, detail) from error
+
+
+async def _read_facts(server: Executor, name: str, ask: _Ask) -> ServerFacts:
     (what,) = await ask(
         "asking for its version", "SELECT VERSION() AS version, @@version_comment AS comment"
     )
@@ -206,7 +221,7 @@ async def _read_cluster(server: Executor, name: str) -> ClusterRow | None:
     )
     if not rows:
         return None
-    return ClusterRow(_text(rows[0]["id"]), _text(rows[0]["origin"]) == "blank")
+    return ClusterRow(one_line(_text(rows[0]["id"])), _text(rows[0]["origin"]) == "blank")
 
 
 async def _rows_if_there(

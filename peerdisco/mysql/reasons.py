@@ -31,6 +31,10 @@ class ServerReasonCode(Code):
     """The primary is not listed, or its server does not respond."""
     PRIMARY_NOT_READY = ("primary-not-ready", Decision.WAIT)
     """The primary's server responds, but has no database of the cluster yet."""
+    REPLICATION_ACCOUNT = ("replication-account", Decision.WAIT)
+    """The replication account's password cannot be used, or the primary rejects it."""
+    PEER_OUTVOTED = ("peer-outvoted", Decision.ALLOWED)
+    """A peer's data belongs to another cluster than that of this pod and of most pods."""
     FOLLOWS = ("follows", Decision.ALLOWED)
     """This pod may follow the primary."""
     HOLDS_THE_DATA = ("holds-the-data", Decision.ALLOWED)

@@ -135,7 +135,8 @@ async def _run(args: argparse.Namespace) -> None:
         args.interval = INTERVAL
     options = SidecarOptions(
         local=required(account_of(args, ""), ""),
-        replication=required(account_of(args, "replication"), "replication"),
+        # A password of the peers' account that cannot be used is reported, and ends nothing.
+        replication=required(account_of(args, "replication", check=False), "replication"),
         port=_setting(args.port, PORT_VARIABLE, port) or PORT,
         expected=_setting(args.replicas, "PEERDISCO_MYSQL_REPLICAS", _count),
         first_start=_first_start(args),
@@ -144,7 +145,7 @@ async def _run(args: argparse.Namespace) -> None:
     connect = _connect(args, options.port, me)
     async with open_discovery(args, timeout=args.timeout, identity=me) as disco:
         sidecar = Sidecar(
-            disco, me, connect, options, first_ordinal=args.ordinal, on_report=_report_state
+            disco, me, connect, options, first_ordinal=args.ordinal, on_report=_reporter()
         )
         with HealthServer(sidecar, listen, sidecar.clock.now, args.max_lag) as health:
             _report(f"listening on {health.listening}")
@@ -234,9 +235,27 @@ def _listen(given: str | None) -> Endpoint:
     return parse_endpoint(f"{host or '0.0.0.0'}:{number}", what, default_port=LISTEN_PORT)  # noqa: S104
 
 
-def _report_state(report: Report) -> None:
-    done = f" (done: {', '.join(report.done)})" if report.done else ""
-    _report(f"{report.state.value}: {escaped(' '.join(report.reason.split()))}{done}")
+def _reporter() -> Callable[[Report], None]:
+    """Prints each report, and each problem when it appears and when it is over."""
+    known: set[tuple[str, str | None]] = set()
+
+    def report_state(report: Report) -> None:
+        done = f" (done: {', '.join(report.done)})" if report.done else ""
+        _report(f"{report.state.value}: {_one_line(report.reason)}{done}")
+        now = {(problem.code.value, problem.peer) for problem in report.problems}
+        for problem in report.problems:
+            if (problem.code.value, problem.peer) not in known:
+                _report(f"warning ({problem.code.value}): {_one_line(problem.detail)}")
+        for code, peer in sorted(known - now, key=str):
+            _report(f"resolved ({code}){f': {peer}' if peer else ''}")
+        known.clear()
+        known.update(now)
+
+    return report_state
+
+
+def _one_line(text: str) -> str:
+    return escaped(" ".join(text.split()))
 
 
 def _report(line: str) -> None:

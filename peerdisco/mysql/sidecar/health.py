@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ...exceptions import ConfigurationError
 from ...names import Endpoint, parse_seconds
-from .report import Role, State
+from .report import ProblemCode, Role, State
 from .sidecar import Sidecar
 
 if TYPE_CHECKING:
@@ -165,6 +165,15 @@ class _Collector:
             "Whether clients may use the server.",
             float(report.ready(self._max_lag)),
         )
+        problems = GaugeMetricFamily(
+            "peerdisco_mysql_problem",
+            "1 for what an operator should correct although the server is in its role.",
+            labels=["code"],
+        )
+        found = {problem.code for problem in report.problems}
+        for code in ProblemCode:
+            problems.add_metric([code.value], float(code in found))
+        yield problems
         if report.lag is not None:
             yield GaugeMetricFamily(
                 "peerdisco_mysql_replication_lag_seconds",

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
+from ...exceptions import DiscoveryError
 from ...model import Peer
 from ...names import Endpoint
 from ...timing.stalls import TimeLimit
@@ -71,7 +72,9 @@ class PeerServers:
         except TimeoutError:
             return Unanswered(f"{where}: no answer in {self._timeout:g} s")
         except DatabaseError as error:
-            return Unanswered(str(error))
+            return Unanswered(str(error), denied=error.access_denied)
+        except DiscoveryError as error:  # its version, or the account's password
+            return Unanswered(f"{where}: {error}")
 
     async def ask_all(self, peers: Iterable[Peer]) -> dict[str, ServerFacts | Unanswered]:
         """The same of each of them, asked at the same time; by their unique names."""
@@ -79,16 +82,16 @@ class PeerServers:
             asking = {peer.unique_name: group.create_task(self.ask(peer)) for peer in peers}
         return {name: task.result() for name, task in asking.items()}
 
-    async def accepts_login(self, where: Endpoint) -> bool:
-        """Whether the server there accepts the login of this account.
+    async def log_in(self, where: Endpoint, account: Account) -> None:
+        """Log in to the server there, and close the connection.
 
         Raises:
-            DatabaseError: It does not answer.
+            DatabaseError: It rejects the login, or does not answer in time.
         """
         try:
-            (await self._connect(where, self.account())).close()
-        except DatabaseError as error:
-            if error.access_denied:
-                return False
-            raise
-        return True
+            async with TimeLimit(self._timeout):
+                (await self._connect(where, account)).close()
+        except TimeoutError:
+            raise DatabaseError(
+                str(where), "connecting", None, f"no answer in {self._timeout:g} s"
+            ) from None

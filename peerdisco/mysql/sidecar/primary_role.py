@@ -8,7 +8,7 @@ from ..decisions import judge_primary
 from ..ensure import Ensured, ensure_closed, ensure_primary
 from ..facts import Executor, ServerFacts, read_facts
 from .peers import PeerServers
-from .report import Report, Role, State
+from .report import Problem, Report, Role, State, problems_of
 
 __all__ = ["PrimaryRole"]
 
@@ -43,6 +43,8 @@ class PrimaryRole:
         self._confirmed = False
         """Whether the open server was found to be the right one since it was connected to; it may
         have been opened by somebody else."""
+        self._problems: tuple[Problem, ...] = ()
+        """What was found then about the peers."""
 
     def forget(self) -> None:
         """Forget the server: the next connection may be to another one."""
@@ -100,6 +102,7 @@ class PrimaryRole:
             reason = "; ".join(map(str, verdict.deciding))
             return Report(state, reason, self.role, verdict, own, done=done)
         self._confirmed = True
+        self._problems = problems_of(verdict)
         if done:
             own = await read_facts(server, self._name)
         return self._open(own, snapshot, ensured)
@@ -114,4 +117,5 @@ class PrimaryRole:
             verdict=ensured.verdict if ensured is not None else None,
             facts=own,
             done=ensured.done if ensured is not None else (),
+            problems=self._problems,
         )

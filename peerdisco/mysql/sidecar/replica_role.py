@@ -6,15 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
+from ...exceptions import ConfigurationError
 from ...model import Peer, Snapshot
-from ...primary.verdicts import Verdict
+from ...primary.verdicts import Reason, Verdict
 from ..dialects import ReplicationSource
-from ..ensure import ensure_replica, nudge
+from ..ensure import ensure_closed, ensure_replica, nudge
 from ..facts import Executor, ServerFacts, read_facts
 from ..positions import Position
+from ..reasons import ServerReasonCode
+from ..setup import replication_password
 from ..status import Receiver
 from .peers import PeerServers
-from .report import Report, Role, State
+from .report import Report, Role, State, problems_of
 
 __all__ = ["ReplicaRole"]
 
@@ -82,9 +85,13 @@ class ReplicaRole:
         source = None
         done: tuple[str, ...] = ()
         if primary is not None:
-            port = self._peers.port_of(primary)
-            source = ReplicationSource(primary.hostname, port, self._peers.account())
             done = await self._follow_address(server, own, primary)
+            try:
+                account = self._peers.account()
+                replication_password(own.flavour, account)
+            except ConfigurationError as error:
+                return await self._without_account(server, own, snapshot, done, error)
+            source = ReplicationSource(primary.hostname, self._peers.port_of(primary), account)
         undisturbed = own.status is not None and own.status.running and own.closed and not done
         recently = self._now() - following.judged_at < _JUDGED_APART
         if following.verdict is not None and undisturbed and recently:
@@ -104,6 +111,20 @@ class ReplicaRole:
         if not done and ensured.verdict and self._needs_reconnect(own, primarys):
             done = await self._nudge(server, own)
         return replace(report, done=done)
+
+    async def _without_account(
+        self,
+        server: Executor,
+        own: ServerFacts,
+        snapshot: Snapshot,
+        done: tuple[str, ...],
+        error: ConfigurationError,
+    ) -> Report:
+        """Leave replication as it is while the replication account cannot be used."""
+        self._following.verdict = None
+        verdict = Verdict.of([Reason(ServerReasonCode.REPLICATION_ACCOUNT, str(error))])
+        done += await ensure_closed(server, self._name, own)
+        return replace(self._report(own, snapshot, verdict, None), done=done)
 
     async def _follow_address(
         self, server: Executor, own: ServerFacts, primary: Peer
@@ -151,17 +172,21 @@ class ReplicaRole:
         status = own.status
         why = "; ".join(map(str, verdict.deciding))
         host = source.host if source is not None else None
-        report = Report(State.WAITING, why, self.role, verdict, own, host)
+        problems = problems_of(verdict)
+        report = Report(State.WAITING, why, self.role, verdict, own, host, problems=problems)
         if not verdict and not verdict.waits:
             return replace(report, state=State.REFUSED)
         if snapshot.observed_at is None and (status is None or not status.running):
             return Report.without_dns(snapshot, self.role, own)
+        if problems:
+            report = replace(report, state=State.ACCESS_DENIED)
         if status is None:
             return report
         where = f"{status.source_host}:{status.source_port}"
         if status.running:
             state, status_text = State.REPLICA, f"replicates from {where}"
         else:
-            state, status_text = State.CONNECTING, f"does not receive from {where}{status.trouble}"
+            state = State.ACCESS_DENIED if problems else State.CONNECTING
+            status_text = f"does not receive from {where}{status.trouble}"
         reason = status_text if verdict else f"{status_text}; {why}"
         return replace(report, state=state, reason=reason, source=status.source_host)

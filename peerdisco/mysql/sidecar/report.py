@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ...model import Snapshot
-from ...primary.verdicts import Verdict
+from ...primary.verdicts import Code, Verdict
 from ..facts import ServerFacts
+from ..reasons import ServerReasonCode
 
-__all__ = ["Report", "Role", "State"]
+__all__ = ["Problem", "ProblemCode", "Report", "Role", "State", "problems_of"]
 
 
 class Role(Enum):
@@ -47,6 +48,46 @@ class State(Enum):
     """The server replicates."""
 
 
+class ProblemCode(Enum):
+    """What is wrong beside the server, and does not take it out of its role."""
+
+    REPLICATION_ACCOUNT = "replication-account"
+    """Replicas and the other sidecars cannot log in to this pod's server, or this pod not to
+    theirs."""
+    PEER_OUTVOTED = "peer-outvoted"
+    """A peer holds the data of another cluster than most pods."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that an operator should correct.
+
+    Attributes:
+        code: Its kind.
+        detail: The same in words, with its cause and what to do.
+        peer: The pod that it is about; None if it is this one.
+    """
+
+    code: ProblemCode
+    detail: str
+    peer: str | None = None
+
+
+def problems_of(verdict: Verdict) -> tuple[Problem, ...]:
+    """The reasons of a verdict that are problems."""
+    return tuple(
+        Problem(_PROBLEMS[reason.code], reason.text, reason.peer)
+        for reason in verdict.reasons
+        if reason.code in _PROBLEMS
+    )
+
+
+_PROBLEMS: dict[Code, ProblemCode] = {
+    ServerReasonCode.REPLICATION_ACCOUNT: ProblemCode.REPLICATION_ACCOUNT,
+    ServerReasonCode.PEER_OUTVOTED: ProblemCode.PEER_OUTVOTED,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """The outcome of one pass over the server and its peers.
@@ -60,6 +101,7 @@ class Report:
         source: The host name of the primary that a replica follows, or has to; None if there is
             none.
         done: What was done to the server.
+        problems: What is wrong beside that; no reason not to use the server.
     """
 
     state: State
@@ -69,6 +111,7 @@ class Report:
     facts: ServerFacts | None = None
     source: str | None = None
     done: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
     @classmethod
     def without_dns(cls, snapshot: Snapshot, role: Role, facts: ServerFacts) -> Report:
@@ -121,4 +164,8 @@ class Report:
             "identity": cluster.id if cluster is not None else None,
             "source": self.source,
             "verdict": verdict,
+            "problems": [
+                {"code": problem.code.value, "peer": problem.peer, "detail": problem.detail}
+                for problem in self.problems
+            ],
         }

@@ -8,10 +8,9 @@ done whole steps only; the next one continues from the server's state.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...clock import Clock, SystemClock
 from ...discovery import Discovery, Watch
@@ -19,10 +18,10 @@ from ...exceptions import DiscoveryError
 from ...model import Change, Identity, Peer
 from ...names import Endpoint, parse_seconds
 from ...timing.backoff import Backoff
-from ..ensure import ensure_account
 from ..errors import DatabaseError
-from ..facts import ServerFacts, read_facts
+from ..facts import read_facts
 from ..setup import Account
+from .account_check import AccountCheck
 from .peers import Connect, Connection, PeerServers
 from .primary_role import PrimaryRole
 from .replica_role import ReplicaRole
@@ -110,7 +109,7 @@ class Sidecar:
         else:
             self._role = ReplicaRole(peers, _OWN, self.clock.now)
         self._own: Connection | None = None
-        self._account_checked_at: float | None = None
+        self._account_check = AccountCheck(peers, _OWN, self.clock.now)
         self._backoff = Backoff(options.retry_interval, options.interval, _SLOWER)
         self._unsettled = 1
         self.report = Report(State.STARTING, "the first pass has not ended yet", self._role.role)
@@ -199,8 +198,12 @@ class Sidecar:
             server = await self._own_server()
             own = await read_facts(server, _OWN)
             snapshot = self._disco.snapshot
-            await self._ensure_account(server, own, snapshot.local)
-            return await self._role.reconcile(server, own, snapshot)
+            await self._account_check.check(server, own, self._where(snapshot.local))
+            report = await self._role.reconcile(server, own, snapshot)
+            problem = self._account_check.problem
+            return (
+                report if problem is None else replace(report, problems=(problem, *report.problems))
+            )
         except DiscoveryError as error:
             self._drop_own()
             return Report(_state_of(error), str(error), self._role.role)
@@ -217,36 +220,16 @@ class Sidecar:
 
     def _drop_own(self) -> None:
         own, self._own = self._own, None
-        self._account_checked_at = None
+        self._account_check.forget()
         self._role.forget()
         if own is not None:
             own.close()
 
-    async def _ensure_account(
-        self, server: Connection, own: ServerFacts, local: Peer | None
-    ) -> None:
-        """Create the account with which the peers log in, unless its login works already.
-
-        The login also fills the server's cache of ``caching_sha2_password``, without which it asks
-        the peers for the password itself. A restart and FLUSH PRIVILEGES empty that cache, so the
-        login is repeated.
-        """
+    def _where(self, local: Peer | None) -> Endpoint:
+        """The address of the pod's own server, as the peers use it."""
         address = next(iter(self._identity.addresses), "127.0.0.1")
-        where = Endpoint(str(address), self._peers.port_of(local))
-        now = self.clock.now()
-        if self._account_checked_at is None:
-            if not await self._peers.accepts_login(where):
-                await ensure_account(server, _OWN, own, self._peers.account())
-        elif now - self._account_checked_at >= _LOGIN_EVERY:
-            with contextlib.suppress(DatabaseError):  # the pass itself judges the server
-                await self._peers.accepts_login(where)
-        else:
-            return
-        self._account_checked_at = now
+        return Endpoint(str(address), self._peers.port_of(local))
 
-
-_LOGIN_EVERY = 60.0
-"""Seconds between two logins with the account of the peers."""
 
 _OWN = "this pod's server"
 
@@ -266,8 +249,9 @@ _SECONDS = re.compile(r"\d+(\.\d+)? s\b")
 
 
 def _gist(report: Report) -> str:
-    """The reason without the times, which differ for one and the same failure."""
-    return _SECONDS.sub("", report.reason)
+    """What it says without the times, which differ for one and the same failure."""
+    said = (report.reason, *(problem.detail for problem in report.problems))
+    return _SECONDS.sub("", "\n".join(said))
 
 
 async def _next_of(watch: Watch) -> Change | None:

@@ -119,15 +119,52 @@ def test_the_own_data_are_enough_for_a_restart() -> None:
 
 
 def test_a_primary_with_other_data_than_a_peer_is_refused() -> None:
-    verdict = primary(OWN, replace(MEMBER, cluster=OTHER), MEMBER)
-    assert (verdict.decision, codes(verdict)) == (Decision.REFUSED, ["other-cluster"])
+    verdict = primary(OWN, replace(MEMBER, cluster=OTHER), GONE)
+    assert (verdict.decision, codes(verdict)[0]) == (Decision.REFUSED, "other-cluster")
     assert OTHER.id in str(verdict)
+
+
+STRANGER = replace(MEMBER, cluster=OTHER)
+"""A pod with the volume of another database."""
+
+
+@pytest.mark.parametrize(
+    ("db_1", "db_2", "expected", "decision"),
+    [
+        (MEMBER, STRANGER, 3, Decision.ALLOWED),
+        (STRANGER, MEMBER, None, Decision.ALLOWED),
+        (GONE, STRANGER, 3, Decision.REFUSED),
+        (BLANK, STRANGER, 3, Decision.REFUSED),
+        (STRANGER, STRANGER, 1, Decision.REFUSED),
+        (MEMBER, STRANGER, 1, Decision.ALLOWED),
+        (MEMBER, STRANGER, 4, Decision.REFUSED),  # two of four are no majority
+        (MEMBER, STRANGER, 5, Decision.REFUSED),
+    ],
+)
+def test_a_majority_of_all_pods_outvotes_another_cluster(
+    db_1: ServerFacts | Unanswered,
+    db_2: ServerFacts | Unanswered,
+    expected: int | None,
+    decision: Decision,
+) -> None:
+    verdict = primary(OWN, db_1, db_2, expected=expected)
+    assert verdict.decision is decision
+    outvoted = {reason.peer for reason in verdict.reasons if reason.code.code == "peer-outvoted"}
+    strangers = {f"db-{n}" for n, found in ((1, db_1), (2, db_2)) if found is STRANGER}
+    assert outvoted == (strangers if decision is Decision.ALLOWED else set())
+
+
+def test_a_majority_outvotes_neither_newer_data_nor_another_primary() -> None:
+    ahead = replace(MEMBER, position=facts(position="0-100-12").position)
+    assert primary(OWN, MEMBER, ahead, expected=3).decision is Decision.REFUSED
+    writes = replace(STRANGER, read_only=False, status=None)
+    assert primary(OWN, MEMBER, writes, expected=3).decision is Decision.REFUSED
 
 
 def test_a_primary_with_older_data_than_a_peer_is_refused() -> None:
     ahead = replace(MEMBER, position=facts(position="0-100-12").position)
     verdict = primary(OWN, MEMBER, ahead)
-    assert (verdict.decision, codes(verdict)) == (Decision.REFUSED, ["peer-is-ahead"])
+    assert (verdict.decision, codes(verdict)[0]) == (Decision.REFUSED, "peer-is-ahead")
     assert verdict.reasons[0].peer == "db-2"
     assert "0-100-12" in str(verdict)
 

@@ -92,6 +92,7 @@ def test_ready_says_why_not(server: HealthServer) -> None:
         "identity": None,
         "source": None,
         "verdict": None,
+        "problems": [],
     }
 
 
@@ -111,6 +112,7 @@ def test_ready(server: HealthServer, sidecar: Changes) -> None:
             "decision": "allowed",
             "reasons": [{"code": "follows", "peer": None, "detail": "it may"}],
         },
+        "problems": [],
     }
 
 
@@ -153,6 +155,7 @@ def test_metrics(server: HealthServer, sidecar: Changes) -> None:
     assert values["peerdisco_mysql_state", "primary"] == 0
     assert values["peerdisco_mysql_role", "replica"] == 1
     assert values["peerdisco_mysql_ready",] == 1
+    assert values["peerdisco_mysql_problem", "replication-account"] == 0
     assert values["peerdisco_mysql_replication_lag_seconds",] == 3
     assert values["peerdisco_mysql_lookups_total",] == 7
     assert values["peerdisco_mysql_nudges_total",] == 2

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from peerdisco import Discovery
 from peerdisco.discovery import MIN_INTERVAL
 from peerdisco.exceptions import ConfigurationError
@@ -15,7 +17,7 @@ from peerdisco.model import Answered, Identity
 from peerdisco.mysql.errors import DatabaseError
 from peerdisco.mysql.setup import Account
 from peerdisco.mysql.sidecar.peers import Connection
-from peerdisco.mysql.sidecar.report import Report, Role, State
+from peerdisco.mysql.sidecar.report import ProblemCode, Report, Role, State
 from peerdisco.mysql.sidecar.sidecar import Sidecar, SidecarOptions
 from peerdisco.names import Endpoint
 from peerdisco.testing import ManualClock, ScriptedSource, failure, peers
@@ -301,6 +303,117 @@ async def test_the_account_for_replication_is_made_where_it_is_missing() -> None
         await pods.until(State.PRIMARY)
         made = [sql for sql in pods.server(0).sent if sql.startswith("CREATE USER")]
         assert len(made) == 1
+
+
+UNUSABLE = {
+    "empty": "",
+    "too long": "x" * 97,
+    "two lines": "x\ny",
+    "NUL": "x\0y",
+    "beyond U+FFFF": "x\N{KEY}",
+    "not UTF-8": "x\udcff",
+}
+
+
+@pytest.mark.parametrize("password", UNUSABLE.values(), ids=UNUSABLE)
+async def test_a_replication_password_that_cannot_be_used_is_reported(password: str) -> None:
+    """The primary is opened, and a replica that replicates continues."""
+    given = ["secret"]
+    pods = Pods(0)
+    pods.server(0).cluster = ("an-id", "blank")
+    async with pods.running(replication=lambda: Account("repl", password)) as sidecar:
+        await pods.until(State.PRIMARY)
+        (problem,) = sidecar.report.problems
+        assert problem.code is ProblemCode.REPLICATION_ACCOUNT
+        assert "the password of 'repl'" in problem.detail
+        assert sidecar.report.ready(30)
+    pods = with_primary(Pods(1))
+    async with pods.running(replication=lambda: Account("repl", given[-1])) as sidecar:
+        await pods.until(State.REPLICA)
+        await gets_the_row(pods, sidecar)
+        sent = list(pods.server(1).sent)
+        given.append(password)
+        await ended(lambda: bool(sidecar.report.problems))
+        assert sidecar.report.state is State.REPLICA
+        assert "the password of 'repl'" in sidecar.report.reason
+        assert sidecar.report.ready(30)
+        assert pods.server(1).sent == sent
+        given.append("secret")
+        await ended(lambda: not sidecar.report.problems)
+    assert not password or all(password not in report.reason for report in pods.told)
+
+
+async def test_a_login_that_the_own_server_rejects_is_reported() -> None:
+    """The local account may not create accounts, as it is documented."""
+
+    class Rejecting(Pods):
+        rejects = True
+
+        async def connect(self, where: Endpoint | None, account: Account) -> Connection:
+            if where is not None and where.address == FIRST and self.rejects:
+                raise DatabaseError(FIRST, "connecting", 1045, "Access denied for 'repl'")
+            return await super().connect(where, account)
+
+    pods = Rejecting(0)
+    pods.server(0).fails["CREATE USER"] = ServerError(1227, "you need CREATE USER")
+    async with pods.running() as sidecar:
+        await pods.until(State.PRIMARY)
+        (problem,) = sidecar.report.problems
+        assert "Access denied for 'repl'" in problem.detail
+        assert "you need CREATE USER" in problem.detail
+        assert not pods.server(0).read_only
+
+
+async def test_a_primary_that_rejects_the_login_is_reported_by_a_replica() -> None:
+    pods = with_primary(Pods(1))
+    connect = pods.connect
+
+    async def rejecting(where: Endpoint | None, account: Account) -> Connection:
+        if where is not None and where.address == FIRST:
+            raise DatabaseError(FIRST, "connecting", 1045, "Access denied for 'repl'")
+        return await connect(where, account)
+
+    pods.connect = rejecting  # type: ignore[method-assign]
+    async with pods.running() as sidecar:
+        report = await pods.until(State.ACCESS_DENIED)
+        assert "Access denied for 'repl'" in report.reason
+        assert [problem.code for problem in sidecar.report.problems] == [
+            ProblemCode.REPLICATION_ACCOUNT
+        ]
+
+
+NONSENSE: dict[str, Callable[[str], Sequence[Mapping[str, Any]]]] = {
+    "no rows": lambda sql: [],
+    "other columns": lambda sql: [{"x": "y"}],
+    "no version": lambda sql: [{"version": "?", "comment": ""}],
+    "an old version": lambda sql: [{"version": "5.5.62", "comment": ""}],
+    "no position": lambda sql: [
+        {"version": "10.11.1-MariaDB", "comment": "", "server_id": "x", "logged": "x-y"}
+    ],
+}
+
+
+@pytest.mark.parametrize("reply", NONSENSE.values(), ids=NONSENSE)
+async def test_a_peer_that_answers_nonsense_closes_nothing(
+    reply: Callable[[str], Sequence[Mapping[str, Any]]],
+) -> None:
+    class Strange(Server):
+        async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
+            return reply(sql)
+
+    pods = Pods(0)
+    pods.server(0).cluster = ("an-id", "blank")
+    pods.servers["10.244.0.4"] = Strange()
+    async with pods.running():
+        await pods.until(State.PRIMARY)
+    pods = with_primary(Pods(1))
+    async with pods.running() as sidecar:
+        await pods.until(State.REPLICA)
+        await gets_the_row(pods, sidecar)
+        pods.servers[FIRST] = Strange()
+        passes = sidecar.passes
+        await ended(lambda: sidecar.passes > passes + 5)
+        assert sidecar.report.ready(30)
 
 
 # A replica.

@@ -97,7 +97,8 @@ async def test_the_account_of_the_peers_logs_in_again_and_again() -> None:
             try:
                 await pods.clock.advance(600)
                 assert sidecar.report.state is State.PRIMARY
-                assert 8 <= pods.logins <= 11
+                # A login that fails is repeated sooner.
+                assert (pods.logins > 11) if full else (8 <= pods.logins <= 11)
             finally:
                 running.cancel()
                 await asyncio.wait({running})

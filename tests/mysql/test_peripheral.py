@@ -1,0 +1,149 @@
+"""What is wrong beside a healthy database is reported, and closes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .database import Database, Member
+from .waiting import until
+
+REPLICATION = "PEERDISCO_MYSQL_REPLICATION_PASSWORD_FILE"
+
+
+@pytest.fixture
+def running(db: Database) -> Database:
+    db.start()
+    db.wait()
+    db.create_shop()
+    db.primary.server.sql("INSERT INTO shop.orders VALUES (1)")
+    db.wait_equal()
+    db.evidence.secrets.append("certainly-not")
+    return db
+
+
+def secret(db: Database) -> Path:
+    """The file of the replication password, which all pods mount."""
+    return Path(db.environment[REPLICATION])
+
+
+def problems(member: Member) -> list[str]:
+    return [str(found["code"]) for found in member.sidecar.ready()[1]["problems"]]
+
+
+def restart(member: Member, what: str) -> None:
+    """Restart the server, the sidecar, or both, as the container's end does."""
+    if what != "sidecar":
+        member.server.restart()
+    if what != "server":
+        member.sidecar.stop()
+        member.sidecar.start()
+
+
+@pytest.mark.parametrize("content", [b"certainly-not", b""], ids=["typed wrong", "empty"])
+def test_a_replication_password_that_cannot_be_used_closes_nothing(
+    running: Database, content: bytes
+) -> None:
+    primary, replica = running.primary, running[1]
+    right = secret(running).read_bytes()
+    secret(running).write_bytes(content)
+    primary.server.restart()
+    until(lambda: not primary.server.variable("read_only"), what="the primary is opened again")
+    until(lambda: problems(primary) == ["replication-account"], what="the problem is reported")
+    status, told = primary.sidecar.ready()
+    assert (status, told["state"]) == (200, "primary")
+    assert "password" in told["problems"][0]["detail"]
+    assert "certainly" not in str(told)
+    metrics = primary.sidecar.get("/metrics")[1]
+    assert 'peerdisco_mysql_problem{code="replication-account"} 1.0' in metrics
+    assert any("warning (replication-account)" in line for line in primary.sidecar.said)
+    # A replica still has the password with which it replicates.
+    primary.server.sql("INSERT INTO shop.orders VALUES (2)")
+    assert running.wait_equal() == [1, 2]
+    until(lambda: "replication-account" in problems(replica), what="the replica reports it")
+    until(lambda: replica.sidecar.ready()[0] == 200, what="the replica is ready")
+    secret(running).write_bytes(right)
+    until(lambda: not problems(primary) and not problems(replica), what="all is well")
+
+
+def test_the_replication_password_is_unusable_from_the_first_start(db: Database) -> None:
+    """The primary cannot ask its peers, and waits; nothing ends."""
+    right = secret(db).read_bytes()
+    secret(db).write_bytes(b"certainly-not\n\n")
+    db.evidence.secrets.append("certainly-not")
+    db.start()
+    why = db.primary.sidecar.wait_for("waiting")
+    assert "password" in why
+    secret(db).write_bytes(right)
+    db.wait()
+
+
+@pytest.mark.parametrize(("first", "what"), [("account", "pod"), ("secret", "server")])
+def test_the_password_is_rotated_in_any_order(running: Database, first: str, what: str) -> None:
+    """The account is changed on one server after the other, and pods restart in between."""
+    new = "another one's \\ password"
+    running.evidence.secrets.append(new)
+
+    def accounts() -> None:
+        for member in reversed(running.members):
+            member.server.sql(
+                "SET SESSION sql_log_bin = 0",
+                "ALTER USER 'peerdisco_replication'@'%' IDENTIFIED BY "
+                "'another one\\'s \\\\ password'",
+            )
+            restart(member, what)
+            until(lambda: not running.primary.server.variable("read_only"), what="it takes writes")
+
+    steps = [accounts, lambda: secret(running).write_text(new)]
+    for step in steps if first == "account" else steps[::-1]:
+        step()
+        restart(running.primary, what)
+        running.primary.sidecar.wait_for("primary")
+    for member in running.members:
+        restart(member, what)
+    running.wait()
+    running.primary.server.sql("INSERT INTO shop.orders VALUES (2)")
+    assert running.wait_equal() == [1, 2]
+    until(lambda: not any(map(problems, running.members)), what="all is well")
+
+
+# A peer with other data.
+
+
+def foreign(member: Member) -> None:
+    """Give the pod the volume of a database that was once another cluster."""
+    member.sidecar.stop()
+    server = member.server
+    server.sql("STOP REPLICA", "RESET REPLICA ALL", "SET GLOBAL read_only = OFF")
+    server.sql("UPDATE peerdisco.cluster SET id = 'of-an-old-claim'")
+    server.sql("INSERT INTO shop.orders VALUES (1000)")
+    server.restart()
+    member.sidecar.start()
+
+
+def test_one_replica_with_an_old_claim_does_not_close_the_primary(running: Database) -> None:
+    primary, stranger = running.primary, running[2]
+    foreign(stranger)
+    stranger.sidecar.wait_for("refused")
+    for what in ("server", "sidecar", "pod"):
+        restart(primary, what)
+        primary.sidecar.wait_for("primary")
+        until(lambda: not primary.server.variable("read_only"), what="the primary takes writes")
+    told = primary.sidecar.ready()[1]
+    assert [(found["code"], found["peer"]) for found in told["problems"]] == [
+        ("peer-outvoted", "mysql-2")
+    ]
+    primary.server.sql("INSERT INTO shop.orders VALUES (2)")
+    until(lambda: running.rows(running[1]) == [1, 2], what="the other replica follows")
+    assert running.rows(stranger) == [1, 1000]
+
+
+def test_the_primary_with_an_old_claim_is_refused_by_the_majority(running: Database) -> None:
+    running.primary.sidecar.stop()
+    rename = "UPDATE peerdisco.cluster SET id = 'of-an-old-claim'"
+    running.primary.server.sql("SET SESSION sql_log_bin = 0", rename)
+    running.primary.server.restart()
+    running.primary.sidecar.start()
+    running.primary.sidecar.wait_for("refused")
+    assert running.primary.server.variable("read_only")
