@@ -45,6 +45,10 @@ class Position(Protocol):
         """How many transactions only this one has."""
         ...
 
+    def with_more(self, text: str) -> Position:
+        """This position with the transactions of another one, as the server writes it."""
+        ...
+
 
 def parse_position(text: str) -> Position:
     """A position of either family, from its text.
@@ -120,6 +124,10 @@ class MariaDBPosition:
     def last_number(self, domain: int) -> int:
         """The number of the last transaction in a domain; 0 if it has none."""
         return max((n for d, _, n in self.logged | self.applied if d == domain), default=0)
+
+    def with_more(self, text: str) -> MariaDBPosition:
+        """This position with what is received in addition, as ``Gtid_IO_Pos`` has it."""
+        return MariaDBPosition(self.logged, self.applied | frozenset(_mariadb_gtids(text)))
 
     def has(self, gtid: tuple[int, int, int]) -> bool:
         """Whether it has executed this transaction: domain, server, number."""

@@ -100,6 +100,9 @@ class Volume:
             "CLONE_DEFAULTS_FILE": str(self.path / "my.cnf"),
             "CLONE_TIMEOUT": "20",
             "PEERDISCO_INTERVAL": "0.1",
+            "PEERDISCO_MYSQL_REPLICATION_PASSWORD_FILE": str(passwords.parent / "replication"),
+            "PEERDISCO_MYSQL_REPLICAS": "1",
+            "RECOVER_TIMEOUT": "5",
         }
         network.own(self.path)
         network.own(self.run)

@@ -5,7 +5,15 @@ from collections.abc import Iterator
 import pytest
 
 from tests.docs.conftest import cluster, environ_restored, environment, mysql
-from tests.mysql.conftest import bridge, image, loopback, template
+from tests.mysql.conftest import (
+    bridge,
+    every_db,
+    every_image,
+    image,
+    loopback,
+    make_every,
+    template,
+)
 from tests.mysql.database import Image
 from tests.mysql.pods import Network
 
@@ -16,8 +24,11 @@ __all__ = [
     "cluster",
     "environ_restored",
     "environment",
+    "every_db",
+    "every_image",
     "image",
     "loopback",
+    "make_every",
     "mysql",
     "template",
 ]

@@ -61,9 +61,11 @@ class Pods:
     def __init__(self, network: Network, image: Image) -> None:
         self.network = network
         self.image = image
+        for kind in ("backup", "replication"):
+            file = network.directory / kind
+            file.write_text((image.passwords / kind).read_text())
+            network.own(file)
         self.password = network.directory / "backup"
-        self.password.write_text((image.passwords / "backup").read_text())
-        network.own(self.password)
         self.evidence = Evidence(image.secrets)
         self.volumes: list[Volume] = []
 

@@ -142,6 +142,8 @@ class Volumes:
         for volume in pod["volumes"]:
             path = self.paths.setdefault(volume["name"], directory / volume["name"])
             path.mkdir(parents=True, exist_ok=True)
+            if volume.get("configMap", {}).get("optional"):
+                continue
             if "configMap" in volume:
                 made = named(documents, "ConfigMap", volume["configMap"]["name"])
                 for name, text in made["data"].items():

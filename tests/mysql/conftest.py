@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from . import database, mariadb, pods
+from . import database, mariadb, mysqld, pods
 from .database import Database, Image
+from .mariadb import MariaDB, OtherMariaDB
+from .mysqld import MySQL
 from .pods import Bridge, Loopback, Network, network
 
 
@@ -58,6 +60,10 @@ def either(request: pytest.FixtureRequest) -> Network:
 @pytest.fixture
 def make(bridge: Network, image: Image) -> Iterator[Callable[..., Database]]:
     """Makes a database on a bridge; at the end nothing of it may have told a password."""
+    yield from databases(bridge, image)
+
+
+def databases(bridge: Network, image: Image) -> Iterator[Callable[..., Database]]:
     made: list[Database] = []
 
     def database_of(replicas: int = 3, where: Network = bridge) -> Database:
@@ -73,3 +79,39 @@ def make(bridge: Network, image: Image) -> Iterator[Callable[..., Database]]:
 def db(make: Callable[..., Database]) -> Database:
     """Three pods, in which nothing runs yet."""
     return make()
+
+
+SERVERS = {"mariadb": MariaDB, "other-mariadb": OtherMariaDB, "mysql": MySQL}
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def every_image(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Image:
+    """The data directory that servers begin with: of each family and version of this machine."""
+    kind = SERVERS[request.param]
+    if kind is MariaDB:
+        image: Image = request.getfixturevalue("image")
+        return image
+    reason = mysqld.missing() if kind is MySQL else mariadb.other_missing()
+    if reason is not None or (reason := pods.missing(Bridge)) is not None:
+        pytest.skip(reason)
+    base = tmp_path_factory.getbasetemp()
+    directory = (base if worker_id == "master" else base.parent) / request.param
+    bare = (
+        mysqld.template(directory) if kind is MySQL else mariadb.template(directory, kind.program)
+    )
+    with network(Bridge) as where:
+        return database.image(directory / "image", where, bare, kind)
+
+
+@pytest.fixture
+def make_every(bridge: Network, every_image: Image) -> Iterator[Callable[..., Database]]:
+    """The same as ``make``, for each family and version of this machine."""
+    yield from databases(bridge, every_image)
+
+
+@pytest.fixture
+def every_db(make_every: Callable[..., Database]) -> Database:
+    """Three pods, in which nothing runs yet, for each family and version of this machine."""
+    return make_every()

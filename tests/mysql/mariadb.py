@@ -23,6 +23,10 @@ from .namespaces import Process
 from .pods import PORT, Pod
 from .waiting import until
 
+VARIABLE = "PEERDISCO_TEST_MARIADBD"
+OTHER = os.environ.get(VARIABLE, "")
+"""A ``mariadbd`` of another version than the installed one, for the tests of every server."""
+
 READY = 30.0
 """Seconds within which a server has to greet."""
 
@@ -42,7 +46,22 @@ def missing() -> str | None:
     return None
 
 
-def template(directory: Path) -> Path:
+def other_missing() -> str | None:
+    """The same for the MariaDB of another version."""
+    if not OTHER:
+        return f"this machine has no second MariaDB; {VARIABLE}=PATH names a mariadbd"
+    if installer(OTHER) is None:
+        return f"this machine has no mariadb-install-db beside {VARIABLE}={OTHER}"
+    return None
+
+
+def installer(program: str) -> str | None:
+    """``mariadb-install-db`` of the same installation as this server."""
+    bin_directory = Path(program).parent.parent / "bin"
+    return shutil.which("mariadb-install-db", path=str(bin_directory) if "/" in program else None)
+
+
+def template(directory: Path, program: str = "mariadbd") -> Path:
     """A data directory as a fresh server has it, made once for all processes that ask for it.
 
     What it holds is the system schema alone, and root without a password on the Unix socket.
@@ -57,7 +76,7 @@ def template(directory: Path) -> Path:
             tmp.mkdir(exist_ok=True)
             done = subprocess.run(
                 [
-                    "mariadb-install-db",
+                    str(installer(program)),
                     "--no-defaults",
                     f"--user={getpass.getuser()}",
                     f"--datadir={making}",
@@ -270,3 +289,11 @@ class MariaDB:
         """The schemas that are not the server's own."""
         own = {"information_schema", "performance_schema", "mysql", "sys"}
         return {row["Database"] for row in self.sql("SHOW DATABASES")} - own
+
+
+class OtherMariaDB(MariaDB):
+    """A server of the other version in a pod."""
+
+    program = OTHER
+    small = tuple(option for option in SMALL if option != "--skip-ssl")
+    """From 11.4 on replicas require TLS, for which the servers make their own certificates."""

@@ -59,6 +59,7 @@ LAYERS = {
         "mysql.literals",
         "mysql.positions",
         "mysql.reasons",
+        "mysql.recovery",
         "mysql.setup",
         "mysql.sidecar",
         "mysql.sidecar.report",

@@ -6,8 +6,13 @@
 # Writes host names into CLONE_RUN/sources, one a line, in the order in which they are to be asked:
 # what 'peerdisco clone-source' prints, and the primary. The file is empty if there is data already,
 # or if this pod is the primary's, which has nobody to copy from. CLONE_FROM (a pod's name) is taken
-# instead of all this, also for the primary's pod: that is how a lost ordinal 0 is restored. Then
-# CLONE_RUN/named exists, and CLONE_RUN/others holds the pods that must not have more than that one.
+# instead of all this, also for the primary's pod: that is how a lost ordinal 0 is restored. It is
+# also read from the file of this pod's name in CLONE_FROM_DIRECTORY. Then CLONE_RUN/named exists,
+# and CLONE_RUN/others holds the pods that must not have more than that one.
+#
+# For the primary's pod, 'peerdisco mysql-recover' has to agree: it waits until that pod has applied
+# everything that any replica has received, and needs the account for replication and the number of
+# pods (PEERDISCO_MYSQL_REPLICATION_PASSWORD_FILE, PEERDISCO_MYSQL_REPLICAS).
 #
 # It needs the peerdisco command, and POD_NAME; the script that copies needs the server's programs.
 set -eu
@@ -16,6 +21,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
 
 PRIMARY_ORDINAL=${PRIMARY_ORDINAL:-0} # spec.ordinals.start, which DNS does not tell
+RECOVER_TIMEOUT=${RECOVER_TIMEOUT:-3600} # seconds that a replica has to apply what it has received
 
 # $1 to the file of this name, whole or not at all.
 keep() {
@@ -29,6 +35,10 @@ everybody() {
 }
 
 check_settings
+CLONE_FROM_DIRECTORY=${CLONE_FROM_DIRECTORY:-/etc/clone-from}
+if [ -z "${CLONE_FROM:-}" ] && [ -s "$CLONE_FROM_DIRECTORY/${POD_NAME:-}" ] && [ -n "${POD_NAME:-}" ]; then
+    read -r CLONE_FROM <"$CLONE_FROM_DIRECTORY/$POD_NAME" || [ -n "$CLONE_FROM" ]
+fi
 ordinal=${POD_NAME:-}
 ordinal=${ordinal##*-}
 case $ordinal in
@@ -48,6 +58,18 @@ elif [ -n "${CLONE_FROM:-}" ]; then
     source=$(printf '%s\n' "$peers" | grep "^$CLONE_FROM\\.") ||
         fail "CLONE_FROM: got '$CLONE_FROM', expected a pod that is listed: $(printf '%s' "$peers" | tr '\n' ' ')"
     if [ "$ordinal" = "$PRIMARY_ORDINAL" ]; then
+        # This volume is empty, so it is known to be lost.
+        without=''
+        if [ -s "$CLONE_FROM_DIRECTORY/without" ]; then
+            for name in $(cat "$CLONE_FROM_DIRECTORY/without"); do
+                host_name "$name"
+                without="$without --without $name"
+            done
+        fi
+        # shellcheck disable=SC2086 # options without blanks in them, or none
+        peerdisco mysql-recover "$@" --ordinal "$PRIMARY_ORDINAL" --primary-lost $without \
+            --from "$CLONE_FROM" --timeout "$RECOVER_TIMEOUT" >/dev/null ||
+            fail "the primary is not restored from $CLONE_FROM now, see above"
         keep "$(printf '%s\n' "$peers" | grep -v -e "^$CLONE_FROM\\." -e "^$POD_NAME\\." || :)" others
     fi
     keep '' named # it has to hold data

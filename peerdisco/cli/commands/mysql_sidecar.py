@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -15,7 +14,8 @@ from ...names import parse_endpoint
 from ...wording.foreign import escaped
 from ..exit_status import OK, Ended
 from ..mysql_accounts import account_of, add_account, add_trust, required, trust_of
-from ..options import add_service, port, seconds, whole_number
+from ..mysql_options import PORT, add_replicas, port_of, replicas_of
+from ..options import add_service, port, seconds
 from ..signals import run_until_signal
 from ..watching import add_polling, open_discovery
 
@@ -52,17 +52,10 @@ example:
   peerdisco mysql-sidecar my-database --replicas 3 --password-file /run/secrets/local \\
     --replication-password-file /run/secrets/replication
 """
-PORT = 3306
-PORT_VARIABLE = "PEERDISCO_MYSQL_PORT"
-"""Kubernetes may set a variable of this name itself: ``NAME_PORT`` of each Service in the
-namespace (https://kubernetes.io/docs/concepts/services-networking/service/)."""
-_SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
 LISTEN_PORT = 8080
 MAX_LAG = 30.0
 INTERVAL = 1.0
 """Seconds between two lookups, so that replicas follow a new address of the primary within two."""
-
-_count = whole_number(1, 1_000_000, "a number of pods, 1 or more")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -89,12 +82,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_account(peers, "replication", "the account for replication and probes")
     add_trust(peers)
     start = parser.add_argument_group("the first start")
-    start.add_argument(
-        "--replicas",
-        metavar="N",
-        type=_count,
-        help="the number of pods, spec.replicas (default: PEERDISCO_MYSQL_REPLICAS)",
-    )
+    add_replicas(start)
     start.add_argument(
         "--first-start",
         action="store_true",
@@ -137,8 +125,8 @@ async def _run(args: argparse.Namespace) -> None:
         local=required(account_of(args, ""), ""),
         # A password of the peers' account that cannot be used is reported, and ends nothing.
         replication=required(account_of(args, "replication", check=False), "replication"),
-        port=_setting(args.port, PORT_VARIABLE, port) or PORT,
-        expected=_setting(args.replicas, "PEERDISCO_MYSQL_REPLICAS", _count),
+        port=port_of(args),
+        expected=replicas_of(args),
         first_start=_first_start(args),
     )
     listen = _listen(args.listen)
@@ -194,24 +182,6 @@ def _connect(args: argparse.Namespace, default_port: int, me: Identity) -> Conne
         )
 
     return to
-
-
-def _setting(given: int | None, variable: str, parse: Callable[[str], int]) -> int | None:
-    """The value of an option, else of its variable."""
-    text = os.environ.get(variable)
-    if given is not None or not text:
-        return given
-    if variable == PORT_VARIABLE and _SERVICE_LINK.match(text):
-        _report(
-            f"ignoring {variable}={text}, which Kubernetes sets for the Service 'peerdisco-mysql' "
-            f"(enableServiceLinks: false in the pod's spec prevents that); using port {PORT}: "
-            "set another one with --port"
-        )
-        return None
-    try:
-        return parse(text)
-    except argparse.ArgumentTypeError as error:
-        raise ConfigurationError(variable, text, str(error).partition("expected ")[2]) from None
 
 
 def _first_start(args: argparse.Namespace) -> bool:

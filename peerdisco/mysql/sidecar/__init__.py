@@ -1,5 +1,5 @@
 """The process beside a database server: it enables writes on the primary, or follows it.
 
-Only the command ``mysql-sidecar`` imports it.
+Only commands import it: ``mysql-sidecar``, and those that query the peers' servers, `peers`.
 Begin with `sidecar`; `primary_role` opens the primary, `replica_role` follows it.
 """

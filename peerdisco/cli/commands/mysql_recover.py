@@ -1,0 +1,182 @@
+"""``peerdisco mysql-recover``: find the replica from which a lost primary can be restored."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from ...exceptions import ConfigurationError
+from ...wording.foreign import escaped
+from ..exit_status import NO, OK, TIMED_OUT
+from ..lookup import lookup
+from ..mysql_accounts import account_of, add_account, add_trust, required, trust_of
+from ..mysql_options import PORT, add_replicas, port_of, replicas_of
+from ..options import LOOKUP_TIMEOUT, add_query, add_service, add_timeout, port
+from ..signals import run_until_signal
+
+if TYPE_CHECKING:
+    from ...model import Snapshot
+    from ...mysql.setup import Account
+    from ...mysql.sidecar.peers import Connection, PeerServers
+    from ...names import Endpoint
+
+SUMMARY = "find the replica from which a primary that lost its volume can be restored"
+DESCRIPTION = """\
+For an operator, and for the init container that restores the primary. It prints the name of the
+replica that has everything that any replica received from the lost primary, and changes nothing.
+
+It asks all replicas what they have received and what they have applied. A replica that restarts
+throws away what it had not applied, so until this command has printed a name nothing may be
+restarted: it waits until the replica with the most transactions has applied all of them.
+
+It refuses, with the reason, while the primary holds data or may hold data, while a replica does not
+answer, and when no replica has everything."""
+EPILOG = """\
+exit status:
+  0  the name of the replica is printed
+  1  refused; stderr says why, and nothing may be restored or restarted now
+  2  a usage error, or the lookup failed
+  5  timed out: a replica still applies what it has received, or does not answer
+  6  the output cannot be written: stdout is closed, or its disk is full
+  128 + N  ended by signal N: 130 by SIGINT, 143 by SIGTERM
+
+example, where mysql-0 has lost its volume:
+  kubectl exec mysql-1 --container peerdisco -- peerdisco mysql-recover
+"""
+TIMEOUT = 3600.0
+PATIENCE = 30.0
+"""Seconds after which the command ends while it waits for anything but a replica that applies."""
+_PAUSE = 1.0
+_ASK_TIMEOUT = 5.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_service(parser)
+    group = parser.add_argument_group("recovery")
+    add_replicas(group)
+    group.add_argument(
+        "--primary-lost",
+        action="store_true",
+        help="the primary's volume is known to be destroyed, although its server does not answer",
+    )
+    group.add_argument(
+        "--without",
+        metavar="POD",
+        action="append",
+        default=[],
+        help="leave this replica out, and lose what only it has received; repeat it for several",
+    )
+    group.add_argument(
+        "--from", metavar="POD", dest="wanted", help="accept only this replica as the source"
+    )
+    servers = parser.add_argument_group("the servers")
+    servers.add_argument(
+        "--port",
+        metavar="N",
+        type=port,
+        help=f"their port, where DNS has none (default: PEERDISCO_MYSQL_PORT, else {PORT})",
+    )
+    add_account(servers, "replication", "the account for replication and probes")
+    add_trust(servers)
+    add_query(parser)
+    add_timeout(
+        parser.add_argument_group("waiting"),
+        TIMEOUT,
+        help_="give up after this time (default: %(default)g)",
+    )
+    parser.set_defaults(verbose=False)
+
+
+def run(args: argparse.Namespace) -> int:
+    return run_until_signal(_run(args))
+
+
+async def _run(args: argparse.Namespace) -> int:
+    from ...mysql.recovery import judge_recovery  # noqa: PLC0415 - not needed for --help
+
+    servers = _servers(args)
+    count = replicas_of(args)
+    if count is None:
+        raise ConfigurationError(
+            "--replicas", "nothing", "the number of pods, so that none is forgotten"
+        )
+    begun, said = time.monotonic(), ""
+    while True:
+        snapshot = await _snapshot(args)
+        primary, expected = _names(snapshot, args, count)
+        found = await servers.ask_all(
+            peer for peer in snapshot.peers if peer.unique_name in {primary, *expected}
+        )
+        recovery = judge_recovery(
+            primary, found, expected, primary_lost=args.primary_lost, wanted=args.wanted
+        )
+        if recovery.source is not None:
+            print(recovery.source)
+            return OK
+        words = "; ".join(recovery.refused or recovery.waits_for)
+        if words != said:
+            said = words
+            _say(words)
+        limit = args.timeout if recovery.applying else min(PATIENCE, args.timeout)
+        if recovery.refused or time.monotonic() - begun >= limit:
+            _say("nothing is restored; do not restart any pod")
+            return NO if recovery.refused else TIMED_OUT
+        await asyncio.sleep(_PAUSE)
+
+
+async def _snapshot(args: argparse.Namespace) -> Snapshot:
+    result = await lookup(args, timeout=LOOKUP_TIMEOUT, identity=None)
+    if result.error is not None and not result.answered:
+        raise result.error
+    return result.snapshot
+
+
+def _names(snapshot: Snapshot, args: argparse.Namespace, count: int) -> tuple[str, list[str]]:
+    """The names of the primary's pod and of the replicas that have to answer.
+
+    Raises:
+        ConfigurationError: The StatefulSet is not known, or a pod to leave out does not exist.
+    """
+    sets = {peer.statefulset for peer in snapshot.peers} - {None}
+    name = args.statefulset or (sets.pop() if len(sets) == 1 else None)
+    if name is None:
+        raise ConfigurationError(
+            "--statefulset", "nothing", "its name: it cannot be told from the listed pods"
+        )
+    primary = f"{name}-{args.ordinal}"
+    ordinals = {args.ordinal + number for number in range(count)}
+    ordinals |= {peer.ordinal for peer in snapshot.peers if peer.ordinal is not None}
+    replicas = [f"{name}-{ordinal}" for ordinal in sorted(ordinals - {args.ordinal})]
+    for option, pods in (("--without", args.without), ("--from", [args.wanted])):
+        for pod in filter(None, pods):
+            if pod not in replicas:
+                raise ConfigurationError(option, pod, f"one of {', '.join(replicas)}")
+    return primary, [pod for pod in replicas if pod not in args.without]
+
+
+def _servers(args: argparse.Namespace) -> PeerServers:
+    from ...mysql.aiomysql import connect  # noqa: PLC0415 - not needed for --help
+    from ...mysql.sidecar.peers import PeerServers  # noqa: PLC0415
+
+    trust = trust_of(args)
+    account = required(account_of(args, "replication"), "replication")
+
+    async def to(where: Endpoint | None, account: Account) -> Connection:
+        assert where is not None
+        return await connect(
+            account,
+            host=where.address,
+            port=where.port,
+            server_public_key=trust.server_public_key,
+            tls=trust.tls,
+            tls_server_name=trust.tls_server_name,
+        )
+
+    return PeerServers(to, account, port_of(args), _ASK_TIMEOUT)
+
+
+def _say(text: str) -> None:
+    print(f"peerdisco: {escaped(' '.join(text.split()))}", file=sys.stderr, flush=True)

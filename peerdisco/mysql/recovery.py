@@ -1,0 +1,177 @@
+"""From which replica a primary that lost its volume can be restored, from facts. Pure.
+
+A replica stores what it receives in its relay log before it applies it, and a server that restarts
+throws away what it had not applied (``relay_log_recovery``). So the newest rows may be in the relay
+log of one replica alone, and nothing may restart until that replica has applied them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from .decisions import Unanswered
+from .facts import ServerFacts
+from .positions import Position
+from .status import Receiver
+
+__all__ = ["Recovery", "judge_recovery"]
+
+_Found = ServerFacts | Unanswered
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Whether the primary can be restored, and from which replica.
+
+    Attributes:
+        source: The name of the pod that has everything that any replica has received, and has
+            applied it; None while there is none.
+        waits_for: What is missing that may still come, in words: a replica that has to apply what
+            it has received, or one that does not answer.
+        applying: Whether the newest replica applies what it has received, which may take long.
+        refused: Why the primary must not be restored now, in words; waiting does not help.
+    """
+
+    source: str | None = None
+    waits_for: tuple[str, ...] = ()
+    applying: bool = False
+    refused: tuple[str, ...] = ()
+
+
+def judge_recovery(
+    primary: str,
+    found: Mapping[str, _Found],
+    expected: Collection[str],
+    *,
+    primary_lost: bool = False,
+    wanted: str | None = None,
+) -> Recovery:
+    """Choose the replica to restore the primary from.
+
+    Args:
+        primary: The name of the primary's pod.
+        found: The facts of all servers, by the names of their pods; the primary's may be missing.
+        expected: The names of all replicas that count. Each has to answer, because the one that
+            does not may have the newest rows.
+        primary_lost: Whether it is known that the primary's data are lost, although its server
+            does not answer.
+        wanted: The only replica that may be the source; None for any.
+    """
+    refused = [*_primary_is_there(primary, found.get(primary), primary_lost)]
+    replicas: dict[str, ServerFacts] = {}
+    waits: list[str] = []
+    for name in expected:
+        facts = found.get(name, Unanswered("it is not listed"))
+        if isinstance(facts, Unanswered):
+            waits.append(
+                f"{name} does not answer ({facts.detail}), and may have the newest rows: start it, "
+                f"or leave it out with --without {name}, which loses the rows that only it has"
+            )
+        elif facts.status is not None and facts.status.receiver is Receiver.RUNNING:
+            waits.append(f"{name} is still connected to {facts.status.source_host}")
+            replicas[name] = facts
+        elif not facts.blank:
+            replicas[name] = facts
+    refused += _of_another_kind(replicas)
+    if refused or waits:
+        return Recovery(waits_for=tuple(waits), refused=tuple(refused))
+    return _newest(replicas, wanted)
+
+
+def _primary_is_there(name: str, primary: _Found | None, lost: bool) -> Iterator[str]:
+    if isinstance(primary, ServerFacts):
+        if not primary.blank:
+            yield (
+                f"{name} answers, and holds data: restoring it from a replica would destroy them; "
+                "only an empty volume is filled from a replica"
+            )
+    elif not lost:
+        detail = primary.detail if primary is not None else "it is not listed"
+        yield (
+            f"{name} does not answer ({detail}), so it is not known whether its volume is lost; "
+            "if the volume exists, start the pod on it: it has rows that no replica has received. "
+            "If it is destroyed, say so with --primary-lost"
+        )
+
+
+def _of_another_kind(replicas: Mapping[str, ServerFacts]) -> Iterator[str]:
+    """Replicas that cannot be compared, or that are no replicas."""
+    if not replicas:
+        return
+    clusters: dict[str, list[str]] = {}
+    for name, facts in replicas.items():
+        if facts.cluster is None:
+            yield f"{name} holds data that belong to no cluster: leave it out with --without {name}"
+            continue
+        clusters.setdefault(facts.cluster.id, []).append(name)
+        if not facts.read_only:
+            yield f"{name} takes writes: it is not a replica; stop its clients and its writes first"
+    if len(clusters) > 1:
+        listed = "; ".join(f"{', '.join(names)}: {id_}" for id_, names in clusters.items())
+        yield f"the replicas hold data of different clusters ({listed}): leave out the wrong ones"
+
+
+def everything(facts: ServerFacts) -> Position:
+    """What a server has executed or received."""
+    received = facts.status.received if facts.status is not None else ""
+    return facts.position.with_more(received)
+
+
+def unapplied(facts: ServerFacts) -> str:
+    """The transactions that it has received and not applied, in words; empty if there are none."""
+    return everything(facts).beyond(facts.position)
+
+
+def _newest(replicas: Mapping[str, ServerFacts], wanted: str | None) -> Recovery:
+    if not replicas:
+        return Recovery(refused=("no replica holds data",))
+    missing = {name: [*_missing(name, replicas)] for name in replicas}
+    complete = [name for name, lines in missing.items() if not lines]
+    if wanted is not None:
+        if wanted not in replicas:
+            return Recovery(refused=(f"{wanted} is not a replica that holds data",))
+        if wanted not in complete:
+            better = f"; restore from {complete[0]}" if complete else ""
+            return Recovery(refused=(f"{'; '.join(missing[wanted])}{better}",))
+        complete = [wanted]
+    if not complete:
+        lines = dict.fromkeys(line for lines in missing.values() for line in lines)
+        return Recovery(
+            refused=(f"no replica has everything: {'; '.join(lines)}; decide which rows to lose",)
+        )
+    # All have the same transactions. One that has applied them needs no waiting, and one without
+    # writes of its own gives the primary nothing that the other replicas do not have.
+    complete.sort(key=lambda name: (bool(unapplied(replicas[name])), _has_own(name, replicas)))
+    return _applied(complete[0], replicas[complete[0]])
+
+
+def _missing(name: str, replicas: Mapping[str, ServerFacts]) -> Iterator[str]:
+    """What the others have and this one has not; what a server wrote itself does not count."""
+    mine = everything(replicas[name])
+    for other, facts in replicas.items():
+        if more := everything(facts).beyond(mine, but_of=facts.origin):
+            yield f"{other} has transactions that {name} does not have ({more})"
+
+
+def _has_own(name: str, replicas: Mapping[str, ServerFacts]) -> bool:
+    """Whether it has transactions that another one does not have."""
+    mine = everything(replicas[name])
+    return any(mine.beyond(everything(other)) for other in replicas.values())
+
+
+def _applied(name: str, facts: ServerFacts) -> Recovery:
+    if not (left := unapplied(facts)):
+        return Recovery(source=name)
+    status = facts.status
+    assert status is not None
+    received = f"{name} has received transactions that it has not applied ({left})"
+    if status.applier_running:
+        wait = (
+            "do not restart it, which would discard them; if its applier waits for a lock, end the "
+            "session that holds it"
+        )
+        return Recovery(waits_for=(f"{received}: {wait}",), applying=True)
+    stopped = f"its applier does not run{status.trouble}"
+    advice = "do not restart its server or its replication, which would discard them"
+    return Recovery(refused=(f"{received}, and {stopped}: {advice}",))
