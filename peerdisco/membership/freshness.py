@@ -134,11 +134,9 @@ class Freshness:
 
 def _expired(answer: Answered | Empty) -> bool:
     """Whether an answer has TTL 0, as one that has expired in a cache."""
-    match answer:
-        case Answered(peers=peers, ttl=ttl):
-            return ttl == 0 and bool(peers)
-        case Empty(ttl=ttl, soa_ttl=soa_ttl):
-            return (ttl if soa_ttl is None else soa_ttl) == 0
+    if isinstance(answer, Answered):
+        return answer.ttl == 0 and bool(answer.peers)
+    return (answer.ttl if answer.soa_ttl is None else answer.soa_ttl) == 0
 
 
 def _zone_has_ttl(answer: Answered | Empty) -> bool:

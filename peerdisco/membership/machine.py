@@ -161,10 +161,10 @@ class Membership:
                 return self._apply_complete((), now, self._empty_hold())
             case Answered(incomplete_reason=None):
                 return self._observe_complete(observation, now)
-            case Answered(peers=peers, incomplete_reason=reason):
-                self._answered(now, reason)
+            case _:
+                self._answered(now, observation.incomplete_reason)
                 self._negative_ttl = 0.0
-                return self._apply_incomplete(peers, now)
+                return self._apply_incomplete(observation.peers, now)
         return Changes()
 
     def _judge_freshness(self, observation: Observation, now: float) -> None:

@@ -16,7 +16,7 @@ from dns.edns import GenericOption
 
 from peerdisco.exceptions import ConfigurationError
 from peerdisco.testing import Cluster
-from peerdisco.testing.answers import shuffled
+from peerdisco.testing.answers import Zone, shuffled
 from peerdisco.testing.rendering import render, udp_limits
 
 from .asking import SERVICE, addresses, answer, lines, names, question, rcode, react
@@ -396,3 +396,12 @@ def test_five_thousand_pods_are_answered_as_far_as_they_fit() -> None:
     read = dns.message.from_wire(wire)
     assert read.flags & dns.flags.TC
     assert 900 < len(read.answer[0]) < 5000
+
+
+def test_ever_more_names_take_no_more_memory(cluster: Cluster) -> None:
+    zone = Zone(cluster.state())
+    for number in range(9000):
+        asked = question(f"x{number}.{SERVICE}")
+        assert zone.answer(asked).rcode() == dns.rcode.NXDOMAIN
+        assert len(zone._kept) <= 8192
+    assert len(zone.answer(question()).answer) == 6

@@ -489,6 +489,13 @@ def test_below_the_primary_the_primary_is_the_clone_source() -> None:
     assert seen.clone_source == peer("db-3")
 
 
+def test_the_primary_of_a_policy_copies_from_nobody() -> None:
+    identity = Identity("db-3", "shop", 3, "db", addresses=())
+    seen = snapshot("db-1 db-2 db-3", identity=identity, policy=ordinal(3))
+    assert seen.primary is seen.local is not None
+    assert seen.clone_source is None
+
+
 def test_without_an_identity_there_is_no_clone_source() -> None:
     assert snapshot("db-0 db-1").clone_source is None
 

@@ -564,3 +564,18 @@ def test_any_bytes_are_read_or_refused(message: bytes) -> None:
 def test_any_bytes_after_a_good_header_are_read_or_refused(rest: bytes) -> None:
     with contextlib.suppress(MalformedMessage):
         read(header(1, 2, 1, 1) + rest)
+
+
+@pytest.mark.parametrize("size", [0, 5, 11])
+def test_a_question_without_a_whole_header_is_malformed(size: int) -> None:
+    message = query(1, name_from_text("db.prod.svc.cluster.local"), wire.SRV)
+    with pytest.raises(MalformedMessage, match="ends early") as caught:
+        wire.question_of(message[:size])
+    assert caught.value.offset == size
+
+
+@pytest.mark.parametrize("size", [12, 20, 38, 41])
+def test_a_question_that_is_cut_off_is_malformed(size: int) -> None:
+    message = query(1, name_from_text("db.prod.svc.cluster.local"), wire.SRV)
+    with pytest.raises(MalformedMessage):
+        wire.question_of(message[:size])

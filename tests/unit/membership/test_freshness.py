@@ -351,3 +351,32 @@ def test_an_incomplete_answer_without_peers_is_no_evidence_about_the_zone() -> N
     for observation in (Answered((), 0.0, "truncated", SERVER), nxdomain(None), failure()):
         freshness = freshness.after(observation, 1.0)
         assert (freshness.staleness, freshness.positive) == (Staleness.FRESH, False)
+
+
+def test_a_ttl_of_0_that_persists_is_not_checked_again_whatever_the_list() -> None:
+    """No answer has shown another TTL: the list counts, and may be stale."""
+    freshness = Freshness()
+    for now in (0.0, 0.5, 1.0, 1.5, 2.0):
+        freshness = freshness.after(saw(*three(), ttl=0.0), now)
+    assert freshness.staleness is Staleness.UNVERIFIED
+    since = freshness.since
+    for number in range(MOST_STALE_ANSWERS - 1):
+        changed = three(pod("db-0", f"10.9.0.{number}"))
+        freshness = freshness.after(saw(*changed, ttl=0.0), 10.0 + number)
+        assert (freshness.staleness, freshness.recheck) == (Staleness.UNVERIFIED, False)
+        assert freshness.since == since
+    freshness = freshness.after(saw(*three(pod("db-0", "10.9.9.9")), ttl=0.0), 1000.0)
+    assert freshness.configured
+
+
+def test_a_stale_nxdomain_ends_the_trust_in_a_ttl_of_0() -> None:
+    """Its SOA shows that the zone has a TTL, so that no answer with TTL 0 is fresh."""
+    freshness = Freshness()
+    for now in (0.0, 0.5, 1.0, 1.5, 2.0):
+        freshness = freshness.after(saw(*three(), ttl=0.0), now)
+    assert freshness.staleness is Staleness.UNVERIFIED
+    freshness = freshness.after(stale_nxdomain(), 10.0)
+    assert (freshness.staleness, freshness.recheck) == (Staleness.UNCLEAR, True)
+    for now in (10.5, 11.0, 11.5, 12.0):
+        freshness = freshness.after(saw(*three(), ttl=0.0), now)
+    assert (freshness.staleness, freshness.recheck) == (Staleness.STALE, False)

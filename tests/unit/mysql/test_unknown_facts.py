@@ -6,6 +6,7 @@ import pytest
 
 from peerdisco.mysql.decisions import judge_replica
 from peerdisco.mysql.dialects import ReplicationSource
+from peerdisco.mysql.facts import CLUSTER_SCHEMA, _on, _user_schemas
 from peerdisco.mysql.setup import Account, accounts_sql
 from peerdisco.mysql.status import ReplicaStatus
 from peerdisco.mysql.versions import Flavour
@@ -37,3 +38,26 @@ def test_accounts_without_one_of_the_sidecar(flavour: Flavour) -> None:
     accounts = [one for one in statements if one.startswith("CREATE USER")]
     assert len(accounts) == 1
     assert "'repl'" in accounts[0]
+
+
+@pytest.mark.parametrize("flavour", Flavour)
+def test_accounts_of_the_sidecar_alone(flavour: Flavour) -> None:
+    statements = accounts_sql(flavour, local=Account("sidecar", "secret"))
+    accounts = [one for one in statements if one.startswith("CREATE USER")]
+    assert accounts
+    assert all("'sidecar'@" in one and "'%'" not in one for one in accounts)
+
+
+def test_schemas_are_known_only_to_an_account_that_is_shown_all_of_them() -> None:
+    """Without SHOW DATABASES an account sees its own schemas only: never "no data"."""
+    assert _user_schemas(["information_schema", "shop"]) is None
+    assert _user_schemas([]) is None
+    assert _user_schemas(["information_schema", "mysql", "performance_schema", "sys"]) == ()
+    assert _user_schemas(["mysql", "shop", CLUSTER_SCHEMA]) == ("shop",)
+
+
+@pytest.mark.parametrize(
+    ("value", "on"), [(b"ON", True), (b"OFF", False), ("NO_LOCK", True), (0, False), (None, False)]
+)
+def test_a_variable_is_on_whatever_type_the_driver_returns(value: object, on: bool) -> None:
+    assert _on(value) is on

@@ -241,6 +241,14 @@ def test_a_host_name_that_somebody_changed_is_a_contradiction() -> None:
             local_identity(pod_environment=pod)
 
 
+def test_a_changed_host_name_of_a_pod_without_a_service_is_a_contradiction() -> None:
+    hosts = (*HOSTS, "10.9.0.4\tmysql-3")
+    with pytest.raises(IdentityConflict) as caught:
+        local_identity(pod_environment=PodEnvironment(IN_CLUSTER, "mysql-0", SEARCH, hosts, "prod"))
+    assert "the host name is 'mysql-0'" in str(caught.value)
+    assert "'mysql-3'" in str(caught.value)
+
+
 def test_a_contradiction_is_never_taken_for_an_unknown_identity() -> None:
     pod = STATEFULSET_POD.seen({"POD_INDEX": "0"})
     with pytest.raises(IdentityConflict):

@@ -192,9 +192,11 @@ def test_ordinal_0_of_another_statefulset_is_refused() -> None:
         statefulset="blue",
     )
     assert codes(confirm(blue)) == ["not-the-primary"]
-    # The same where its pod is away: green-0 has the ordinal, and is not blue's.
-    away = seen("green-0=10.0.0.2", identity=me("green-0", "10.0.0.2"), statefulset="blue")
-    assert codes(confirm(away)) == ["not-the-primary"]
+    # The same while blue-0 is absent: green-0 has the ordinal, and is not blue's.
+    absent = seen("blue-1=10.0.0.3", identity=me("green-0", "10.0.0.2"), statefulset="blue")
+    assert codes(confirm(absent)) == ["not-the-primary"]
+    alone = seen("green-0=10.0.0.2", identity=me("green-0", "10.0.0.2"), statefulset="blue")
+    assert codes(confirm(alone)) == ["not-the-primary"]
 
 
 def test_ordinal_0_in_another_namespace_is_another_pod() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from peerdisco.dns import wire
 from peerdisco.dns.aiodns_resolver import AiodnsResolver
 from peerdisco.dns.resolver import Resolver, ResolverProtocol
 from peerdisco.exceptions import NotHeadless, UnusableAnswer
@@ -14,6 +15,7 @@ from peerdisco.membership.machine import Membership
 from peerdisco.model import Answered, Empty, Failed, Observation
 from peerdisco.names import Endpoint, parse_service
 from peerdisco.sources.headless_dns import HeadlessDNS
+from peerdisco.sources.leftovers import Leftovers
 
 from ..records import Records, serves
 from ..scripted import Serve, serving
@@ -217,3 +219,39 @@ async def test_one_peer_departs_though_others_records_come_along() -> None:
 async def test_an_answer_without_records_is_still_emptiness(records: Records) -> None:
     async with serving() as serve:
         assert isinstance(await look(serve, records), Empty)
+
+
+# Single records, as no server in use sends them here.
+
+
+def kept(*records: wire.Record) -> Leftovers:
+    suffix = wire.name_from_text(SERVICE)
+    leftovers = Leftovers(SERVICE, suffix)
+    for record in records:
+        leftovers.add_record(record, suffix)
+    return leftovers
+
+
+def test_an_alias_of_another_name_is_kept_and_is_not_the_services() -> None:
+    other = wire.name_from_text("other.prod.svc.cluster.local")
+    target = wire.name_from_text("mysql.example.com")
+    leftovers = kept(wire.Alias(other, 5, target))
+    assert leftovers.alias is None
+    assert leftovers.found == {
+        "other.prod.svc.cluster.local": "it is an alias (CNAME) of mysql.example.com"
+    }
+
+
+def test_a_record_of_another_type_is_kept_with_its_type() -> None:
+    suffix = wire.name_from_text(SERVICE)
+    leftovers = kept(wire.Opaque(suffix, 5, 16, wire.IN, b""))
+    assert leftovers.found == {SERVICE: "the answer has a record of type 16"}
+    leftovers = kept(wire.Address(suffix, 5, b"\x0a\0\0\x01"))
+    assert leftovers.found == {SERVICE: "the answer has a record of Address"}
+
+
+def test_of_endless_records_a_thousand_are_kept() -> None:
+    names = [wire.name_from_text(f"x{n}.example.com") for n in range(1500)]
+    leftovers = kept(*(wire.Address(name, 5, b"\x0a\0\0\x01") for name in names))
+    assert len(leftovers.found) == 1000
+    assert leftovers

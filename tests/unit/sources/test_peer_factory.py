@@ -194,6 +194,7 @@ def test_the_same_objects_make_the_same_peers() -> None:
     assert peer_factory.made_of(ports, addresses) is None
     first = peer_factory.peers(ports, addresses)
     assert peer_factory.made_of(ports, addresses) is first
+    assert peer_factory.peers(ports, addresses) is first
     assert peer_factory.made_of(dict(ports), addresses) is None
     peer_factory.forget()
     assert peer_factory.made_of(ports, addresses) is None
@@ -221,3 +222,12 @@ def test_thousands_are_made_in_slices() -> None:
     next(making)
     making.close()
     assert peer_factory.peers(dict(list(ports.items())[:3]), {}) is before
+
+
+def test_names_of_ever_more_statefulsets_take_no_more_memory() -> None:
+    """As from a wildcard record: each name is read correctly, and few prefixes are kept."""
+    peer_factory = PeerFactory(SERVICE)
+    for number in range(2500):
+        assert peer_factory.ordinal(f"shard{number}-7") == (f"shard{number}", 7)
+        assert len(peer_factory._prefixes) <= 1000
+    assert peer_factory.ordinal("shard0-8") == ("shard0", 8)

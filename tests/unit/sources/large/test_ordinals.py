@@ -51,6 +51,13 @@ def test_a_known_row_costs_the_margins_alone() -> None:
     assert search(there, there) == (there, MARGIN)
 
 
+def test_of_many_statefulsets_some_are_queried_at_a_time() -> None:
+    there = {pod for name in "abcdefgh" for pod in row(name, range(40))}
+    ordinals = Ordinals((name, 0) for name in "abcdefgh")
+    assert {name for name, _ in ordinals.next(MARGIN)} == {"a"}
+    assert search(there, {(name, 0) for name in "abcdefgh"}, MARGIN)[0] == there
+
+
 def test_holes_are_filled() -> None:
     there = row("db", range(500), range(510, 900))
     known = row("db", range(0, 900, 90))
