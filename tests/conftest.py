@@ -27,7 +27,7 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(autouse=True)
-def no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_pod_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing that peerdisco would read of whoever runs the tests."""
     for name in list(os.environ):
         if name.startswith(("PEERDISCO_", "POD_")) and name != "PEERDISCO_REWRITE_DOCS":

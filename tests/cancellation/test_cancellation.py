@@ -46,7 +46,9 @@ async def nothing() -> None:
     "service",
     [
         pytest.param(SERVICE, id="over UDP"),
-        pytest.param("big.default.svc.cluster.local", id="over TCP after UDP was cut"),
+        pytest.param(
+            "big.default.svc.cluster.local", id="over TCP after a truncated answer over UDP"
+        ),
         pytest.param("bare.default.svc.cluster.local", id="by address and PTR"),
     ],
 )
@@ -171,7 +173,7 @@ async def test_waiting_on_a_watcher_that_goes_on(dns: ClusterDNS, what: str) -> 
         async def usable() -> None:
             assert len(await disco.wait(3, timeout=5)) == 3
 
-        # The looks go on beside it with descriptors of their own, so only the tasks are counted.
+        # The lookups go on beside it with descriptors of their own, so only the tasks are counted.
         for cancel_at in range(1, 6):
             tasks = asyncio.all_tasks()
             task = asyncio.create_task(consume())
@@ -188,7 +190,7 @@ async def test_waiting_on_a_watcher_that_goes_on(dns: ClusterDNS, what: str) -> 
             assert [peer.name for peer in change.joined] == ["more-0"], "nothing was lost"
 
 
-async def test_closing_while_a_look_is_under_way(dns: ClusterDNS) -> None:
+async def test_closing_during_a_lookup(dns: ClusterDNS) -> None:
     dns.fail("drop")
     before = asyncio.all_tasks()
     disco = watcher(dns)

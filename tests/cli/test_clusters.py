@@ -72,7 +72,7 @@ def test_the_primary_of_one_cluster(at: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("command", [("peers",), ("wait", "--required", "1", "--timeout", "1")])
-def test_a_cluster_without_pods_is_told_from_a_service_without(
+def test_a_cluster_without_pods_is_distinguished_from_a_service_without(
     at: tuple[str, ...], command: tuple[str, ...]
 ) -> None:
     done = peerdisco(*command, *at, "--cluster", "eastt")
@@ -95,7 +95,7 @@ def test_a_port_over_udp() -> None:
         assert done.out.count("gossip:7946") == 2
 
 
-def test_a_statefulset_without_pods_is_told_from_those_that_have_some(dns: ClusterDNS) -> None:
+def test_a_statefulset_without_pods_is_distinguished_from_those_with_some(dns: ClusterDNS) -> None:
     place = ("my-database", "--statefulset", "mysq1")
     words = "3 peers, none of StatefulSet mysq1 (there is mysql; did you mean mysql?)"
     for command, status in (
@@ -112,9 +112,9 @@ def test_a_statefulset_without_pods_is_told_from_those_that_have_some(dns: Clust
 
 def test_is_primary_says_that_it_cannot_tell_the_clusters_apart(at: tuple[str, ...]) -> None:
     me = {"POD_NAME": "db-0", "POD_NAMESPACE": "prod"}
-    doubt = peerdisco("is-primary", *at, env=me)
-    assert doubt.status == 2
-    assert "db-0.east, db-0.west" in doubt.complaint
+    unknown = peerdisco("is-primary", *at, env=me)
+    assert unknown.status == 2
+    assert "db-0.east, db-0.west" in unknown.complaint
     own = {**me, "POD_IP": "10.8.0.1"}
     assert peerdisco("is-primary", *at, "--cluster", "east", env=own).status == 0
     assert peerdisco("is-primary", *at, env=own).status == 2

@@ -178,7 +178,7 @@ def test_primary_waits_until_it_is_listed(dns: ClusterDNS, env: dict[str, str]) 
     assert (waiting.returncode, out) == (0, "late-0\n")
 
 
-def test_primary_waits_no_longer_than_told(dns: ClusterDNS, env: dict[str, str]) -> None:
+def test_primary_waits_no_longer_than_its_timeout(dns: ClusterDNS, env: dict[str, str]) -> None:
     dns.fail("drop")
     args = ("primary", "my-database", "--wait", "--timeout", "0.3")
     done = peerdisco(*args, env={**env, "PEERDISCO_INTERVAL": "0.1"})

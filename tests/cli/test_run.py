@@ -1,4 +1,4 @@
-"""``run`` and ``peer-finder``: hooks in real processes, told by a real name server."""
+"""``run`` and ``peer-finder``: hooks in real processes, over a real name server."""
 
 from __future__ import annotations
 
@@ -162,10 +162,12 @@ def test_a_shell_that_is_asked_for(env: dict[str, str]) -> None:
         assert run.ended() == (0, "3\n", "")
 
 
-def test_the_command_in_a_hook_looks_as_it_does(env: dict[str, str], dns: ClusterDNS) -> None:
+def test_the_command_in_a_hook_queries_the_same_service(
+    env: dict[str, str], dns: ClusterDNS
+) -> None:
     dns.statefulset("green", service="my-database", replicas=1)
     hook = f"{sys.executable} -m peerdisco primary -o hostnames"
-    told = {
+    configured = {
         "PEERDISCO_STATEFULSET": "mysql",
         "PEERDISCO_NAMESERVERS": "127.0.0.1:1",
         "PEERDISCO_RESOLVER": "no such resolver",
@@ -177,7 +179,7 @@ def test_the_command_in_a_hook_looks_as_it_does(env: dict[str, str], dns: Cluste
         "--on-start",
         hook,
         *options,
-        env={**env, "POD_NAME": "green-0", **told},
+        env={**env, "POD_NAME": "green-0", **configured},
     ) as run:
         assert run.ended() == (0, f"green-0.{SERVICE}\n", "")
 
@@ -209,7 +211,7 @@ def test_changes_during_a_hook_are_one(
         assert say.line() == "db-1 db-2"
 
 
-def test_a_failure_is_told_and_the_watch_goes_on(
+def test_a_failure_is_reported_and_the_watch_goes_on(
     dns: ClusterDNS, env: dict[str, str], pipe: Callable[[str], Pipe], script: Callable[..., str]
 ) -> None:
     pods = dns.statefulset("db", service="late", replicas=1)

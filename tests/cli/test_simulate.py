@@ -26,9 +26,9 @@ def test_the_story_without_a_terminal() -> None:
     assert any("DNS lookups fail: keeping" in line for line in client), "an outage is no departure"
     assert any(re.match("mysql-4 left", line) for line in client)
     assert not any(line.startswith("mysql-0 left") for line in client)
-    told = client.index(next(line for line in client if "DNS lookups fail: keeping" in line))
+    reported = client.index(next(line for line in client if "DNS lookups fail: keeping" in line))
     back = client.index("DNS lookups succeed again")
-    assert told + 1 == back, "nothing changes while nobody answers"
+    assert reported + 1 == back, "nothing changes during the outage"
 
 
 def test_seconds_bounds_it() -> None:

@@ -17,7 +17,7 @@ DOMAIN = "my-database.default.svc.cluster.local"
 NAMES = ["mysql-0", "mysql-1", "mysql-2"]
 
 
-def after_another_look(dns: ClusterDNS, wait: Running) -> None:
+def after_another_lookup(dns: ClusterDNS, wait: Running) -> None:
     """Return when the command has asked twice from now on."""
     seen = len(dns.queries)
     while len(dns.queries) < seen + 2:
@@ -42,10 +42,10 @@ def test_it_waits_through_nxdomain_and_an_outage(dns: ClusterDNS, env: dict[str,
     pods = dns.statefulset("late", service="late", replicas=2, ready=False)
     with running("wait", "late", "--required", "2", "-v", env=env) as wait:
         assert wait.complaint().endswith("  0 peers")
-        after_another_look(dns, wait)
+        after_another_lookup(dns, wait)
         with dns.fail("servfail"):
             assert "DNS lookups fail, keeping the last known peers" in wait.complaint()
-            after_another_look(dns, wait)
+            after_another_lookup(dns, wait)
         assert wait.complaint().endswith("  0 peers  DNS lookups succeed again")
         pods.set_ready(1, True)
         assert "+late-1=" in wait.complaint()
@@ -128,8 +128,8 @@ def test_enough_but_not_for_long_enough(env: dict[str, str]) -> None:
 def test_several_statefulsets_are_counted_together(dns: ClusterDNS, env: dict[str, str]) -> None:
     dns.statefulset("green", service="my-database", replicas=1)
     args = ("wait", "my-database", "--required", "4", "-o", "json")
-    told = json.loads(peerdisco(*args, env=env).out)
-    assert (told["primary"], len(told["peers"])) == (None, 4)
+    shown = json.loads(peerdisco(*args, env=env).out)
+    assert (shown["primary"], len(shown["peers"])) == (None, 4)
     assert "green-0" in timed_out(env, "my-database", "--required", "2", "--statefulset", "green")
 
 
@@ -181,7 +181,7 @@ def test_it_waits_until_this_pod_is_listed_too(dns: ClusterDNS, env: dict[str, s
     args = ("wait", "late", "--required", "2", "--local", "-v")
     with running(*args, env=env) as wait:
         assert "  2 peers  +late-0=" in wait.complaint()
-        after_another_look(dns, wait)
+        after_another_lookup(dns, wait)
         pods.set_ready(2, True)
         status, out, _ = wait.ended()
     assert (status, out) == (0, "late-0\nlate-1\nlate-2\n")

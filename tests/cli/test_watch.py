@@ -41,11 +41,11 @@ NOTHING: dict[str, Any] = {
 
 
 def json_line(watch: Running) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(watch.line())
-    at = datetime.fromisoformat(told.pop("at"))
+    line: dict[str, Any] = json.loads(watch.line())
+    at = datetime.fromisoformat(line.pop("at"))
     assert at.utcoffset() == UTC.utcoffset(None)
     assert abs((datetime.now(UTC) - at).total_seconds()) < 60
-    return told
+    return line
 
 
 def test_json_lines(dns: ClusterDNS, env: dict[str, str]) -> None:
@@ -60,16 +60,16 @@ def test_json_lines(dns: ClusterDNS, env: dict[str, str]) -> None:
         pods.restart(1)
         assert json_line(watch) == {**NOTHING, "replaced": ["mysql-1"], "peers": three}
         with dns.fail("servfail"):
-            told = json_line(watch)
-            assert "SERVFAIL" in told.pop("error")
+            line = json_line(watch)
+            assert "SERVFAIL" in line.pop("error")
             down = {**NOTHING, "peers": three, "stale": True, "degraded": True}
             del down["error"]
-            assert told == down
+            assert line == down
         assert json_line(watch) == {**NOTHING, "peers": three, "recovered": True}
         pods.stop(0)
-        told = json_line(watch)
+        line = json_line(watch)
         left = {**NOTHING, "left": ["mysql-0"], "peers": ["mysql-1", "mysql-2"], "primary": None}
-        assert told == left
+        assert line == left
         assert watch.end()[:3] == (0, "", "")
 
 
@@ -100,13 +100,13 @@ def test_verbose_text_has_the_addresses(dns: ClusterDNS, env: dict[str, str]) ->
 def test_the_first_line_says_it_when_nothing_is_known(dns: ClusterDNS, env: dict[str, str]) -> None:
     outage = dns.fail("servfail")
     with running("watch", "my-database", "-o", "json", env=env) as watch:
-        told = json_line(watch)
-        assert (told["joined"], told["peers"], told["stale"]) == ([], [], True)
-        assert "SERVFAIL" in told["error"]
+        line = json_line(watch)
+        assert (line["joined"], line["peers"], line["stale"]) == ([], [], True)
+        assert "SERVFAIL" in line["error"]
         dns.restore()
-        told = json_line(watch)
-        assert told["joined"] == told["peers"] == ["mysql-0", "mysql-1", "mysql-2"]
-        assert (told["stale"], told["recovered"]) == (False, True)
+        line = json_line(watch)
+        assert line["joined"] == line["peers"] == ["mysql-0", "mysql-1", "mysql-2"]
+        assert (line["stale"], line["recovered"]) == (False, True)
     with outage, dns.fail("servfail"), running("watch", "my-database", env=env) as watch:
         assert "  peers unknown  DNS lookups fail" in watch.line()
 
@@ -114,24 +114,24 @@ def test_the_first_line_says_it_when_nothing_is_known(dns: ClusterDNS, env: dict
 def test_an_ambiguous_primary_is_null(dns: ClusterDNS, env: dict[str, str]) -> None:
     dns.statefulset("green", service="my-database", replicas=1)
     with running("watch", "my-database", "-o", "json", env=env) as watch:
-        told = json_line(watch)
-        assert told["primary"] is None
-        assert len(told["peers"]) == 4
+        line = json_line(watch)
+        assert line["primary"] is None
+        assert len(line["peers"]) == 4
     chosen = ("watch", "my-database", "-o", "json", "--statefulset", "green")
     with running(*chosen, env=env) as watch:
         assert json_line(watch)["primary"] == "green-0"
 
 
 def test_an_incomplete_list_says_so() -> None:
-    cut = peers("mysql", 1, incomplete_reason="the answer was cut")
+    short = peers("mysql", 1, incomplete_reason="truncated")
     now = datetime(2000, 1, 1, tzinfo=UTC)
     snapshot = SnapshotBuilder().snapshot(
-        "db.ns", cut.peers, observed_at=now, incomplete_reason=cut.incomplete_reason
+        "db.ns", short.peers, observed_at=now, incomplete_reason=short.incomplete_reason
     )
     change = Change.between(None, snapshot)
     assert change_json(change, now)["complete"] is False
     assert change_text(change, now) == (
-        "2000-01-01T00:00:00.000Z  1 peer  +mysql-0  the list may be incomplete: the answer was cut"
+        "2000-01-01T00:00:00.000Z  1 peer  +mysql-0  the list may be incomplete: truncated"
     )
 
 

@@ -1,4 +1,4 @@
-"""The cluster's DNS in a container, and what it is told from outside.
+"""The cluster's DNS in a container, and its commands from outside.
 
 ``python -m tests.containers.dns SOCKET SERVICE PORT`` answers on port 53 of all its addresses.
 Whoever connects to the Unix socket writes states, a line of JSON each, as `tests.mysql.dns` reads

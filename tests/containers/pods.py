@@ -102,7 +102,7 @@ class Containers:
             environment: Its variables.
             volumes: Paths here, and there; writable.
             network: Whether it has an address of its own in the network.
-            more: What the engine is to be told besides.
+            more: Further options for the engine.
         """
         container = DockerContainer(image).with_envs(**(environment or {}))
         if image == images.SKELETON:
@@ -260,7 +260,7 @@ class Pod:
         return [path.read_text().removeprefix(AWKWARD) for path in files]
 
     def states(self) -> list[tuple[str, str]]:
-        """Each state that its sidecar told since it was started, and why it is in it."""
+        """Each state that its sidecar has reported since its start, with the reason."""
         said: bytes = self.sidecar.get_wrapped_container().logs()
         return [(one.decode(), why.decode()) for one, why in STATE.findall(said)]
 

@@ -1,4 +1,4 @@
-"""The servers that a look is held to: the testing DNS, and BIND with the same records."""
+"""The servers that a lookup is tested against: the testing DNS, and BIND with the same records."""
 
 from __future__ import annotations
 

@@ -21,14 +21,14 @@ class Limit(Enum):
     """What a resolver may be unable to do; a test says what it does instead."""
 
     TELL_EACH_TRANSPORT = auto()
-    """One attempt over UDP and one over TCP for an answer that was cut; else one for both."""
+    """One attempt over UDP and one over TCP for an answer that was truncated; else one for both."""
     TELL_THE_SOA = auto()
     """The SOA of a negative answer, and a referral from it."""
     SEE_TC = auto()
-    """That an answer over TCP was cut; else it is concluded from its size."""
+    """That an answer over TCP was truncated; else it is concluded from its size."""
     KEEP_A_CUT_ANSWER = auto()
     """What came over UDP, where TCP does not work."""
-    TELL_EVERY_CODE = auto()
+    REPORT_EVERY_CODE = auto()
     """Response codes beyond those that c-ares has an error for."""
 
 
@@ -46,16 +46,16 @@ class Kind:
     def can(self, what: Limit) -> bool:
         return what not in self.limits
 
-    def told(self, *attempts: tuple[str, Outcome]) -> list[tuple[str, Outcome]]:
-        """The attempts that it tells of these."""
-        told: list[tuple[str, Outcome]] = []
+    def reported(self, *attempts: tuple[str, Outcome]) -> list[tuple[str, Outcome]]:
+        """The attempts that it reports of these."""
+        reported: list[tuple[str, Outcome]] = []
         for transport, outcome in attempts:
-            over_tcp_too = transport == "tcp" and told[-1:] == [("udp", Outcome.ANSWER)]
+            over_tcp_too = transport == "tcp" and reported[-1:] == [("udp", Outcome.ANSWER)]
             if over_tcp_too and not self.can(Limit.TELL_EACH_TRANSPORT):
-                told[-1] = ("udp", outcome)
+                reported[-1] = ("udp", outcome)
             else:
-                told.append((transport, outcome))
-        return told
+                reported.append((transport, outcome))
+        return reported
 
 
 KINDS = [

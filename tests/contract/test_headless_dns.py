@@ -1,4 +1,4 @@
-"""What holds for a look at a headless service, whoever asks and whichever server answers."""
+"""What holds for a lookup of a headless service, with every resolver and every server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
 
 
 @asynccontextmanager
-async def looking(
+async def opened(
     kind: Kind, cluster: Cluster, service: str = SERVICE, port_name: str | None = None
 ) -> AsyncIterator[HeadlessDNS]:
     source = HeadlessDNS(
@@ -44,7 +44,7 @@ async def looking(
         await source.aclose()
 
 
-async def look(source: HeadlessDNS) -> Answered:
+async def look_up(source: HeadlessDNS) -> Answered:
     seen = await source.observe(timeout=20)
     assert isinstance(seen, Answered), seen
     return seen
@@ -59,8 +59,8 @@ def pods(count: int) -> list[str]:
 
 
 async def test_peers_with_their_addresses_and_ports(kind: Kind, start: Start) -> None:
-    async with start(Wanted()) as cluster, looking(kind, cluster) as source:
-        seen = await look(source)
+    async with start(Wanted()) as cluster, opened(kind, cluster) as source:
+        seen = await look_up(source)
         assert seen.incomplete_reason is None
         assert seen.ttl == TTL
         assert names(seen.peers) == pods(3)
@@ -72,8 +72,8 @@ async def test_peers_with_their_addresses_and_ports(kind: Kind, start: Start) ->
 
 
 async def test_both_address_families(kind: Kind, start: Start) -> None:
-    async with start(Wanted(dual_stack=True)) as cluster, looking(kind, cluster) as source:
-        seen = await look(source)
+    async with start(Wanted(dual_stack=True)) as cluster, opened(kind, cluster) as source:
+        seen = await look_up(source)
         assert seen.incomplete_reason is None
         for peer in seen.peers:
             assert peer.ordinal is not None
@@ -85,8 +85,8 @@ async def test_both_address_families(kind: Kind, start: Start) -> None:
 async def test_a_service_without_ports(kind: Kind, start: Start, dual_stack: bool) -> None:
     """Addresses, and the name of each from its PTR record."""
     wanted = Wanted(ports=False, dual_stack=dual_stack)
-    async with start(wanted) as cluster, looking(kind, cluster) as source:
-        seen = await look(source)
+    async with start(wanted) as cluster, opened(kind, cluster) as source:
+        seen = await look_up(source)
         assert seen.incomplete_reason is None
         assert names(seen.peers) == pods(3)
         for peer in seen.peers:
@@ -98,10 +98,10 @@ async def test_a_service_without_ports(kind: Kind, start: Start, dual_stack: boo
 async def test_a_named_port(kind: Kind, start: Start) -> None:
     async with (
         start(Wanted()) as cluster,
-        looking(kind, cluster, port_name="mysql") as source,
-        looking(kind, cluster, port_name="metrics") as other,
+        opened(kind, cluster, port_name="mysql") as source,
+        opened(kind, cluster, port_name="metrics") as other,
     ):
-        assert dict((await look(source)).peers[0].ports) == {"mysql": 3306}
+        assert dict((await look_up(source)).peers[0].ports) == {"mysql": 3306}
         seen = await other.observe(timeout=20)
         assert isinstance(seen, Empty)
         assert seen.outcome is Outcome.NXDOMAIN
@@ -109,34 +109,34 @@ async def test_a_named_port(kind: Kind, start: Start) -> None:
 
 async def test_a_service_that_does_not_exist(kind: Kind, start: Start) -> None:
     nobody = "nobody.default.svc.cluster.local"
-    async with start(Wanted()) as cluster, looking(kind, cluster, nobody) as source:
+    async with start(Wanted()) as cluster, opened(kind, cluster, nobody) as source:
         seen = await source.observe(timeout=20)
         assert isinstance(seen, Empty)
         assert seen.outcome is Outcome.NXDOMAIN
         assert (seen.ttl is not None) is kind.can(Limit.TELL_THE_SOA)
 
 
-async def test_a_change_is_seen_by_the_next_look(kind: Kind, start: Start) -> None:
+async def test_a_change_is_seen_by_the_next_lookup(kind: Kind, start: Start) -> None:
     """Within the 30 s for which the records hold."""
-    async with start(Wanted()) as cluster, looking(kind, cluster) as source:
-        assert names((await look(source)).peers) == pods(3)
+    async with start(Wanted()) as cluster, opened(kind, cluster) as source:
+        assert names((await look_up(source)).peers) == pods(3)
         cluster.scale(5)
-        assert names((await look(source)).peers) == pods(5)
+        assert names((await look_up(source)).peers) == pods(5)
         cluster.scale(2)
-        assert names((await look(source)).peers) == pods(2)
+        assert names((await look_up(source)).peers) == pods(2)
         cluster.scale(0)
         seen = await source.observe(timeout=20)
         assert isinstance(seen, Empty)
         assert seen.outcome is Outcome.NXDOMAIN
         cluster.scale(1)
-        assert names((await look(source)).peers) == pods(1)
+        assert names((await look_up(source)).peers) == pods(1)
 
 
 @pytest.mark.parametrize("count", [10, 40, 100, 700])
 async def test_a_large_service_is_whole(kind: Kind, start: Start, count: int) -> None:
-    async with start(Wanted(pods=count)) as cluster, looking(kind, cluster) as source:
+    async with start(Wanted(pods=count)) as cluster, opened(kind, cluster) as source:
         for _ in range(2):
-            seen = await look(source)
+            seen = await look_up(source)
             assert seen.incomplete_reason is None
             assert names(seen.peers) == pods(count)
             assert all(peer.addresses for peer in seen.peers)
@@ -144,8 +144,8 @@ async def test_a_large_service_is_whole(kind: Kind, start: Start, count: int) ->
 
 async def test_a_large_service_without_ports_is_whole(kind: Kind, start: Start) -> None:
     wanted = Wanted(pods=300, ports=False)
-    async with start(wanted) as cluster, looking(kind, cluster) as source:
-        seen = await look(source)
+    async with start(wanted) as cluster, opened(kind, cluster) as source:
+        seen = await look_up(source)
         assert seen.incomplete_reason is None
         assert names(seen.peers) == pods(300)
 
@@ -154,8 +154,8 @@ async def test_a_service_too_large_for_a_message_never_claims_to_be_whole(
     kind: Kind, start: Start
 ) -> None:
     """1,200 pods: more than fit into 64 KiB, and as many as BIND can hold."""
-    async with start(Wanted(pods=1200)) as cluster, looking(kind, cluster) as source:
-        seen = await look(source)
+    async with start(Wanted(pods=1200)) as cluster, opened(kind, cluster) as source:
+        seen = await look_up(source)
         assert set(names(seen.peers)) <= set(pods(1200))
         assert (seen.incomplete_reason is None) is (len(seen.peers) == 1200)
 
@@ -164,7 +164,7 @@ async def test_a_named_port_of_too_many_pods_is_not_empty(kind: Kind, start: Sta
     """BIND sends nothing at all of what does not fit."""
     async with (
         start(Wanted(pods=1200)) as cluster,
-        looking(kind, cluster, port_name="mysql") as source,
+        opened(kind, cluster, port_name="mysql") as source,
     ):
         seen = await source.observe(timeout=20)
         assert not isinstance(seen, Empty)
@@ -202,7 +202,7 @@ async def test_a_cut_answer_is_never_taken_for_the_whole(
 
 async def test_a_zone_that_is_not_served_is_a_failure(kind: Kind, start: Start) -> None:
     elsewhere = "db.default.svc.elsewhere.test"
-    async with start(Wanted()) as cluster, looking(kind, cluster, elsewhere) as source:
+    async with start(Wanted()) as cluster, opened(kind, cluster, elsewhere) as source:
         seen = await source.observe(timeout=20)
         assert isinstance(seen, Failed)
         assert isinstance(seen.error, ResolverUnavailable)
@@ -261,7 +261,7 @@ async def test_a_server_that_fails_is_a_failure_until_it_recovers(
     assert type(seen.error) is error
     assert isinstance(seen.error, ResolverUnavailable)
     assert {attempt.outcome for attempt in seen.error.attempts} == {outcome}
-    assert names((await look(source)).peers) == pods(3)
+    assert names((await look_up(source)).peers) == pods(3)
     await source.aclose()
 
 
@@ -278,7 +278,7 @@ async def test_another_server_answers(kind: Kind, dns: ClusterDNS) -> None:
     async with ClusterDNS(dns.cluster) as other:
         source = source_for(kind, str(dead_endpoint()), dns.nameserver, other.nameserver)
         with dns.fail("servfail"):
-            seen = await look(source)
+            seen = await look_up(source)
         await source.aclose()
     assert names(seen.peers) == pods(3)
     assert seen.incomplete_reason is None
@@ -287,7 +287,7 @@ async def test_another_server_answers(kind: Kind, dns: ClusterDNS) -> None:
 async def test_an_answer_that_was_cut_over_udp_is_whole(kind: Kind, dns: ClusterDNS) -> None:
     source = source_for(kind, dns.nameserver)
     with dns.fail("truncate", transport="udp"):
-        seen = await look(source)
+        seen = await look_up(source)
     await source.aclose()
     assert seen.incomplete_reason is None
     assert names(seen.peers) == pods(3)
@@ -298,7 +298,7 @@ async def test_addresses_that_cannot_be_had_make_it_incomplete(kind: Kind, dns: 
     dns.cluster.statefulset("more", service="my-database", replicas=20)
     source = source_for(kind, dns.nameserver)
     with dns.fail("truncate", rtype="SRV"), dns.fail("servfail", name="more-7.*"):
-        seen = await look(source)
+        seen = await look_up(source)
     await source.aclose()
     assert seen.incomplete_reason is not None
     assert all(peer.addresses for peer in seen.peers if peer.name != "more-7")

@@ -108,7 +108,7 @@ async def test_a_server_that_fails_is_followed_by_the_next(
     reply = await asking.ask(NAME, wire.A, deadline=soon())
     await asking.aclose()
     seen = [each for each in outcomes(reply) if each != AFTER_MALFORMED]
-    assert seen == kind.told(("udp", outcome), ("udp", Outcome.ANSWER))
+    assert seen == kind.reported(("udp", outcome), ("udp", Outcome.ANSWER))
     assert addresses(reply) == ["10.0.0.1"]
 
 
@@ -133,8 +133,8 @@ async def test_a_code_that_is_no_error_of_c_ares_passes_with_records(
     asking = kind.open(server)
     reply = await asking.ask(NAME, wire.A, deadline=soon())
     await asking.aclose()
-    told = Outcome.ERROR if kind.can(Limit.TELL_EVERY_CODE) else Outcome.ANSWER
-    assert reply.outcome is told
+    expected = Outcome.ERROR if kind.can(Limit.REPORT_EVERY_CODE) else Outcome.ANSWER
+    assert reply.outcome is expected
 
 
 async def test_a_port_where_nobody_listens_is_followed_by_the_next(
@@ -144,7 +144,7 @@ async def test_a_port_where_nobody_listens_is_followed_by_the_next(
     asking = kind.open(dead_endpoint(), second)
     reply = await asking.ask(NAME, wire.A, deadline=soon())
     await asking.aclose()
-    assert outcomes(reply) == kind.told(("udp", Outcome.UNREACHABLE), ("udp", Outcome.ANSWER))
+    assert outcomes(reply) == kind.reported(("udp", Outcome.UNREACHABLE), ("udp", Outcome.ANSWER))
     assert addresses(reply) == ["10.0.0.1"]
 
 
@@ -163,7 +163,7 @@ async def test_a_silent_server_is_followed_by_the_next(kind: Kind, serve: Serve)
     asking = kind.open(first, second)
     reply = await asking.ask(NAME, wire.A, deadline=soon(30))
     await asking.aclose()
-    assert outcomes(reply) == kind.told(("udp", Outcome.TIMEOUT), ("udp", Outcome.ANSWER))
+    assert outcomes(reply) == kind.reported(("udp", Outcome.TIMEOUT), ("udp", Outcome.ANSWER))
     assert len(first.asked) == 1
 
 
@@ -327,7 +327,7 @@ async def test_a_cut_answer_is_asked_for_over_tcp(kind: Kind, serve: Serve) -> N
     reply = await asking.ask(NAME, wire.A, deadline=soon())
     await asking.aclose()
     assert addresses(reply) == ["10.0.0.1", "10.0.0.2"]
-    assert outcomes(reply) == kind.told(("udp", Outcome.ANSWER), ("tcp", Outcome.ANSWER))
+    assert outcomes(reply) == kind.reported(("udp", Outcome.ANSWER), ("tcp", Outcome.ANSWER))
     assert server.transports == ["udp", "tcp"]
     assert not reply.truncated
 

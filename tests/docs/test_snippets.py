@@ -5,7 +5,7 @@ Each page is run from top to bottom against a cluster DNS of its own, whose envi
 - ``python`` blocks share a namespace; an ``await`` at the top level works. What a block prints
   must be in an ``output`` block right behind it. Blocks with tests in them go to pytest instead.
 - ``console`` blocks: the commands that need nothing but peerdisco are run by a shell, and what is
-  shown below them is compared. A block with any other command is only looked over.
+  shown below them is compared. A block with any other command is only parsed.
 - ``<!-- run: ... -->`` changes the cluster (``dns``, ``mysql``) between two blocks. With
   ``when("text", action, ...)`` something is done while the next block runs, as soon as it has
   printed that text after the cue before; the action ``end`` sends SIGTERM to what runs.

@@ -129,7 +129,7 @@ def test_only_so_many_are_kept(pods: Pods, job: Job) -> None:
     assert len(job.files) == len(others) + 2
 
 
-def test_primary_is_left_in_peace_unless_told(pods: Pods, job: Job) -> None:
+def test_primary_is_not_used_unless_configured(pods: Pods, job: Job) -> None:
     primary = pods.server(0, ROW, SHOP, "SET GLOBAL read_only = OFF")
     assert job.find() == 1
     assert job.last == (

@@ -105,7 +105,7 @@ def test_role_says_where_it_cannot_write(environment: dict[str, str]) -> None:
     assert "STATE_DIR" in done.stderr
 
 
-def test_follow_goes_on_until_it_is_told_to_stop(
+def test_follow_goes_on_until_a_signal(
     cluster: ClusterDNS, mysql: StatefulSet, state: Path, environment: dict[str, str]
 ) -> None:
     outage = cluster.fail("servfail")

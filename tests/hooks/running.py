@@ -15,7 +15,7 @@ from typing import IO
 from tests.cli.command import bare_environment
 
 QUICK = {"PEERDISCO_INTERVAL": "0.05"}
-"""Looks follow each other at once, so that nothing takes long."""
+"""Lookups follow each other at once, so that the tests are short."""
 
 
 class Running:

@@ -62,10 +62,10 @@ async def test_names_are_sorted_as_text_one_a_line(out: Path) -> None:
 
 
 async def test_json_is_what_the_command_prints(out: Path) -> None:
-    told = change(peers("mysql", 2))
-    await shell('cat > "$1"', out, stdin="json")(told)
+    reported = change(peers("mysql", 2))
+    await shell('cat > "$1"', out, stdin="json")(reported)
     read = json.loads(text(out))
-    assert read == membership_json(told.snapshot)
+    assert read == membership_json(reported.snapshot)
     assert read["primary"] == "mysql-0"
     assert [peer["addresses"] for peer in read["peers"]] == [["10.244.0.3"], ["10.244.0.4"]]
 
@@ -92,9 +92,9 @@ async def test_without_memfd_a_file_is_read(out: Path, monkeypatch: pytest.Monke
     assert text(out) == f"mysql-0.{SERVICE}\n"
 
 
-async def environment(out: Path, told: Change, event: str = "change") -> dict[str, str]:
+async def environment(out: Path, reported: Change, event: str = "change") -> dict[str, str]:
     hook = shell('env -0 > "$1"', out, environment={"PEERDISCO_STATEFULSET": "mysql"})
-    await hook(told, event)  # type: ignore[arg-type]
+    await hook(reported, event)  # type: ignore[arg-type]
     variables = dict(line.split("=", 1) for line in text(out).split("\0") if line)
     return {name[10:]: text for name, text in variables.items() if name.startswith("PEERDISCO_")}
 
@@ -102,10 +102,10 @@ async def environment(out: Path, told: Change, event: str = "change") -> dict[st
 async def test_the_environment_tells_the_facts(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PEERDISCO_JOINED", "of an outer hook")
     monkeypatch.setenv("PEERDISCO_SERVICE", "other")
-    told = change(
+    reported = change(
         peers("mysql", [0, 1, 10], addresses={1: "10.244.7.7"}), peers("mysql", [0, 1, 2])
     )
-    assert await environment(out, told) == {
+    assert await environment(out, reported) == {
         "EVENT": "change",
         "SERVICE": SERVICE,
         "PEERS": "mysql-0 mysql-1 mysql-10",
@@ -122,8 +122,8 @@ async def test_the_environment_tells_the_facts(out: Path, monkeypatch: pytest.Mo
 
 
 async def test_what_is_not_there_is_empty(out: Path) -> None:
-    told = change(peers("mysql", [2], incomplete_reason="the answer was cut"))
-    facts = await environment(out, told, "start")
+    reported = change(peers("mysql", [2], incomplete_reason="the answer was truncated"))
+    facts = await environment(out, reported, "start")
     assert (facts["EVENT"], facts["COMPLETE"]) == ("start", "false")
     empty = {"LEFT", "REPLACED", "PRIMARY", "PRIMARY_HOST", "LOCAL"}
     assert {name for name, text in facts.items() if text == ""} == empty
@@ -135,7 +135,7 @@ async def test_an_ambiguous_primary_is_none(out: Path) -> None:
     assert (facts["PRIMARY"], facts["PRIMARY_HOST"]) == ("", "")
 
 
-async def test_stale_is_told(out: Path) -> None:
+async def test_stale_is_reported(out: Path) -> None:
     error = failure().error
     seen = peers("mysql", 2).peers
     stale = VIEW.snapshot(SERVICE, seen, observed_at=DATE, last_error=error)
@@ -155,8 +155,8 @@ async def test_no_shell_sees_the_command(out: Path, tmp_path: Path) -> None:
     show = tmp_path / "show"
     show.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > "{out}"\n')
     show.chmod(0o755)
-    told = change(peers("mysql", 1))
-    await CommandHook.parse(f"{show} $(id) `id` '$HOME x' *; touch y | z > {tmp_path}/z")(told)
+    reported = change(peers("mysql", 1))
+    await CommandHook.parse(f"{show} $(id) `id` '$HOME x' *; touch y | z > {tmp_path}/z")(reported)
     words = ["$(id)", "`id`", "$HOME x", "*;", "touch", "y", "|", "z", ">", f"{tmp_path}/z"]
     assert text(out).splitlines() == words
     assert names_in(tmp_path) == {"show", "out"}

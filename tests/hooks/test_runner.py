@@ -20,7 +20,7 @@ from peerdisco.testing import ManualClock, ScriptedSource, failure, nxdomain, pe
 
 from .fifo import Fifo, Life
 
-LOOK = 2.5
+POLL = 2.5
 """Longer than an interval with its jitter, and shorter than two."""
 LEAVE = 60.0
 """Longer than it takes until an absence is believed."""
@@ -29,11 +29,11 @@ ME = Identity("mysql-1", "default", 1, "mysql")
 
 @dataclass
 class World:
-    """What looks see, and what the runner does about it."""
+    """The results of lookups, and the messages of the runner."""
 
     now: Observation
     clock: ManualClock = field(default_factory=ManualClock)
-    told: list[str] = field(default_factory=list)
+    reported: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.source = ScriptedSource("my-database", [lambda: self.now])
@@ -41,14 +41,14 @@ class World:
         self.disco: Discovery
         self.lines: asyncio.Queue[str] = asyncio.Queue()
 
-    def tell(self, line: str) -> None:
-        self.told.append(line)
+    def report(self, line: str) -> None:
+        self.reported.append(line)
         self.lines.put_nowait(line)
 
     async def sleep(self, seconds: float) -> None:
         await self.clock.wait(asyncio.Event(), seconds)
 
-    async def sees(self, observation: Observation, seconds: float = LOOK) -> None:
+    async def sees(self, observation: Observation, seconds: float = POLL) -> None:
         self.now = observation
         await self.clock.advance(seconds)
 
@@ -62,7 +62,7 @@ class World:
         async with self.disco:
             runner = HookRunner(
                 self.disco,
-                report=self.tell,
+                report=self.report,
                 sleep=self.sleep,
                 **{"chance": lambda: 0.5, **options},
             )
@@ -76,7 +76,7 @@ class World:
 
 
 class Log:
-    """A hook that notes what it is told, and fails as often as it shall."""
+    """A hook that records its changes, and fails a given number of times."""
 
     def __init__(self, failures: int = 0) -> None:
         self.changes: list[Change] = []
@@ -129,22 +129,22 @@ async def test_on_start_waits_until_this_pod_is_listed_and_says_so() -> None:
     start, changed = Log(), Log()
     world = World(mysql(0))
     async with world.running(on_start=start, on_change=changed):
-        [line] = world.told
+        [line] = world.reported
         assert line.startswith("the on-start hook waits: my-database.default.svc.cluster.local ")
         assert "lists mysql-0 and not mysql-1" in line
         assert "publishNotReadyAddresses" in line
         await world.sees(mysql(0, 2), 29)
-        assert len(world.told) == 1
+        assert len(world.reported) == 1
         await world.clock.advance(2)
-        assert len(world.told) == 2
-        assert "lists mysql-0, mysql-2 and not mysql-1" in world.told[1]
+        assert len(world.reported) == 2
+        assert "lists mysql-0, mysql-2 and not mysql-1" in world.reported[1]
         assert start.changes == []
         await world.sees(mysql(0, 1, 2))
         assert (start.words, changed.words) == (["+0 +1 +2 of 3"], [])
         await world.sees(mysql(0, 1, 2, 3))
         await world.clock.advance(60)
         assert (len(start.changes), changed.words) == (1, ["+3 of 4"])
-        assert len(world.told) == 2
+        assert len(world.reported) == 2
 
 
 async def test_on_change_alone_waits_for_nobody_in_particular() -> None:
@@ -155,21 +155,21 @@ async def test_on_change_alone_waits_for_nobody_in_particular() -> None:
         await world.sees(mysql(0, 5, addresses={5: "10.9.9.9"}))
         await world.sees(mysql(5, addresses={5: "10.9.9.9"}), LEAVE)
         assert changed.words[1:] == ["+5 of 2", "~5 of 2", "-0 of 1"]
-        assert world.told == []
+        assert world.reported == []
 
 
 async def test_listed_only_holds_on_change_back_too() -> None:
     changed = Log()
     async with World(mysql(0)).running(on_change=changed, listed_only=True) as world:
-        assert "the on-change hook waits" in world.told[0]
+        assert "the on-change hook waits" in world.reported[0]
         await world.sees(mysql(0, 1))
         assert changed.words == ["+0 +1 of 2"]
         await world.sees(mysql(0), LEAVE)
         await world.sees(mysql(0, 2))
         assert len(changed.changes) == 1
-        assert "lists mysql-0 and not mysql-1" in world.told[1]
+        assert "lists mysql-0 and not mysql-1" in world.reported[1]
         await world.sees(mysql(0, 2, 1))
-        assert changed.words[1:] == ["+2 of 3"], "what this pod missed of itself is no difference"
+        assert changed.words[1:] == ["+2 of 3"], "changes of this pod itself are no difference"
 
 
 async def test_on_start_alone_ends_when_it_has_succeeded() -> None:
@@ -191,22 +191,22 @@ async def test_on_start_alone_raises_its_last_failure() -> None:
 async def test_nothing_is_run_before_there_is_an_answer() -> None:
     changed = Log()
     async with World(failure()).running(on_change=changed, on_health=True) as world:
-        assert "no lookup has succeeded yet" in world.told[0]
-        assert "SERVFAIL" in world.told[0]
+        assert "no lookup has succeeded yet" in world.reported[0]
+        assert "SERVFAIL" in world.reported[0]
         await world.sees(failure(), 100)
-        assert len(world.told) == 4, "every 30 seconds"
+        assert len(world.reported) == 4, "every 30 seconds"
         await world.sees(nxdomain(), 30)
         assert changed.changes == []
         await world.sees(mysql(0))
         assert changed.words[0].startswith("+0")
 
 
-async def test_nobody_is_told_only_when_somebody_was_there() -> None:
+async def test_an_empty_service_is_reported_only_if_it_had_peers() -> None:
     changed = Log()
     async with World(nxdomain()).running(on_change=changed) as world:
         await world.sees(nxdomain(), 10)
         assert changed.changes == []
-        assert "has no peers" in world.told[0]
+        assert "has no peers" in world.reported[0]
         await world.sees(mysql(0))
         await world.sees(nxdomain(), 2 * LEAVE)
         assert changed.words == ["+0 of 1", "-0 of 0"]
@@ -219,16 +219,16 @@ async def test_an_outage_runs_nothing_unless_it_is_asked_for() -> None:
             await world.sees(failure(), 20)
             await world.sees(mysql(0), 20)
             assert changed.words[1:] == [f" {words}"[1:] for words in expected]
-            assert ["SERVFAIL" in line for line in world.told] == [True, False]
-            assert world.told[1] == "DNS lookups succeed again"
+            assert ["SERVFAIL" in line for line in world.reported] == [True, False]
+            assert world.reported[1] == "DNS lookups succeed again"
 
 
-async def test_an_incomplete_list_is_told_again_when_it_is_complete() -> None:
+async def test_an_incomplete_list_is_reported_again_when_it_is_complete() -> None:
     changed = Log()
-    cut = mysql(0, 1, incomplete_reason="the answer was cut")
-    async with World(cut).running(on_change=changed) as world:
+    short = mysql(0, 1, incomplete_reason="the answer was truncated")
+    async with World(short).running(on_change=changed) as world:
         await world.sees(mysql(0, 1))
-        await world.sees(cut)
+        await world.sees(short)
         await world.sees(mysql(0, 1))
         assert [change.snapshot.complete for change in changed.changes] == [False, True]
 
@@ -298,10 +298,10 @@ async def test_a_failure_is_tried_again_later_and_later() -> None:
             times.append(world.clock.now())
         assert times == pytest.approx([1.0, 1.0 + 1.5, 1.0 + 1.5 + 2.02])
         assert changed.words == ["+0 of 1"] * 4
-        assert [line.partition(": ")[0] for line in world.told] == [
+        assert [line.partition(": ")[0] for line in world.reported] == [
             f"the on-change hook failed ({n} of 5)" for n in (1, 2, 3)
         ]
-        assert "OSError: no connection to the database; retrying in 1.0 s" in world.told[0]
+        assert "OSError: no connection to the database; retrying in 1.0 s" in world.reported[0]
         await world.sees(mysql(0, 1))
         assert changed.words[-1] == "+1 of 2"
 
@@ -324,17 +324,17 @@ async def test_a_hook_that_is_given_up_is_run_with_the_next_change() -> None:
     async with World(mysql(0)).running(on_change=changed) as world:
         await world.sees(mysql(0), 1000)
         assert len(changed.changes) == 5
-        assert "(5 of 5): OSError" in world.told[-1]
-        assert "waiting for the next change" in world.told[-1]
+        assert "(5 of 5): OSError" in world.reported[-1]
+        assert "waiting for the next change" in world.reported[-1]
         await world.sees(mysql(0, 1))
-        assert changed.words[5:] == ["+0 +1 of 2"], "what it could not be told is not lost"
+        assert changed.words[5:] == ["+0 +1 of 2"], "the changes that it missed are not lost"
         await world.clock.advance(1000)
         assert len(changed.changes) == 6
         assert not world.task.done()
 
 
-async def test_a_hook_that_is_given_up_is_run_when_looks_are_answered_again() -> None:
-    """It may have failed for the same reason as the looks."""
+async def test_a_hook_that_is_given_up_is_run_when_lookups_succeed_again() -> None:
+    """It may have failed for the same reason as the lookups."""
     changed = Log(failures=5)
     async with World(mysql(0)).running(on_change=changed) as world:
         await world.sees(failure(), 1000)
@@ -353,7 +353,7 @@ async def test_a_change_cuts_the_pause_short() -> None:
         assert changed.words == ["+0 of 1", "+0 +1 of 2"]
 
 
-async def test_a_change_that_is_undone_is_told_after_a_failure() -> None:
+async def test_a_change_that_is_undone_is_reported_after_a_failure() -> None:
     changed = Log()
     async with World(mysql(0)).running(on_change=changed, backoff=500.0, max_backoff=900) as world:
         changed.failures = 1
@@ -406,7 +406,7 @@ async def test_a_command_that_fails_or_takes_too_long_ends_nothing(
 async def test_cancelled_in_a_pause_it_leaves_no_task() -> None:
     before = asyncio.all_tasks()
     async with World(mysql(0)).running(on_change=Log(failures=9)) as world:
-        assert len(world.told) == 1
+        assert len(world.reported) == 1
     assert asyncio.all_tasks() == before
 
 
@@ -431,7 +431,7 @@ async def test_it_ends_with_the_watcher() -> None:
         await world.disco.aclose()
         await world.task
     async with World(mysql(0)).running(on_change=Log(failures=9)) as world:
-        assert len(world.told) == 1
+        assert len(world.reported) == 1
         await world.disco.aclose()
         await world.task
 
@@ -448,7 +448,7 @@ async def test_it_fails_with_the_watcher(failures: int) -> None:
             world.running(on_change=changed, backoff=99, max_backoff=99)
         )
         world.source.then(broken)
-        await world.clock.advance(LOOK)
+        await world.clock.advance(POLL)
         with pytest.raises(RuntimeError, match="the watcher has failed"):
             await world.task
         with pytest.raises(RuntimeError, match="the watcher has failed"):
@@ -476,9 +476,9 @@ async def test_without_a_tell_it_is_logged(caplog: pytest.LogCaptureFixture) -> 
     assert "ValueError: once" in record.message
 
 
-async def test_runs_are_told_if_that_is_asked_for() -> None:
+async def test_runs_are_reported_if_the_caller_wants_it() -> None:
     async with World(mysql(0, 1)).running(on_start=Log(), report_runs=True) as world:
-        assert world.told == ["the on-start hook runs: 2 peers"]
+        assert world.reported == ["the on-start hook runs: 2 peers"]
 
 
 def returning(value: object) -> Callable[[Change], Awaitable[object] | object]:

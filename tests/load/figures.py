@@ -1,9 +1,9 @@
 """The figures of ``docs/explanation/scaling.md``: what is simulated for them, and what came out.
 
 A watcher's life depends on the number of pods only by the caches that it shares with others and by
-whether an answer is cut. So beyond `SAMPLE` watchers a sample of that many is simulated, exactly,
-and counted as often as there are watchers; and the machine of each knows of `KNOWN` pods, since it
-decides of each pod by itself unless half of them go at once. The sizes of the messages are those
+whether an answer is truncated. So beyond `SAMPLE` watchers a sample of that many is simulated,
+exactly, and counted as often as there are watchers; each machine knows `KNOWN` pods, since it
+decides about each pod alone unless half of them go at once. The sizes of the messages are those
 of all pods.
 """
 
@@ -23,8 +23,8 @@ from typing import Any
 from tests.simulation.world import Addresses, Event
 
 from . import slices
-from .simulation import Caches, Run, Setup, busiest, first_told, simulate
-from .sizes import LookSize, Messages, Service, look_size, most_pods
+from .simulation import Caches, Run, Setup, busiest, first_reported, simulate
+from .sizes import LookupSize, Messages, Service, lookup_size, most_pods
 
 FILE = Path(__file__).parents[2] / "docs" / "explanation" / "scaling.json"
 
@@ -120,7 +120,7 @@ class OfNodes:
 
 @dataclass(frozen=True)
 class Busiest:
-    """How the looks of some hundreds of pods, each of them simulated, fall together."""
+    """How the lookups of some hundreds of pods, each of them simulated, fall together."""
 
     source: str
     pods: int
@@ -198,31 +198,33 @@ def rest_and_restarts(pods: int, interval: float) -> tuple[Event, ...]:
 
 
 def run_of_load(
-    caches: Caches, watchers: int, pods: int, size: LookSize, interval: float = INTERVAL
+    caches: Caches, watchers: int, pods: int, size: LookupSize, interval: float = INTERVAL
 ) -> Run:
     """So many watchers who know of so many pods, at rest and then while pods restart."""
     return _run_of_load(caches, watchers, pods, _of_shape(size), interval)
 
 
 @cache
-def _run_of_load(caches: Caches, watchers: int, pods: int, size: LookSize, interval: float) -> Run:
+def _run_of_load(
+    caches: Caches, watchers: int, pods: int, size: LookupSize, interval: float
+) -> Run:
     seconds = warm_up(interval) + REST + RESTARTS * BETWEEN_RESTARTS
     lag = slices.RecordedWatch().delay
     events = rest_and_restarts(pods, interval)
     return simulate(Setup(caches, watchers, size, events, seconds, lag, interval, seed=SEED))
 
 
-def _of_shape(size: LookSize) -> LookSize:
+def _of_shape(size: LookupSize) -> LookupSize:
     """A size that stands for all with which a watcher lives the same life."""
     none = Messages()
-    return LookSize(size.transport, none, none, size.truncated)
+    return LookupSize(size.transport, none, none, size.truncated)
 
 
 def load_of_dns(
     source: str, caches: Caches, pods: int, interval: float = INTERVAL, sample: int = SAMPLE
 ) -> Load:
     """What so many pods cost the cluster DNS."""
-    size = look_size(pods)
+    size = lookup_size(pods)
     watchers = min(pods, sample)
     run = run_of_load(caches, watchers, min(pods, KNOWN), size, interval)
     of_part = {
@@ -254,7 +256,7 @@ def load_of_slices(source: str, watchers: int | None, pods: int) -> Load:
 def detections_of_dns(
     source: str, caches: Caches, interval: float = INTERVAL
 ) -> tuple[Detection, ...]:
-    """How long it takes until a join, a leave and a new address are told, one at a time."""
+    """How long it takes until a join, a leave and a new address are reported, one after another."""
     chance = Random(f"{SEED} {source} {interval}")
     now = warm_up(interval)
     lag = slices.RecordedWatch().delay
@@ -273,21 +275,21 @@ def detections_of_dns(
             events.append((now, name, address))
             changes.append((change, name, address, now))
     seconds = now + max(120.0, 6 * interval + 60.0)
-    size = _of_shape(look_size(SOME_HUNDREDS))
+    size = _of_shape(lookup_size(SOME_HUNDREDS))
     run = simulate(
         Setup(caches, caches.pods_a_node, size, tuple(events), seconds, lag, interval, seed=SEED)
     )
     found: dict[str, list[float]] = {}
     for change, name, address, at in changes:
-        for told in run.told:
-            when = first_told(told, name, address, at)
-            assert when is not None, f"{source}: {name} {change} at {at} was not told"
+        for reported in run.reported:
+            when = first_reported(reported, name, address, at)
+            assert when is not None, f"{source}: {name} {change} at {at} was not reported"
             found.setdefault(change, []).append(when - at)
     return tuple(_detection(source, change, times) for change, times in found.items())
 
 
 def detections_of_slices(source: str) -> tuple[Detection, ...]:
-    """As recorded, from the change to the first line of the watch that tells it."""
+    """As recorded, from the change to the first line of the watch that reports it."""
     delays = slices.RecordedWatch().delays
     return tuple(_detection(source, change, delays) for change in ("joined", "left", "back"))
 
@@ -297,9 +299,9 @@ def _detection(source: str, change: str, times: Sequence[float]) -> Detection:
 
 
 def busiest_second(source: str, caches: Caches, pods: int = SOME_HUNDREDS) -> Busiest:
-    """The looks in the fullest second of two minutes at rest; every watcher is simulated."""
+    """The lookups in the fullest second of two minutes at rest; every watcher is simulated."""
     start, end = warm_up(INTERVAL), warm_up(INTERVAL) + 120.0
-    size = _of_shape(look_size(pods))
+    size = _of_shape(lookup_size(pods))
     run = simulate(Setup(caches, pods, size, beginning(KNOWN), end, seed=SEED))
     times = run.reached["srv"]
     mean = sum(start <= time < end for time in times) / (end - start)
@@ -325,7 +327,7 @@ def of_nodes(pods_a_node: int) -> OfNodes:
 
 
 def one_lookup(pods: int) -> OneLookup:
-    size = look_size(pods)
+    size = lookup_size(pods)
     listing = slices.RecordedWatch().listing(slices.full_slices(pods))
     return OneLookup(
         pods, size.transport, size.truncated, size.whole.count, size.whole.size, listing

@@ -80,7 +80,7 @@ class CountingDNS:
 
     Args:
         cluster: What it answers about; it does not shuffle.
-        cached: For how many seconds it keeps its answers; None if it makes each anew.
+        cached: For how many seconds it keeps its answers; None if it keeps none.
         now: The time.
     """
 
@@ -128,12 +128,12 @@ Change = tuple[float, frozenset[str], frozenset[str], frozenset[str]]
 async def watch(
     dns: CountingDNS, clock: CommonClock, service: str, watchers: int, end: float, seed: int = 0
 ) -> list[list[Change]]:
-    """What so many watchers tell until then, each with the jitter of the simulated one."""
-    told: list[list[Change]] = [[] for _ in range(watchers)]
+    """The changes that each watcher reports until then, with the jitter of the simulated one."""
+    reported: list[list[Change]] = [[] for _ in range(watchers)]
 
     async def follow(disco: peerdisco.Discovery, number: int) -> None:
         async for change in disco.watch():
-            told[number].append(
+            reported[number].append(
                 (
                     clock.now(),
                     frozenset(peer.name for peer in change.joined),
@@ -157,4 +157,4 @@ async def watch(
         await clock.run(end)
         for follower in followers:
             follower.cancel()
-    return told
+    return reported

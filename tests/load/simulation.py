@@ -1,7 +1,7 @@
 """Pods that watch each other over DNS, as one pure function of a seed.
 
-What decides when a watcher looks and what it tells is peerdisco's own: `Membership`, which holds
-`Caching`, and `Schedule`, driven as `peerdisco.Discovery` drives them. A look takes no time here,
+What decides when a watcher polls and what it reports is peerdisco's own: `Membership`, which holds
+`Caching`, and `Schedule`, driven as `peerdisco.Discovery` drives them. A lookup takes no time here,
 and none fails: what is counted is how many there are, and what they see is as old as the caches
 on the way make it.
 """
@@ -21,7 +21,7 @@ from peerdisco.membership.schedule import Schedule
 from peerdisco.model import Answered
 from tests.simulation.world import Addresses, Event, Truth
 
-from .sizes import LookSize
+from .sizes import LookupSize
 
 MIN_INTERVAL = 0.5
 IDLE = 10.0
@@ -31,7 +31,7 @@ LEAST_TTL = 5
 """The ``cache`` plugin keeps nothing for less (plugin/cache, ``minttl``)."""
 
 Part = Literal["srv", "addresses", "nothing"]
-"""The questions of a look, by what becomes of their answers; see `LookSize`."""
+"""The questions of a lookup, by the fate of their answers; see `LookupSize`."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Caches:
             return None
         if self.kept_by == "nodes":
             if part == "srv" and truncated:
-                return None  # it comes cut from the cluster DNS, and what is cut is not kept
+                return None  # it is truncated, and truncated answers are not kept
             if part == "nothing":
                 return self.nothing_ttl
         return max(LEAST_TTL, self.ttl)
@@ -71,8 +71,8 @@ class Setup:
 
     Attributes:
         caches: On the way.
-        watchers: How many look.
-        size: What a look asks for.
+        watchers: Number of watchers.
+        size: The questions of a lookup.
         events: What happens to the pods; those before 0 are how it begins.
         seconds: How long the run is.
         lag: Seconds until the cluster DNS knows what the API knows.
@@ -83,7 +83,7 @@ class Setup:
 
     caches: Caches
     watchers: int
-    size: LookSize
+    size: LookupSize
     events: tuple[Event, ...]
     seconds: float
     lag: float = 0.0
@@ -101,15 +101,15 @@ class Run:
     """What came of it.
 
     Attributes:
-        looks: When each look was, in order.
-        reached: For each part of a look, when it was asked of the cluster DNS, in order.
-        told: For each watcher, what it told and when.
+        lookups: The time of each lookup, in order.
+        reached: For each part of a lookup, when it reached the cluster DNS, in order.
+        reported: The changes of each watcher, with their time.
     """
 
     setup: Setup
     lookups: list[float] = field(default_factory=list)
     reached: dict[Part, list[float]] = field(default_factory=dict)
-    told: list[list[tuple[float, Changes]]] = field(default_factory=list)
+    reported: list[list[tuple[float, Changes]]] = field(default_factory=list)
 
 
 def chance_of(seed: int, watcher: int) -> Random:
@@ -144,7 +144,7 @@ class _Dns:
         self._chance = Random(f"{setup.seed} servers")
         self._caches: dict[int, _Cache] = {}
 
-    def look(self, watcher: _Watcher, now: float) -> Answered:
+    def lookup(self, watcher: _Watcher, now: float) -> Answered:
         setup, caches = self._setup, self._setup.caches
         cache = self._caches.setdefault(self._way(watcher, now), _Cache())
         ttl = caches.ttl
@@ -195,29 +195,29 @@ def simulate(setup: Setup) -> Run:
             Schedule(setup.interval, min(MIN_INTERVAL, setup.interval)),
             chance_of(setup.seed, number),
         )
-        run.told.append([])
+        run.reported.append([])
         begins = 0.0 if setup.together else setup.interval * beginnings.random()
         due.append((begins, next(order), watcher))
     heapq.heapify(due)
     while due[0][0] < setup.seconds:
         now, _, watcher = due[0]
         run.lookups.append(now)
-        for told in (
-            watcher.membership.observe(dns.look(watcher, now), now),
+        for reported in (
+            watcher.membership.observe(dns.lookup(watcher, now), now),
             watcher.membership.tick(now),
         ):
-            if told:
-                run.told[watcher.number].append((now, told))
+            if reported:
+                run.reported[watcher.number].append((now, reported))
         wait = watcher.schedule.wait(watcher.membership, now, watcher.jitter.random())
         heapq.heapreplace(due, (now + wait, next(order), watcher))
     return run
 
 
-def first_told(
-    told: Sequence[tuple[float, Changes]], name: str, addresses: Addresses, since: float
+def first_reported(
+    reported: Sequence[tuple[float, Changes]], name: str, addresses: Addresses, since: float
 ) -> float | None:
-    """When this was told of a pod, since a moment: what it has, or that it left; None if never."""
-    for time, each in told:
+    """When a pod was first reported with these addresses, or as left; None if never."""
+    for time, each in reported:
         if time < since:
             continue
         if not addresses and any(peer.name == name for peer in each.left):

@@ -1,4 +1,4 @@
-"""How large the messages of a look are, rendered as CoreDNS renders them. Pure.
+"""The sizes of the messages of a lookup, rendered as CoreDNS renders them. Pure.
 
 Sizes are those of the messages: over TCP with the two bytes that say how long one is, and without
 the headers of IP, UDP and TCP.
@@ -65,14 +65,14 @@ class Service:
 
 
 @dataclass(frozen=True)
-class LookSize:
-    """What one look at a service costs in the steady state.
+class LookupSize:
+    """What one lookup of a service costs in the steady state.
 
     Attributes:
         transport: Of its questions.
         srv: The SRV question and its answer.
         srv_over_tcp: The same as a cache on the node asks it, always over TCP.
-        truncated: Whether that answer is cut even over TCP.
+        truncated: Whether that answer is truncated even over TCP.
         addresses: The questions for addresses that this takes, of the service and of each pod.
         nothing: The same, answered with no data: the other address family.
     """
@@ -121,29 +121,29 @@ class Answers:
 
 
 @cache
-def look_size(pods: int, service: Service = Service()) -> LookSize:
-    """One look at a service of so many pods, after the first, as `HeadlessDNS` looks.
+def lookup_size(pods: int, service: Service = Service()) -> LookupSize:
+    """One lookup of a service of so many pods, after the first, by `HeadlessDNS`.
 
-    Over UDP what fits into a datagram; else over TCP at once, since the first look has seen that
-    it does not. If the answer is cut, because it is larger than 64 KiB, every pod is asked for.
+    Over UDP what fits into a datagram; else over TCP at once, since the first lookup has seen that
+    it does not. If the answer is larger than 64 KiB, and so truncated, every pod is queried.
     """
     answers = Answers(pods, service)
     datagrams, answer = answers.exchange(service.fqdn, wire.SRV, "udp")
     srv, over_tcp = answers.exchange(service.fqdn, wire.SRV, "tcp")
     if not wire.read(answer).truncated:
-        return LookSize("udp", datagrams, srv, truncated=False)
+        return LookupSize("udp", datagrams, srv, truncated=False)
     message = wire.read(over_tcp)
     if not message.truncated:
-        return LookSize("tcp", srv, srv, truncated=False)
-    # The service's own addresses, and once more those that are cut.
+        return LookupSize("tcp", srv, srv, truncated=False)
+    # The service's own addresses, and once more those that are missing in a truncated answer.
     found, nothing = Messages(), Messages()
     rtypes = []
     for rtype in (wire.A, wire.AAAA):
         one, answer = answers.exchange(service.fqdn, rtype, "tcp", payload=None)
-        told = wire.read(answer)
-        if told.answers:
+        read = wire.read(answer)
+        if read.answers:
             rtypes.append(rtype)
-            found += one * (2 if told.truncated else 1)
+            found += one * (2 if read.truncated else 1)
         else:
             nothing += one
     names = [f"{service.statefulset}-{number}.{service.fqdn}" for number in range(pods)]
@@ -153,7 +153,7 @@ def look_size(pods: int, service: Service = Service()) -> LookSize:
         for rtype in rtypes:
             one, _ = answers.exchange(alike[0], rtype, "tcp", payload=None)
             found += one * len(alike)
-    return LookSize("tcp", srv, srv, truncated=True, addresses=found, nothing=nothing)
+    return LookupSize("tcp", srv, srv, truncated=True, addresses=found, nothing=nothing)
 
 
 @cache

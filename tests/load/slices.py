@@ -27,7 +27,7 @@ class RecordedWatch:
     Attributes:
         listed: The answer to the list.
         after: What was done, and the lines that followed: each with how many seconds later it came.
-        bookmarks: When the watch told nothing but how far it is, and what it said then.
+        bookmarks: The time and text of each bookmark.
     """
 
     def __init__(self, path: Path = RECORDING) -> None:
@@ -51,7 +51,7 @@ class RecordedWatch:
 
     @property
     def delays(self) -> list[float]:
-        """Seconds from each thing that was done to the first line that told it."""
+        """Seconds from each action to the first line that reports it."""
         return [lines[0][0] for lines in self.after.values() if lines]
 
     @property
@@ -75,7 +75,7 @@ class RecordedWatch:
         return size(line) / seconds
 
     def line(self, ordinals: Sequence[int]) -> int:
-        """The bytes of a line that tells a slice of these pods."""
+        """The bytes of a line with a slice of these pods."""
         _, line = self.after["scale to 5"][-1]
         return size({**line, "object": _slice(line["object"], ordinals)})
 

@@ -84,7 +84,7 @@ def test_the_load_on_the_api_server() -> None:
 
 
 @pytest.mark.parametrize("source", ["DNS, no cache", "DNS, cache on each node"])
-def test_how_soon_changes_are_told(source: str) -> None:
+def test_how_soon_changes_are_reported(source: str) -> None:
     made = figures.detections_of_dns(source, figures.CACHES[source])
     assert set(made) <= set(figures.load().detections), RENEW
 

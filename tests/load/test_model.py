@@ -12,10 +12,10 @@ from tests.simulation.world import Truth
 from . import figures, slices
 from .figures import CACHES, REST, beginning, run_of_load, warm_up
 from .simulation import Caches, Setup, busiest, simulate
-from .sizes import LookSize, Messages, Service, look_size, most_pods
+from .sizes import LookupSize, Messages, Service, lookup_size, most_pods
 
 WATCH = slices.RecordedWatch()
-WHOLE = LookSize("tcp", Messages(1), Messages(1), truncated=False)
+WHOLE = LookupSize("tcp", Messages(1), Messages(1), truncated=False)
 
 
 def test_lines_and_lists_have_the_size_that_was_recorded() -> None:
@@ -39,21 +39,21 @@ def test_slices_are_filled_and_all_pods_are_in_one() -> None:
 
 def test_an_answer_is_compressed_only_when_it_must_be() -> None:
     """So 394 pods take half of what 393 take."""
-    before, after = look_size(393).whole, look_size(394).whole
+    before, after = lookup_size(393).whole, lookup_size(394).whole
     assert before.answered <= 65535 + 2
     assert after.answered < 0.6 * before.answered
 
 
-def test_an_answer_that_is_cut_takes_questions_for_what_it_lacks() -> None:
+def test_a_truncated_answer_takes_questions_for_the_missing_names() -> None:
     most = most_pods(Service(), "tcp")
-    assert look_size(most).whole.count == 1
-    assert look_size(most + 1).whole.count > 2
-    size = look_size(2000)
+    assert lookup_size(most).whole.count == 1
+    assert lookup_size(most + 1).whole.count > 2
+    size = lookup_size(2000)
     assert (size.addresses.count, size.nothing.count) == (2001, 1)
-    dual = look_size(2000, Service(families=("ipv4", "ipv6")))
+    dual = lookup_size(2000, Service(families=("ipv4", "ipv6")))
     assert dual.addresses.count == 4002
     assert dual.nothing.count == 0
-    assert look_size(5000).addresses.count == 5002
+    assert lookup_size(5000).addresses.count == 5002
 
 
 @pytest.mark.parametrize("source", CACHES)
@@ -62,7 +62,7 @@ def test_a_sample_lives_as_all_watchers_do(source: str) -> None:
     start = warm_up(2.0)
     end = start + 120.0
     everybody = simulate(Setup(caches, pods, WHOLE, beginning(10), end, seed=figures.SEED))
-    sample = run_of_load(caches, figures.SAMPLE, 10, look_size(pods))
+    sample = run_of_load(caches, figures.SAMPLE, 10, lookup_size(pods))
 
     def rate(times: list[float], end: float, watchers: int) -> float:
         return sum(start <= time < end for time in times) / (end - start) / watchers
@@ -72,19 +72,23 @@ def test_a_sample_lives_as_all_watchers_do(source: str) -> None:
 
 
 def test_how_many_pods_the_machine_knows_changes_nothing() -> None:
-    few = run_of_load(CACHES["DNS, cache of 5 s"], 3, figures.KNOWN, look_size(300))
+    few = run_of_load(CACHES["DNS, cache of 5 s"], 3, figures.KNOWN, lookup_size(300))
     events = tuple(event for event in beginning(300) if event not in beginning(figures.KNOWN))
     many = simulate(Setup(**{**vars(few.setup), "events": (*few.setup.events, *events)}))
     assert many.lookups == few.lookups
     assert many.reached == few.reached
-    changes = [[(time, told.left, told.replaced) for time, told in each[1:]] for each in few.told]
+    changes = [
+        [(time, reported.left, reported.replaced) for time, reported in each[1:]]
+        for each in few.reported
+    ]
     assert changes == [
-        [(time, told.left, told.replaced) for time, told in each[1:]] for each in many.told
+        [(time, reported.left, reported.replaced) for time, reported in each[1:]]
+        for each in many.reported
     ]
     assert all(changes)
 
 
-def test_no_change_is_told_later_than_is_guaranteed() -> None:
+def test_no_change_is_reported_later_than_is_guaranteed() -> None:
     found = figures.load()
     for source, caches in CACHES.items():
         cached = caches.kept_by != "nobody"
@@ -104,9 +108,9 @@ def test_a_cache_on_the_node_is_asked_by_its_pods_and_asks_once() -> None:
 
 
 def test_a_cut_answer_is_not_kept_on_a_node() -> None:
-    cut = LookSize("tcp", Messages(1), Messages(1), truncated=True)
+    truncated = LookupSize("tcp", Messages(1), Messages(1), truncated=True)
     caches = Caches(ttl=30, kept_by="nodes", pods_a_node=5)
-    run = simulate(Setup(caches, 5, cut, beginning(10), 290.0, together=True))
+    run = simulate(Setup(caches, 5, truncated, beginning(10), 290.0, together=True))
     assert run.reached["srv"] == run.lookups
     assert len(run.reached["addresses"]) == 10
     assert 10 <= len(run.reached["nothing"]) < len(run.lookups)

@@ -15,7 +15,7 @@ from tests.simulation.world import Event
 from .figures import beginning
 from .reality import Change, CommonClock, CountingDNS, watch
 from .simulation import Caches, Setup, simulate
-from .sizes import Messages, Service, look_size
+from .sizes import Messages, Service, lookup_size
 
 SERVICE = Service()
 
@@ -32,8 +32,8 @@ def a_dns(cluster: Cluster, caches: Caches, clock: CommonClock) -> CountingDNS:
     return CountingDNS(cluster, cached, clock.now)
 
 
-def changes(told: list[tuple[float, Changes]]) -> list[Change]:
-    """What a simulated watcher told, as a real one tells it."""
+def changes(reported: list[tuple[float, Changes]]) -> list[Change]:
+    """The changes of a simulated watcher, as a real one reports them."""
     return [
         (
             time,
@@ -41,7 +41,7 @@ def changes(told: list[tuple[float, Changes]]) -> list[Change]:
             frozenset(peer.name for peer in each.left),
             frozenset(new.name for _, new in each.replaced),
         )
-        for time, each in told
+        for time, each in reported
     ]
 
 
@@ -54,7 +54,7 @@ async def test_the_load_at_rest(pods: int, caches: Caches) -> None:
     clock = CommonClock(pods)
     async with a_dns(cluster, caches, clock) as dns:
         await watch(dns, clock, SERVICE.fqdn, pods, end)
-    size = look_size(pods)
+    size = lookup_size(pods)
     run = simulate(Setup(caches, pods, size, beginning(pods), end, together=True))
     lookups = sum(time > 0 for time in run.reached["srv"])
     assert lookups > pods
@@ -62,7 +62,7 @@ async def test_the_load_at_rest(pods: int, caches: Caches) -> None:
 
 
 @pytest.mark.parametrize("caches", KINDS)
-async def test_what_is_told_and_when(caches: Caches) -> None:
+async def test_what_is_reported_and_when(caches: Caches) -> None:
     pods, end = 8, 340.0
     cluster = Cluster(ttl=caches.ttl)
     mysql = cluster.statefulset(SERVICE.statefulset, SERVICE.name, pods)
@@ -82,15 +82,15 @@ async def test_what_is_told_and_when(caches: Caches) -> None:
     ]
     clock = CommonClock(pods, actions)
     async with a_dns(cluster, caches, clock) as dns:
-        told = await watch(dns, clock, SERVICE.fqdn, pods, end)
-    run = simulate(Setup(caches, pods, look_size(pods), events, end, together=True))
-    assert told == [changes(each) for each in run.told]
-    assert {name for each in told[0] for names in each[1:] for name in names} >= {"mysql-8"}
+        reported = await watch(dns, clock, SERVICE.fqdn, pods, end)
+    run = simulate(Setup(caches, pods, lookup_size(pods), events, end, together=True))
+    assert reported == [changes(each) for each in run.reported]
+    assert {name for each in reported[0] for names in each[1:] for name in names} >= {"mysql-8"}
     assert dns.counted().count == sum(time > 0 for time in run.lookups)
 
 
 @pytest.mark.parametrize("pods", [3, 14, 15, 100, 393, 394, 731, 740])
-async def test_one_look(pods: int) -> None:
+async def test_one_lookup(pods: int) -> None:
     cluster = Cluster(ttl=30)
     cluster.statefulset(SERVICE.statefulset, SERVICE.name, pods)
     async with CountingDNS(cluster) as dns:
@@ -101,4 +101,4 @@ async def test_one_look(pods: int) -> None:
             await source.observe(timeout=50.0)
         finally:
             await source.aclose()
-    assert sum((sizes for _, sizes in dns.exchanges), Messages()) == look_size(pods).whole
+    assert sum((sizes for _, sizes in dns.exchanges), Messages()) == lookup_size(pods).whole

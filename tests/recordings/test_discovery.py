@@ -58,7 +58,7 @@ EXPECTED = {
     "scale-100-pods": Expected(ordinals("mysql", range(100)), {"": 3306}, "mysql-0"),
     "scale-700-pods": Expected(ordinals("mysql", range(700)), {"": 3306}, "mysql-0"),
     "scale-1000-pods": Expected(ordinals("mysql", range(1000)), {"": 3306}, "mysql-0", False),
-    # These answers were cut; which names they hold is read from the recordings.
+    # These answers were truncated; their names are read from the recordings.
     "scale-2000-pods": Expected([], {"": 3306}, "mysql-0", False),
     "scale-5000-pods": Expected([], {"": 3306}, "mysql-0", False),
     "scaled-to-zero": Expected([], {}),
@@ -155,7 +155,7 @@ def test_every_recording_is_expected() -> None:
 
 
 # The recording of a thousand pods refuses all but one of the further questions that it takes; a
-# look through c-ares need not put that one, once so many others were refused.
+# lookup through c-ares need not send that one, once so many others were refused.
 ASKED = [
     (scenario, server, resolver)
     for scenario, server in SERVERS
@@ -166,23 +166,23 @@ ASKED = [
 
 @pytest.mark.parametrize(("scenario", "server", "resolver"), ASKED)
 async def test_peers_come_out_as_recorded(scenario: str, server: str, resolver: str) -> None:
-    """Over UDP first, and over TCP where that was cut."""
+    """Over UDP first, and over TCP if the answer was truncated."""
     with replay(scenario, server) as dns_:
-        looking = peerdisco.discover(
+        lookup = peerdisco.discover(
             service_of(scenario), nameservers=[dns_.nameserver], resolver=resolver, timeout=20
         )
         if scenario in NOBODY:
             with pytest.raises(peerdisco.ServiceNotFound) as caught:
-                await looking
+                await lookup
             assert caught.value.service == service_of(scenario)
             assert (len(caught.value.snapshot), caught.value.snapshot.complete) == (0, True)
         else:
-            check(scenario, server, await looking)
+            check(scenario, server, await lookup)
 
 
 @pytest.mark.parametrize("scenario", [s for s in SCENARIOS if EXPECTED[s].names])
 async def test_peers_come_out_as_recorded_over_tcp(scenario: str) -> None:
-    """The second look at a service whose first answer was cut asks over TCP at once."""
+    """The second lookup of a service whose first answer was truncated uses TCP at once."""
     service = parse_service(service_of(scenario))
     with replay(scenario) as dns_:
         source = HeadlessDNS(service, [parse_nameserver(dns_.nameserver)])
@@ -208,8 +208,8 @@ async def test_peers_come_out_as_recorded_over_tcp(scenario: str) -> None:
 
 @pytest.mark.parametrize("scenario", ["long-names", "scale-100-pods", "scale-5000-pods"])
 async def test_without_tcp_a_cut_answer_is_said_to_be_incomplete(scenario: str) -> None:
-    cut = recorded(scenario)[service_of(scenario), "SRV", "udp"]
-    names = {r.target.labels[0].decode() for r in dns.message.from_wire(cut).answer[0]}
+    truncated = recorded(scenario)[service_of(scenario), "SRV", "udp"]
+    names = {r.target.labels[0].decode() for r in dns.message.from_wire(truncated).answer[0]}
     with replay(scenario, tcp=False) as dns_:
         snapshot = await peerdisco.discover(service_of(scenario), nameservers=[dns_.nameserver])
     assert {peer.name for peer in snapshot} == names
@@ -312,13 +312,13 @@ async def test_port_name_asks_for_that_port_alone() -> None:
 
 async def test_a_port_name_that_does_not_exist_is_not_found() -> None:
     with replay("seed-three-pods") as dns_:
-        looking = peerdisco.discover(
+        lookup = peerdisco.discover(
             "my-database.default.svc.cluster.local",
             nameservers=[dns_.nameserver],
             port_name="mysql",
         )
         with pytest.raises(peerdisco.ServiceNotFound, match="no port named 'mysql'"):
-            await looking
+            await lookup
 
 
 async def test_the_primary_of_ordinals_that_start_at_five() -> None:

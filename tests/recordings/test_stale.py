@@ -85,8 +85,8 @@ async def test_a_watcher_keeps_everybody_through_an_outage(old: bytes) -> None:
         while now < begin + 3600:
             if now >= begin:
                 cache._answer = lambda _: old
-            told = machine.observe(await dns.observe(timeout=5), now)
-            left += [peer.name for peer in told.left]
+            changes = machine.observe(await dns.observe(timeout=5), now)
+            left += [peer.name for peer in changes.left]
             observed.append(machine.observed_at)
             now += schedule.wait(machine, now, 0.5)
         await dns.aclose()

@@ -98,7 +98,7 @@ def test_with_two_caches(cache: int, phase: float, seed: int, first: float, seco
     seed=seeds,
     hidden=st.lists(
         st.tuples(
-            st.sampled_from(("hide", "nxdomain", "nodata", "fail", "cut")),
+            st.sampled_from(("hide", "nxdomain", "nodata", "fail", "partial")),
             st.floats(0.1, 4.0),
             st.floats(4.5, 20),
         ),
@@ -110,7 +110,7 @@ def test_what_is_over_within_two_intervals_is_not_reported(
 ) -> None:
     phases: list[dict[str, Any]] = [{"at": 0, "see": "mysql-0..4"}]
     at = 10.0
-    values = {"hide": "mysql-2..4", "cut": "mysql-1", "fail": "servfail"}
+    values = {"hide": "mysql-2..4", "partial": "mysql-1", "fail": "servfail"}
     for action, seconds, pause in hidden:
         phases.append({"at": at, action: values.get(action, 5), "for": seconds})
         at += seconds + pause

@@ -137,7 +137,7 @@ class Phase:
 
 
 _TRUTH = ("see", "go", "come", "ttl", "cache")
-_FAULTS = ("fail", "nxdomain", "nodata", "hide", "cut", "truncate")
+_FAULTS = ("fail", "nxdomain", "nodata", "hide", "partial", "truncate")
 _MODIFIERS = {"at", "ttl", "replica", "for", "every", "takes"}
 _TOP = {
     "name",
@@ -253,7 +253,7 @@ def _phases(item: Mapping[str, Any], replicas: set[str]) -> Iterable[Phase]:
             at=facts["at"],
             action=action,
             value=pods(facts[action])
-            if action in ("see", "go", "come", "hide", "cut")
+            if action in ("see", "go", "come", "hide", "partial")
             else facts[action],
             replica=facts.get("replica"),
             seconds=facts.get("for", float("inf")),
@@ -381,7 +381,7 @@ class World:
             self._hits[phase] = hits = self._hits.get(phase, 0) + 1
             if hits % phase.every:
                 continue
-            if phase.action in ("hide", "cut"):
+            if phase.action in ("hide", "partial"):
                 hidden |= {pod.name for pod in phase.value}
             if phase.action != "hide" and (fault is None or phase.action == "fail"):
                 fault = phase
@@ -409,7 +409,7 @@ class World:
             half = known[: len(known) // 2]
             return Answered(self._peers(half), ttl, "the answer was truncated")
         listed = tuple(pod for pod in known if pod.name not in now.hidden)
-        if fault is not None and fault.action == "cut":
+        if fault is not None and fault.action == "partial":
             return Answered(self._peers(listed), ttl, "the answer was truncated")
         if not listed:
             return nxdomain(min(ttl, _LONGEST_NEGATIVE_TTL))

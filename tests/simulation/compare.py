@@ -94,7 +94,7 @@ def groups(runs: int) -> dict[str, list[Setup]]:
     found: dict[str, list[Setup]] = {}
     for setup in setups:
         cache = "with caches" if setup.cached else "no caches"
-        well = replace(setup, loss=0.0, cut=0.0, troubles=(), serve_stale="never", old=False)
+        well = replace(setup, loss=0.0, truncated=0.0, troubles=(), serve_stale="never", old=False)
         found.setdefault(f"{cache}, nothing fails", []).append(well)
         found.setdefault(f"{cache}, failures", []).append(setup)
     return dict(sorted(found.items(), key=lambda item: ("with" in item[0], "failures" in item[0])))

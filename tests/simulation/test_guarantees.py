@@ -90,7 +90,7 @@ STEADY = {
         cached=True, others=20.0, troubles=(Trouble(2.0, 2.5, "restart"),)
     ),
     "a third of the lookups fail": steady(loss=0.33),
-    "half of the answers are truncated": steady(cut=0.5),
+    "half of the answers are truncated": steady(truncated=0.5),
     "replicas and their caches": steady(lags=(0.0, 1.0, 2.0, 2.0), cached=True, others=0.1),
 }
 
@@ -219,7 +219,7 @@ def test_the_runs_are_not_all_alike() -> None:
     kinds = {trouble.kind for setup in drawn for trouble in setup.troubles}
     assert kinds == {
         *("timeout", "servfail", "foreign", "lame"),
-        *("restart", "upstream", "cut off"),
+        *("restart", "upstream", "disconnected"),
     }
     assert {setup.serve_stale for setup in drawn} == {"never", "verify", "immediate"}
     assert sum(setup.old for setup in drawn) > 10

@@ -27,7 +27,7 @@ _ROUNDING = 1e-6
 
 
 def hold_of(run: Run) -> float:
-    """H: for how long an absence is doubted where it is known what caches there are."""
+    """H: the hold of a missing peer if the caches are known."""
     setup = run.setup
     least = ConfirmationRules(interval=setup.interval).least_hold
     return max(least, setup.ttl + 2 * setup.interval) if setup.cached else least
@@ -40,7 +40,7 @@ class Bounds:
     join: float
     leave: float
     leave_of_the_last: float
-    leave_while_looks_fail: float
+    leave_while_lookups_fail: float
     reversal: float
 
     @classmethod
@@ -71,7 +71,7 @@ class Bounds:
             join=stale + wait,
             leave=stale + wait + hold * caution + wait / 2,
             leave_of_the_last=stale + wait + hold_empty * caution + wait / 2,
-            leave_while_looks_fail=stale + wait + 2 * hold_empty * caution + wait / 2,
+            leave_while_lookups_fail=stale + wait + 2 * hold_empty * caution + wait / 2,
             reversal=stale + wait + max(hold, (lookups - 1) * wait / 2) + wait / 2,
         )
 
@@ -125,7 +125,11 @@ def at_odds(run: Run, name: str, until: float, since: float = float("-inf")) -> 
     """
     kept = float(run.setup.ttl) if run.setup.cached else 0.0
     for trouble in run.setup.troubles:
-        if trouble.kind == "cut off" and trouble.start <= until and trouble.end + kept >= since:
+        if (
+            trouble.kind == "disconnected"
+            and trouble.start <= until
+            and trouble.end + kept >= since
+        ):
             early = trouble.start - max(run.setup.lags)
             late = min(until, trouble.end + max(run.setup.lags) + kept)
             if any(early < segment.start <= late for segment in run.truth.segments.get(name, ())):
@@ -310,15 +314,15 @@ def _late(run: Run) -> Iterator[Violation]:
                 earlier & set(segment.addresses) or len(segment.addresses) > 1 or old_news
             ):
                 # An address that it had before, an old and a new one, or an old one that was seen
-                # after the new one: this has to settle, and begins anew with each look that says
+                # after the new one: this has to settle, and begins again with each lookup that says
                 # something else.
                 bound = bounds.reversal
-                doubts = [time for time in lost.wrong if start <= time < settled]
-                start = max([start, *doubts])
+                suspicions = [time for time in lost.wrong if start <= time < settled]
+                start = max([start, *suspicions])
             elif segment.addresses:
                 bound = bounds.join
             elif lost.failed_within(start - 30 * run.setup.interval, settled):
-                bound = bounds.leave_while_looks_fail
+                bound = bounds.leave_while_lookups_fail
             elif run.truth.ever_empty(start, settled):
                 bound = bounds.leave_of_the_last
             else:

@@ -108,13 +108,13 @@ class Trouble:
             not serve the zone, or a `lame` one, which refers to others, replies in the place of
             the replica; `restart` is a replica that answers NXDOMAIN because it has not learned of
             anything yet, and whose cache begins empty; `upstream` is a cache that cannot refresh
-            what has expired; `cut off` is a replica that lost the API and goes on answering.
+            what has expired; `disconnected` is a replica that lost the API and goes on answering.
         replica: Which; None for each of them.
     """
 
     start: float
     end: float
-    kind: Literal["timeout", "servfail", "foreign", "lame", "restart", "upstream", "cut off"]
+    kind: Literal["timeout", "servfail", "foreign", "lame", "restart", "upstream", "disconnected"]
     replica: int | None = None
 
 
@@ -137,7 +137,7 @@ class Setup:
         pick: How the replica for a lookup is chosen: `sticky` stays with one until a lookup fails,
             and is moved to another one now and then, as connection tracking does.
         loss: The fraction of lookups that fail.
-        cut: The fraction of answers that are truncated.
+        truncated: The fraction of answers that are truncated.
         others: How often, a second, somebody else asks each replica, and so renews its cache.
         troubles: The failures of replicas.
         interval: The client's.
@@ -153,13 +153,13 @@ class Setup:
     old: bool = False
     pick: Literal["turn", "random", "sticky"] = "random"
     loss: float = 0.0
-    cut: float = 0.0
+    truncated: float = 0.0
     others: float = 0.0
     troubles: tuple[Trouble, ...] = ()
     interval: float = 2.0
 
 
-_BEHIND = frozenset({"upstream", "cut off"})
+_BEHIND = frozenset({"upstream", "disconnected"})
 _FAILURES = frozenset({"timeout", "servfail", "foreign", "lame"})
 
 ZEROS = 5
@@ -277,8 +277,8 @@ class DNS:
             return Lookup(Empty(Outcome.NXDOMAIN, ttl, ASKED, *soa), seconds, entry.wrong or stale)
         if stale:
             return Lookup(Answered(entry.peers, 0, None, ASKED), seconds, wrong=True)
-        if self._setup.cut and chance.random() < self._setup.cut:
-            return Lookup(self._cut(entry.peers, ttl), seconds, wrong=True)
+        if self._setup.truncated and chance.random() < self._setup.truncated:
+            return Lookup(self._truncated(entry.peers, ttl), seconds, wrong=True)
         return Lookup(Answered(entry.peers, ttl, None, ASKED), seconds, wrong=False)
 
     def _next_replica(self) -> int:
@@ -316,13 +316,13 @@ class DNS:
         wrong = trouble is not None and trouble.kind == "restart"
         restarts = [t.start for t in replica.troubles if t.kind == "restart" and t.start > now]
         until = min([now + self._setup.ttl, *restarts])
-        lost = replica.behind(now, "cut off")
+        lost = replica.behind(now, "disconnected")
         known = now - replica.lag if lost is None else min(now, lost.start) - replica.lag
         peers = () if wrong else self._truth.at(known)
         replica.entry = _Entry(peers, now, until, wrong)
         return replica.entry
 
-    def _cut(self, peers: tuple[Peer, ...], ttl: int) -> Answered:
+    def _truncated(self, peers: tuple[Peer, ...], ttl: int) -> Answered:
         chance = self._chance
         some = [peer for peer in peers if chance.random() < 0.6]
         bare = [pod(peer.name, ()) if chance.random() < 0.3 else peer for peer in some]
@@ -441,7 +441,7 @@ def draw(seed: int) -> Setup:
         cached=cached,
         pick=chance.choice(("turn", "random", "sticky")),
         loss=chance.choice((0.0, 0.0, 0.05, 0.3)),
-        cut=chance.choice((0.0, 0.0, 0.0, 0.1)),
+        truncated=chance.choice((0.0, 0.0, 0.0, 0.1)),
         others=chance.choice((0.0, 0.05, 1.0, 20.0)),
         troubles=draw_troubles(chance, seconds, replicas),
         interval=chance.choice((2.0, 2.0, 2.0, 1.0, 5.0)),
@@ -473,6 +473,6 @@ def with_old_answers(setup: Setup) -> Setup:
     if chance.random() < 0.15:
         start = chance.uniform(5.0, setup.seconds)
         end = start + chance.uniform(5.0, 240.0)
-        troubles.append(Trouble(start, end, "cut off", chance.randrange(replicas)))
+        troubles.append(Trouble(start, end, "disconnected", chance.randrange(replicas)))
     old = serve_stale == "immediate" and chance.random() < 0.3
     return replace(setup, troubles=tuple(troubles), serve_stale=serve_stale, old=old)

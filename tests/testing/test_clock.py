@@ -161,7 +161,7 @@ async def test_next_due() -> None:
     await task
 
 
-async def test_an_hour_of_looks_is_the_same_each_time() -> None:
+async def test_an_hour_of_lookups_is_the_same_each_time() -> None:
     async def hour() -> tuple[int, list[datetime | None]]:
         clock, seen = ManualClock(), []
         source = ScriptedSource("my-database", [peers("mysql", 2), peers("mysql", 3)])

@@ -47,11 +47,11 @@ def test_in_a_project_of_its_own(
 
         def test_clean(peerdisco_environment, cluster_dns):
             assert "POD_NAME" not in os.environ and "PEERDISCO_INTERVAL" not in os.environ
-            told = subprocess.run(
+            printed = subprocess.run(
                 [sys.executable, "-c", "import os; print(os.environ['PEERDISCO_NAMESERVERS'])"],
                 capture_output=True, text=True, check=True,
             ).stdout.strip()
-            assert told == cluster_dns.nameserver
+            assert printed == cluster_dns.nameserver
 
         def test_restored():
             assert os.environ["POD_NAME"] == "mysql-7"

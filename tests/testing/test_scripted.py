@@ -37,7 +37,7 @@ def test_the_service(given: str, fqdn: str) -> None:
     assert ScriptedSource(given, [nxdomain()]).service == fqdn
 
 
-async def test_one_observation_a_look_and_the_last_one_again() -> None:
+async def test_one_observation_per_lookup_and_the_last_one_again() -> None:
     source = ScriptedSource("my-database", [peers("mysql", 3), nxdomain(), peers("mysql", 1)])
     seen = [await source.observe(timeout=1) for _ in range(4)]
     assert seen == [peers("mysql", 3), nxdomain(), peers("mysql", 1), peers("mysql", 1)]
@@ -74,7 +74,7 @@ async def test_errors_and_functions() -> None:
     assert await source.observe(timeout=1) == nxdomain()
 
 
-async def test_a_look_that_takes_too_long_has_failed() -> None:
+async def test_a_lookup_that_takes_too_long_has_failed() -> None:
     source = ScriptedSource("my-database", [asyncio.Event().wait])  # type: ignore[list-item]
     observation = await source.observe(timeout=0.01)
     assert isinstance(observation, Failed)
@@ -90,7 +90,7 @@ async def test_a_function_s_own_timeout_error_is_its_own() -> None:
         await ScriptedSource("my-database", [broken]).observe(timeout=1)
 
 
-async def test_waiting_for_a_look() -> None:
+async def test_waiting_for_a_lookup() -> None:
     source = ScriptedSource("my-database", [nxdomain()])
     waiting = asyncio.create_task(source.wait_for_lookups(2))
     await source.observe(timeout=1)
@@ -101,7 +101,7 @@ async def test_waiting_for_a_look() -> None:
     await source.wait_for_lookups(1)
 
 
-async def test_waiting_for_a_look_on_another_thread() -> None:
+async def test_waiting_for_a_lookup_on_another_thread() -> None:
     source = ScriptedSource("my-database", [nxdomain()])
     thread = threading.Thread(target=lambda: asyncio.run(source.observe(timeout=1)))
     waiting = asyncio.create_task(source.wait_for_lookups(1))
@@ -142,7 +142,7 @@ def test_peers() -> None:
     assert first.addresses == (ip_address("10.244.0.3"),)
     assert second.addresses == (ip_address("fd00::5"),)
     assert dict(second.ports) == {"mysql": 3306}
-    assert peers(incomplete_reason="cut").incomplete_reason == "cut"
+    assert peers(incomplete_reason="truncated").incomplete_reason == "truncated"
 
 
 def test_failures() -> None:

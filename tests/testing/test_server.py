@@ -517,7 +517,7 @@ async def test_a_cache_keeps_a_failure_for_five_seconds() -> None:
             assert rcode(await ask(server)) == "SERVFAIL"
         clock.now += 4.9
         assert rcode(await ask(server)) == "SERVFAIL"
-        assert rcode(await ask(server, SERVICE, "A")) == "NOERROR"  # each question by itself
+        assert rcode(await ask(server, SERVICE, "A")) == "NOERROR"  # each question on its own
         clock.now += 0.1
         assert rcode(await ask(server)) == "NOERROR"
 

@@ -64,7 +64,7 @@ from peerdisco.sources import Source
 Address = IPv4Address | IPv6Address
 
 
-async def looking() -> None:
+async def lookup() -> None:
     snapshot = await discover("my-database", timeout=5)
     assert_type(snapshot, Snapshot)
     assert_type(await peerdisco.discover(), Snapshot)

@@ -12,7 +12,7 @@ async def wrong(snapshot: peerdisco.Snapshot, peer: peerdisco.Peer) -> None:
     await peerdisco.discover("db", 5)  # WRONG: the options have names
     await peerdisco.discover("db", primary=0)  # WRONG: a policy is a function
     await peerdisco.discover("db", nameservers=[53])  # WRONG: name servers are text
-    peerdisco.discover("db").primary  # WRONG: a look is awaited
+    peerdisco.discover("db").primary  # WRONG: a lookup is awaited
     await peerdisco.sync.discover("db")  # WRONG: the blocking one is not
     snapshot.primary.name  # WRONG: there may be no primary
     snapshot.peers = ()  # WRONG: a snapshot does not change

@@ -3,7 +3,7 @@
 The contract: records of class IN and type A, AAAA, SRV, PTR, CNAME and SOA, and OPT, are read.
 Records of every other type and class are opaque (RFC 3597), and so is what stands in an EDNS
 option.
-dnspython by itself reads many more types, and refuses what breaks their formats.
+dnspython reads many more types, and refuses what breaks their formats.
 """
 
 from __future__ import annotations

@@ -264,7 +264,7 @@ async def settle(condition: Callable[[], bool]) -> None:
 
 
 def open_sockets() -> frozenset[str]:
-    """The process's sockets; two looks differ by what was opened and closed between them."""
+    """The process's sockets; two readings differ by what was opened and closed between them."""
     return frozenset(target for target in _targets() if target.startswith("socket:"))
 
 

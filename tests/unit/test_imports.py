@@ -330,7 +330,7 @@ def test_the_values_and_the_errors_load_nothing_heavy() -> None:
     assert not HEAVY & loaded
 
 
-def test_looking_loads_no_dns_library() -> None:
+def test_a_lookup_loads_no_dns_library() -> None:
     loaded = modules_after("import peerdisco; peerdisco.discover; peerdisco.sync")
     assert "asyncio" in loaded
     assert not (HEAVY - {"asyncio", "logging"}) & loaded

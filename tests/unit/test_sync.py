@@ -180,7 +180,7 @@ def test_the_block_ends_with_the_error_of_its_own(cluster_dns: ClusterDNS) -> No
 
 
 class Stuck(ScriptedSource):
-    """Its close takes until it is told otherwise."""
+    """Its close takes until it is released."""
 
     def __init__(self) -> None:
         super().__init__(SERVICE, [peers()])

@@ -25,7 +25,7 @@ def in_child(work: Callable[[], Any]) -> Any:
     if child == 0:
         try:
             said = json.dumps(["returned", work()])
-        except BaseException:  # noqa: BLE001 - told to the parent
+        except BaseException:  # noqa: BLE001 - reported to the parent
             said = json.dumps(["raised", traceback.format_exc()])
         os.write(writing, said.encode())
         os._exit(0)

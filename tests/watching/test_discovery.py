@@ -43,11 +43,11 @@ def names(found: Any) -> list[str]:
     return [peer.name for peer in found]
 
 
-async def told(clock: ManualClock, watch: peerdisco.Watch, seconds: float) -> peerdisco.Change:
+async def reported(clock: ManualClock, watch: peerdisco.Watch, seconds: float) -> peerdisco.Change:
     """The next change, which has to come within so many seconds."""
     task = asyncio.ensure_future(anext(watch))
     await clock.advance(seconds, until=task.done)
-    assert task.done(), f"nothing was told within {seconds} s"
+    assert task.done(), f"nothing was reported within {seconds} s"
     return await task
 
 
@@ -108,7 +108,7 @@ async def test_a_failed_lookup_is_never_enough_and_restarts_the_stability() -> N
         assert not (await waiting).stale
 
 
-async def test_a_doubt_restarts_the_stability() -> None:
+async def test_a_suspicion_restarts_the_stability() -> None:
     clock, cluster = ManualClock(), Cluster(peers("mysql", 3))
     async with watching(cluster, clock) as disco:
         await clock.advance(20)
@@ -131,7 +131,7 @@ async def test_nothing_is_known_before_the_first_answer() -> None:
         assert disco.snapshot.observed_at is None
         assert len(disco.snapshot) == 0
         watch = disco.watch()
-        change = await told(clock, watch, 1)
+        change = await reported(clock, watch, 1)
         assert (change.degraded, change.joined) == (True, ())
         waiting = asyncio.create_task(disco.wait(0, timeout=5))
         await clock.advance(6)
@@ -140,7 +140,7 @@ async def test_nothing_is_known_before_the_first_answer() -> None:
         assert caught.value.snapshot is None
         assert isinstance(caught.value.__cause__, peerdisco.ResolverUnavailable)
         cluster.answer = peers("mysql", 1)
-        change = await told(clock, watch, 20)
+        change = await reported(clock, watch, 20)
         assert (change.recovered, names(change.joined)) == (True, ["mysql-0"])
 
 
@@ -148,26 +148,26 @@ async def test_the_first_change_is_the_present_membership_also_if_nobody_is_ther
     clock, cluster = ManualClock(), Cluster(nxdomain())
     async with watching(cluster, clock) as disco:
         watch = disco.watch()
-        change = await told(clock, watch, 1)
+        change = await reported(clock, watch, 1)
         assert not change
         assert change.snapshot.complete
         cluster.answer = peers("mysql", 2)
-        assert names((await told(clock, watch, 2.5)).joined) == ["mysql-0", "mysql-1"]
+        assert names((await reported(clock, watch, 2.5)).joined) == ["mysql-0", "mysql-1"]
 
 
 async def test_a_slow_consumer_gets_one_change_that_holds_them_all() -> None:
     clock, cluster = ManualClock(), Cluster(peers("mysql", 3))
     async with watching(cluster, clock) as disco:
         quick, slow = disco.watch(), disco.watch()
-        await told(clock, quick, 1)
-        await told(clock, slow, 1)
+        await reported(clock, quick, 1)
+        await reported(clock, slow, 1)
         cluster.answer = peers("mysql", 5)
-        await told(clock, quick, 3)
+        await reported(clock, quick, 3)
         cluster.answer = peers("mysql", 5, addresses={1: "10.9.0.1"})
-        await told(clock, quick, 3)
+        await reported(clock, quick, 3)
         cluster.answer = peers("mysql", [0, 1, 2, 3], addresses={1: "10.9.0.1"})
-        await told(clock, quick, 9)
-        change = await told(clock, slow, 0)
+        await reported(clock, quick, 9)
+        change = await reported(clock, slow, 0)
         assert names(change.joined) == ["mysql-3"], "mysql-4 came and went"
         assert [(old.name, str(new.address)) for old, new in change.replaced] == [
             ("mysql-1", "10.9.0.1")
@@ -175,24 +175,24 @@ async def test_a_slow_consumer_gets_one_change_that_holds_them_all() -> None:
         assert change.left == ()
 
 
-async def test_what_is_not_known_of_a_cut_answer_is_told_too() -> None:
+async def test_that_an_answer_is_truncated_is_reported_too() -> None:
     clock, cluster = ManualClock(), Cluster(peers("mysql", 3))
     async with watching(cluster, clock) as disco:
         watch = disco.watch()
-        assert (await told(clock, watch, 1)).snapshot.complete
-        cluster.answer = peers("mysql", [0, 9], incomplete_reason="cut")
-        change = await told(clock, watch, 3)
+        assert (await reported(clock, watch, 1)).snapshot.complete
+        cluster.answer = peers("mysql", [0, 9], incomplete_reason="truncated")
+        change = await reported(clock, watch, 3)
         assert names(change.joined) == ["mysql-9"]
         assert names(change.snapshot) == ["mysql-0", "mysql-1", "mysql-2", "mysql-9"]
-        assert (change.snapshot.complete, change.snapshot.incomplete_reason) == (False, "cut")
+        assert (change.snapshot.complete, change.snapshot.incomplete_reason) == (False, "truncated")
 
 
-async def test_a_pod_that_is_leaving_is_told_nothing_of_itself() -> None:
+async def test_a_pod_that_is_leaving_receives_no_change_of_itself() -> None:
     clock, cluster = ManualClock(), Cluster(peers("mysql", 3))
     me = peerdisco.Identity("mysql-2", "default", 2, "mysql")
     async with watching(cluster, clock, identity=me) as disco:
         watch = disco.watch()
-        await told(clock, watch, 1)
+        await reported(clock, watch, 1)
         assert disco.local is disco.snapshot.peers[2]
         disco.leaving()
         cluster.answer = peers("mysql", 2)
@@ -248,7 +248,7 @@ async def test_a_source_that_is_given_is_closed_with_the_watcher() -> None:
     assert [change async for change in disco.watch()] == []
 
 
-async def test_an_error_that_is_a_bug_is_told_to_everybody() -> None:
+async def test_an_error_that_is_a_bug_reaches_every_consumer() -> None:
     def broken() -> Observation:
         raise ZeroDivisionError("a bug")
 

@@ -278,7 +278,7 @@ async def test_a_stranger_who_cancels_all_tasks_ends_nobody_silently() -> None:
             )
 
 
-async def test_it_is_told_although_the_task_never_began() -> None:
+async def test_it_is_reported_although_the_task_never_began() -> None:
     disco = peerdisco.Discovery(source=ScriptedSource("my-database", [peers("mysql", 3)]))
     with pytest.raises(peerdisco.WatcherError):  # noqa: PT012
         async with disco:
@@ -287,7 +287,7 @@ async def test_it_is_told_although_the_task_never_began() -> None:
             await soon(disco.wait(9))
 
 
-async def test_an_error_in_the_last_turn_is_told_at_the_end_of_the_block() -> None:
+async def test_an_error_in_the_last_turn_is_raised_at_the_end_of_the_block() -> None:
     """The lookup fails while the watcher is being closed."""
 
     class Stubborn(Raises):

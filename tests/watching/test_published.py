@@ -155,20 +155,20 @@ def test_what_becomes_known_is_incomplete_no_longer() -> None:
     unknown = peerdisco.Snapshot(SERVICE)
     assert replace(unknown, observed_at=NOW).complete
     assert replace(unknown, peers=peers("mysql", 1).peers).complete
-    cut = replace(unknown, peers=peers("mysql", 1).peers, incomplete_reason="truncated")
-    assert cut.incomplete_reason == "truncated"
+    short = replace(unknown, peers=peers("mysql", 1).peers, incomplete_reason="truncated")
+    assert short.incomplete_reason == "truncated"
 
 
-@pytest.mark.parametrize("looked", [False, True], ids=["before the first", "after a failed one"])
-async def test_before_the_first_answer_nothing_is_complete(looked: bool) -> None:
+@pytest.mark.parametrize("failed", [False, True], ids=["before the first", "after a failed one"])
+async def test_before_the_first_answer_nothing_is_complete(failed: bool) -> None:
     clock = ManualClock()
     async with watching([failure()], clock) as disco:
-        if looked:
+        if failed:
             await clock.advance(5)
         snapshot = disco.snapshot
         # Where tasks start eagerly, the first lookup has failed by now.
         assert snapshot.stale is (disco.lookups > 0)
-        assert disco.lookups or not looked
+        assert disco.lookups or not failed
         assert (snapshot.known, snapshot.complete, len(snapshot)) == (False, False, 0)
         assert snapshot.incomplete_reason
         with pytest.raises(peerdisco.IncompleteAnswer) as caught:

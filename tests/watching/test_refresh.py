@@ -25,7 +25,7 @@ class Gate:
         self.opened = asyncio.Event()
         self.begun = asyncio.Event()
 
-    async def look(self) -> Observation:
+    async def lookup(self) -> Observation:
         self.begun.set()
         await self.opened.wait()
         return peers("mysql", self.pods)
@@ -50,7 +50,7 @@ async def test_wait_after_refresh_waits_for_its_answer() -> None:
 
 async def test_a_lookup_that_is_under_way_does_not_count() -> None:
     clock, gate = ManualClock(), Gate(3)
-    source = ScriptedSource("my-database", [gate.look, peers("mysql", 4)])
+    source = ScriptedSource("my-database", [gate.lookup, peers("mysql", 4)])
     async with peerdisco.Discovery(source=source, clock=clock, interval=60) as disco:
         await gate.begun.wait()
         disco.refresh()
@@ -135,7 +135,7 @@ async def test_a_failure_of_another_watcher_does_not_count() -> None:
 
 async def test_a_shared_lookup_that_is_under_way_does_not_count() -> None:
     gate = Gate(3)
-    source, (one, other, third) = shared(gate.look, peers("mysql", 4))
+    source, (one, other, third) = shared(gate.lookup, peers("mysql", 4))
     first = asyncio.create_task(one.observe(timeout=5))
     await gate.begun.wait()
     other.refresh()
@@ -152,7 +152,7 @@ async def test_a_shared_lookup_that_is_under_way_does_not_count() -> None:
 async def test_who_has_to_pass_a_lookup_by_has_the_whole_timeout_for_the_next() -> None:
     """Else a slow lookup of another watcher would make this one's fail."""
     gate, slow = Gate(3), Gate(4)
-    _, (one, other, _) = shared(gate.look, slow.look)
+    _, (one, other, _) = shared(gate.lookup, slow.lookup)
     asyncio.get_running_loop().call_later(0.3, gate.opened.set)
     first = asyncio.create_task(one.observe(timeout=60))
     await gate.begun.wait()
@@ -166,7 +166,7 @@ async def test_who_has_to_pass_a_lookup_by_has_the_whole_timeout_for_the_next() 
 
 async def test_it_is_bounded_where_the_lookup_of_another_does_not_end() -> None:
     gate = Gate(3)
-    _, (one, other, _) = shared(gate.look)
+    _, (one, other, _) = shared(gate.lookup)
     first = asyncio.create_task(one.observe(timeout=60))
     await gate.begun.wait()
     other.refresh()
@@ -178,7 +178,7 @@ async def test_it_is_bounded_where_the_lookup_of_another_does_not_end() -> None:
 
 @asynccontextmanager
 async def two(dns: ClusterDNS) -> AsyncIterator[list[peerdisco.Discovery]]:
-    """Two watchers that look up a service seldom, and share their lookups."""
+    """Two watchers that lookup up a service seldom, and share their lookups."""
     options = {"nameservers": [dns.nameserver], "interval": 60, "min_interval": 30}
     one, other = (peerdisco.Discovery(SERVICE, **options) for _ in range(2))  # type: ignore[arg-type]
     async with one, other:
@@ -195,7 +195,7 @@ async def test_real_watchers_see_what_changed_before_the_call(
     mysql = cluster_dns.statefulset("mysql", service="my-database", replicas=3)
     async with two(cluster_dns) as (one, other):
         for disco in (one, other):
-            disco._schedule = type(disco._schedule)(60, 0.05)  # the pause of a watcher by itself
+            disco._schedule = type(disco._schedule)(60, 0.05)  # the pause of a single watcher
         if refreshed_before:
             one.refresh()
             await one.wait(3, timeout=5)

@@ -1,4 +1,4 @@
-"""Who is listed and may have left: in the snapshot, the table, the JSON, and told once."""
+"""Listed peers that may have left: in the snapshot, the table, the JSON, and reported once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOW = datetime(2025, 1, 1, tzinfo=UTC)
 REASON = "truncated: the server does not answer over TCP"
 
 
-def cut(ordinals: Any) -> Answered:
+def truncated(ordinals: Any) -> Answered:
     """An answer over UDP alone, which holds some of the pods."""
     return peers("mysql", ordinals, incomplete_reason=REASON)
 
@@ -35,9 +35,9 @@ def names(found: Any) -> list[str]:
 GHOSTS = ["mysql-16", "mysql-17", "mysql-18", "mysql-19"]
 
 
-async def test_departed_pods_are_told_apart_where_answers_are_always_incomplete() -> None:
+async def test_departed_pods_are_shown_where_answers_are_always_incomplete() -> None:
     clock = ManualClock()
-    disco, _ = watching([cut(20)] * 5 + [cut(16)], clock)
+    disco, _ = watching([truncated(20)] * 5 + [truncated(16)], clock)
     async with disco:
         watch = disco.watch()
         await clock.advance(1)
@@ -46,9 +46,14 @@ async def test_departed_pods_are_told_apart_where_answers_are_always_incomplete(
         assert first.snapshot.unconfirmed == ()
         following = asyncio.ensure_future(anext(watch))
         await clock.advance(7200)
-        told = await following
-        assert names(told.snapshot.unconfirmed) == GHOSTS
-        assert (told.joined, told.left, told.replaced, told.incomplete) == ((), (), (), False)
+        change = await following
+        assert names(change.snapshot.unconfirmed) == GHOSTS
+        assert (change.joined, change.left, change.replaced, change.incomplete) == (
+            (),
+            (),
+            (),
+            False,
+        )
         snapshot = disco.snapshot
         assert len(snapshot) == 20, "an incomplete answer never shows a departure"
         assert names(snapshot.unconfirmed) == GHOSTS
@@ -57,32 +62,32 @@ async def test_departed_pods_are_told_apart_where_answers_are_always_incomplete(
 
 async def test_a_complete_answer_confirms_the_departures() -> None:
     clock = ManualClock()
-    disco, source = watching([cut(20)] * 3 + [cut(16)], clock)
+    disco, source = watching([truncated(20)] * 3 + [truncated(16)], clock)
     async with disco:
         watch = disco.watch()
         await clock.advance(60)
         assert names((await anext(watch)).snapshot.unconfirmed) == GHOSTS
         source.then(peers("mysql", 16))
         await clock.advance(2.5)
-        told = await anext(watch)
-        assert (told.completed, told.incomplete, bool(told)) == (True, False, True)
-        assert names(told.snapshot.unconfirmed) == GHOSTS, "a complete answer does not list them"
+        change = await anext(watch)
+        assert (change.completed, change.incomplete, bool(change)) == (True, False, True)
+        assert names(change.snapshot.unconfirmed) == GHOSTS, "a complete answer does not list them"
         await clock.advance(60)
         assert names((await anext(watch)).left) == GHOSTS
         assert disco.snapshot.unconfirmed == ()
 
 
-async def test_who_is_listed_again_is_confirmed_and_that_is_told() -> None:
+async def test_a_peer_that_is_listed_again_is_confirmed_and_that_is_reported() -> None:
     clock = ManualClock()
-    disco, source = watching([cut(20)] * 3 + [cut(16)], clock)
+    disco, source = watching([truncated(20)] * 3 + [truncated(16)], clock)
     async with disco:
         watch = disco.watch()
         await clock.advance(60)
         assert names((await anext(watch)).snapshot.unconfirmed) == GHOSTS
-        source.then(cut([0, 16, 17, 18]))
+        source.then(truncated([0, 16, 17, 18]))
         await clock.advance(2.5)
         assert names(disco.snapshot.unconfirmed) == ["mysql-19"]
-        source.then(cut(20))
+        source.then(truncated(20))
         await clock.advance(2.5)
         assert (await anext(watch)).snapshot.unconfirmed == ()
 
@@ -91,7 +96,9 @@ async def test_answers_that_hold_another_part_each_time_make_nobody_suspected() 
     """A records are shuffled before they are truncated."""
     clock = ManualClock()
     parts = [[*range(10)], [*range(10, 20)]]
-    disco, _ = watching([cut(20), *[cut(part) for _ in range(200) for part in parts]], clock)
+    disco, _ = watching(
+        [truncated(20), *[truncated(part) for _ in range(200) for part in parts]], clock
+    )
     async with disco:
         watch = disco.watch()
         await clock.advance(1)
@@ -105,11 +112,11 @@ async def test_answers_that_hold_another_part_each_time_make_nobody_suspected() 
 
 async def test_time_without_answers_makes_nobody_suspected() -> None:
     clock = ManualClock()
-    source = ScriptedSource("my-database", [cut(20), *[cut(16)] * 3, failure()])
+    source = ScriptedSource("my-database", [truncated(20), *[truncated(16)] * 3, failure()])
     async with peerdisco.Discovery(source=source, clock=clock, leave_after=60) as disco:
         await clock.advance(600)
         assert disco.snapshot.stale
-        source.then(cut(16))
+        source.then(truncated(16))
         await clock.advance(9, until=lambda: not disco.snapshot.stale)
         assert disco.snapshot.unconfirmed == (), "a few seconds of answers, but for the outage"
         await clock.advance(70)
@@ -144,9 +151,9 @@ async def test_an_address_that_is_not_certain_is_unconfirmed() -> None:
         assert str(disco.snapshot.peers[1].address) == "10.9.0.1"
 
 
-async def test_completeness_that_turns_is_told_each_time() -> None:
+async def test_completeness_that_changes_is_reported_each_time() -> None:
     clock = ManualClock()
-    script: list[Observation] = [peers("mysql", 3), cut(3), cut(3), peers("mysql", 3)]
+    script: list[Observation] = [peers("mysql", 3), truncated(3), truncated(3), peers("mysql", 3)]
     disco, _ = watching(script, clock)
     async with disco:
         watch, seen = disco.watch(), []
@@ -164,27 +171,29 @@ async def test_completeness_that_turns_is_told_each_time() -> None:
 def test_what_is_not_known_is_neither() -> None:
     unknown = peerdisco.Snapshot("db.ns")
     known = peerdisco.Snapshot("db.ns", peers("mysql", 3).peers)
-    short = peerdisco.Snapshot("db.ns", cut(3).peers, incomplete_reason=REASON)
+    short = peerdisco.Snapshot("db.ns", truncated(3).peers, incomplete_reason=REASON)
     flags = {
         (before, after): (change.incomplete, change.completed)
         for before, one in {"unknown": unknown, "known": known, "short": short}.items()
         for after, other in {"unknown": unknown, "known": known, "short": short}.items()
         for change in [peerdisco.Change.between(one, other)]
     }
-    assert {pair for pair, told in flags.items() if told == (True, False)} == {
+    assert {pair for pair, change in flags.items() if change == (True, False)} == {
         ("unknown", "short"),
         ("known", "short"),
     }
-    assert {pair for pair, told in flags.items() if told == (False, True)} == {("short", "known")}
+    assert {pair for pair, change in flags.items() if change == (False, True)} == {
+        ("short", "known")
+    }
 
 
 # For people and programs.
 
 
 async def suspicion() -> peerdisco.Change:
-    """The change that tells of the first suspects."""
+    """The change that reports the first unconfirmed peers."""
     clock = ManualClock()
-    disco, _ = watching([cut(4)] * 3 + [cut(2)], clock)
+    disco, _ = watching([truncated(4)] * 3 + [truncated(2)], clock)
     async with disco:
         watch = disco.watch()
         await clock.advance(60)
@@ -207,8 +216,8 @@ async def test_the_table_marks_them() -> None:
     assert roles == ["primary", "-", "unconfirmed", "unconfirmed"]
 
 
-async def test_a_hook_is_told_of_them_in_json(tmp_path: Any) -> None:
-    path = tmp_path / "told"
+async def test_a_hook_receives_them_in_json(tmp_path: Any) -> None:
+    path = tmp_path / "change.json"
     change = await suspicion()
     await CommandHook(["sh", "-c", f"cat > {path}"], stdin="json")(change)
     assert json.loads(path.read_text())["unconfirmed"] == ["mysql-2", "mysql-3"]
@@ -216,17 +225,17 @@ async def test_a_hook_is_told_of_them_in_json(tmp_path: Any) -> None:
 
 async def test_a_runner_says_once_that_departures_cannot_be_observed() -> None:
     clock = ManualClock()
-    told: list[str] = []
-    disco, source = watching([peers("mysql", 4), *[cut(4)] * 3, cut(2)], clock)
+    change: list[str] = []
+    disco, source = watching([peers("mysql", 4), *[truncated(4)] * 3, truncated(2)], clock)
     async with disco:
-        runner = HookRunner(disco, on_change=lambda change: None, report=told.append)
+        runner = HookRunner(disco, on_change=lambda change: None, report=change.append)
         running = asyncio.create_task(runner.run())
         await clock.advance(3600)
-        assert told == [
+        assert change == [
             f"the list is incomplete, so departures cannot be confirmed: {REASON}",
             "not listed lately, but kept as peers: mysql-2, mysql-3",
         ]
         source.then(peers("mysql", 4))
         await clock.advance(5)
-        assert told[2:] == ["the list is complete again"]
+        assert change[2:] == ["the list is complete again"]
         running.cancel()

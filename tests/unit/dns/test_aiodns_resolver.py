@@ -100,7 +100,7 @@ async def test_at_most_so_many_questions_are_out_at_a_time(serve: Serve) -> None
 
 @pytest.fixture
 def dns(monkeypatch: pytest.MonkeyPatch) -> ClusterDNS:
-    """A service of three, to be looked at from this process."""
+    """A service of three, to be queried from this process."""
     server = ClusterDNS()
     server.statefulset("mysql", service="db")
     return server

@@ -70,7 +70,7 @@ def number(asked: Asked) -> int:
 
 
 def right(asked: Asked) -> None:
-    """The answer that tells which question it is for."""
+    """The answer to this question."""
     n = number(asked)
     asked.answer(f"10.0.{n // 250}.{n % 250}")
 
@@ -213,7 +213,7 @@ async def test_names_that_do_not_exist_are_answers(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("rcode", ["SERVFAIL", "REFUSED"])
-async def test_a_failure_is_told_with_an_example(serve: Serve, rcode: str) -> None:
+async def test_a_failure_is_reported_with_an_example(serve: Serve, rcode: str) -> None:
     def script(asked: Asked) -> None:
         if number(asked) == 7:
             asked.answer(rcode=rcode)

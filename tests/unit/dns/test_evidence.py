@@ -49,8 +49,8 @@ CASES: dict[str, tuple[wire.Message, Outcome, Outcome]] = {
     # The reply, what it is worth from a server that is not trusted, and from one that is.
     "records": (reply(answer=ANSWER), Outcome.ANSWER, Outcome.ANSWER),
     "records without AA": (reply(answer=ANSWER, flags="RA"), Outcome.ANSWER, Outcome.ANSWER),
-    "cut to nothing": (reply(flags="TC"), Outcome.ANSWER, Outcome.ANSWER),
-    "NXDOMAIN, cut": (reply("NXDOMAIN", flags="TC"), Outcome.ANSWER, Outcome.ANSWER),
+    "truncated, without records": (reply(flags="TC"), Outcome.ANSWER, Outcome.ANSWER),
+    "NXDOMAIN, truncated": (reply("NXDOMAIN", flags="TC"), Outcome.ANSWER, Outcome.ANSWER),
     # RFC 2308, 2.1: name errors.
     "NXDOMAIN 1": (reply("NXDOMAIN", (*OUR_SOA, *NS)), Outcome.NXDOMAIN, Outcome.NXDOMAIN),
     "NXDOMAIN 2": (reply("NXDOMAIN", OUR_SOA), Outcome.NXDOMAIN, Outcome.NXDOMAIN),

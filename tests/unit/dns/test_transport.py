@@ -119,7 +119,7 @@ async def test_a_forger_at_another_port_is_not_heard(serve: Serve) -> None:
     assert len(seen) == 1
 
 
-async def test_a_reply_that_cannot_be_read_is_told(serve: Serve) -> None:
+async def test_a_reply_that_cannot_be_read_is_reported(serve: Serve) -> None:
     server = await serve(lambda asked: asked.send(asked.reply("10.0.0.1")[:-3]))
     with pytest.raises(wire.MalformedMessage):
         await exchange_udp(server.endpoint, QUESTION, read)
@@ -359,7 +359,7 @@ async def test_half_a_reply_is_no_reply(serve: Serve) -> None:
     await settle(lambda: connection.closed)
 
 
-async def test_a_refused_connection_is_told(serve: Serve) -> None:
+async def test_a_refused_connection_is_reported(serve: Serve) -> None:
     server = await serve(says("10.0.0.1"), tcp=False)
     with pytest.raises(ConnectionRefusedError):
         await TcpConnection.open(server.endpoint)
@@ -402,7 +402,7 @@ async def test_connecting_that_is_cancelled_at_any_moment_leaves_nothing(serve: 
 
 
 class Foreign:
-    """A transport of no class of asyncio's; it closes nothing unless told to."""
+    """A transport of no class of asyncio's; it closes nothing on its own."""
 
     def __init__(self) -> None:
         self.aborted = 0

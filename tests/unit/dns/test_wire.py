@@ -70,7 +70,7 @@ def test_a_question_is_written_byte_for_byte_as_it_was_recorded(scenario: str) -
         assert written == exchange.query, exchange
 
 
-def test_a_question_offers_1232_bytes_unless_told_otherwise() -> None:
+def test_a_question_offers_1232_bytes_by_default() -> None:
     asked = read(query(9, NAME, wire.SRV))
     assert asked.id == 9
     assert asked.edns_payload == 1232
@@ -84,10 +84,10 @@ def test_a_question_without_edns_has_no_additional_record() -> None:
     assert asked.additional == []
 
 
-# What tells a reply.
+# How a reply is recognised.
 
 
-def test_a_reply_is_told_by_its_id_and_the_qr_bit() -> None:
+def test_a_reply_is_recognised_by_its_id_and_the_qr_bit() -> None:
     question = query(0x1234, NAME, wire.A)
     reply = b"\x12\x34\x80\x00" + bytes(8)
     assert wire.answers_to(reply, question)
@@ -186,7 +186,7 @@ def test_a_host_name_is_written_as_dnspython_writes_it_and_comes_back(text: str,
 # Headers.
 
 
-def test_the_header_is_told_apart() -> None:
+def test_the_parts_of_the_header_are_read() -> None:
     message = read(header(query_id=0xABCD, flags=0x8700))
     assert message.id == 0xABCD
     assert message.flags == 0x8700
@@ -330,11 +330,11 @@ def test_data_that_breaks_its_type_is_refused(rtype: int, data: bytes, problem: 
 def test_the_fast_way_reads_no_name_beyond_its_record() -> None:
     """The question's name goes on after the record's end, where the next record begins."""
     asked = NAME + struct.pack("!HH", wire.PTR, 1)
-    cut = record(wire.PTR, NAME[:-1]) + b"\0" + struct.pack("!HHIH", 1, 1, 1, 4) + bytes(4)
-    assert refused(header(1, 2) + asked + cut) == "a name that reaches too far"
+    short = record(wire.PTR, NAME[:-1]) + b"\0" + struct.pack("!HHIH", 1, 1, 1, 4) + bytes(4)
+    assert refused(header(1, 2) + asked + short) == "a name that reaches too far"
     # The same with a label before it.
-    cut = record(wire.PTR, b"\x01a" + NAME[:-1]) + b"\0" + struct.pack("!HHIH", 1, 1, 1, 4)
-    assert refused(header(1, 2) + asked + cut + bytes(4)) == "a name that reaches too far"
+    short = record(wire.PTR, b"\x01a" + NAME[:-1]) + b"\0" + struct.pack("!HHIH", 1, 1, 1, 4)
+    assert refused(header(1, 2) + asked + short + bytes(4)) == "a name that reaches too far"
 
 
 def test_the_root_before_the_questions_name_stays_the_root() -> None:

@@ -46,7 +46,7 @@ Describe = Callable[..., PodEnvironment]
 
 @pytest.fixture(params=["given as values", "read from files"])
 def describe(request: pytest.FixtureRequest, tmp_path: Path) -> Describe:
-    """Makes the surroundings of a pod; once as values, and once as the files it would find."""
+    """Makes the environment of a pod: from values, and from files."""
 
     def values(
         environ: Mapping[str, str] = IN_CLUSTER,
@@ -137,7 +137,7 @@ def test_without_a_cluster_search_list_the_service_account_tells_the_namespace(
     pod = describe(resolv_conf="nameserver 10.96.0.10\n")
     identity = local_identity(pod_environment=pod)
     assert identity.namespace == "shop"
-    # The kubelet's line in the hosts file tells the domain.
+    # The kubelet's line in the hosts file shows the domain.
     assert identity == MYSQL_0
 
 
@@ -290,7 +290,7 @@ def test_the_namespace_that_nothing_tells_is_asked_for(describe: Describe) -> No
     assert "\n" not in str(caught.value)
 
 
-def test_a_host_name_that_is_no_pods_is_told_so(describe: Describe) -> None:
+def test_a_host_name_that_is_no_pods_is_an_error(describe: Describe) -> None:
     """``hostnameOverride`` can be anything."""
     with pytest.raises(IdentityError, match="'my_host', which is not a pod's name"):
         local_identity(pod_environment=describe(hostname="my_host"))
@@ -446,10 +446,10 @@ def test_a_variable_that_cannot_be_right_is_refused_by_its_name(
     assert "\n" not in str(caught.value)
 
 
-# What a look needs.
+# What a lookup needs.
 
 
-def test_the_namespace_to_look_in(describe: Describe) -> None:
+def test_the_namespace_of_a_lookup(describe: Describe) -> None:
     pod = describe({"POD_NAMESPACE": "variable"}, namespace="account")
     assert find_namespace("given", pod) == "given"
     assert find_namespace(None, pod) == "variable"
@@ -497,7 +497,7 @@ def test_nothing_tells_the_namespace(describe: Describe) -> None:
     assert find_namespace(None, pod) is None
 
 
-def test_the_cluster_domain_to_look_in(describe: Describe) -> None:
+def test_the_cluster_domain_of_a_lookup(describe: Describe) -> None:
     pod = describe({"PEERDISCO_CLUSTER_DOMAIN": "Corp.Example."})
     assert find_cluster_domain("Given.Example", pod) == "given.example"
     assert find_cluster_domain(None, pod) == "corp.example"
@@ -528,7 +528,7 @@ def test_name_servers_in_the_variable_that_cannot_be_right_are_refused(
     assert caught.value.what == "PEERDISCO_NAMESERVERS"
 
 
-def test_no_name_server_anywhere_is_told(describe: Describe) -> None:
+def test_no_name_server_anywhere_is_an_error(describe: Describe) -> None:
     with pytest.raises(IdentityError) as caught:
         find_nameservers([], describe({}, resolv_conf=None))
     for word in ("name server", "PEERDISCO_NAMESERVERS", "--nameserver", "nameservers="):

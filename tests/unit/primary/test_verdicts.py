@@ -108,18 +108,18 @@ def test_nothing_is_confirmed_during_an_outage() -> None:
 
 
 def test_nothing_is_confirmed_by_a_list_that_may_lack_pods() -> None:
-    verdict = confirm(seen("db-0=10.0.0.1", incomplete_reason="it was cut"))
+    verdict = confirm(seen("db-0=10.0.0.1", incomplete_reason="it was truncated"))
     assert (verdict.decision, codes(verdict)) == (Decision.WAIT, ["incomplete"])
 
 
-def test_a_pod_that_does_not_know_its_addresses_is_refused_and_told_what_to_do() -> None:
+def test_the_refusal_of_a_pod_with_unknown_addresses_says_what_to_do() -> None:
     verdict = confirm(seen("db-0=10.0.0.1", identity=replace(me(), addresses=())))
     assert (verdict.decision, codes(verdict)) == (Decision.REFUSED, ["own-addresses-unknown"])
     assert "POD_IP" in str(verdict)
 
 
 @pytest.mark.parametrize(
-    ("told", "own", "confirmed"),
+    ("listed", "own", "confirmed"),
     [
         ("10.0.0.1,fd00::1", ["10.0.0.1", "fd00::1"], True),
         ("10.0.0.1,fd00::1", ["10.0.0.1"], True),
@@ -132,9 +132,9 @@ def test_a_pod_that_does_not_know_its_addresses_is_refused_and_told_what_to_do()
     ],
 )
 def test_addresses_are_compared_within_the_families_that_are_known(
-    told: str, own: list[str], confirmed: bool
+    listed: str, own: list[str], confirmed: bool
 ) -> None:
-    verdict = confirm(seen(f"db-0={told}", identity=me("db-0", *own)))
+    verdict = confirm(seen(f"db-0={listed}", identity=me("db-0", *own)))
     assert bool(verdict) is confirmed
     if not confirmed:
         assert (verdict.decision, codes(verdict)) == (Decision.WAIT, ["another-address"])
@@ -221,7 +221,7 @@ def test_a_probe_of_this_pod_itself_and_those_that_found_nothing_do_not_count() 
     )
 
 
-def test_every_reason_is_told_and_the_sternest_decides() -> None:
+def test_every_reason_is_given_and_the_most_severe_decides() -> None:
     verdict = confirm(
         seen("db-0=10.0.0.9", last_error=OUTAGE),
         Probe("db-1", answered=True, claims_primary=True),
@@ -322,7 +322,7 @@ def test_an_outage_is_not_a_membership_of_one() -> None:
     for snapshot in (
         seen(observed_at=None),
         seen("db-0=10.0.0.1", last_error=OUTAGE),
-        seen("db-0=10.0.0.1", incomplete_reason="it was cut"),
+        seen("db-0=10.0.0.1", incomplete_reason="it was truncated"),
     ):
         assert bootstrap(snapshot, expected=1).decision is Decision.WAIT
 
@@ -336,7 +336,7 @@ def test_the_expected_ordinals_begin_where_the_statefulsets_do() -> None:
     assert [reason.peer for reason in missing.reasons] == ["db-7"]
 
 
-def test_missing_pods_are_told_in_the_order_of_their_ordinals() -> None:
+def test_missing_pods_are_listed_in_the_order_of_their_ordinals() -> None:
     verdict = bootstrap(seen("db-0=10.0.0.1"), expected=12)
     assert [reason.peer for reason in verdict.reasons] == [f"db-{n}" for n in range(1, 12)]
 
@@ -364,7 +364,7 @@ def lost(snapshot: Snapshot) -> str | None:
         (seen("db-0=10.0.0.1,10.0.0.9"), None),  # its own is among them; it may be settling
         (seen("db-0"), None),
         (seen("db-1=10.0.0.2"), "not-listed"),
-        (seen("db-1=10.0.0.2", incomplete_reason="it was cut"), None),
+        (seen("db-1=10.0.0.2", incomplete_reason="it was truncated"), None),
         (seen(), None),
         (seen("db-0=10.0.0.9", last_error=OUTAGE), None),
         (seen("db-1=10.0.0.2", last_error=OUTAGE), None),

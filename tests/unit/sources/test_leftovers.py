@@ -37,7 +37,7 @@ def pods(*labels: str) -> Records:
     return srv(*(f"{label}.{S}" for label in labels), glue=glue)
 
 
-async def look(
+async def look_up(
     serve: Serve, records: Records, *, resolver: Open = Resolver, port_name: str | None = None
 ) -> Observation:
     server = await serve(serves(records))
@@ -70,7 +70,7 @@ async def test_an_answer_without_any_peer_is_a_failure_with_an_example(
     resolver: Open, target: str, why: str
 ) -> None:
     async with serving() as serve:
-        seen = await look(serve, srv(target), resolver=resolver)
+        seen = await look_up(serve, srv(target), resolver=resolver)
     assert isinstance(seen, Failed), seen
     error = seen.error
     assert isinstance(error, UnusableAnswer)
@@ -83,7 +83,7 @@ async def test_an_answer_without_any_peer_is_a_failure_with_an_example(
 
 async def test_records_of_which_there_are_many_are_counted() -> None:
     async with serving() as serve:
-        seen = await look(serve, srv(*(f"db-{n}.db.evil.svc.cluster.local." for n in range(5))))
+        seen = await look_up(serve, srv(*(f"db-{n}.db.evil.svc.cluster.local." for n in range(5))))
     assert isinstance(seen, Failed)
     assert "and 4 more records" in str(seen.error)
 
@@ -91,7 +91,7 @@ async def test_records_of_which_there_are_many_are_counted() -> None:
 async def test_records_of_another_owner_are_none_about_the_service() -> None:
     other = "other.prod.svc.cluster.local."
     async with serving() as serve:
-        seen = await look(serve, {(S, "SRV"): [f"{other} SRV 0 50 1 db-0.{S}"]})
+        seen = await look_up(serve, {(S, "SRV"): [f"{other} SRV 0 50 1 db-0.{S}"]})
     assert isinstance(seen, Failed)
     assert "other.prod.svc.cluster.local: the question was for" in str(seen.error)
 
@@ -106,7 +106,7 @@ async def test_a_service_with_a_cluster_ip_is_not_headless(
     address = f"{S} A 10.96.44.5"
     records = {**srv(S, name=asked, glue=[address] if glue else []), (S, "A"): [address]}
     async with serving() as serve:
-        seen = await look(serve, records, resolver=resolver, port_name=port_name)
+        seen = await look_up(serve, records, resolver=resolver, port_name=port_name)
     assert isinstance(seen, Failed)
     assert isinstance(seen.error, NotHeadless)
     assert [str(address) for address in seen.error.cluster_ip] == ["10.96.44.5"]
@@ -114,13 +114,13 @@ async def test_a_service_with_a_cluster_ip_is_not_headless(
 
 
 async def test_a_cluster_ip_is_recognised_where_the_bare_name_has_no_srv() -> None:
-    """A server that does what the specification demands: the PTR of the address tells."""
+    """A server that does what the specification demands: the PTR record of the address shows it."""
     records = {
         (S, "A"): [f"{S} A 10.96.44.5"],
         ("5.44.96.10.in-addr.arpa.", "PTR"): [f"5.44.96.10.in-addr.arpa. PTR {S}"],
     }
     async with serving() as serve:
-        seen = await look(serve, records)
+        seen = await look_up(serve, records)
     assert isinstance(seen, Failed)
     assert isinstance(seen.error, NotHeadless)
     assert [str(address) for address in seen.error.cluster_ip] == ["10.96.44.5"]
@@ -142,7 +142,7 @@ ALIAS = f"{S} CNAME mysql.example.com."
 )
 async def test_an_alias_is_named(resolver: Open, records: Records) -> None:
     async with serving() as serve:
-        seen = await look(serve, records, resolver=resolver)
+        seen = await look_up(serve, records, resolver=resolver)
     assert isinstance(seen, Failed), seen
     assert isinstance(seen.error, NotHeadless)
     assert seen.error.alias == "mysql.example.com"
@@ -190,8 +190,8 @@ async def test_records_beside_the_peers_are_logged_once_by_name(
 
 async def test_an_answer_about_others_lets_nobody_leave() -> None:
     async with serving() as serve:
-        first = await look(serve, pods("db-0", "db-1", "db-2"))
-        second = await look(serve, srv("db-0.db.evil.svc.cluster.local."))
+        first = await look_up(serve, pods("db-0", "db-1", "db-2"))
+        second = await look_up(serve, srv("db-0.db.evil.svc.cluster.local."))
     membership = Membership()
     membership.observe(first, 0.0)
     for now in range(1, 4000):
@@ -204,21 +204,21 @@ async def test_an_answer_about_others_lets_nobody_leave() -> None:
 async def test_one_peer_departs_though_others_records_come_along() -> None:
     stranger = f"{S} SRV 0 50 1 db-9.db.evil.svc.cluster.local."
     async with serving() as serve:
-        first = await look(serve, {(S, "SRV"): [*pods("db-0", "db-1")[S, "SRV"], stranger]})
-        second = await look(serve, {(S, "SRV"): [*pods("db-0")[S, "SRV"], stranger]})
+        first = await look_up(serve, {(S, "SRV"): [*pods("db-0", "db-1")[S, "SRV"], stranger]})
+        second = await look_up(serve, {(S, "SRV"): [*pods("db-0")[S, "SRV"], stranger]})
     membership = Membership()
     membership.observe(first, 0.0)
     left = []
     for now in range(1, 200):
-        told = membership.observe(second, float(now))
-        left += [peer.name for peer in told.left]
+        changes = membership.observe(second, float(now))
+        left += [peer.name for peer in changes.left]
     assert left == ["db-1"]
 
 
 @pytest.mark.parametrize("records", [{}, {(S, "TXT"): [f"{S} TXT x"]}], ids=["NXDOMAIN", "no data"])
 async def test_an_answer_without_records_is_still_emptiness(records: Records) -> None:
     async with serving() as serve:
-        assert isinstance(await look(serve, records), Empty)
+        assert isinstance(await look_up(serve, records), Empty)
 
 
 # Single records, as no server in use sends them here.

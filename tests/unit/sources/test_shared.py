@@ -1,4 +1,4 @@
-"""Watchers of one service in one event loop look once for all of them."""
+"""Watchers of one service in one event loop share their lookups."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SERVICE = "my-database"
 
 
 class Gate:
-    """A look that takes until it is opened."""
+    """A lookup that takes until it is opened."""
 
     def __init__(self) -> None:
         self.opened = asyncio.Event()
         self.begun = 0
         self.cancelled = 0
 
-    async def look(self) -> Observation:
+    async def lookup(self) -> Observation:
         self.begun += 1
         try:
             await self.opened.wait()
@@ -52,7 +52,7 @@ async def turns(count: int = 10) -> None:
         await asyncio.sleep(0)
 
 
-# Looks.
+# Lookups.
 
 
 async def test_it_is_a_source() -> None:
@@ -64,7 +64,7 @@ async def test_it_is_a_source() -> None:
 
 async def test_lookups_that_overlap_are_one() -> None:
     gate = Gate()
-    script = ScriptedSource(SERVICE, [gate.look])
+    script = ScriptedSource(SERVICE, [gate.lookup])
     source = shared(script)
     waiting = [asyncio.create_task(source.observe(timeout=60)) for _ in range(5)]
     await turns()
@@ -107,7 +107,7 @@ async def test_what_a_source_raises_reaches_everybody_and_the_next_lookup_is_a_n
     gate = Gate()
 
     async def breaks() -> Observation:
-        await gate.look()
+        await gate.lookup()
         raise ZeroDivisionError
 
     script = ScriptedSource(SERVICE, [breaks, peers()])
@@ -125,7 +125,7 @@ async def test_what_a_source_raises_reaches_everybody_and_the_next_lookup_is_a_n
 
 async def test_who_gives_up_does_not_end_the_lookup_of_another() -> None:
     gate = Gate()
-    script = ScriptedSource(SERVICE, [gate.look])
+    script = ScriptedSource(SERVICE, [gate.lookup])
     source = shared(script)
     one, other = (asyncio.create_task(source.observe(timeout=60)) for _ in range(2))
     await turns()
@@ -140,7 +140,7 @@ async def test_who_gives_up_does_not_end_the_lookup_of_another() -> None:
 
 async def test_the_lookup_ends_with_the_last_one_who_gives_up() -> None:
     gate = Gate()
-    source = shared(ScriptedSource(SERVICE, [gate.look, nxdomain()]))
+    source = shared(ScriptedSource(SERVICE, [gate.lookup, nxdomain()]))
     waiting = [asyncio.create_task(source.observe(timeout=60)) for _ in range(3)]
     await turns()
     for one in waiting:
@@ -155,7 +155,7 @@ async def test_the_lookup_ends_with_the_last_one_who_gives_up() -> None:
 
 async def test_who_comes_while_a_lookup_is_cancelled_gets_a_lookup() -> None:
     gate = Gate()
-    source = shared(ScriptedSource(SERVICE, [gate.look, nxdomain()]))
+    source = shared(ScriptedSource(SERVICE, [gate.lookup, nxdomain()]))
     one = asyncio.create_task(source.observe(timeout=60))
     await turns()
     one.cancel()
@@ -169,7 +169,7 @@ async def test_who_comes_while_a_lookup_is_cancelled_gets_a_lookup() -> None:
 async def test_nobody_waits_longer_than_the_own_timeout() -> None:
     """The one who came first has more patience."""
     gate = Gate()
-    source = shared(ScriptedSource(SERVICE, [gate.look]))
+    source = shared(ScriptedSource(SERVICE, [gate.lookup]))
     patient = asyncio.create_task(source.observe(timeout=60))
     await turns()
     retry_interval = asyncio.create_task(source.observe(timeout=0.01))
@@ -184,7 +184,7 @@ async def test_nobody_waits_longer_than_the_own_timeout() -> None:
 async def test_nobody_waits_less_than_the_own_timeout() -> None:
     """The one who came first has less patience."""
     gate = Gate()
-    source = shared(ScriptedSource(SERVICE, [gate.look, peers()]))
+    source = shared(ScriptedSource(SERVICE, [gate.lookup, peers()]))
     retry_interval = asyncio.create_task(source.observe(timeout=0.01))
     await turns()
     patient = asyncio.create_task(source.observe(timeout=60))
@@ -219,7 +219,7 @@ async def test_one_source_for_each_key_and_the_last_user_closes_it() -> None:
     assert opened[1].closed
 
 
-async def test_what_was_closed_is_opened_anew() -> None:
+async def test_a_closed_source_is_opened_again() -> None:
     opened: list[ScriptedSource] = []
     first = share("key", 0.0, opener(opened))
     await first.aclose()

@@ -94,7 +94,7 @@ def test_what_is_no_list_is_refused(text: str) -> None:
         parse_static(text, SERVICE)
 
 
-async def test_it_is_a_source_that_answers_every_look_alike() -> None:
+async def test_it_is_a_source_that_answers_every_lookup_alike() -> None:
     source = Static("db", [Peer("a-0", 0, "a", "a-0.db")])
     assert isinstance(source, Source)
     assert source.service == "db"
