@@ -92,6 +92,10 @@ environment (an option overrides a variable, a variable overrides detection):
 """
 
 
+_MOST_DIGITS = 6
+"""Of COLUMNS. Python refuses to read a number of thousands of digits."""
+
+
 class _Formatter(argparse.RawDescriptionHelpFormatter):
     """A formatter as wide as the terminal that does not import `shutil`.
 
@@ -105,7 +109,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 def _columns() -> int:
     """COLUMNS, else the width of the terminal, else 80, as in `shutil.get_terminal_size`."""
     text = os.environ.get("COLUMNS", "")
-    if text.isascii() and text.isdigit() and int(text):
+    if text.isascii() and text.isdigit() and len(text) < _MOST_DIGITS and int(text):
         return int(text)
     try:
         return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80  # type: ignore[union-attr]

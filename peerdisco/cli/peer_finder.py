@@ -143,7 +143,7 @@ def parse_flags(arguments: Sequence[str]) -> tuple[dict[str, str] | None, list[s
             if not rest:
                 raise _UsageError(f"flag needs an argument: -{name}")
             value = rest.pop(0)
-        if name == "v" and re.fullmatch(r"[+-]?[0-9]+", value, re.ASCII) is None:
+        if name == "v" and re.fullmatch(r"[+-]?[0-9]{1,10}", value, re.ASCII) is None:
             raise _UsageError(f'invalid value "{value}" for flag -v: expected a number')
         given[name] = value
     return given, rest

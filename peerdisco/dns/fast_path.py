@@ -231,7 +231,7 @@ def _read_services(
         start = position + 12
         stop = position + 6 + (reply[position + 4] << 8 | reply[position + 5])
         target = reply[start:stop]
-        if not target.endswith(suffix) or target[0] != len(target) - after_label:
+        if not target.endswith(suffix) or not 0 < target[0] == len(target) - after_label:
             return 0
         port = reply[position + 10 : start]
         number = numbers.get(port)

@@ -86,7 +86,7 @@ def socket_address(server: Endpoint) -> tuple[str, int] | tuple[str, int, int, i
         return host, server.port
     if not (scope.isascii() and scope.isdigit()):
         return host, server.port, 0, socket.if_nametoindex(scope)
-    if int(scope) > _LARGEST_SCOPE:
+    if len(scope) > len(str(_LARGEST_SCOPE)) or int(scope) > _LARGEST_SCOPE:
         raise OSError(errno.ENODEV, f"there is no interface {scope}")
     return host, server.port, 0, int(scope)
 

@@ -30,7 +30,10 @@ class Flavour(Enum):
             raise ConfigurationError(what, text, "'mariadb' or 'mysql'") from None
 
 
-_NUMBER = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
+_NUMBER = re.compile(r"(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?", re.ASCII)
+"""With limits: a search for any number of digits takes quadratic time on a long row of them."""
+_LONGEST = 200
+"""Characters of a version that are read and shown; real ones have fewer than 100."""
 
 _OLDEST = {Flavour.MARIADB: (10, 5, 2), Flavour.MYSQL: (8, 0, 23)}
 """MariaDB 10.5.2 split SUPER into privileges that can be granted one by one; MySQL 8.0.23 brought
@@ -61,6 +64,7 @@ class Version:
         Raises:
             ConfigurationError: It has no version number, or is too old to be spoken to.
         """
+        version, comment = version[:_LONGEST], comment[:_LONGEST]
         mariadb = "mariadb" in f"{version} {comment}".lower()
         found = _NUMBER.search(version.removeprefix("5.5.5-") if mariadb else version)
         if found is None:

@@ -122,6 +122,7 @@ def test_flags_are_read_as_go_reads_them(
         (["-service=a"], "-on-change or -on-start"),
         ([], "incomplete arguments"),
         (["-v=a"], 'invalid value "a" for flag -v'),
+        (["-v=" + "9" * 5000, "-service=x", "-on-change=y"], "for flag -v"),
         (["-logtostderr=maybe"], 'invalid boolean value "maybe" for -logtostderr'),
         (["-selector=app=db", "-on-start=true", "-service=a"], "-selector is not supported"),
         (["-address-type=IPv4", "-on-start=true", "-service=a"], "-address-type=IPv4 is not supp"),

@@ -37,6 +37,7 @@ async def main() -> None:
         for wrong, problem in (
             ("fe80::53%nowhere", "no interface with this name"),
             (f"fe80::53%{2**40}", "there is no interface"),
+            ("fe80::53%" + "9" * 5000, "there is no interface"),
             ("fe80::53", "needs an interface: fe80::53%eth0"),
         ):
             asking = KINDS[0].open(parse_nameserver(wrong))

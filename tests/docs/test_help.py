@@ -43,6 +43,15 @@ def normal(text: str) -> str:
     return re.sub(r"(-[\w-]+) (\S+), (-[\w-]+) \2", r"\1, \3 \2", " ".join(text.split()))
 
 
+@pytest.mark.parametrize("columns", ["0", "-1", "wide", "9" * 5000, "\u0661\u0662"])
+def test_a_width_that_is_not_understood_does_not_matter(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert cli.main(["--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: peerdisco [-h] [--version] COMMAND ...\n")
+
+
 def test_every_command_is_documented() -> None:
     assert {file.stem for file in HELP.glob("*.txt")} == {"peerdisco", SHIM, *COMMANDS}
     reference = (HELP.parent / "command.md").read_text(encoding="utf-8")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pytest
 
 from peerdisco.mysql.decisions import judge_replica
 from peerdisco.mysql.dialects import ReplicationSource
-from peerdisco.mysql.facts import CLUSTER_SCHEMA, _on, _user_schemas
+from peerdisco.mysql.errors import DatabaseError
+from peerdisco.mysql.facts import _on, _user_schemas, read_facts
 from peerdisco.mysql.setup import Account, accounts_sql
 from peerdisco.mysql.status import ReplicaStatus
+from peerdisco.mysql.tables import CLUSTER_SCHEMA
 from peerdisco.mysql.versions import Flavour
 from peerdisco.primary.verdicts import Decision
 
-from .servers import CLUSTER, SOURCE_HOST, facts
+from .servers import CLUSTER, MARIADB, MYSQL, SOURCE_HOST, Server, facts
 
 
 def test_a_server_that_is_no_replica_has_received_nothing() -> None:
@@ -30,6 +35,32 @@ def test_a_replica_whose_schemas_are_hidden_is_not_connected() -> None:
 def test_a_status_without_a_column_names_it() -> None:
     with pytest.raises(KeyError, match="Replica_IO_Running"):
         ReplicaStatus.of_row({})
+
+
+@pytest.mark.parametrize("version", [MARIADB, MYSQL])
+@pytest.mark.parametrize(
+    ("question", "rows"),
+    [
+        ("SELECT VERSION()", []),
+        ("SELECT VERSION()", [{"version": MARIADB}]),
+        ("SELECT @@global", []),
+        ("SELECT @@global", [{"server_id": None}]),
+        ("SELECT @@global", [{"server_id": "9" * 5000, "read_only": 1, "log_bin": 1}]),
+        ("SHOW DATABASES", [{"Database": "mysql", "Owner": "root"}]),
+        ("SHOW REPLICA STATUS", [{"Source_Host": "db-0"}]),
+        ("SHOW REPLICA STATUS", [{}]),
+    ],
+)
+async def test_an_answer_that_is_not_understood_is_an_error_of_the_server(
+    version: str, question: str, rows: list[dict[str, Any]]
+) -> None:
+    class Odd(Server):
+        async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
+            return rows if sql.startswith(question) else await super().execute(sql)
+
+    with pytest.raises(DatabaseError, match="db-1: reading") as caught:
+        await read_facts(Odd(version), "db-1")
+    assert len(str(caught.value)) < 400
 
 
 @pytest.mark.parametrize("flavour", Flavour)

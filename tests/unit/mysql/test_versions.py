@@ -35,7 +35,17 @@ def test_what_is_too_old_is_refused(version: str) -> None:
         Version.parse(version)
 
 
-@pytest.mark.parametrize("version", ["", "eight", "MariaDB"])
+def test_a_version_of_any_length_is_read_at_once() -> None:
+    """A server may send 4 MiB; a search whose time grows with its square would take days."""
+    with pytest.raises(ConfigurationError) as caught:
+        Version.parse("9" * 4_000_000)
+    assert len(str(caught.value)) < 400
+    assert Version.parse("8.4.3" + "x" * 4_000_000).number == (8, 4, 3)
+
+
+@pytest.mark.parametrize(
+    "version", ["", "eight", "MariaDB", "\u0661\u0660.\u0661\u0661", "9" * 5000]
+)
 def test_what_is_no_version_is_refused(version: str) -> None:
     with pytest.raises(ConfigurationError, match="server version"):
         Version.parse(version)
