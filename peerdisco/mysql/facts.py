@@ -158,7 +158,9 @@ async def read_facts(server: Executor, name: str) -> ServerFacts:
             raise DatabaseError.of(error, name, doing) from error
 
     try:
-        return await _read_facts(server, name, ask)
+        facts = await _read_facts(server, name, ask)
+        _ = facts.received  # parsed on access: its error belongs here, where the server is named
+        return facts
     except DiscoveryError:
         raise
     except (ValueError, LookupError, TypeError) as error:

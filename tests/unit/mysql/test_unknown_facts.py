@@ -38,6 +38,17 @@ def test_a_status_without_a_column_names_it() -> None:
 
 
 @pytest.mark.parametrize("version", [MARIADB, MYSQL])
+async def test_received_transactions_that_are_not_understood(version: str) -> None:
+    server = Server(version)
+    server._apply("CHANGE MASTER TO MASTER_HOST = 'db-0', MASTER_PORT = 3306, MASTER_USER = 'repl'")
+    assert server.replica is not None
+    assert (await read_facts(server, "db-1")).received is not None
+    server.replica["Gtid_IO_Pos" if server.mariadb else "Retrieved_Gtid_Set"] = "0-1-2,seven"
+    with pytest.raises(DatabaseError, match="db-1: reading its state"):
+        await read_facts(server, "db-1")
+
+
+@pytest.mark.parametrize("version", [MARIADB, MYSQL])
 @pytest.mark.parametrize(
     ("question", "rows"),
     [
