@@ -160,12 +160,12 @@ async def read_facts(server: Executor, name: str) -> ServerFacts:
     try:
         facts = await _read_facts(server, name, ask)
         _ = facts.received  # parsed on access: its error belongs here, where the server is named
-        return facts
     except DiscoveryError:
         raise
     except (ValueError, LookupError, TypeError) as error:
         detail = one_line(f"a reply that cannot be understood ({type(error).__name__}: {error})")
         raise DatabaseError(name, "reading its state", MALFORMED_PACKET, detail) from error
+    return facts
 
 
 async def _read_facts(server: Executor, name: str, ask: _Ask) -> ServerFacts:
