@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..exceptions import DiscoveryError, NotReady, ServiceNotFound
 from ..model import Answered, Empty, Failed, Identity, Observation, Snapshot
+from .options import query_arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +36,10 @@ async def lookup(
         IdentityError: The service depends on this pod's identity, which is not known.
     """
     from ..pod.environment import read_pod_environment  # noqa: PLC0415 - not needed for --help
-    from ..primary.policies import ordinal  # noqa: PLC0415
     from ..sources.once import observe_once, snapshot_from_observation  # noqa: PLC0415
     from ..sources.options import LookupOptions  # noqa: PLC0415
 
-    options = LookupOptions(
-        service=args.service,
-        namespace=args.namespace,
-        cluster_domain=args.cluster_domain,
-        statefulset=args.statefulset,
-        cluster=args.cluster,
-        port_name=args.port_name,
-        protocol=args.protocol,
-        primary=ordinal(args.ordinal),
-        identity=identity,
-        nameservers=args.nameserver,
-        resolver=args.resolver,
-        source=args.source,
-    )
-    plan = options.plan(read_pod_environment())
+    plan = LookupOptions(**query_arguments(args, identity)).plan(read_pod_environment())
     async with plan.opened() as source:
         observation, may_be_stale = await observe_once(source, timeout=timeout)
         if may_be_stale:

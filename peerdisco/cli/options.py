@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypedDict
 
 from ..exceptions import ConfigurationError, DiscoveryError
 from ..names import parse_seconds
+
+if TYPE_CHECKING:
+    from ..model import Identity, PrimaryPolicy
 
 LOOKUP_TIMEOUT = 5.0
 """Seconds that a lookup may take by default."""
@@ -80,6 +84,48 @@ def add_query(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         help="dns, or static:NAME=IP[:PORT],... for a fixed list (default: dns)",
     )
     return group
+
+
+class QueryArguments(TypedDict):
+    """The arguments that `LookupOptions` and `Discovery` have in common."""
+
+    service: str | None
+    namespace: str | None
+    cluster_domain: str | None
+    statefulset: str | None
+    cluster: str | None
+    port_name: str | None
+    protocol: str | None
+    primary: PrimaryPolicy
+    identity: Identity | None
+    nameservers: Sequence[str]
+    resolver: str | None
+    source: str | None
+
+
+def query_arguments(args: argparse.Namespace, identity: Identity | None) -> QueryArguments:
+    """The values of the options of `add_service` and `add_query`, as arguments.
+
+    Args:
+        args: The parsed options.
+        identity: The identity of this pod, if the command needs it.
+    """
+    from ..primary.policies import ordinal  # noqa: PLC0415 - not needed for --help
+
+    return {
+        "service": args.service,
+        "namespace": args.namespace,
+        "cluster_domain": args.cluster_domain,
+        "statefulset": args.statefulset,
+        "cluster": args.cluster,
+        "port_name": args.port_name,
+        "protocol": args.protocol,
+        "primary": ordinal(args.ordinal),
+        "identity": identity,
+        "nameservers": args.nameserver,
+        "resolver": args.resolver,
+        "source": args.source,
+    }
 
 
 def add_timeout(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from .options import LOOKUP_TIMEOUT, add_query, add_timeout, seconds
+from .options import LOOKUP_TIMEOUT, add_query, add_timeout, query_arguments, seconds
 
 if TYPE_CHECKING:
     from ..discovery import Discovery
@@ -55,21 +55,9 @@ def open_discovery(
         IdentityError: The service depends on this pod's identity, which is not known.
     """
     from ..discovery import Discovery  # noqa: PLC0415 - not needed for --help
-    from ..primary.policies import ordinal  # noqa: PLC0415
 
     return Discovery(
-        args.service,
-        namespace=args.namespace,
-        cluster_domain=args.cluster_domain,
-        statefulset=args.statefulset,
-        cluster=args.cluster,
-        port_name=args.port_name,
-        protocol=args.protocol,
-        primary=ordinal(args.ordinal),
-        identity=identity,
-        nameservers=args.nameserver,
-        resolver=args.resolver,
-        source=args.source,
+        **query_arguments(args, identity),
         interval=args.interval,
         leave_after=args.leave_after,
         timeout=timeout,

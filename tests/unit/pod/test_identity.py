@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -42,53 +42,59 @@ NODE_HOSTS = """\
 IN_CLUSTER = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
 
 Describe = Callable[..., PodEnvironment]
+Identify = Callable[..., Identity]
 
 
-@pytest.fixture(params=["given as values", "read from files"])
+@dataclass(frozen=True)
+class Facts:
+    """What a pod finds at its start; None for a file that does not exist."""
+
+    environ: Mapping[str, str] = field(default_factory=lambda: IN_CLUSTER)
+    hostname: str = "mysql-0"
+    resolv_conf: str | None = RESOLV_CONF
+    hosts: str | None = HOSTS
+    namespace: str | None = "shop"
+
+
+def as_values(facts: Facts, _: Path) -> PodEnvironment:
+    return PodEnvironment(
+        environ=facts.environ,
+        hostname=facts.hostname,
+        resolv_conf=parse_resolv_conf(facts.resolv_conf or ""),
+        hosts=tuple((facts.hosts or "").splitlines()),
+        service_account_namespace=facts.namespace,
+    )
+
+
+def as_files(facts: Facts, directory: Path) -> PodEnvironment:
+    contents = {
+        "resolv.conf": facts.resolv_conf,
+        "hosts": facts.hosts,
+        "namespace": facts.namespace,
+    }
+    for name, content in contents.items():
+        if content is not None:
+            (directory / name).write_text(content)
+    read = read_pod_environment(
+        environ=facts.environ,
+        resolv_conf=str(directory / "resolv.conf"),
+        hosts=str(directory / "hosts"),
+        namespace_file=str(directory / "namespace"),
+    )
+    assert read.hostname == socket.gethostname()
+    return replace(read, hostname=facts.hostname)
+
+
+@pytest.fixture(params=[as_values, as_files], ids=["given as values", "read from files"])
 def describe(request: pytest.FixtureRequest, tmp_path: Path) -> Describe:
-    """Makes the environment of a pod: from values, and from files."""
+    """Makes the environment of a pod from `Facts`."""
+    return lambda *args, **facts: request.param(Facts(*args, **facts), tmp_path)
 
-    def values(
-        environ: Mapping[str, str] = IN_CLUSTER,
-        *,
-        hostname: str = "mysql-0",
-        resolv_conf: str | None = RESOLV_CONF,
-        hosts: str | None = HOSTS,
-        namespace: str | None = "shop",
-    ) -> PodEnvironment:
-        return PodEnvironment(
-            environ=environ,
-            hostname=hostname,
-            resolv_conf=parse_resolv_conf(resolv_conf or ""),
-            hosts=tuple((hosts or "").splitlines()),
-            service_account_namespace=namespace,
-        )
 
-    def files(
-        environ: Mapping[str, str] = IN_CLUSTER,
-        *,
-        hostname: str = "mysql-0",
-        resolv_conf: str | None = RESOLV_CONF,
-        hosts: str | None = HOSTS,
-        namespace: str | None = "shop",
-    ) -> PodEnvironment:
-        for name, content in (
-            ("resolv.conf", resolv_conf),
-            ("hosts", hosts),
-            ("namespace", namespace),
-        ):
-            if content is not None:
-                (tmp_path / name).write_text(content)
-        read = read_pod_environment(
-            environ=environ,
-            resolv_conf=str(tmp_path / "resolv.conf"),
-            hosts=str(tmp_path / "hosts"),
-            namespace_file=str(tmp_path / "namespace"),
-        )
-        assert read.hostname == socket.gethostname()
-        return replace(read, hostname=hostname)
-
-    return values if request.param == "given as values" else files
+@pytest.fixture
+def identify(describe: Describe) -> Identify:
+    """The identity of a pod with these `Facts`."""
+    return lambda *args, **facts: local_identity(pod_environment=describe(*args, **facts))
 
 
 MYSQL_0 = Identity(
@@ -106,69 +112,64 @@ MYSQL_0 = Identity(
 # Situations.
 
 
-def test_a_plain_statefulset_pod_needs_no_variables(describe: Describe) -> None:
-    assert local_identity(pod_environment=describe()) == MYSQL_0
+def test_a_plain_statefulset_pod_needs_no_variables(identify: Identify) -> None:
+    assert identify() == MYSQL_0
 
 
-def test_nothing_but_the_files_shows_the_pod(describe: Describe) -> None:
-    assert local_identity(pod_environment=describe({})) == MYSQL_0
+def test_nothing_but_the_files_shows_the_pod(identify: Identify) -> None:
+    assert identify({}) == MYSQL_0
 
 
-def test_a_host_name_with_dots_is_cut_at_the_first(describe: Describe) -> None:
+def test_a_host_name_with_dots_is_cut_at_the_first(identify: Identify) -> None:
     """``setHostnameAsFQDN: true`` makes the kernel's host name the fully qualified one."""
-    pod = describe(hostname="mysql-0.my-database.shop.svc.cluster.local")
-    assert local_identity(pod_environment=pod) == MYSQL_0
+    assert identify(hostname="mysql-0.my-database.shop.svc.cluster.local") == MYSQL_0
 
 
-def test_a_host_name_in_upper_case_is_the_pods_in_lower_case(describe: Describe) -> None:
-    assert local_identity(pod_environment=describe(hostname="MySQL-0")) == MYSQL_0
+def test_a_host_name_in_upper_case_is_the_pods_in_lower_case(identify: Identify) -> None:
+    assert identify(hostname="MySQL-0") == MYSQL_0
 
 
-def test_without_a_service_account_the_search_list_tells_the_namespace(
-    describe: Describe,
+def test_without_a_service_account_the_search_list_shows_the_namespace(
+    identify: Identify,
 ) -> None:
-    assert local_identity(pod_environment=describe(namespace=None)) == MYSQL_0
+    assert identify(namespace=None) == MYSQL_0
 
 
-def test_without_a_cluster_search_list_the_service_account_tells_the_namespace(
-    describe: Describe,
+def test_without_a_cluster_search_list_the_service_account_shows_the_namespace(
+    identify: Identify,
 ) -> None:
     """``dnsPolicy: None``."""
-    pod = describe(resolv_conf="nameserver 10.96.0.10\n")
-    identity = local_identity(pod_environment=pod)
+    identity = identify(resolv_conf="nameserver 10.96.0.10\n")
     assert identity.namespace == "shop"
     # The kubelet's line in the hosts file shows the domain.
     assert identity == MYSQL_0
 
 
-def test_the_hosts_file_alone_tells_everything(describe: Describe) -> None:
-    pod = describe({}, resolv_conf=None, namespace=None)
-    assert local_identity(pod_environment=pod) == MYSQL_0
+def test_the_hosts_file_alone_shows_everything(identify: Identify) -> None:
+    assert identify({}, resolv_conf=None, namespace=None) == MYSQL_0
 
 
-def test_another_cluster_domain(describe: Describe) -> None:
-    pod = describe(
+def test_another_cluster_domain(identify: Identify) -> None:
+    identity = identify(
         resolv_conf=RESOLV_CONF.replace("cluster.local", "k8s.corp.example"),
         hosts=HOSTS.replace("cluster.local", "k8s.corp.example"),
     )
-    identity = local_identity(pod_environment=pod)
     assert identity.cluster_domain == "k8s.corp.example"
     assert identity.hostname == "mysql-0.my-database.shop.svc.k8s.corp.example"
 
 
-def test_a_dual_stack_pod_has_both_addresses_ipv4_first(describe: Describe) -> None:
+def test_a_dual_stack_pod_has_both_addresses_ipv4_first(identify: Identify) -> None:
     lines = HOSTS.splitlines()
     both = [*lines[:-1], lines[-1].replace("10.244.0.3", "fd00:10:244::3"), lines[-1]]
-    identity = local_identity(pod_environment=describe(hosts="\n".join(both)))
+    identity = identify(hosts="\n".join(both))
     assert identity.addresses == (ip_address("10.244.0.3"), ip_address("fd00:10:244::3"))
 
 
-def test_a_pod_without_a_governing_service_has_no_service(describe: Describe) -> None:
-    pod = describe(
+def test_a_pod_without_a_governing_service_has_no_service(identify: Identify) -> None:
+    assert identify(
         hostname="web-7d4b9c-x2x4z",
         hosts="# Kubernetes-managed hosts file.\n10.1.2.3\tweb-7d4b9c-x2x4z\n",
-    )
-    assert local_identity(pod_environment=pod) == Identity(
+    ) == Identity(
         pod_name="web-7d4b9c-x2x4z",
         namespace="shop",
         cluster_domain="cluster.local",
@@ -176,9 +177,8 @@ def test_a_pod_without_a_governing_service_has_no_service(describe: Describe) ->
     )
 
 
-def test_an_ordinal_beyond_ten(describe: Describe) -> None:
-    pod = describe(hostname="mysql-12", hosts=HOSTS.replace("mysql-0", "mysql-12"))
-    identity = local_identity(pod_environment=pod)
+def test_an_ordinal_beyond_ten(identify: Identify) -> None:
+    identity = identify(hostname="mysql-12", hosts=HOSTS.replace("mysql-0", "mysql-12"))
     assert (identity.statefulset, identity.ordinal) == ("mysql", 12)
 
 
@@ -191,13 +191,12 @@ def test_with_host_network_the_host_name_is_not_taken_for_the_pods(describe: Des
         assert word in str(caught.value)
 
 
-def test_with_host_network_the_downward_api_tells_the_pod(describe: Describe) -> None:
-    pod = describe(
+def test_with_host_network_the_downward_api_shows_the_pod(identify: Identify) -> None:
+    assert identify(
         {**IN_CLUSTER, "POD_NAME": "mysql-2", "PEERDISCO_SERVICE": "my-database"},
         hostname="node-7",
         hosts=NODE_HOSTS,
-    )
-    assert local_identity(pod_environment=pod) == Identity(
+    ) == Identity(
         pod_name="mysql-2",
         namespace="shop",
         ordinal=2,
@@ -210,13 +209,17 @@ def test_with_host_network_the_downward_api_tells_the_pod(describe: Describe) ->
 
 
 def test_with_host_network_a_node_with_the_pods_name_lends_it_no_addresses(
-    describe: Describe,
+    identify: Identify,
 ) -> None:
-    pod = describe({**IN_CLUSTER, "POD_NAME": "node-7"}, hostname="node-7", hosts=NODE_HOSTS)
-    assert local_identity(pod_environment=pod).addresses == ()
+    assert (
+        identify(
+            {**IN_CLUSTER, "POD_NAME": "node-7"}, hostname="node-7", hosts=NODE_HOSTS
+        ).addresses
+        == ()
+    )
 
 
-def test_with_the_nodes_resolver_the_service_account_tells_the_namespace(
+def test_with_the_nodes_resolver_the_service_account_shows_the_namespace(
     describe: Describe,
 ) -> None:
     """``hostNetwork`` with ``dnsPolicy: ClusterFirst`` gives a pod the node's resolv.conf."""
@@ -252,8 +255,8 @@ def test_a_machine_whose_name_looks_like_a_pods_is_no_pod(describe: Describe) ->
         local_identity(pod_environment=pod)
 
 
-def test_outside_a_cluster_the_variables_make_an_identity(describe: Describe) -> None:
-    pod = describe(
+def test_outside_a_cluster_the_variables_make_an_identity(identify: Identify) -> None:
+    assert identify(
         {
             "POD_NAME": "mysql-1",
             "POD_NAMESPACE": "shop",
@@ -265,8 +268,7 @@ def test_outside_a_cluster_the_variables_make_an_identity(describe: Describe) ->
         resolv_conf=NODE_RESOLV_CONF,
         hosts="127.0.0.1 laptop",
         namespace=None,
-    )
-    assert local_identity(pod_environment=pod) == Identity(
+    ) == Identity(
         pod_name="mysql-1",
         namespace="shop",
         ordinal=1,
@@ -278,43 +280,42 @@ def test_outside_a_cluster_the_variables_make_an_identity(describe: Describe) ->
     )
 
 
-def test_the_namespace_that_nothing_tells_is_asked_for(describe: Describe) -> None:
-    pod = describe(
-        {"POD_NAME": "mysql-1"}, hostname="laptop", resolv_conf=None, hosts=None, namespace=None
-    )
+def test_the_namespace_that_nothing_tells_is_asked_for(identify: Identify) -> None:
     with pytest.raises(IdentityError) as caught:
-        local_identity(pod_environment=pod)
+        identify(
+            {"POD_NAME": "mysql-1"}, hostname="laptop", resolv_conf=None, hosts=None, namespace=None
+        )
     assert caught.value.missing == "namespace"
     for word in ("POD_NAMESPACE", "metadata.namespace", "namespace=", "--namespace"):
         assert word in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_host_name_that_is_no_pods_is_an_error(describe: Describe) -> None:
+def test_a_host_name_that_is_no_pods_is_an_error(identify: Identify) -> None:
     """``hostnameOverride`` can be anything."""
     with pytest.raises(IdentityError, match="'my_host', which is not a pod's name"):
-        local_identity(pod_environment=describe(hostname="my_host"))
+        identify(hostname="my_host")
 
 
 @pytest.mark.parametrize("hostname", ["", "(none)", ".", "-", "mysql-0 "])
-def test_a_host_name_that_was_never_set_is_no_pods(describe: Describe, hostname: str) -> None:
+def test_a_host_name_that_was_never_set_is_no_pods(identify: Identify, hostname: str) -> None:
     with pytest.raises(IdentityError, match="which is not a pod's name"):
-        local_identity(pod_environment=describe(hostname=hostname))
+        identify(hostname=hostname)
 
 
-def test_a_hosts_line_of_another_pod_contradicts_the_host_name(describe: Describe) -> None:
+def test_a_hosts_line_of_another_pod_contradicts_the_host_name(identify: Identify) -> None:
     with pytest.raises(IdentityConflict) as caught:
-        local_identity(pod_environment=describe(hostname="mysql-1"))
+        identify(hostname="mysql-1")
     assert "'mysql-1'" in str(caught.value)
     assert "'mysql-0'" in str(caught.value)
 
 
-def test_comments_and_short_lines_in_the_hosts_file_tell_nothing(describe: Describe) -> None:
+def test_comments_and_short_lines_in_the_hosts_file_tell_nothing(identify: Identify) -> None:
     hosts = (
         HOSTS + "\n\n10.9.9.9\n# 10.9.9.8 mysql-0\n10.9.9.7 # mysql-0\n"
         "nonsense mysql-0\n127.0.0.1 mysql-0\n"
     )
-    assert local_identity(pod_environment=describe(hosts=hosts)) == MYSQL_0
+    assert identify(hosts=hosts) == MYSQL_0
 
 
 # Who wins.
@@ -322,6 +323,7 @@ def test_comments_and_short_lines_in_the_hosts_file_tell_nothing(describe: Descr
 
 def test_an_argument_wins_over_a_variable_and_that_over_what_is_detected(
     describe: Describe,
+    identify: Identify,
 ) -> None:
     variables = {
         **IN_CLUSTER,
@@ -331,7 +333,7 @@ def test_an_argument_wins_over_a_variable_and_that_over_what_is_detected(
         "PEERDISCO_CLUSTER_DOMAIN": "corp.example",
         "POD_IP": "10.9.8.7",
     }
-    by_variable = local_identity(pod_environment=describe(variables))
+    by_variable = identify(variables)
     assert by_variable == Identity(
         pod_name="redis-1",
         namespace="cache",
@@ -366,32 +368,33 @@ def test_an_argument_wins_over_a_variable_and_that_over_what_is_detected(
     ["POD_NAME", "POD_NAMESPACE", "PEERDISCO_SERVICE", "PEERDISCO_CLUSTER_DOMAIN", "POD_IP"],
 )
 @pytest.mark.parametrize("empty", ["", " "])
-def test_an_empty_variable_counts_as_none(describe: Describe, variable: str, empty: str) -> None:
-    pod = describe({**IN_CLUSTER, variable: empty})
-    assert local_identity(pod_environment=pod) == MYSQL_0
+def test_an_empty_variable_counts_as_none(identify: Identify, variable: str, empty: str) -> None:
+    assert identify({**IN_CLUSTER, variable: empty}) == MYSQL_0
 
 
-def test_pod_ips_wins_over_pod_ip(describe: Describe) -> None:
-    pod = describe({**IN_CLUSTER, "POD_IP": "10.0.0.1", "POD_IPS": "fd00::1, 10.0.0.2"})
-    assert local_identity(pod_environment=pod).addresses == (
+def test_pod_ips_wins_over_pod_ip(identify: Identify) -> None:
+    assert identify(
+        {**IN_CLUSTER, "POD_IP": "10.0.0.1", "POD_IPS": "fd00::1, 10.0.0.2"}
+    ).addresses == (
         ip_address("10.0.0.2"),
         ip_address("fd00::1"),
     )
 
 
-def test_a_service_in_another_namespace_does_not_name_this_pod(describe: Describe) -> None:
-    pod = describe(
-        {**IN_CLUSTER, "PEERDISCO_SERVICE": "my-database.elsewhere"}, hosts="10.0.0.1 mysql-0"
+def test_a_service_in_another_namespace_does_not_name_this_pod(identify: Identify) -> None:
+    assert (
+        identify(
+            {**IN_CLUSTER, "PEERDISCO_SERVICE": "my-database.elsewhere"}, hosts="10.0.0.1 mysql-0"
+        ).hostname
+        is None
     )
-    assert local_identity(pod_environment=pod).hostname is None
 
 
-def test_a_fully_qualified_service_names_this_pod(describe: Describe) -> None:
-    pod = describe(
+def test_a_fully_qualified_service_names_this_pod(identify: Identify) -> None:
+    identity = identify(
         {**IN_CLUSTER, "PEERDISCO_SERVICE": "My-Database.shop.svc.cluster.local."},
         hosts="10.0.0.1 mysql-0",
     )
-    identity = local_identity(pod_environment=pod)
     assert identity.service == "my-database"
     assert identity.hostname == "mysql-0.my-database.shop.svc.cluster.local"
 
@@ -437,10 +440,10 @@ def test_an_argument_that_cannot_be_right_is_refused(
 )
 @pytest.mark.parametrize("hosts", [HOSTS, None], ids=["with hosts", "without hosts"])
 def test_a_variable_that_cannot_be_right_is_refused_by_its_name(
-    describe: Describe, variable: str, value: str, hosts: str | None
+    identify: Identify, variable: str, value: str, hosts: str | None
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        local_identity(pod_environment=describe({**IN_CLUSTER, variable: value}, hosts=hosts))
+        identify({**IN_CLUSTER, variable: value}, hosts=hosts)
     assert caught.value.what == variable
     assert caught.value.given == value
     assert "\n" not in str(caught.value)
