@@ -20,11 +20,11 @@ from .membership.waiting import Waiting
 from .model import Change, Identity, Observation, Peer, PrimaryPolicy, Snapshot
 from .names import parse_seconds
 from .pod.environment import PodEnvironment, read_pod_environment
-from .sources import Source
+from .sources import Source, verify_all
 from .sources.lookup import lookup
 from .sources.options import TIMEOUT, LookupOptions
 from .sources.query import ServiceQuery
-from .sources.shared import SharedSource, share
+from .sources.shared import share
 from .timing.stalls import LEAST_STALL
 
 __all__ = ["Discovery", "Watch"]
@@ -115,7 +115,8 @@ class Discovery:
         self._plan = options.plan(pod)
         self._builder = self._plan.builder
         self._source: Source | None = None
-        self._shared: SharedSource | None = None
+        self._opened: Source | None = None
+        """The source, if it was opened here and not given by the caller."""
         self._membership = Membership(ConfirmationRules(interval=seconds, leave_after=leave_after))
         self._schedule = Schedule(seconds, least)
         self._clock: Clock = clock or SystemClock()
@@ -213,12 +214,12 @@ class Discovery:
         if not isinstance(target, ServiceQuery):
             self._source = target
         elif not isinstance(self._clock, SystemClock):
-            self._source = target.open()  # shared lookups follow the machine's clock
+            self._opened = target.open()  # shared lookups follow the machine's clock
         else:
-            self._shared = share(target, self._schedule.min_interval, target.open)
-            self._source = self._shared
+            self._opened = share(target, self._schedule.min_interval, target.open)
             if self._refreshes:
-                self._shared.refresh()
+                verify_all(self._opened)
+        self._source = self._source or self._opened
 
     @property
     def forked(self) -> bool:
@@ -280,14 +281,16 @@ class Discovery:
         This does not wait; a later `wait` does. Only a lookup that begins after this call counts:
         neither one in progress, nor an answer that another watcher of the same service just
         received. (A cache between this pod and the cluster DNS may still serve an older answer.)
+        It queries every pod of a service that is too large for one answer; most lookups query a
+        few of them.
 
         Raises:
             WatcherError: This is a fork of the process that started the watcher.
         """
         self.check_process()
         self._refreshes += 1
-        if self._shared is not None:
-            self._shared.refresh()
+        if self._opened is not None:
+            verify_all(self._opened)
         self._wake.set()
 
     def leaving(self) -> None:

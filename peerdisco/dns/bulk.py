@@ -7,15 +7,17 @@ more through the resolver, with all its retries.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from ..model import Attempt, Outcome
 from . import wire
 from .batch import Batch
 from .evidence import USABLE
 from .resolver import Reply, Resolver, ResolverProtocol
 
-__all__ = ["FEW", "Read", "ask_each"]
+__all__ = ["FEW", "Note", "Read", "ask_each"]
 
 _T = TypeVar("_T")
 
@@ -27,6 +29,9 @@ Read = Callable[[int, bytes], _T | None]
 
 It must check that the reply repeats the question.
 """
+
+Note = Callable[[Attempt], object]
+"""Called with the exchange that answered the first question."""
 
 _PORTION = 64
 """Questions without a usual answer that are asked again concurrently."""
@@ -40,6 +45,7 @@ async def ask_each(
     read: Read[_T],
     convert: Callable[[wire.Message], _T],
     tcp: bool = False,
+    note: Note | None = None,
 ) -> list[_T | Reply]:
     """Ask each question.
 
@@ -50,12 +56,13 @@ async def ask_each(
         read: Reads the usual reply.
         convert: Converts a message that was read in full.
         tcp: Ask over TCP also if there are only a few.
+        note: Called with the exchange that answered the first question.
 
     Returns:
         The results, in the order of the questions; for a question that no server answered, a
         `Reply` without a message that holds the reason.
     """
-    bulk = _Bulk(questions, read, convert)
+    bulk = _Bulk(questions, read, convert, note)
     tcp = tcp or len(questions) > FEW
     if isinstance(resolver, Resolver) and tcp:
         bulk.batch = Batch(questions, bulk.take)
@@ -75,10 +82,13 @@ class _Bulk(Generic[_T]):
         questions: Sequence[tuple[bytes, int]],
         read: Read[_T],
         convert: Callable[[wire.Message], _T],
+        note: Note | None,
     ) -> None:
         self.questions = questions
         self.read = read
         self.convert = convert
+        self.note = note
+        self.start = asyncio.get_running_loop().time()
         self.found: list[_T | Reply | None] = [None] * len(questions)
         self.resolver: Resolver | None = None
         self.batch: Batch | None = None
@@ -103,7 +113,21 @@ class _Bulk(Generic[_T]):
         self.found[number] = found
         if self.batch is not None:
             self.batch.useful = True
+            if number == 0 and self.note is not None:
+                self.note(self._attempt(self.batch))
         return True
+
+    def _attempt(self, batch: Batch) -> Attempt:
+        """The exchange that answered the first question."""
+        name, rtype = self.questions[0]
+        return Attempt(
+            server=str(batch.server),
+            transport="tcp",
+            name=wire.name_to_text(name) + ".",
+            type=wire.TYPE_NAMES[rtype],
+            outcome=Outcome.ANSWER,
+            seconds=asyncio.get_running_loop().time() - self.start,
+        )
 
     def _counts(self, message: wire.Message, number: int) -> bool:
         """Whether this reply is a usable answer."""
@@ -130,6 +154,8 @@ class _Bulk(Generic[_T]):
             for number, reply in zip(numbers, replies, strict=True):
                 message = reply.message
                 self.found[number] = reply if message is None else self.convert(message)
+                if number == 0 and self.note is not None:
+                    self.note(reply.attempt)
             if all(reply.message is None for reply in replies):
                 in_vain = replies[0]
 

@@ -64,13 +64,11 @@ class Found(NamedTuple):
         packed: The addresses in their order; empty if the name or its addresses do not exist.
         ttl: The smallest TTL among them (see `smallest_ttl`); 0 without any.
         truncated: Whether the answer was truncated.
-        reply: The answer without its id, to recognise an identical one; empty to recognise none.
     """
 
     packed: tuple[bytes, ...]
     ttl: int = 0
     truncated: bool = False
-    reply: bytes = b""
 
 
 class ServiceRecords(NamedTuple):
@@ -131,7 +129,7 @@ def read_addresses(reply: bytes, question: bytes) -> Found | None:
         ttl = int.from_bytes(reply[at + 4 : at + 8], "big")
         if shape != owner + asked[-4:] + bytes((0, size)) or ttl > wire.LARGEST_TTL:
             return None
-        return Found((reply[at + 10 : end],), ttl, bool(reply[2] & _TC), reply[2:])
+        return Found((reply[at + 10 : end],), ttl, bool(reply[2] & _TC))
     # Column by column: the bytes that all records share cost no object for each record.
     width, records = len(owner) + 10 + size, reply[start:end]
     for at, byte in (
@@ -147,7 +145,7 @@ def read_addresses(reply: bytes, question: bytes) -> Found | None:
     if max(held) > wire.LARGEST_TTL:
         return None
     packed = tuple([records[at : at + size] for at in range(width - size, end - start, width)])
-    return Found(packed, smallest_ttl(held), bool(reply[2] & _TC), reply[2:])
+    return Found(packed, smallest_ttl(held), bool(reply[2] & _TC))
 
 
 def read_service_records(reply: bytes, name: bytes, suffix: bytes) -> ServiceRecords | None:

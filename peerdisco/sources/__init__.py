@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from ..model import Observation
 
-__all__ = ["Source"]
+__all__ = ["Source", "verify_all"]
 
 
 @runtime_checkable
@@ -40,3 +40,17 @@ class Source(Protocol):
     async def aclose(self) -> None:
         """Close everything that is kept between lookups. A second call does nothing."""
         ...
+
+
+@runtime_checkable
+class _Refreshable(Protocol):
+    def refresh(self) -> None: ...
+
+
+def verify_all(source: Source) -> None:
+    """Have the next lookup of a source of this package rest on nothing that earlier ones learned.
+
+    A source whose lookups use what earlier ones learned has a method ``refresh()`` for that.
+    """
+    if isinstance(source, _Refreshable):
+        source.refresh()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from ..dns import wire
 from ..dns.resolver import Resolver, ResolverProtocol
-from ..model import Answered, Observation
+from ..model import Answered, Failed, Observation
 from ..names import Endpoint, ServiceName, parse_port_name, parse_protocol, srv_prefix
 from .large.questions import EnumerationState
 from .leftovers import Leftovers
@@ -81,6 +81,9 @@ class HeadlessDNS:
             EnumerationState(),
         )
         self._large = False
+        self._refreshes = 0
+        self._verified = 0
+        """The value of `_refreshes` at the start of the last lookup that verified every pod."""
         self._logged: set[str] = set()
         """The names that were logged as not being peers."""
 
@@ -102,16 +105,27 @@ class HeadlessDNS:
             usual=UsualAnswer(self._srv_name, self._peer_factory.suffix), state=EnumerationState()
         )
 
+    def refresh(self) -> None:
+        """Verify every pod in the next lookup, whatever earlier lookups learned.
+
+        Most lookups of a service that is too large for one answer verify only a part.
+        """
+        self._refreshes += 1
+
     async def observe(self, *, timeout: float) -> Observation:
         """Look up the service once; see `peerdisco.sources.Source`."""
         if self._nameservers is not None:
             self._resolver.use(self._nameservers())
         self._resolver.begin(self._zone)
-        lookup = ServiceLookup(self._context, timeout, self._large)
+        refreshes = self._refreshes
+        whole = refreshes > self._verified
+        lookup = ServiceLookup(self._context, timeout, self._large, whole=whole)
         try:
             observation = await lookup.run()
         finally:
             self._large = lookup.large
+        if not isinstance(observation, Failed):
+            self._verified = max(self._verified, refreshes)
         if isinstance(observation, Answered) and lookup.leftovers:
             self._log(lookup.leftovers)
         return observation

@@ -46,7 +46,7 @@ async def lookup(source: Source, timeout: float) -> Observation:
             return observation
         lost += stalled
         if isinstance(source, SharedSource):
-            source.refresh()  # otherwise it would return the same observation again
+            source.ignore_past()  # otherwise it would return the same observation again
     return await _lookup(source, timeout + lost)
 
 

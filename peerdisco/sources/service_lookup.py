@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ..dns import wire
 from ..dns.bulk import FEW
@@ -22,6 +22,7 @@ from ..exceptions import ConfigurationError, ResolverUnavailable, ResolveTimeout
 from ..model import Answered, Empty, Failed, Observation, Outcome, Peer
 from ..names import PROTOCOLS, srv_prefix
 from .large.questions import EnumerationState, ask_addresses, ask_names
+from .large.rotation import LISTING_POLLS
 from .leftovers import Leftovers
 from .peer_factory import PeerFactory, unpack
 from .usual_answer import UsualAnswer
@@ -31,6 +32,10 @@ __all__ = ["LookupContext", "ServiceLookup"]
 _HINT_TIMEOUT = 1.0
 """Seconds for the queries that only explain why there is no port of that name."""
 
+if TYPE_CHECKING:
+    from .large.enumeration import Enumeration
+
+_Enumeration = TypeVar("_Enumeration", bound="Enumeration")
 _Addresses = Mapping[bytes, tuple[bytes, ...]]
 
 
@@ -63,6 +68,7 @@ class ServiceLookup:
         context: What to look up.
         timeout: Seconds for the whole lookup.
         large: Whether to begin over TCP.
+        whole: Whether to verify every pod of a service that is too large for one answer.
 
     Attributes:
         large: Whether the answer is known not to fit into a datagram.
@@ -71,8 +77,11 @@ class ServiceLookup:
         leftovers: The records that name no peer.
     """
 
-    def __init__(self, context: LookupContext, timeout: float, large: bool) -> None:
+    def __init__(
+        self, context: LookupContext, timeout: float, large: bool, *, whole: bool = False
+    ) -> None:
         self._context = context
+        self._whole = whole
         self._timeout = timeout
         self._deadline = asyncio.get_running_loop().time() + timeout
         self.large = large
@@ -81,6 +90,12 @@ class ServiceLookup:
         self.leftovers = Leftovers(context.service, context.peer_factory.suffix)
 
     async def run(self) -> Observation:
+        state = self._context.state
+        if state.settled and not self._whole and state.polls < LISTING_POLLS - 1:
+            state.polls += 1
+            observation = await self._verify_part(None)
+            if observation is not None:
+                return observation
         reply = await self._ask_service(self.large)
         if reply.outcome is Outcome.ANSWER:
             listing = self._listing(reply)
@@ -212,6 +227,7 @@ class ServiceLookup:
             self.leftovers.add_record(record, self._context.srv_name)
         if reply.truncated and reply.attempt.transport == "tcp":
             return await self._enumerate(reply, listing)
+        self._context.state.settled = False
         if reply.truncated:
             over_tcp = any(attempt.transport == "tcp" for attempt in reply.attempts)
             why = "the server does not answer over TCP" if over_tcp else "it is too large"
@@ -224,11 +240,33 @@ class ServiceLookup:
         return await self._answered(listing.ports, addresses, reply)
 
     async def _enumerate(self, reply: Reply, listing: ServiceRecords) -> Observation:
+        state = self._context.state
+        state.polls = 0
+        if state.settled and not self._whole:
+            observation = await self._verify_part(listing)
+            if observation is not None:
+                return observation
         # Imported here, since few services are so large.
         from .large.enumeration import Enumeration  # noqa: PLC0415
 
+        enumeration = self._begin(Enumeration)
+        await enumeration.run(listing)
+        return await self._enumerated(enumeration, reply)
+
+    async def _verify_part(self, listing: ServiceRecords | None) -> Observation | None:
+        """Query a part of a service that is too large for one answer; None if all is necessary."""
+        from .large.partial import PartialEnumeration  # noqa: PLC0415
+
+        enumeration = self._begin(PartialEnumeration)
+        if not await enumeration.run_partly(listing):
+            return None
+        attempt = enumeration.attempt
+        assert attempt is not None
+        return await self._enumerated(enumeration, Reply((attempt,), attempt, None))
+
+    def _begin(self, kind: type[_Enumeration]) -> _Enumeration:
         context = self._context
-        enumeration = Enumeration(
+        return kind(
             context.resolver,
             context.peer_factory,
             context.state,
@@ -237,7 +275,8 @@ class ServiceLookup:
             self.leftovers,
             any_port=context.port is None,
         )
-        await enumeration.run(listing)
+
+    async def _enumerated(self, enumeration: Enumeration, reply: Reply) -> Observation:
         self.ttl = min(self.ttl, enumeration.ttl)
         self.reasons += enumeration.reasons
         return await self._answered(enumeration.ports, enumeration.addresses, reply)
@@ -264,13 +303,11 @@ class ServiceLookup:
         results = await ask_addresses(
             context.resolver,
             questions,
-            context.state,
             self._deadline,
             self.leftovers,
             tcp=len(names) > FEW,
         )
         asked = set(names)
-        context.state.keep_answers(asked)
         addresses = {name: many for name, many in listing.addresses.items() if name not in asked}
         unknown: dict[bytes, Reply] = {}
         ttls: list[int] = []
@@ -300,7 +337,6 @@ class ServiceLookup:
         results = await ask_addresses(
             self._context.resolver,
             [(name, rtype) for rtype in both],
-            self._context.state,
             self._deadline,
             self.leftovers,
             tcp=True,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable
 
 from ..exceptions import ResolveTimeout, SourceFailed
 from ..model import Failed, Observation
-from . import Source
+from . import Source, verify_all
 
 __all__ = ["SharedSource", "share"]
 
@@ -37,7 +37,12 @@ class SharedSource:
         return self._lookups.source.service
 
     def refresh(self) -> None:
-        """Ignore all lookups that began before this call, for this user."""
+        """Ignore what lookups that began before this call returned or learned, for this user."""
+        self.ignore_past()
+        verify_all(self._lookups.source)
+
+    def ignore_past(self) -> None:
+        """Ignore the observations of all lookups that began before this call, for this user."""
         self._after = self._lookups.begun
 
     async def observe(self, *, timeout: float) -> Observation:

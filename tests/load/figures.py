@@ -231,6 +231,7 @@ def load_of_dns(
         "srv": size.srv_over_tcp if caches.kept_by == "nodes" else size.srv,
         "addresses": size.addresses,
         "nothing": size.nothing,
+        "pods": size.pods,
     }
     rates: list[float] = []
     start = warm_up(interval)

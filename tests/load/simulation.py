@@ -19,6 +19,7 @@ from peerdisco.membership.machine import Changes, Membership
 from peerdisco.membership.rules import ConfirmationRules
 from peerdisco.membership.schedule import Schedule
 from peerdisco.model import Answered
+from peerdisco.sources.large.rotation import LISTING_POLLS
 from tests.simulation.world import Addresses, Event, Truth
 
 from .sizes import LookupSize
@@ -30,7 +31,7 @@ IDLE = 10.0
 LEAST_TTL = 5
 """The ``cache`` plugin keeps nothing for less (plugin/cache, ``minttl``)."""
 
-Part = Literal["srv", "addresses", "nothing"]
+Part = Literal["srv", "addresses", "nothing", "pods"]
 """The questions of a lookup, by the fate of their answers; see `LookupSize`."""
 
 
@@ -55,11 +56,11 @@ class Caches:
 
     def ttl_of(self, part: Part, *, truncated: bool) -> int | None:
         """For how long a cache keeps the answers; None if it does not."""
-        if self.kept_by == "nobody":
-            return None
+        if self.kept_by == "nobody" or part == "pods":
+            return None  # each watcher verifies other pods
         if self.kept_by == "nodes":
             if part == "srv" and truncated:
-                return None  # it is truncated, and truncated answers are not kept
+                return None  # it comes truncated from the cluster DNS, and that is not kept
             if part == "nothing":
                 return self.nothing_ttl
         return max(LEAST_TTL, self.ttl)
@@ -93,7 +94,7 @@ class Setup:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        return ("srv", "addresses", "nothing") if self.size.truncated else ("srv",)
+        return ("srv", "addresses", "nothing", "pods") if self.size.truncated else ("srv",)
 
 
 @dataclass
@@ -125,6 +126,7 @@ class _Watcher:
     jitter: Random
     server: int = -1
     asked_at: float = float("-inf")
+    lookups: int = 0
 
 
 class _Cache:
@@ -149,7 +151,11 @@ class _Dns:
         cache = self._caches.setdefault(self._way(watcher, now), _Cache())
         ttl = caches.ttl
         seen_at = now
+        without = setup.size.truncated and watcher.lookups % LISTING_POLLS != 0
+        watcher.lookups += 1
         for part in setup.parts:
+            if part == "srv" and without:
+                continue
             kept = caches.ttl_of(part, truncated=setup.size.truncated)
             filled = cache.filled.get(part, float("-inf"))
             fresh = kept is None or now - filled >= kept
@@ -159,7 +165,7 @@ class _Dns:
                 self._run.reached[part].append(now)
             if kept is not None and part != "nothing":
                 ttl = min(ttl, kept - int(now - filled))
-                seen_at = filled  # the addresses', where they are asked for one by one
+                seen_at = filled
         return Answered(self._truth.at(seen_at - setup.lag), ttl)
 
     def _way(self, watcher: _Watcher, now: float) -> int:

@@ -6,6 +6,7 @@ the headers of IP, UDP and TCP.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal
@@ -13,6 +14,7 @@ from typing import Literal
 import dns.message
 
 from peerdisco.dns import wire
+from peerdisco.sources.large.rotation import MOST_VERIFIED, ROUND_POLLS
 from peerdisco.testing.answers import Zone
 from peerdisco.testing.cluster import Cluster
 from peerdisco.testing.rendering import render, udp_limits
@@ -70,11 +72,13 @@ class LookupSize:
 
     Attributes:
         transport: Of its questions.
-        srv: The SRV question and its answer.
+        srv: The SRV question and its answer; if it is truncated, only one of `LISTING_POLLS` has
+            it.
         srv_over_tcp: The same as a cache on the node asks it, always over TCP.
         truncated: Whether that answer is truncated even over TCP.
-        addresses: The questions for addresses that this takes, of the service and of each pod.
+        addresses: The questions for the addresses of the service.
         nothing: The same, answered with no data: the other address family.
+        pods: The questions for the pods that are verified in turn.
     """
 
     transport: Transport
@@ -83,10 +87,12 @@ class LookupSize:
     truncated: bool
     addresses: Messages = field(default=Messages())
     nothing: Messages = field(default=Messages())
+    pods: Messages = field(default=Messages())
 
     @property
     def whole(self) -> Messages:
-        return self.srv + self.addresses + self.nothing
+        """A lookup that finds nothing new, and is not one of those with the SRV question."""
+        return self.addresses + self.nothing + self.pods if self.truncated else self.srv
 
 
 class Answers:
@@ -125,7 +131,8 @@ def lookup_size(pods: int, service: Service = Service()) -> LookupSize:
     """One lookup of a service of so many pods, after the first, by `HeadlessDNS`.
 
     Over UDP what fits into a datagram; else over TCP at once, since the first lookup has seen that
-    it does not. If the answer is larger than 64 KiB, and so truncated, every pod is queried.
+    it does not. If the answer is truncated, because it is larger than 64 KiB, the addresses of the
+    service and those of some pods are queried.
     """
     answers = Answers(pods, service)
     datagrams, answer = answers.exchange(service.fqdn, wire.SRV, "udp")
@@ -135,7 +142,7 @@ def lookup_size(pods: int, service: Service = Service()) -> LookupSize:
     message = wire.read(over_tcp)
     if not message.truncated:
         return LookupSize("tcp", srv, srv, truncated=False)
-    # The service's own addresses, and once more those that are missing in a truncated answer.
+    # The service's own addresses, and once more those that are truncated.
     found, nothing = Messages(), Messages()
     rtypes = []
     for rtype in (wire.A, wire.AAAA):
@@ -146,14 +153,31 @@ def lookup_size(pods: int, service: Service = Service()) -> LookupSize:
             found += one * (2 if read.truncated else 1)
         else:
             nothing += one
+    return LookupSize(
+        "tcp",
+        srv,
+        srv,
+        truncated=True,
+        addresses=found,
+        nothing=nothing,
+        pods=_verified(answers, pods, rtypes),
+    )
+
+
+def _verified(answers: Answers, pods: int, rtypes: Sequence[int]) -> Messages:
+    """The questions for the pods that one lookup verifies, on average."""
+    service, total = answers.service, Messages()
     names = [f"{service.statefulset}-{number}.{service.fqdn}" for number in range(pods)]
     # Names of one length have questions and answers of one length.
     for length in sorted({len(name) for name in names}):
         alike = [name for name in names if len(name) == length]
         for rtype in rtypes:
             one, _ = answers.exchange(alike[0], rtype, "tcp", payload=None)
-            found += one * len(alike)
-    return LookupSize("tcp", srv, srv, truncated=True, addresses=found, nothing=nothing)
+            total += one * len(alike)
+    count = min(MOST_VERIFIED, -(-pods // ROUND_POLLS))
+    return Messages(
+        count * len(rtypes), total.asked * count // pods, total.answered * count // pods
+    )
 
 
 @cache

@@ -44,16 +44,15 @@ def test_an_answer_is_compressed_only_when_it_must_be() -> None:
     assert after.answered < 0.6 * before.answered
 
 
-def test_a_truncated_answer_takes_questions_for_the_missing_names() -> None:
+def test_an_answer_that_is_truncated_takes_questions_for_some_pods() -> None:
     most = most_pods(Service(), "tcp")
     assert lookup_size(most).whole.count == 1
     assert lookup_size(most + 1).whole.count > 2
     size = lookup_size(2000)
-    assert (size.addresses.count, size.nothing.count) == (2001, 1)
+    assert (size.addresses.count, size.nothing.count, size.pods.count) == (1, 1, 63)
     dual = lookup_size(2000, Service(families=("ipv4", "ipv6")))
-    assert dual.addresses.count == 4002
-    assert dual.nothing.count == 0
-    assert lookup_size(5000).addresses.count == 5002
+    assert (dual.addresses.count, dual.nothing.count, dual.pods.count) == (2, 0, 126)
+    assert (lookup_size(5000).addresses.count, lookup_size(5000).pods.count) == (2, 64)
 
 
 @pytest.mark.parametrize("source", CACHES)
@@ -107,11 +106,12 @@ def test_a_cache_on_the_node_is_asked_by_its_pods_and_asks_once() -> None:
     assert len(run.lookups) > 4 * len(asked_upstream)
 
 
-def test_a_cut_answer_is_not_kept_on_a_node() -> None:
-    truncated = LookupSize("tcp", Messages(1), Messages(1), truncated=True)
+def test_a_truncated_answer_is_not_kept_on_a_node() -> None:
+    cut = LookupSize("tcp", Messages(1), Messages(1), truncated=True)
     caches = Caches(ttl=30, kept_by="nodes", pods_a_node=5)
-    run = simulate(Setup(caches, 5, truncated, beginning(10), 290.0, together=True))
-    assert run.reached["srv"] == run.lookups
+    run = simulate(Setup(caches, 5, cut, beginning(10), 290.0, together=True))
+    assert run.reached["pods"] == run.lookups
+    assert len(run.reached["srv"]) == 2 * 5, "at the beginning, and in the 17th lookup of each"
     assert len(run.reached["addresses"]) == 10
     assert 10 <= len(run.reached["nothing"]) < len(run.lookups)
 

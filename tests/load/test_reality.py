@@ -101,4 +101,10 @@ async def test_one_lookup(pods: int) -> None:
             await source.observe(timeout=50.0)
         finally:
             await source.aclose()
-    assert sum((sizes for _, sizes in dns.exchanges), Messages()) == lookup_size(pods).whole
+    real, expected = sum((sizes for _, sizes in dns.exchanges), Messages()), lookup_size(pods).whole
+    if not lookup_size(pods).truncated:
+        assert real == expected
+        return
+    # The names of the pods whose turn it is are shorter or longer than on average.
+    assert real.count == expected.count
+    assert abs(real.size - expected.size) < 3 * len(f"{pods}") * lookup_size(pods).pods.count

@@ -45,6 +45,7 @@ LAYERS = {
         "sources.usual_answer",
         "sources.large",
         "sources.large.ordinals",
+        "sources.large.rotation",
     ],
     "edge": ["clock", "timing.stalls", "primary.probing", "pod.*", "dns.*", "hooks.*"],
     "sources": ["sources.*"],

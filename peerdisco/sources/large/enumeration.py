@@ -16,7 +16,8 @@ ordinals of every StatefulSet are closed, every pod
 has an ordinal, and the addresses are a random part. Then it is very unlikely that a StatefulSet was
 never seen. Otherwise the list is incomplete, with the reason.
 
-State of earlier lookups only decides what to query. It never answers a query.
+State of earlier lookups only decides what to query. It never answers a query here; in most polls,
+`peerdisco.sources.large.partial` takes the place of this.
 """
 
 from __future__ import annotations
@@ -25,22 +26,18 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ...dns import wire
-from ...dns.bulk import ask_each
-from ...dns.fast_path import (
-    Found,
-    ServiceRecords,
-    read_service_records,
-    records_from_message,
-    smallest_ttl,
-)
+from ...dns.fast_path import Found, ServiceRecords, smallest_ttl
 from ...dns.resolver import Reply, ResolverProtocol
+from ...model import Attempt
 from ..leftovers import Leftovers
 from ..peer_factory import PeerFactory
 from .invented import InventedPods
 from .ordinals import ABSENT_FOR, Ordinals, Pod
+from .ports import find_ports
 from .questions import Closed, EnumerationState, ask_addresses, ask_names
+from .rotation import LISTING_POLLS, MOST_VERIFIED
 
-__all__ = ["Enumeration"]
+__all__ = ["BOTH", "BY_NAME", "Enumeration"]
 
 _QUERY_MISSING_FOR = 120.0
 """Seconds for which every lookup queries a missing pod: it may be restarting, and its departure
@@ -59,8 +56,11 @@ milliseconds at most."""
 
 _LONGEST_LABEL, _LONGEST_NAME = 63, 255
 
-_BY_NAME = 8
+BY_NAME = 8
 """So many unknown addresses are resolved by their PTR records; more by ordinals first."""
+
+BOTH = (wire.A, wire.AAAA)
+"""The record types of addresses."""
 
 
 class Enumeration:
@@ -80,6 +80,7 @@ class Enumeration:
         addresses: The addresses of the pods.
         ttl: The smallest TTL of the answers.
         reasons: Why the list may be incomplete.
+        attempt: The exchange that brought the service's own addresses; None without any.
     """
 
     def __init__(
@@ -101,13 +102,16 @@ class Enumeration:
         self._leftovers = leftovers
         self._any_port = any_port
         self._now = asyncio.get_running_loop().time()
-        self._rtypes: tuple[int, ...] = (wire.A, wire.AAAA)
+        self._rtypes: tuple[int, ...] = BOTH
         self._shown: frozenset[bytes] = frozenset()
         """The addresses in the answers for the service's own name."""
         self._truncated = False
         self._random = False
         """Whether truncated answers have a random part of the addresses."""
-        self._queried = 0
+        self._asked: set[bytes] = set()
+        """The names whose addresses were queried."""
+        self._changed: set[bytes] = set()
+        """The names whose addresses differ from those of the previous lookup."""
         self._invented = InventedPods()
         self._wildcard = False
         """Whether the name server has an address for every name."""
@@ -119,36 +123,62 @@ class Enumeration:
         self.addresses: Mapping[bytes, tuple[bytes, ...]] = {}
         self.ttl = float("inf")
         self.reasons: list[str] = []
+        self.attempt: Attempt | None = None
 
     async def run(self, listing: ServiceRecords) -> None:
-        """Enumerate, beginning with the records of the SRV answer, if there is one."""
-        state, label = self._state, self._peer_factory.label
-        known = state.addresses
+        """Query every pod, beginning with the records of the SRV answer."""
         self.ttl = listing.ttl
-        new = [name for name in listing.ports.keys() - known.keys() if label(name) is not None]
         await self._ask_service()
         await self._ask_known()
-        await self._ask_pods([*state.missing, *(n for n in new if n not in state.missing)])
-        if without := (listing.ports.keys() & known.keys() | set(new)) - self.addresses.keys():
-            # Their own records are missing or failed: the next lookup shows whether they left.
-            self._change(
-                dict.fromkeys(without, ())
-                | {name: listing.addresses[name] for name in without & listing.addresses.keys()}
-            )
+        await self._ask_pods(self._not_asked([*self._state.missing, *self._new(listing)]))
+        await self._finish(listing)
+
+    def _new(self, listing: ServiceRecords) -> list[bytes]:
+        """The pods in the SRV answer that the previous lookup did not find."""
+        label = self._peer_factory.label
+        new = listing.ports.keys() - self._state.addresses.keys()
+        return [name for name in new if label(name) is not None]
+
+    async def _finish(self, listing: ServiceRecords | None) -> None:
+        known = self._state.addresses
+        if listing is not None:
+            self._keep_listed(listing)
         await asyncio.sleep(0)
         await self._close()
+        await self._ask_former_owners()
         if self._wildcard and _WILDCARD not in self.reasons:
             self.reasons.append(_WILDCARD)
         await asyncio.sleep(0)
         if not self._any_port and not self._truncated:
-            self._drop_others(listing.ports)
+            self._drop_others(() if listing is None else listing.ports)
         if self.addresses == known:
             self.addresses = known
-        await self._find_ports(listing)
+        self.ports = await find_ports(
+            self._resolver,
+            self._peer_factory.suffix,
+            self._state,
+            self.addresses,
+            listing,
+            self._deadline,
+            any_port=self._any_port,
+        )
         self._report_failures()
         await asyncio.sleep(0)
         self._keep_state()
         await asyncio.sleep(0)
+
+    def _keep_listed(self, listing: ServiceRecords) -> None:
+        """Keep the pods in the SRV answer whose own records are missing or failed.
+
+        The next lookup shows whether they left.
+        """
+        known = self._state.addresses
+        listed = {name for name in listing.ports if name in known or name in self._asked}
+        if without := listed - self.addresses.keys():
+            self._change(
+                dict.fromkeys(without, ())
+                | {name: listing.addresses[name] for name in without & listing.addresses.keys()}
+            )
 
     def _drop_others(self, listed: Collection[bytes]) -> None:
         """Leave out pods of the same StatefulSets without the queried port."""
@@ -159,18 +189,11 @@ class Enumeration:
             if name in listed or not shown.isdisjoint(packed)
         }
 
-    def _change(self, addresses: Mapping[bytes, tuple[bytes, ...]]) -> None:
-        """Add these addresses to a copy: the mapping is shared with the state."""
-        if addresses:
-            self.addresses = {**self.addresses, **addresses}
-
     # The answers for the service's own name.
 
     async def _ask_service(self) -> None:
-        # A family that is never answered must leave time for the pods.
-        until = self._now + (self._deadline - self._now) / 2
-        results = await self._ask_addresses([(self._name, wire.A), (self._name, wire.AAAA)], until)
-        answers = dict(zip((wire.A, wire.AAAA), results, strict=True))
+        results = await self._ask_addresses([(self._name, rtype) for rtype in BOTH], self._half())
+        answers = dict(zip(BOTH, results, strict=True))
         failed = [found for found in results if isinstance(found, Reply)]
         if failed:
             self.reasons.append(f"one address family is not known ({failed[0].attempt})")
@@ -182,16 +205,24 @@ class Enumeration:
         self._rtypes = tuple(
             t for t in answers if t not in found or found[t].packed or found[t].truncated
         )
-        self._shown = frozenset(p for f in found.values() for p in f.packed)
-        self._saw_ttl(found.values())
         truncated = [(self._name, t) for t, f in found.items() if f.truncated]
-        if truncated:
-            # Query again, to see whether each answer has another part of them.
-            self._truncated = True
-            again = [f for f in await self._ask_addresses(truncated) if isinstance(f, Found)]
-            more = self._shown.union(*(f.packed for f in again))
-            self._random = len(more) > len(self._shown)
-            self._shown = more
+        # Query those again, to see whether each answer has another part of the addresses.
+        again = await self._ask_addresses(truncated) if truncated else []
+        self._read_service([*found.values(), *(f for f in again if isinstance(f, Found))])
+
+    def _half(self) -> float:
+        """A deadline that leaves time for the pods if an address family is never answered."""
+        return self._now + (self._deadline - self._now) / 2
+
+    def _read_service(self, found: Sequence[Found]) -> None:
+        """Read the answers for the service's own name."""
+        self._shown = frozenset(packed for answer in found for packed in answer.packed)
+        self._saw_ttl(found)
+        truncated = [answer for answer in found if answer.truncated]
+        self._truncated = bool(truncated)
+        # Each family was queried twice: do the two answers differ?
+        families = {len(packed) for answer in truncated for packed in answer.packed[:1]}
+        self._random = len({frozenset(answer.packed) for answer in truncated}) > len(families)
 
     # The answers for the pods' names.
 
@@ -201,44 +232,45 @@ class Enumeration:
         return await ask_addresses(
             self._resolver,
             questions,
-            self._state,
             self._deadline if deadline is None else deadline,
             self._leftovers,
             tcp=True,
+            note=self._note if self.attempt is None else None,
         )
 
+    def _note(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+
     async def _ask_known(self) -> None:
-        """Query the addresses of the pods of the previous lookup."""
-        state = self._state
-        known, before = state.addresses, state.answers
-        names = list(known)
-        questions = [(name, rtype) for rtype in self._rtypes for name in names]
-        answers = await self._ask_addresses(questions)
-        if before is not None and answers == before[0]:
-            self._queried += len(names)
-            self.addresses = known  # every answer is the same as in the previous lookup
-            self.ttl = min(self.ttl, before[1])
-            return
-        state.answers = None
-        await asyncio.sleep(0)
-        found, least = self._read_answers(names, answers)
-        self.addresses = known if found == known else found
-        if self.addresses is known:
-            state.answers = (answers, least)
+        """Query the addresses of all pods of the previous lookup."""
+        self.addresses = self._state.addresses
+        await self._ask_pods([*self.addresses])
+
+    def _not_asked(self, names: Iterable[bytes]) -> list[bytes]:
+        """Those of these names that this lookup has not queried yet."""
+        return [*dict.fromkeys(name for name in names if name not in self._asked)]
+
+    async def _ask_former_owners(self) -> None:
+        """Query the pods that had the addresses of others before, until nothing more changes."""
+        owners = self._state.owners
+        while True:
+            taken = [p for name in self._changed for p in self.addresses.get(name, ())]
+            names = self._not_asked(owners.of(taken))
+            if not names:
+                break
+            await self._ask_pods(names)
 
     async def _ask_pods(self, names: Sequence[bytes]) -> None:
         """Query the addresses of these pods, none of which was queried in this lookup."""
         if names:
             questions = [(name, rtype) for rtype in self._rtypes for name in names]
             answers = await self._ask_addresses(questions)
-            self._change(self._read_answers(names, answers)[0])
+            self._read_answers(names, answers)
             await asyncio.sleep(0)
 
-    def _read_answers(
-        self, names: Sequence[bytes], answers: Sequence[Found | Reply]
-    ) -> tuple[dict[bytes, tuple[bytes, ...]], float]:
-        """The addresses in these answers, and their smallest TTL; failures are recorded."""
-        self._queried += len(names)
+    def _read_answers(self, names: Sequence[bytes], answers: Sequence[Found | Reply]) -> None:
+        """Apply the answers for these names, and their smallest TTL; failures are recorded."""
+        self._asked.update(names)
         addresses: dict[bytes, tuple[bytes, ...]] = {}
         ttls: set[int] = set()
         for start in range(0, len(answers), len(names) or 1):
@@ -253,11 +285,28 @@ class Enumeration:
                     addresses[name] = found.packed if before is None else before + found.packed
                     ttls.add(found.ttl)
         # Together they count as one answer: one of many may have expired just now.
-        least = float(smallest_ttl(ttls)) if ttls else float("inf")
-        self.ttl = min(self.ttl, least)
+        if ttls:
+            self.ttl = min(self.ttl, float(smallest_ttl(ttls)))
+        known = self.addresses
         unknown = self._failed.keys() | self._unclear
-        self._gone.update(n for n in names if n not in addresses and n not in unknown)
-        return addresses, least
+        gone = {name for name in names if name not in addresses and name not in unknown}
+        self._gone |= gone
+        different = {n: many for n, many in addresses.items() if known.get(n) != many}
+        hidden = {name for name in self._failed if not self._confirms(known.get(name, ()))}
+        lost = (gone | hidden) & known.keys()
+        self._changed.update(different, lost)
+        if lost:
+            self.addresses = {n: many for n, many in known.items() if n not in lost}
+        self._change(different)
+
+    def _confirms(self, addresses: Collection[bytes]) -> bool:  # noqa: ARG002 - see the subclass
+        """Whether a pod whose own query failed keeps these addresses of the previous lookup."""
+        return False
+
+    def _change(self, addresses: Mapping[bytes, tuple[bytes, ...]]) -> None:
+        """Add these addresses to a copy: the mapping is shared with the state."""
+        if addresses:
+            self.addresses = {**self.addresses, **addresses}
 
     def _saw_ttl(self, found: Iterable[Found]) -> None:
         self.ttl = min([self.ttl, *(float(f.ttl) for f in found if f.packed)])
@@ -266,11 +315,13 @@ class Enumeration:
 
     def _unknown(self) -> set[bytes]:
         """The addresses of the service without a name."""
+        if self.addresses is self._state.addresses:
+            return set(self._shown - self._state.owners.addresses)
         return set(self._shown.difference(*self.addresses.values()))
 
     async def _close(self) -> None:
         unknown = self._unknown()
-        searched = len(unknown) > _BY_NAME
+        searched = len(unknown) > BY_NAME
         if searched:
             await self._search(whole=False)
             unknown = self._unknown()
@@ -379,11 +430,9 @@ class Enumeration:
                 # Otherwise this is the earlier address of a pod that moved or left.
                 nameless[address] = None
             for name in found.names:
-                if name not in self.addresses:
+                if name not in self.addresses or name not in self._asked:
                     new.setdefault(name, []).append(address)
-        if new:
-            asked = self._gone | self._failed.keys()
-            await self._ask_pods([name for name in new if name not in asked])
+        await self._ask_pods(self._not_asked(new))
         # The pod has a PTR record, and its name is still cached as nonexistent.
         hidden = {n: tuple(many) for n, many in new.items() if n not in self.addresses}
         self._change(hidden)
@@ -392,6 +441,7 @@ class Enumeration:
 
     def _report_nameless(self, nameless: Mapping[bytes, Reply | None]) -> None:
         if nameless:
+            self._state.polls = LISTING_POLLS  # the next SRV answer may have the names
             replies = [reply for reply in nameless.values() if reply is not None]
             example = f" ({replies[0].attempt})" if replies else ""
             self.reasons.append(
@@ -403,64 +453,13 @@ class Enumeration:
         without = len(self.addresses) - len(self._pods(self.addresses))
         return [f"{_LARGE}, and {without} of its pods have no ordinal"] if without else []
 
-    # Ports.
-
-    async def _find_ports(self, listing: ServiceRecords) -> None:
-        """The ports of each pod: listed, from earlier lookups, or from its own SRV record."""
-        before, known = self._state.addresses, self._state.ports
-        if before is self.addresses and listing.ports.items() <= known.items():
-            self.ports = known
-            return
-        listed = {name: _in_order(numbers) for name, numbers in listing.ports.items()}
-        changed = any(
-            known.get(name, numbers) != numbers and before.get(name) == self.addresses.get(name)
-            for name, numbers in listed.items()
-        )
-        unknown = []
-        ports: dict[bytes, tuple[int, ...]] = {}
-        for name, packed in self.addresses.items():
-            numbers = listed.get(name)
-            if numbers is None and not changed and before.get(name) == packed:
-                numbers = known.get(name)
-            if numbers is None:
-                unknown.append(name)
-                numbers = ()
-            ports[name] = numbers
-        if unknown and (listed or listing.truncated):
-            await asyncio.sleep(0)
-            ports |= await self._ask_ports(unknown, set(listed.values()))
-        self.ports = ports
-
-    async def _ask_ports(
-        self, names: Sequence[bytes], listed: set[tuple[int, ...]]
-    ) -> dict[bytes, tuple[int, ...]]:
-        """Query the ports of these pods; one without an answer has those that all others share."""
-        agreed = next(iter(listed)) if len(listed) == 1 else ()
-        suffix = self._peer_factory.suffix
-        results: Sequence[ServiceRecords | Reply | None] = [None] * len(names)
-        if self._any_port:
-            results = await ask_each(
-                self._resolver,
-                [(name, wire.SRV) for name in names],
-                deadline=self._deadline,
-                read=lambda number, reply: read_service_records(reply, names[number], suffix),
-                convert=lambda message: records_from_message(
-                    message, message.questions[0].name, suffix
-                ),
-            )
-        ports = {}
-        for name, found in zip(names, results, strict=True):
-            own = found.ports.get(name) if isinstance(found, ServiceRecords) else None
-            ports[name] = agreed if own is None else _in_order(own)
-        return ports
-
     # The result.
 
     def _report_failures(self) -> None:
         if self._failed:
             example = next(iter(self._failed.values())).attempt
             self.reasons.append(
-                f"the addresses of {len(self._failed)} of {self._queried} names are not known "
+                f"the addresses of {len(self._failed)} of {len(self._asked)} names are not known "
                 f"({example})"
             )
         if self._unclear:
@@ -471,14 +470,14 @@ class Enumeration:
         missing = {n: when for n, when in state.missing.items() if now - when < _QUERY_MISSING_FOR}
         if self.addresses is not state.addresses:
             missing.update(dict.fromkeys(state.addresses.keys() - self.addresses.keys(), now))
-            state.answers = None
         for name in missing.keys() & self.addresses.keys():
             del missing[name]
-        if self.addresses is not state.addresses or len(missing) < len(state.missing):
-            state.keep_answers(self.addresses.keys(), missing.keys())
-        state.addresses, state.ports, state.missing = self.addresses, self.ports, missing
+        state.use(self.addresses)
+        state.ports, state.missing = self.ports, missing
         state.absent = {pod: when for pod, when in state.absent.items() if now - when < ABSENT_FOR}
-
-
-def _in_order(numbers: tuple[int, ...]) -> tuple[int, ...]:
-    return numbers if len(numbers) < 2 else tuple(sorted(set(numbers)))
+        state.rtypes, state.truncated = self._rtypes, self._truncated
+        state.settled = bool(self._shown) and len(self._failed) <= MOST_VERIFIED
+        again = {*self._failed, *(name for name, many in self.addresses.items() if not many)}
+        state.rotation.retry(again & self.addresses.keys())
+        verified = {p for name in self._asked for p in self.addresses.get(name, ())}
+        state.unseen = {p: n for p, n in state.unseen.items() if p not in verified}

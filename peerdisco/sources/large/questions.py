@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from ...dns import wire
-from ...dns.bulk import ask_each
+from ...dns.bulk import Note, ask_each
 from ...dns.fast_path import Found, question_after_id, read_addresses, smallest_ttl
 from ...dns.resolver import Reply, ResolverProtocol
 from ..leftovers import Leftovers
 from ..peer_factory import PeerFactory
+from .rotation import Owners, Rotation
 
 __all__ = ["Closed", "EnumerationState", "Named", "ask_addresses", "ask_names"]
 
@@ -37,52 +37,53 @@ class EnumerationState:
         addresses: The addresses in the previous lookup, by name. While they do not change this is
             the same object; it is never modified.
         ports: The port numbers in the previous lookup, by name; never modified either.
-        answers: The answers for these pods in the previous lookup, family by family, and their
-            smallest TTL; None if their addresses changed.
         closed: The result of the last search of the ordinals; None to search again.
         missing: When each name that is missing now was last present.
         absent: When each absent ordinal was last queried.
-        found: The last answer by record type and name, to recognise the same answer.
+        settled: Whether all of `addresses` were verified, so that the next poll may verify a part.
+        rtypes: The record types of the service's addresses.
+        truncated: Whether the addresses of the service were truncated.
+        owners: The pods by address.
+        rotation: The order in which the pods are verified.
+        unseen: The number of consecutive polls whose truncated answers did not show an address.
+        polls: The number of polls since the last one that queried the service's SRV records.
     """
 
     def __init__(self) -> None:
         self.addresses: Mapping[bytes, tuple[bytes, ...]] = {}
         self.ports: Mapping[bytes, tuple[int, ...]] = {}
-        self.answers: tuple[list[Found | Reply], float] | None = None
         self.closed: Closed | None = None
         self.missing: dict[bytes, float] = {}
         self.absent: dict[tuple[str, int], float] = {}
-        self.found: dict[int, dict[bytes, Found]] = {}
+        self.settled = False
+        self.rtypes: tuple[int, ...] = ()
+        self.truncated = False
+        self.owners = Owners({})
+        self.rotation = Rotation()
+        self.unseen: dict[bytes, int] = {}
+        self.polls = 0
 
-    def keep_answers(self, *names: AbstractSet[bytes]) -> None:
-        """Forget the answers for any other name."""
-        for found in self.found.values():
-            for name in found.keys() - set().union(*names):
-                del found[name]
+    def use(self, addresses: Mapping[bytes, tuple[bytes, ...]]) -> None:
+        """Keep the addresses of this lookup, if they changed."""
+        if addresses is not self.addresses:
+            self.addresses = addresses
+            self.owners = Owners(addresses)
+            self.rotation.update(addresses)
 
 
 async def ask_addresses(
     resolver: ResolverProtocol,
     questions: Sequence[tuple[bytes, int]],
-    state: EnumerationState,
     deadline: float,
     leftovers: Leftovers,
     *,
     tcp: bool = False,
+    note: Note | None = None,
 ) -> list[Found | Reply]:
-    """Query addresses; the same answer as in an earlier lookup is the same object."""
-    kept = {rtype: state.found.setdefault(rtype, {}) for rtype in (wire.A, wire.AAAA)}
+    """Query addresses; see `ask_each`."""
 
     def read(number: int, reply: bytes) -> Found | None:
-        name, rtype = questions[number]
-        known = kept[rtype].get(name)
-        size = len(reply) - 2
-        if known is not None and size == len(known.reply) and reply.startswith(known.reply, 2):
-            return known  # the same, apart from its id
-        found = read_addresses(reply, question_after_id(name, rtype))
-        if found is not None:
-            kept[rtype][name] = found
-        return found
+        return read_addresses(reply, question_after_id(*questions[number]))
 
     def convert(message: wire.Message) -> Found:
         found, others = _addresses_of(message)
@@ -91,7 +92,7 @@ async def ask_addresses(
         return found
 
     return await ask_each(
-        resolver, questions, deadline=deadline, read=read, convert=convert, tcp=tcp
+        resolver, questions, deadline=deadline, read=read, convert=convert, tcp=tcp, note=note
     )
 
 

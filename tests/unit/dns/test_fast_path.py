@@ -116,13 +116,6 @@ def test_a_pod_with_several_ports_has_each() -> None:
     assert list(listing.ports.values()) == [(3306, 9104)]
 
 
-def test_an_answer_is_kept_without_its_id() -> None:
-    raw = reply_of(service(), wire.A, "db-0")
-    found = read_addresses(raw, _asked("db-0"))
-    assert found is not None
-    assert found.reply == raw[2:]
-
-
 def _asked(label: str) -> bytes:
     return question_after_id(wire.name_from_text(f"{label}.{service().name}"), wire.A)
 
@@ -180,4 +173,4 @@ def test_random_bytes_are_declined() -> None:
 
 
 def test_nothing_found_is_said_with_defaults() -> None:
-    assert Found(()) == ((), 0, False, b"")
+    assert Found(()) == ((), 0, False)

@@ -1,0 +1,93 @@
+"""The ports of the pods of an enumeration."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from ...dns import wire
+from ...dns.bulk import ask_each
+from ...dns.fast_path import ServiceRecords, read_service_records, records_from_message
+from ...dns.resolver import Reply, ResolverProtocol
+from .questions import EnumerationState
+
+__all__ = ["find_ports"]
+
+_Ports = Mapping[bytes, tuple[int, ...]]
+
+
+async def find_ports(
+    resolver: ResolverProtocol,
+    suffix: bytes,
+    state: EnumerationState,
+    addresses: Mapping[bytes, tuple[bytes, ...]],
+    listing: ServiceRecords | None,
+    deadline: float,
+    *,
+    any_port: bool,
+) -> _Ports:
+    """The ports of each pod: listed, from earlier lookups, or from its own SRV record.
+
+    A pod without an SRV record has those that all others share.
+
+    Args:
+        resolver: Sends the queries.
+        suffix: The service's name, in wire form.
+        state: What earlier lookups learned.
+        addresses: The addresses of the pods.
+        listing: The records of the service's SRV answer; None if it was not queried.
+        deadline: In the event loop's time.
+        any_port: Whether every port was queried; False for one named port.
+    """
+    before, known = state.addresses, state.ports
+    if before is addresses and (listing is None or listing.ports.items() <= known.items()):
+        return known
+    listed = {} if listing is None else {n: _in_order(p) for n, p in listing.ports.items()}
+    changed = any(
+        known.get(name, numbers) != numbers and before.get(name) == addresses.get(name)
+        for name, numbers in listed.items()
+    )
+    unknown = []
+    ports: dict[bytes, tuple[int, ...]] = {}
+    for name, packed in addresses.items():
+        numbers = listed.get(name)
+        if numbers is None and not changed and before.get(name) == packed:
+            numbers = known.get(name)
+        if numbers is None:
+            unknown.append(name)
+            numbers = ()
+        ports[name] = numbers
+    if listing is None:
+        agreed = set(known.values())
+        has_ports = agreed != {()}
+    else:
+        agreed = set(listed.values())
+        has_ports = bool(listed or listing.truncated)
+    if unknown and has_ports:
+        await asyncio.sleep(0)
+        own = await _ask_ports(resolver, unknown, suffix, deadline) if any_port else {}
+        shared = next(iter(agreed)) if len(agreed) == 1 else ()
+        ports |= {name: own.get(name, shared) for name in unknown}
+    return ports
+
+
+async def _ask_ports(
+    resolver: ResolverProtocol, names: Sequence[bytes], suffix: bytes, deadline: float
+) -> dict[bytes, tuple[int, ...]]:
+    """The ports in the SRV record of each pod's own name, for the pods that have one."""
+    results = await ask_each(
+        resolver,
+        [(name, wire.SRV) for name in names],
+        deadline=deadline,
+        read=lambda number, reply: read_service_records(reply, names[number], suffix),
+        convert=lambda message: records_from_message(message, message.questions[0].name, suffix),
+    )
+    return {
+        name: _in_order(found.ports[name])
+        for name, found in zip(names, results, strict=True)
+        if not isinstance(found, Reply) and name in found.ports
+    }
+
+
+def _in_order(numbers: tuple[int, ...]) -> tuple[int, ...]:
+    return numbers if len(numbers) < 2 else tuple(sorted(set(numbers)))
