@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..model import Identity, Snapshot
@@ -190,7 +190,9 @@ def _replicates_from(found: ServerFacts, own: ServerFacts, identity: Identity) -
     return named and not found.position.beyond(own.position)
 
 
-def plan_primary(own: ServerFacts, cluster_id: str, now: str) -> list[Step]:
+def plan_primary(
+    own: ServerFacts, cluster_id: str, now: str, before_open: Sequence[Step] = ()
+) -> list[Step]:
     """The steps until this server, which may be the primary, takes writes; none if it does.
 
     A plan may be interrupted after any step: the next plan continues from there. Writes are
@@ -200,6 +202,7 @@ def plan_primary(own: ServerFacts, cluster_id: str, now: str) -> list[Step]:
         own: The server's facts.
         cluster_id: For a cluster that is made now.
         now: Date and time of it, ``YYYY-MM-DD HH:MM:SS`` in UTC.
+        before_open: Steps that come immediately before that writes are allowed.
     """
     dialect = Dialect(own.version)
     steps: list[Step] = []
@@ -224,7 +227,7 @@ def plan_primary(own: ServerFacts, cluster_id: str, now: str) -> list[Step]:
             ),
         ]
     if own.read_only:
-        steps.append(dialect.open())
+        steps += [*before_open, dialect.open()]
     return steps
 
 

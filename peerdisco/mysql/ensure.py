@@ -30,6 +30,7 @@ from .setup import Account, replication_account_sql
 
 __all__ = [
     "Ensured",
+    "do_steps",
     "ensure_account",
     "ensure_closed",
     "ensure_primary",
@@ -61,6 +62,7 @@ async def ensure_primary(
     *,
     expected: int | None = None,
     first_start: bool = False,
+    before_open: Sequence[Step] = (),
 ) -> Ensured:
     """Let this pod's server take writes, if it is the primary and has, or may begin, the data.
 
@@ -75,6 +77,7 @@ async def ensure_primary(
         identity: Who this pod is.
         expected: How many pods there should be; see `peerdisco.may_bootstrap`.
         first_start: Whether the user said that this is the first start.
+        before_open: Steps after which it may take writes, when all else is done.
 
     Raises:
         DatabaseError: A statement was refused, or the server did not answer.
@@ -84,10 +87,10 @@ async def ensure_primary(
     )
     if verdict:
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
-        steps = plan_primary(own, str(uuid.uuid4()), now)
+        steps = plan_primary(own, str(uuid.uuid4()), now, before_open)
     else:
         steps = plan_closing(own)
-    return Ensured(verdict, await _do(server, name, steps))
+    return Ensured(verdict, await do_steps(server, name, steps))
 
 
 async def ensure_replica(
@@ -125,7 +128,7 @@ async def ensure_replica(
     else:
         steps = [*plan_closing(own), *plan_stopping(own)]
     secrets = (source.account.password,) if source is not None else ()
-    return Ensured(verdict, await _do(server, name, steps, secrets))
+    return Ensured(verdict, await do_steps(server, name, steps, secrets))
 
 
 async def ensure_closed(server: Executor, name: str, own: ServerFacts) -> tuple[str, ...]:
@@ -134,7 +137,7 @@ async def ensure_closed(server: Executor, name: str, own: ServerFacts) -> tuple[
     Raises:
         DatabaseError: The statement was refused, or the server did not answer.
     """
-    return await _do(server, name, plan_closing(own))
+    return await do_steps(server, name, plan_closing(own))
 
 
 async def ensure_account(
@@ -153,7 +156,7 @@ async def ensure_account(
     steps += [Step(doing, sql) for sql in replication_account_sql(own.flavour, account)]
     if own.closed and dialect.open_to_some():
         steps.append(dialect.close())
-    return await _do(server, name, steps, (account.password,))
+    return await do_steps(server, name, steps, (account.password,))
 
 
 async def nudge(server: Executor, name: str, own: ServerFacts) -> tuple[str, ...]:
@@ -168,13 +171,17 @@ async def nudge(server: Executor, name: str, own: ServerFacts) -> tuple[str, ...
     if own.status is None:
         return ()
     dialect = Dialect(own.version)
-    return await _do(server, name, [dialect.stop_receiver(), dialect.start_receiver()])
+    return await do_steps(server, name, [dialect.stop_receiver(), dialect.start_receiver()])
 
 
-async def _do(
+async def do_steps(
     server: Executor, name: str, steps: Sequence[Step], secrets: Iterable[str] = ()
 ) -> tuple[str, ...]:
-    """Do the steps in order; the first that fails ends it."""
+    """Do the steps in order; the first that fails ends it. Returns what was done, in words.
+
+    Raises:
+        DatabaseError: A statement was refused, or the server did not answer.
+    """
     if not steps:
         return ()
     for step in (Step("setting up the session", SESSION), *steps):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..exceptions import ConfigurationError
+from .durability import Durability, semi_sync_config
 from .literals import SESSION, host_name, is_unicode, literal
 from .tables import CLUSTER_SCHEMA
 from .versions import Flavour
@@ -108,6 +109,9 @@ def render_config(
     *,
     base: int = SERVER_ID_BASE,
     role: Role | None = None,
+    durability: Durability = Durability.ASYNCHRONOUS,
+    acknowledgements: int = 1,
+    fallback_after: float | None = None,
 ) -> str:
     """The part of a server's configuration that replication depends on.
 
@@ -123,9 +127,14 @@ def render_config(
         role: For ``"replica"`` MySQL refuses the writes of administrators, too, from its start
             on. Not for one that is yet to be initialised, which is done by an administrator. None,
             and ``"primary"``, for a server that may be either.
+        durability: When the primary acknowledges a transaction.
+        acknowledgements: With semi-sync, how many replicas have to have received it.
+        fallback_after: With semi-sync, seconds without an acknowledgement after which the primary
+            continues asynchronously; None for never.
 
     Raises:
-        ConfigurationError: The host is no DNS name, or the server id cannot be.
+        ConfigurationError: The host is no DNS name, or the server id cannot be, or MariaDB is to
+            wait for more than one acknowledgement.
     """
     mariadb = flavour is Flavour.MARIADB
     replica = "slave" if mariadb else "replica"
@@ -152,6 +161,8 @@ def render_config(
         # Who asks for names waits for DNS at each connection, also when it is away.
         "skip_name_resolve": "ON",
     }
+    if durability is Durability.SEMI_SYNC:
+        lines |= semi_sync_config(flavour, acknowledgements, fallback_after)
     group = "mariadbd" if mariadb else "mysqld"
     return f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in lines.items())
 
@@ -170,7 +181,8 @@ _READS_ALL = "SELECT, SHOW VIEW, TRIGGER, EVENT"
 _PRIVILEGES: dict[Flavour, dict[str, _Privileges]] = {
     Flavour.MARIADB: {
         "local": _Privileges(
-            "RELOAD, BINLOG ADMIN, REPLICA MONITOR, REPLICATION SLAVE ADMIN, READ_ONLY ADMIN, "
+            "RELOAD, BINLOG ADMIN, REPLICA MONITOR, REPLICATION SLAVE ADMIN, "
+            "REPLICATION MASTER ADMIN, READ_ONLY ADMIN, "
             "SHOW DATABASES",
             _WRITES,
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -71,15 +71,23 @@ def received(member: Member) -> str:
 
 
 @pytest.fixture
-def db(every_db: Database) -> Database:
-    if every_db.primary.server.flavour == "mysql":
-        for member in every_db.members:
-            member.server.config += "plugin_load_add = mysql_clone.so\nsecure_file_priv = NULL\n"
-    every_db.start()
-    every_db.wait()
-    every_db.create_shop()
-    every_db.wait_equal()
-    return every_db
+def started(make_every: Callable[..., Database]) -> Callable[..., Database]:
+    """Makes a database of three pods, and starts it."""
+
+    def start(*setup: str) -> Database:
+        db = make_every(setup=setup)
+        if db.primary.server.flavour == "mysql":
+            for member in db.members:
+                member.server.config += (
+                    "plugin_load_add = mysql_clone.so\nsecure_file_priv = NULL\n"
+                )
+        db.start()
+        db.wait()
+        db.create_shop()
+        db.wait_equal()
+        return db
+
+    return start
 
 
 def lose(db: Database) -> None:
@@ -107,8 +115,11 @@ def restore(db: Database, source: str) -> None:
 
 
 @pytest.mark.parametrize("behind", ["table lock", "ALTER"])
-def test_rows_that_are_received_and_not_applied_survive(db: Database, behind: str) -> None:
+def test_rows_that_are_received_and_not_applied_survive(
+    started: Callable[..., Database], behind: str
+) -> None:
     """Both replicas hold acknowledged rows in their relay logs alone."""
+    db = started()
     primary, first, second = db.members
     with Writer(primary.server) as writer:
         writer.wait(20)
@@ -149,3 +160,23 @@ def test_rows_that_are_received_and_not_applied_survive(db: Database, behind: st
     assert set(acknowledged) <= set(rows)
     primary.server.sql("INSERT INTO shop.orders VALUES (1000000)")
     assert db.wait_equal()[-1] == 1_000_000
+
+
+def test_with_semi_sync_no_acknowledged_row_is_lost_with_the_volume(
+    started: Callable[..., Database],
+) -> None:
+    """Under writes, with one replica that applies nothing and nobody who waits for anything."""
+    db = started("--durability", "semi-sync")
+    primary, first, second = db.members
+    with Writer(primary.server) as writer:
+        writer.wait(20)
+        with table_lock(first):
+            writer.wait(100)
+            lose(db)
+            waiting = recover(db, second, "--primary-lost", "--timeout", "60")
+    assert waiting.ended(90) == 0, waiting.lines
+    restore(db, waiting.lines[-1])
+    db.wait()
+    rows = db.wait_equal()
+    assert set(writer.acknowledged) <= set(rows)
+    assert len(rows) - len(writer.acknowledged) <= 1, "what was written while it was destroyed"

@@ -66,8 +66,10 @@ def make(bridge: Network, image: Image) -> Iterator[Callable[..., Database]]:
 def databases(bridge: Network, image: Image) -> Iterator[Callable[..., Database]]:
     made: list[Database] = []
 
-    def database_of(replicas: int = 3, where: Network = bridge) -> Database:
-        made.append(Database(where, image, replicas))
+    def database_of(
+        replicas: int = 3, where: Network = bridge, setup: tuple[str, ...] = ()
+    ) -> Database:
+        made.append(Database(where, image, replicas, setup=setup))
         return made[-1]
 
     yield database_of

@@ -39,8 +39,8 @@ CREATE USER 'shop'@'localhost';
 GRANT SELECT, INSERT ON shop.* TO 'shop'@'localhost';
 """
 
-_CONFIGS: dict[tuple[str, str], str] = {}
-"""By the family and the pod's name; nothing else is in it."""
+_CONFIGS: dict[tuple[str, ...], str] = {}
+"""By the family, the pod's name and further options; nothing else is in it."""
 
 
 @dataclass(frozen=True)
@@ -159,12 +159,20 @@ class Database:
         image: What the servers begin with.
         replicas: How many pods it has at first; none of them runs anything yet.
         quick: Whether looks follow each other at once, so that nothing takes long.
+        setup: More options of ``mysql-setup config``.
     """
 
     def __init__(
-        self, network: Network, image: Image, replicas: int = 3, *, quick: bool = True
+        self,
+        network: Network,
+        image: Image,
+        replicas: int = 3,
+        *,
+        quick: bool = True,
+        setup: tuple[str, ...] = (),
     ) -> None:
         self.network = network
+        self.setup = setup
         self.image = image
         self.evidence = Evidence(image.secrets)
         passwords = network.directory / "passwords"
@@ -182,9 +190,9 @@ class Database:
     def config(self, pod: Pod) -> str:
         """The configuration of this pod's server."""
         kind = self.image.server
-        key = (kind.flavour, pod.name)
+        key = (kind.flavour, pod.name, *self.setup)
         if key not in _CONFIGS:
-            command = ("-m", "peerdisco", "mysql-setup", "config", *flavour(kind))
+            command = ("-m", "peerdisco", "mysql-setup", "config", *flavour(kind), *self.setup)
             _CONFIGS[key] = pod.run(sys.executable, *command)
         return _CONFIGS[key]
 

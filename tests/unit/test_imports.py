@@ -54,6 +54,7 @@ LAYERS = {
     "mysql core": [
         "mysql.decisions",
         "mysql.dialects",
+        "mysql.durability",
         "mysql.errors",
         "mysql.facts",
         "mysql.history",

@@ -144,7 +144,7 @@ def _names(snapshot: Snapshot, args: argparse.Namespace, count: int) -> tuple[st
     name = args.statefulset or (sets.pop() if len(sets) == 1 else None)
     if name is None:
         raise ConfigurationError(
-            "--statefulset", "nothing", "its name: it cannot be told from the listed pods"
+            "--statefulset", "nothing", "its name: the listed pods do not show it"
         )
     primary = f"{name}-{args.ordinal}"
     ordinals = {args.ordinal + number for number in range(count)}

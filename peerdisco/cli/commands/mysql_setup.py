@@ -7,7 +7,7 @@ import argparse
 from ...exceptions import IdentityError
 from ..exit_status import OK
 from ..mysql_accounts import account_of, add_account
-from ..options import add_namespace, whole_number
+from ..options import UsageError, add_namespace, seconds, whole_number
 
 SUMMARY = "print the initial configuration or accounts of a server"
 DESCRIPTION = """\
@@ -53,6 +53,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "server that is not initialised yet (default: suitable for both roles)",
     )
     config.add_argument(
+        "--durability",
+        choices=("asynchronous", "semi-sync"),
+        default="asynchronous",
+        help="semi-sync: a transaction is acknowledged when replicas have received it, so that it "
+        "survives the loss of the primary's volume (default: %(default)s)",
+    )
+    config.add_argument(
+        "--acknowledgements",
+        metavar="N",
+        type=whole_number(1, 65535, "a number of replicas, 1 or more"),
+        default=1,
+        help="with semi-sync: how many replicas must have received it; MariaDB supports only 1 "
+        "(default: %(default)s)",
+    )
+    config.add_argument(
+        "--fallback-after",
+        metavar="SECONDS",
+        type=seconds,
+        help="with semi-sync: continue asynchronously when no acknowledgement comes for so long; "
+        "/readyz and the metrics show it (default: never, writes wait)",
+    )
+    config.add_argument(
         "--service", metavar="NAME", help="the governing service (default: this pod's)"
     )
     add_namespace(config)
@@ -71,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _config(args: argparse.Namespace, flavour: object) -> str:
+    from ...mysql.durability import Durability  # noqa: PLC0415
     from ...mysql.setup import render_config  # noqa: PLC0415
     from ...mysql.versions import Flavour  # noqa: PLC0415
     from ...pod.identity import local_identity  # noqa: PLC0415 - not needed for --help
@@ -89,7 +112,22 @@ def _config(args: argparse.Namespace, flavour: object) -> str:
             ("PEERDISCO_SERVICE", "PEERDISCO_CLUSTER_DOMAIN", "/etc/hosts", "/etc/resolv.conf"),
             "name the governing service: --service or PEERDISCO_SERVICE",
         )
-    return render_config(flavour, me.ordinal, me.hostname, base=args.server_id_base, role=args.role)
+    durability = Durability(args.durability)
+    waits = durability is Durability.SEMI_SYNC
+    if not waits and (args.acknowledgements != 1 or args.fallback_after is not None):
+        raise UsageError(
+            "--acknowledgements and --fallback-after have no effect without --durability semi-sync"
+        )
+    return render_config(
+        flavour,
+        me.ordinal,
+        me.hostname,
+        base=args.server_id_base,
+        role=args.role,
+        durability=durability,
+        acknowledgements=args.acknowledgements,
+        fallback_after=args.fallback_after,
+    )
 
 
 def _accounts(args: argparse.Namespace, flavour: object) -> str:

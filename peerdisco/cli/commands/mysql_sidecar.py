@@ -21,6 +21,7 @@ from ..watching import add_polling, open_discovery
 
 if TYPE_CHECKING:
     from ...model import Identity
+    from ...mysql.durability import Durability
     from ...mysql.setup import Account
     from ...mysql.sidecar.peers import Connect
     from ...mysql.sidecar.report import Report
@@ -52,6 +53,7 @@ example:
   peerdisco mysql-sidecar my-database --replicas 3 --password-file /run/secrets/local \\
     --replication-password-file /run/secrets/replication
 """
+_DURABILITY_VARIABLE = "PEERDISCO_MYSQL_DURABILITY"
 LISTEN_PORT = 8080
 MAX_LAG = 30.0
 INTERVAL = 1.0
@@ -89,6 +91,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="this is the first start, even if peers do not answer "
         "(default: PEERDISCO_MYSQL_FIRST_START=1)",
+    )
+    parser.add_argument_group("durability").add_argument(
+        "--durability",
+        choices=("asynchronous", "semi-sync"),
+        help="when the primary acknowledges a transaction; semi-sync refuses to open a server that "
+        f"is not configured for it (default: {_DURABILITY_VARIABLE}, else what the server's "
+        "configuration says)",
     )
     health = parser.add_argument_group("health")
     health.add_argument(
@@ -128,6 +137,7 @@ async def _run(args: argparse.Namespace) -> None:
         port=port_of(args),
         expected=replicas_of(args),
         first_start=_first_start(args),
+        durability=_durability(args),
     )
     listen = _listen(args.listen)
     connect = _connect(args, options.port, me)
@@ -182,6 +192,19 @@ def _connect(args: argparse.Namespace, default_port: int, me: Identity) -> Conne
         )
 
     return to
+
+
+def _durability(args: argparse.Namespace) -> Durability | None:
+    from ...mysql.durability import Durability  # noqa: PLC0415 - not needed for --help
+
+    text = args.durability or os.environ.get(_DURABILITY_VARIABLE)
+    if not text:
+        return None
+    try:
+        return Durability(text)
+    except ValueError:
+        expected = "asynchronous or semi-sync"
+        raise ConfigurationError(_DURABILITY_VARIABLE, text, expected) from None
 
 
 def _first_start(args: argparse.Namespace) -> bool:

@@ -7,6 +7,7 @@ from ...primary.verdicts import ReasonCode, must_step_down
 from ..decisions import judge_primary
 from ..ensure import Ensured, ensure_closed, ensure_primary
 from ..facts import Executor, ServerFacts, read_facts
+from .durability_check import DurabilityCheck
 from .peers import PeerServers
 from .report import Problem, Report, Role, State, problems_of
 
@@ -22,6 +23,7 @@ class PrimaryRole:
         name: What to call the pod's own server in an error.
         expected: How many pods there should be; see `peerdisco.may_bootstrap`.
         first_start: Whether the user said that this is the first start.
+        durability: Has commits wait for acknowledgements, where they have to.
     """
 
     role = Role.PRIMARY
@@ -34,12 +36,14 @@ class PrimaryRole:
         *,
         expected: int | None,
         first_start: bool,
+        durability: DurabilityCheck,
     ) -> None:
         self._identity = identity
         self._peers = peers
         self._name = name
         self._expected = expected
         self._first_start = first_start
+        self._durability = durability
         self._confirmed = False
         """Whether the open server was found to be the right one since it was connected to; it may
         have been opened by somebody else."""
@@ -81,6 +85,8 @@ class PrimaryRole:
             if verdict.waits:
                 reason = "; ".join(map(str, verdict.deciding))
                 return Report(State.PRIMARY, reason, self.role, verdict, own)
+        if own.read_only and self._durability.refusal is not None:
+            return Report(State.REFUSED, self._durability.refusal, self.role, facts=own)
         ensured = await ensure_primary(
             server,
             self._name,
@@ -90,6 +96,7 @@ class PrimaryRole:
             self._identity,
             expected=self._expected,
             first_start=self._first_start,
+            before_open=self._durability.before_open,
         )
         return await self._outcome(server, own, snapshot, ensured)
 

@@ -7,6 +7,7 @@ from enum import Enum
 
 from ...model import Snapshot
 from ...primary.verdicts import Code, Verdict
+from ..durability import DurabilityFacts
 from ..facts import ServerFacts
 from ..reasons import ServerReasonCode
 
@@ -56,6 +57,10 @@ class ProblemCode(Enum):
     theirs."""
     PEER_OUTVOTED = "peer-outvoted"
     """A peer holds the data of another cluster than most pods."""
+    DURABILITY = "durability"
+    """A setting of the server is weaker than its durability needs."""
+    SEMI_SYNC = "semi-sync"
+    """Commits wait because too few replicas acknowledge them, or no longer wait for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,8 @@ class Report:
             none.
         done: What was done to the server.
         problems: What is wrong beside that; no reason not to use the server.
+        durability: The settings that the durability of transactions depends on; None if they were
+            not read.
     """
 
     state: State
@@ -112,6 +119,7 @@ class Report:
     source: str | None = None
     done: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    durability: DurabilityFacts | None = None
 
     @classmethod
     def without_dns(cls, snapshot: Snapshot, role: Role, facts: ServerFacts) -> Report:
@@ -168,4 +176,15 @@ class Report:
                 {"code": problem.code.value, "peer": problem.peer, "detail": problem.detail}
                 for problem in self.problems
             ],
+            "durability": None if self.durability is None else _durability(self.durability),
         }
+
+
+def _durability(facts: DurabilityFacts) -> dict[str, object]:
+    return {
+        "mode": facts.mode.value,
+        "active": facts.active,
+        "acknowledgements": facts.acknowledgements if facts.waits else 0,
+        "replicas": facts.replicas,
+        "fallback_after": facts.fallback_after if facts.waits else None,
+    }

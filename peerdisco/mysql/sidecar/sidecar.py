@@ -18,10 +18,12 @@ from ...exceptions import DiscoveryError
 from ...model import Change, Identity, Peer
 from ...names import Endpoint, parse_seconds
 from ...timing.backoff import Backoff
+from ..durability import Durability
 from ..errors import DatabaseError
 from ..facts import read_facts
 from ..setup import Account
 from .account_check import AccountCheck
+from .durability_check import DurabilityCheck
 from .peers import Connect, Connection, PeerServers
 from .primary_role import PrimaryRole
 from .replica_role import ReplicaRole
@@ -41,6 +43,8 @@ class SidecarOptions:
         port: The servers' port, where DNS has none.
         expected: How many pods the StatefulSet has; see `peerdisco.may_bootstrap`.
         first_start: Whether the user said that this is the first start.
+        durability: When transactions are to be acknowledged; None for what the server's own
+            configuration says.
         interval: Seconds between two passes when nothing is missing.
         retry_interval: Seconds between two passes when something is missing; 1.5 times as much
             each time, up to ``interval``.
@@ -55,6 +59,7 @@ class SidecarOptions:
     port: int = 3306
     expected: int | None = None
     first_start: bool = False
+    durability: Durability | None = None
     interval: float = 1.0
     retry_interval: float = 0.25
     probe_timeout: float = 2.0
@@ -97,6 +102,7 @@ class Sidecar:
         self._options = options
         self._on_report = on_report
         self._peers = peers
+        self._durability = DurabilityCheck(_OWN, options.durability)
         self._role: PrimaryRole | ReplicaRole
         if identity.ordinal == first_ordinal:
             self._role = PrimaryRole(
@@ -105,6 +111,7 @@ class Sidecar:
                 _OWN,
                 expected=options.expected,
                 first_start=options.first_start,
+                durability=self._durability,
             )
         else:
             self._role = ReplicaRole(peers, _OWN, self.clock.now)
@@ -199,10 +206,18 @@ class Sidecar:
             own = await read_facts(server, _OWN)
             snapshot = self._disco.snapshot
             await self._account_check.check(server, own, self._where(snapshot.local))
+            await self._durability.read(server, own)
+            done = await self._durability.correct(server, own)
             report = await self._role.reconcile(server, own, snapshot)
+            if report.done:
+                await self._durability.read(server, own)
             problem = self._account_check.problem
-            return (
-                report if problem is None else replace(report, problems=(problem, *report.problems))
+            found = () if problem is None else (problem,)
+            return replace(
+                report,
+                done=(*done, *report.done),
+                problems=(*found, *self._durability.problems, *report.problems),
+                durability=self._durability.facts,
             )
         except DiscoveryError as error:
             self._drop_own()

@@ -98,6 +98,8 @@ class Server:
             return [{"version": self.version, "comment": ""}]
         if sql.startswith("SELECT @@global"):
             return [self._variables()]
+        if sql.startswith("SHOW GLOBAL"):
+            return []
         if sql == "SHOW DATABASES":
             ours = ["peerdisco"] if "peerdisco" in self.schemas or self.cluster else []
             names = {"mysql", "information_schema", *self.schemas, *ours}

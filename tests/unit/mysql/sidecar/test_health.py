@@ -93,6 +93,7 @@ def test_ready_says_why_not(server: HealthServer) -> None:
         "source": None,
         "verdict": None,
         "problems": [],
+        "durability": None,
     }
 
 
@@ -113,6 +114,7 @@ def test_ready(server: HealthServer, sidecar: Changes) -> None:
             "reasons": [{"code": "follows", "peer": None, "detail": "it may"}],
         },
         "problems": [],
+        "durability": None,
     }
 
 
