@@ -7,6 +7,7 @@ that it ends before: then every await that it reaches has been cancelled once.
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from pathlib import Path
@@ -73,6 +74,7 @@ async def cancel_everywhere(
         check: What must hold after each cancellation.
         most: More steps than this are a loop without an end.
     """
+    gc.collect()  # or what earlier tests left may go while the files are counted
     for cancel_at in range(1, most):
         before = remains()
         stepped = Stepped(await make(), cancel_at)

@@ -21,6 +21,7 @@ async def serve() -> AsyncIterator[Serve]:
 @pytest.fixture
 async def nothing_is_left() -> AsyncIterator[None]:
     """The test ends without a task or a socket of its own."""
+    gc.collect()  # what earlier tests left
     before = open_sockets()
     yield
     gc.collect()  # what was not closed says so now
