@@ -1,4 +1,4 @@
-"""Running the command as a user does: in a process of its own."""
+"""Running the command as a user does: in a process of its own, or a fork (see `preloaded`)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from .preloaded import fork, usual
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,19 @@ def bare_environment(variables: Mapping[str, str] | None = None) -> dict[str, st
 
 
 def peerdisco(*args: str, env: Mapping[str, str] | None = None) -> Done:
+    """What the command prints, and its status."""
+    environment = bare_environment(env)
+    if usual(environment):
+        forked = fork("peerdisco", args, environment)
+        out, err = forked.communicate()
+        assert forked.returncode is not None
+        return Done(forked.returncode, out, err)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "peerdisco", *args],
         capture_output=True,
         text=True,
         timeout=50,
         check=False,
-        env=bare_environment(env),
+        env=environment,
     )
     return Done(done.returncode, done.stdout, done.stderr)

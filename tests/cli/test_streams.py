@@ -1,7 +1,7 @@
 """The status of every command, whatever becomes of what it prints.
 
 `OUTCOMES` and `STANDARD` are the table: what a command comes to, and which streams it is run with.
-Each cell is a process.
+Each cell is a process: a fork, which is compared with a process of its own.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -25,6 +26,7 @@ from peerdisco.testing import ClusterDNS, StatefulSet
 from tests.hooks.running import QUICK
 
 from .command import bare_environment, peerdisco
+from .preloaded import Forked, fork
 
 PRIMARY = {"POD_NAME": "mysql-0", "POD_IP": "10.244.0.3"}
 REPLICA = {"POD_NAME": "mysql-1", "POD_IP": "10.244.0.4"}
@@ -185,36 +187,40 @@ def stalled() -> Iterator[int]:
 
 
 @contextlib.contextmanager
+def stream(what: str) -> Iterator[int]:
+    """A descriptor, or the request for a pipe."""
+    with contextlib.ExitStack() as files:
+        if what == "open":
+            yield subprocess.PIPE
+        elif what == "stalled":
+            yield files.enter_context(stalled())
+        elif what == "full":
+            yield files.enter_context(Path("/dev/full").open("wb")).fileno()
+        else:
+            reader, writer = os.pipe()
+            os.close(reader)
+            files.callback(os.close, writer)
+            yield writer
+
+
+@contextlib.contextmanager
 def started(
     args: tuple[str, ...], stdout: str, stderr: str, env: Mapping[str, str], module: str
 ) -> Iterator[subprocess.Popen[str]]:
     """The command with such streams. Where stdout is closed, stdin is, too."""
-    with contextlib.ExitStack() as files:
-
-        def stream(what: str) -> int:
-            if what == "open":
-                return subprocess.PIPE
-            if what == "stalled":
-                return files.enter_context(stalled())
-            if what == "full":
-                return files.enter_context(Path("/dev/full").open("wb")).fileno()
-            reader, writer = os.pipe()
-            os.close(reader)
-            files.callback(os.close, writer)
-            return writer
-
-        closing = " ".join(
-            text
-            for text, what in (("0<&-", stdout), ("1>&-", stdout), ("2>&-", stderr))
-            if what == "closed"
-        )
+    closing = " ".join(
+        text
+        for text, what in (("0<&-", stdout), ("1>&-", stdout), ("2>&-", stderr))
+        if what == "closed"
+    )
+    with stream(stdout) as out, stream(stderr) as err:
         process = subprocess.Popen(
             [
                 *("sh", "-c", f'exec "$@" {closing}', "sh"),
                 *(sys.executable, "-W", "error", "-m", module, *args),
             ],
-            stdout=stream(stdout),
-            stderr=stream(stderr),
+            stdout=out,
+            stderr=err,
             text=True,
             env=bare_environment(env),
         )
@@ -223,6 +229,16 @@ def started(
                 yield process
             finally:
                 process.kill()
+
+
+@contextlib.contextmanager
+def forked(
+    args: tuple[str, ...], stdout: str, stderr: str, env: Mapping[str, str], module: str
+) -> Iterator[Forked]:
+    """The same in a fork of a process that has done the imports."""
+    closed = [n for n, what in ((0, stdout), (1, stdout), (2, stderr)) if what == "closed"]
+    with stream(stdout) as out, stream(stderr) as err:
+        yield fork(module, args, bare_environment(env), out, err, closed)
 
 
 @pytest.fixture
@@ -243,18 +259,19 @@ def free_port() -> int:
         return number
 
 
-@pytest.mark.parametrize("name", OUTCOMES)
-def test_the_status_of_every_command(
-    dns: ClusterDNS, pods: StatefulSet, env: dict[str, str], name: str
-) -> None:
-    outcome = OUTCOMES[name]
-    if outcome.situation is not None:
-        outcome.situation(dns, pods)
+Cell = tuple[int | None, str, str]
+"""A status, stdout and stderr."""
+
+
+def outcomes(
+    outcome: Outcome, env: Mapping[str, str], start: Callable[..., Any]
+) -> dict[tuple[str, str], Cell]:
+    """The row of the table: all its processes run at the same time."""
     found = {}
     with contextlib.ExitStack() as running:
         processes = {
             streams: running.enter_context(
-                started(
+                start(
                     tuple(arg.format(port=free_port()) for arg in outcome.args),
                     *streams,
                     {**QUICK, **env, **outcome.env},
@@ -264,8 +281,26 @@ def test_the_status_of_every_command(
             for streams in STANDARD
         }
         for streams, process in processes.items():
-            out, err = process.communicate(timeout=50)
+            out, err = process.communicate()
             found[streams] = (process.returncode, out or "", err or "")
+    return found
+
+
+@pytest.mark.parametrize("name", ["--help", "peers", "is-primary, no", "peer-finder, wrong"])
+@pytest.mark.usefixtures("pods")
+def test_a_fork_ends_as_a_process_of_its_own(env: dict[str, str], name: str) -> None:
+    found = outcomes(OUTCOMES[name], env, forked)
+    assert found == outcomes(OUTCOMES[name], env, started)
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_the_status_of_every_command(
+    dns: ClusterDNS, pods: StatefulSet, env: dict[str, str], name: str
+) -> None:
+    outcome = OUTCOMES[name]
+    if outcome.situation is not None:
+        outcome.situation(dns, pods)
+    found = outcomes(outcome, env, forked)
     assert {streams: status for streams, (status, _, _) in found.items()} == {
         streams: outcome.with_stdout(streams[0]) for streams in STANDARD
     }
