@@ -23,14 +23,14 @@ MODULES = [
 
 
 def annotated(name: str, public: Any) -> Iterator[tuple[str, Any]]:
-    """A function, or a class with its methods and properties."""
+    """A function, or a class with its methods and properties, but for what NamedTuple writes."""
     yield name, public
     if not inspect.isclass(public):
         return
     for attribute in dir(public):
         value = inspect.getattr_static(public, attribute)
         value = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
-        if inspect.isfunction(value):
+        if inspect.isfunction(value) and not value.__module__.startswith("namedtuple_"):
             yield f"{name}.{attribute}", value
 
 
