@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..names import Endpoint, cluster_of_search_domains
+from .files import Background, NotAFileError, read_text
 from .hosts_file import OwnLine, from_kubelet, host_network, own_line
 from .resolv_conf import ResolvConf, parse_resolv_conf
 
@@ -30,6 +31,11 @@ _log = logging.getLogger(__name__)
 RESOLV_CONF = "/etc/resolv.conf"
 HOSTS = "/etc/hosts"
 NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+FIRST_PATIENCE = 1.0
+"""Seconds that the first reading of the files may take."""
+PATIENCE = 0.04
+"""Seconds that a later one may hold the event loop; the last known values are used meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,24 +103,37 @@ def read_pod_environment(
     hosts: str = HOSTS,
     namespace_file: str = NAMESPACE_FILE,
 ) -> PodEnvironment:
-    """Read the machine once. A file that is missing or unreadable counts as empty."""
-    namespace = _read(namespace_file).strip()
+    """Read the machine once.
+
+    A file counts as empty if it is missing, unreadable or not a regular file, or if it cannot be
+    read within a second.
+    """
+    files = dict.fromkeys((namespace_file, resolv_conf, hosts), "")
+
+    def read() -> None:
+        for path in files:
+            files[path] = _read(path)
+
+    if not Background(read).run(FIRST_PATIENCE):
+        unread = ", ".join(path for path, text in files.items() if not text)
+        _log.warning("cannot read within %g s, taken as empty: %s", FIRST_PATIENCE, unread)
     return PodEnvironment(
         environ=dict(os.environ if environ is None else environ),
         hostname=socket.gethostname(),
-        resolv_conf=parse_resolv_conf(_read(resolv_conf)),
-        hosts=_lines(_read(hosts)),
-        service_account_namespace=namespace or None,
+        resolv_conf=parse_resolv_conf(files[resolv_conf]),
+        hosts=_lines(files[hosts]),
+        service_account_namespace=files[namespace_file].strip() or None,
     )
 
 
 def _read(path: str) -> str:
     try:
-        # No pathlib at start-up, and no line end but "\n".
-        with open(path, encoding="utf-8", errors="replace", newline="\n") as file:  # noqa: PTH123
-            return file.read()
+        return read_text(path)
+    except NotAFileError:
+        _log.warning("%s is not a regular file, taken as empty", path)
     except OSError:
-        return ""
+        pass
+    return ""
 
 
 def _lines(text: str) -> tuple[str, ...]:
@@ -123,19 +142,28 @@ def _lines(text: str) -> tuple[str, ...]:
 
 
 class ResolvConfFile:
-    """The name servers of a resolv.conf, read again whenever the file changes."""
+    """The name servers of a resolv.conf, read again whenever the file changes.
+
+    The event loop does not wait for the file: if it cannot be read at once, for instance because
+    its mount hangs, the last known name servers are used until it can.
+    """
 
     def __init__(self, path: str = RESOLV_CONF) -> None:
         self._path = path
         self._version: tuple[int, int, int] | None = None
         self._nameservers: tuple[Endpoint, ...] = ()
+        self._reading = Background(self._read_again)
 
     def nameservers(self) -> tuple[Endpoint, ...]:
         """The current name servers; while the file has none, the last known ones."""
+        self._reading.run(PATIENCE if self._nameservers else FIRST_PATIENCE)
+        return self._nameservers
+
+    def _read_again(self) -> None:
         try:
             stat = os.stat(self._path)  # noqa: PTH116 - no pathlib at start-up
         except OSError:
-            return self._nameservers
+            return
         version = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
         if version != self._version:
             conf = parse_resolv_conf(_read(self._path))
@@ -145,4 +173,3 @@ class ResolvConfFile:
                 )
             self._nameservers = conf.nameservers or self._nameservers
             self._version = version
-        return self._nameservers

@@ -327,8 +327,11 @@ async def _one_of_many(
         return snapshot
 
 
-async def test_a_resolv_conf_that_changes_is_noticed(tmp_path: Path) -> None:
+async def test_a_resolv_conf_that_changes_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another name server from the next lookup on, without a restart."""
+    monkeypatch.setattr("peerdisco.pod.environment.PATIENCE", 5.0)
     path = tmp_path / "resolv.conf"
     file = ResolvConfFile(str(path))
     assert file.nameservers() == ()

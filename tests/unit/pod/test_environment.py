@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from peerdisco.names import Endpoint
-from peerdisco.pod.environment import PodEnvironment, ResolvConfFile, read_pod_environment
+from peerdisco.pod import environment, files
+from peerdisco.pod.environment import (
+    FIRST_PATIENCE,
+    PATIENCE,
+    PodEnvironment,
+    ResolvConfFile,
+    read_pod_environment,
+)
 from peerdisco.pod.identity import local_identity
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take longer for a file than an event loop is held."""
+    monkeypatch.setattr(environment, "PATIENCE", 5.0)
 
 
 def test_files_that_cannot_be_read_tell_nothing(tmp_path: Path) -> None:
@@ -116,3 +135,89 @@ def test_a_file_that_has_none_for_a_moment_keeps_the_last_ones(
     assert file.nameservers() == (Endpoint("10.0.0.1", 53),)
     path.write_text("nameserver 10.0.0.22\n")
     assert file.nameservers() == (Endpoint("10.0.0.22", 53),)
+
+
+# A file that cannot be read at once.
+
+
+def test_a_fifo_is_no_file_and_holds_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    start = time.monotonic()
+    pod = read_pod_environment(
+        environ={}, resolv_conf=str(fifo), hosts=str(fifo), namespace_file=str(fifo)
+    )
+    assert pod == PodEnvironment(hostname=socket.gethostname())
+    assert caplog.messages == [f"{fifo} is not a regular file, taken as empty"]
+    path = tmp_path / "resolv.conf"
+    path.write_text("nameserver 10.0.0.1\n")
+    file = ResolvConfFile(str(path))
+    assert file.nameservers() == (Endpoint("10.0.0.1", 53),)
+    fifo.replace(path)
+    for _ in range(3):
+        assert file.nameservers() == (Endpoint("10.0.0.1", 53),)
+    assert len(caplog.messages) == 2, "said once for each file"
+    assert time.monotonic() - start < FIRST_PATIENCE
+
+
+@pytest.fixture
+def hangs(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """While the event is not set, every system call on a file hangs, as on a mount that is lost."""
+    back, stat, open_ = threading.Event(), os.stat, os.open
+    back.set()
+
+    def waits(call: Callable[..., Any]) -> Callable[..., Any]:
+        def hanging(*args: Any, **options: Any) -> Any:
+            back.wait()
+            return call(*args, **options)
+
+        return hanging
+
+    monkeypatch.setattr(environment, "os", SimpleNamespace(environ=os.environ, stat=waits(stat)))
+    monkeypatch.setattr(files, "os", SimpleNamespace(**{**vars(os), "open": waits(open_)}))
+    yield back
+    back.set()
+    for thread in threading.enumerate():
+        if thread.name == "peerdisco files":
+            thread.join(10)
+
+
+def test_a_mount_that_hangs_costs_the_first_reading_a_second(
+    tmp_path: Path, hangs: threading.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "hosts").write_text("10.0.0.3 mysql-0\n")
+    hangs.clear()
+    start = time.monotonic()
+    pod = read_pod_environment(environ={}, hosts=str(tmp_path / "hosts"))
+    assert FIRST_PATIENCE <= time.monotonic() - start < FIRST_PATIENCE + 2
+    assert pod == PodEnvironment(hostname=socket.gethostname())
+    (message,) = caplog.messages
+    assert message.startswith("cannot read within 1 s, taken as empty: ")
+    assert str(tmp_path / "hosts") in message
+
+
+def test_while_a_mount_hangs_the_last_name_servers_are_used(
+    tmp_path: Path, hangs: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert PATIENCE < 0.05
+    monkeypatch.setattr(environment, "PATIENCE", PATIENCE)
+    path = tmp_path / "resolv.conf"
+    path.write_text("nameserver 10.0.0.1\n")
+    file = ResolvConfFile(str(path))
+    while file.nameservers() != (Endpoint("10.0.0.1", 53),):
+        pass
+    path.write_text("nameserver 10.0.0.22\n")
+    hangs.clear()
+    threads = threading.active_count()
+    start = time.monotonic()
+    for _ in range(200):
+        assert file.nameservers() == (Endpoint("10.0.0.1", 53),)
+    assert time.monotonic() - start < 2, "only one of them waits, for the patience of a lookup"
+    assert threading.active_count() == threads + 1
+    hangs.set()
+    deadline = time.monotonic() + 10
+    while file.nameservers() != (Endpoint("10.0.0.22", 53),):
+        assert time.monotonic() < deadline
+    assert threading.active_count() == threads
