@@ -15,8 +15,9 @@ from ..model import Attempt
 
 __all__ = ["Leftovers"]
 
-_MOST = 1000
-"""The most names that are kept: a broken server must not fill the memory."""
+_MOST = 200
+"""The most names that are kept: to spell one of many labels takes 40 µs, and an answer may have
+thousands."""
 
 
 class Leftovers:
@@ -36,6 +37,7 @@ class Leftovers:
         self.service = service
         self._suffix = suffix
         self.found: dict[str, str] = {}
+        self._seen: set[bytes] = set()
         self.alias: str | None = None
         self.own_name = False
 
@@ -45,7 +47,8 @@ class Leftovers:
     def add_target(self, target: bytes) -> None:
         """Keep an SRV or PTR record whose target cannot be a peer."""
         self.own_name = self.own_name or target == self._suffix
-        self._keep(wire.name_to_text(target), self._why_no_peer(target))
+        if self._is_new(target):
+            self._keep(target, self._why_no_peer(target))
 
     def add_record(self, record: wire.Record, asked: bytes) -> None:
         """Keep a record of an answer section.
@@ -54,23 +57,33 @@ class Leftovers:
             record: The record.
             asked: The name in the question.
         """
-        owner = wire.name_to_text(record.owner)
-        if type(record) is wire.Alias:
-            target = wire.name_to_text(record.target)
-            if record.owner == asked:
-                self.alias = target
-            self._keep(owner, f"it is an alias (CNAME) of {target}")
-        elif record.owner != asked:
-            self._keep(owner, f"the question was for {wire.name_to_text(asked)}")
-        elif type(record) is wire.Srv or type(record) is wire.Pointer:
-            self.add_target(record.target)
-        else:
-            kind = f"type {record.type}" if type(record) is wire.Opaque else type(record).__name__
-            self._keep(owner, f"the answer has a record of {kind}")
+        if record.owner == asked:
+            if type(record) is wire.Srv or type(record) is wire.Pointer:
+                self.add_target(record.target)
+                return
+            if type(record) is wire.Alias and self.alias is None:
+                self.alias = wire.name_to_text(record.target)
+        if self._is_new(record.owner):
+            self._keep(record.owner, self._why_unused(record, asked))
 
-    def _keep(self, name: str, why: str) -> None:
-        if len(self.found) < _MOST:
-            self.found.setdefault(name, why)
+    def _is_new(self, name: bytes) -> bool:
+        """Whether a name is to be kept: the first time, and while there is room."""
+        if name in self._seen or len(self._seen) >= _MOST:
+            return False
+        self._seen.add(name)
+        return True
+
+    def _keep(self, name: bytes, why: str) -> None:
+        self.found.setdefault(wire.name_to_text(name), why)
+
+    def _why_unused(self, record: wire.Record, asked: bytes) -> str:
+        """The reason why a record of an answer section is not used."""
+        if type(record) is wire.Alias:
+            return f"it is an alias (CNAME) of {wire.name_to_text(record.target)}"
+        if record.owner != asked:
+            return f"the question was for {wire.name_to_text(asked)}"
+        kind = f"type {record.type}" if type(record) is wire.Opaque else type(record).__name__
+        return f"the answer has a record of {kind}"
 
     def _why_no_peer(self, target: bytes) -> str:
         """The reason why a target is not the name of a pod behind the service."""

@@ -250,8 +250,14 @@ def test_a_record_of_another_type_is_kept_with_its_type() -> None:
     assert leftovers.found == {SERVICE: "the answer has a record of Address"}
 
 
-def test_of_endless_records_a_thousand_are_kept() -> None:
+def test_of_endless_records_some_are_kept_and_what_follows_still_counts() -> None:
     names = [wire.name_from_text(f"x{n}.example.com") for n in range(1500)]
-    leftovers = kept(*(wire.Address(name, 5, b"\x0a\0\0\x01") for name in names))
-    assert len(leftovers.found) == 1000
+    others = [wire.Address(name, 5, b"\x0a\0\0\x01") for name in names]
+    suffix, target = wire.name_from_text(SERVICE), wire.name_from_text("mysql.example.com")
+    leftovers = kept(
+        *others, wire.Alias(suffix, 5, target), wire.Srv(suffix, 5, 0, 100, 3306, suffix)
+    )
+    assert len(leftovers.found) == 200
     assert leftovers
+    assert leftovers.alias == "mysql.example.com"
+    assert leftovers.own_name

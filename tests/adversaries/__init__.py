@@ -1,0 +1,1 @@
+"""Adversaries and faults, each as a test by name."""

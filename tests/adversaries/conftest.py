@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from tests.unit.conftest import nothing_is_left, serve
+
+__all__ = ["nothing_is_left", "serve"]
