@@ -10,6 +10,10 @@ from dataclasses import dataclass
 
 from .preloaded import fork, usual
 
+SOON = 4.0
+"""Seconds within which a command ends that waits for nothing, beside others on a busy machine. What
+it must not wait for takes longer."""
+
 
 @dataclass(frozen=True)
 class Done:

@@ -18,7 +18,7 @@ from peerdisco.cli.hook_commands import refuse_shell_text
 from peerdisco.testing import ClusterDNS
 from tests.hooks.running import Pipe, running
 
-from .command import peerdisco
+from .command import SOON, peerdisco
 from .process_1 import ENDING, UNSHARE, as_process_1, children, process_1
 
 SERVICE = "my-database.default.svc.cluster.local"
@@ -53,7 +53,7 @@ def test_on_start_and_then_on_change(
         assert say.line() == f"reload change: {two} mysql-2.late.other.svc.cluster.local"
         status, out, err, seconds = run.end()
     assert (status, out, err) == (0, "", "")
-    assert seconds < 1
+    assert seconds < SOON
 
 
 def test_json_and_the_facts(
@@ -317,7 +317,7 @@ def test_a_signal_ends_the_hook_and_all_its_processes(
         assert [say.line(), say.line()] == ["begun", "begun"]
         status, out, err, seconds = run.end(number)
     assert (status, out, err) == (0, "", "")
-    assert seconds < 1
+    assert seconds < SOON
     os.set_blocking(held, True)
     assert os.read(held, 1) == b"", "nobody holds it any more"
     os.close(held)
@@ -432,7 +432,7 @@ def test_as_process_1_it_reaps_orphans_and_keeps_what_hooks_return(
 
 @as_process_1
 @pytest.mark.parametrize("number", ENDING)
-def test_as_process_1_it_ends_within_a_second(
+def test_as_process_1_it_ends_at_once(
     env: dict[str, str], pipe: Callable[[str], Pipe], script: Callable[..., str], number: int
 ) -> None:
     say = pipe("say")
@@ -442,7 +442,7 @@ def test_as_process_1_it_ends_within_a_second(
         start = time.monotonic()
         os.kill(process_1(run), number)
         assert run.ended() == (0, "", "")
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < SOON, "it does not wait for a hook that ignores SIGTERM"
 
 
 @as_process_1

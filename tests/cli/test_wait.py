@@ -10,7 +10,7 @@ import pytest
 from peerdisco.testing import ClusterDNS
 from tests.hooks.running import QUICK, Running, running
 
-from .command import peerdisco
+from .command import SOON, peerdisco
 from .test_clusters import serving
 
 DOMAIN = "my-database.default.svc.cluster.local"
@@ -139,7 +139,7 @@ def test_a_signal_ends_it(env: dict[str, str], number: int, status: int) -> None
         wait.complaint()
         *ended, seconds = wait.end(number)
     assert ended == [status, "", ""]
-    assert seconds < 1
+    assert seconds < SOON
 
 
 @pytest.mark.parametrize(
