@@ -201,6 +201,7 @@ class TcpConnection(asyncio.Protocol):
         """Messages in a row that are no reply to the question with their id."""
         self._silent = False
         self._retired = False
+        self._given_up = False
 
     @classmethod
     async def open(cls, server: Endpoint) -> TcpConnection:
@@ -378,8 +379,11 @@ class TcpConnection(asyncio.Protocol):
                 del out[query_id]
                 batch.taken += 1
                 self._strays = 0
+                continue
             else:
                 self._note_stray()
+            if self._given_up:
+                return  # and thousands of messages may follow
         if start < size:
             buffer += data[start:]
         if batch is not None:
@@ -387,8 +391,7 @@ class TcpConnection(asyncio.Protocol):
 
     def _take(self, reply: bytes) -> None:
         if len(reply) < _SHORTEST_MESSAGE:
-            self._fail(MalformedMessage("a message shorter than its header", 0))
-            self.abort()
+            self._give_up(MalformedMessage("a message shorter than its header", 0))
             return
         waiting = self._waiting.get(reply[:2])
         if waiting is None:
@@ -412,8 +415,12 @@ class TcpConnection(asyncio.Protocol):
     def _note_stray(self) -> None:
         self._strays += 1
         if self._strays == MOST_STRAYS:
-            self._fail(TooManyStrays())
-            self.abort()
+            self._give_up(TooManyStrays())
+
+    def _give_up(self, error: Exception) -> None:
+        self._given_up = True
+        self._fail(error)
+        self.abort()
 
     def _go_on(self, batch: Batch) -> None:
         """Send what may be out now; in portions, since each is a call to the system."""

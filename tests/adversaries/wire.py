@@ -265,7 +265,7 @@ def endless_messages(asked: Asked, server: NameServer) -> None:
 
 @adversary(found=False, tcp=True)
 def endless_zero_lengths(asked: Asked, server: NameServer) -> None:
-    pour(asked, server, b"\0\0" * 1000)
+    pour(asked, server, b"\0\0" * 130_000)
 
 
 def pour(asked: Asked, server: NameServer, data: bytes) -> None:
