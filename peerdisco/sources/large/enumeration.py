@@ -218,11 +218,11 @@ class Enumeration:
         """Read the answers for the service's own name."""
         self._shown = frozenset(packed for answer in found for packed in answer.packed)
         self._saw_ttl(found)
-        truncated = [answer for answer in found if answer.truncated]
-        self._truncated = bool(truncated)
-        # Each family was queried twice: do the two answers differ?
-        families = {len(packed) for answer in truncated for packed in answer.packed[:1]}
-        self._random = len({frozenset(answer.packed) for answer in truncated}) > len(families)
+        self._truncated = any(answer.truncated for answer in found)
+        # Each family was queried twice: do the two answers differ? One without addresses says no.
+        truncated = [answer.packed for answer in found if answer.truncated and answer.packed]
+        families = {len(packed[0]) for packed in truncated}
+        self._random = len({frozenset(packed) for packed in truncated}) > len(families)
 
     # The answers for the pods' names.
 
