@@ -448,9 +448,9 @@ def _own_name(snapshot: Snapshot, identity: Identity) -> str:
     return identity.pod_name if local is None else local.unique_name
 
 
-def _by_number(name: str) -> tuple[str, int, str]:
+def _by_number(name: str) -> tuple[str, int]:
     stem, _, number = name.rpartition("-")
-    return (stem, int(number), "") if number.isascii() and number.isdigit() else (name, -1, "")
+    return (stem, int(number)) if number.isascii() and number.isdigit() else (name, 0)
 
 
 def _in_brackets(text: str) -> str:

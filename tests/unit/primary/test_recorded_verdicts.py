@@ -13,6 +13,9 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+import pytest
+
+from peerdisco.exceptions import ConfigurationError
 from peerdisco.model import Identity, Snapshot
 from peerdisco.primary.policies import lowest_ordinal, ordinal
 from peerdisco.primary.verdicts import (
@@ -61,7 +64,9 @@ MEMBERSHIPS: dict[str, Snapshot] = {
         "db.shop.svc.clusterset.local",
         tuple(
             replace(
-                peer(f"db-{n}", addresses=me("db-0", f"10.{c}.0.{n + 1}").addresses), cluster=name
+                peer(f"db-{n}", addresses=me("db-0", f"10.{c}.0.{n + 1}").addresses),
+                cluster=name,
+                hostname=f"db-{n}.{name}.db.shop.svc.clusterset.local",
             )
             for c, name in enumerate(("east", "west"))
             for n in range(2)
@@ -141,9 +146,41 @@ def test_the_verdicts_are_as_recorded() -> None:
 
 
 def test_the_reasons_are_in_the_order_of_the_ordinals() -> None:
-    names = [f"db-{number}" for number in (10, 2, 1, 11)]
+    names = [f"my-db-{number}" for number in (10, 2, 1, 11)]
     view = seen("arbiter=10.0.2.1", *(f"{name}=10.0.0.{n}" for n, name in enumerate(names, 2)))
-    verdict = may_bootstrap(view, me(), (), expected=12)
+    verdict = may_bootstrap(view, me("my-db-0"), (), expected=12)
     unnamed, *numbered = [reason.peer for reason in verdict.reasons]
     assert unnamed == "arbiter"
-    assert numbered == [f"db-{number}" for number in range(1, 12)]
+    assert numbered == [f"my-db-{number}" for number in range(1, 12)]
+
+
+def test_a_pod_of_another_cluster_with_the_same_name_is_not_this_pod() -> None:
+    view = MEMBERSHIPS["two clusters"]
+    assert view.identity is not None
+    assert view.local is not None
+    assert view.local.unique_name == "db-0.east"
+    for peer_name, allowed in (("db-0.east", True), ("db-0.west", False)):
+        probe = Probe(peer_name, True, True, True)
+        assert confirm_local_primary(view, view.identity, [probe]).allowed is allowed
+    verdict = may_bootstrap(view, view.identity, (), expected=3)
+    assert [(reason.code.code, reason.peer) for reason in verdict.reasons] == [
+        ("not-probed", "db-0.west"),
+        ("not-probed", "db-1.east"),
+        ("not-probed", "db-1.west"),
+        ("not-listed", "db-2.east"),
+    ]
+
+
+def test_one_pod_alone_has_nobody_to_ask() -> None:
+    verdict = may_bootstrap(seen("db-0=10.0.0.1"), me(), (), expected=1)
+    assert str(verdict) == "allowed: every peer answered, and holds no data (there is no other)"
+
+
+@pytest.mark.parametrize("expected", [0, -1])
+def test_a_number_of_pods_that_cannot_be(expected: int) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        may_bootstrap(seen("db-0=10.0.0.1"), me(), (), expected=expected)
+    assert str(caught.value) == f"expected: got {expected}, expected a number of pods, 1 or more"
+    with pytest.raises(ConfigurationError) as caught:
+        ordinal(expected - 1)
+    assert str(caught.value) == f"ordinal: got {expected - 1}, expected a number of 0 or more"
