@@ -82,15 +82,15 @@ def questions(figures: Figures) -> str:
         *frame.level(ONE_COREDNS, "what one CoreDNS answers, if answers are small", frame.left + 8),
         *curves(frame, figures, list(CACHES), lambda load: load.questions),
         *frame.words_beyond(
-            end, ["one answer does not hold all pods:", "questions for each of them"]
+            end, ["one answer does not hold all pods:", "questions for some of them"]
         ),
         text((frame.left + frame.right) / 2, height - 18, UNDER, "small faint", "middle"),
     ]
     words = (
         "Curves over the number of pods, both axes logarithmic. They rise in proportion to the "
         f"pods up to {end} of them, a cache of 30 seconds seven times lower and "
-        "one on each node a hundred times lower than none; beyond, they jump by three orders of "
-        "magnitude."
+        "one on each node a hundred times lower than none; beyond, they jump to some forty times "
+        "as many."
     )
     return document(WIDTH, height, "Questions a second to the cluster DNS", words, body)
 

@@ -108,6 +108,33 @@ class Membership:
         """Whether a departure or a difference was seen that is not confirmed yet."""
         return any(record.state is not State.PRESENT for record in self._records.values())
 
+    def confirmable_at(self, now: float, pause: float) -> float:
+        """When the next answer is due, so that nothing unconfirmed is confirmed late.
+
+        Args:
+            now: The time.
+            pause: Seconds between two answers, if more than one is still necessary.
+
+        Returns:
+            The time at which the answer counts that may confirm a change; earlier by ``pause`` for
+            each answer that is necessary before it; infinite if nothing is unconfirmed.
+        """
+        times = [float("inf")]
+        for record in self._records.values():
+            if record.state is State.SUSPECTED:
+                lookups, hold = self._to_leave(record, self.hold, now)
+            elif record.state is State.SETTLING:
+                lookups, hold = self._to_settle(record, now), self.hold
+            else:
+                continue
+            times.append(record.since + hold - pause * max(0, lookups - record.lookups - 1))
+        return min(times)
+
+    @property
+    def size(self) -> int:
+        """The number of peers."""
+        return len(self._peers)
+
     @property
     def suspected(self) -> frozenset[str]:
         """The unique names of the peers that the newest answers do not confirm.
@@ -333,11 +360,15 @@ class Membership:
 
     def _has_settled(self, record: PeerRecord, lookups: int, now: float) -> bool:
         """Whether a difference was seen in enough answers and for long enough."""
+        return lookups >= self._to_settle(record, now) and now - record.since >= self.hold
+
+    def _to_settle(self, record: PeerRecord, now: float) -> int:
+        """The answers in which a difference must be seen."""
         least = self.rules.leave_lookups
         if record.had(record.candidate):
             returns = record.recent_returns(now, self.rules.interval)
             least = max(least, _REVERSAL_LOOKUPS) << returns
-        return lookups >= least and now - record.since >= self.hold
+        return least
 
     def _apply_missing(
         self, name: str, now: float, hold: float, mass: bool, changes: ChangeCollector
@@ -362,11 +393,16 @@ class Membership:
 
     def _has_left(self, record: PeerRecord, hold: float, now: float) -> bool:
         """Whether a suspected peer was missing from enough answers and for long enough."""
+        lookups, hold = self._to_leave(record, hold, now)
+        return record.lookups >= lookups and now - record.since >= hold
+
+    def _to_leave(self, record: PeerRecord, hold: float, now: float) -> tuple[int, float]:
+        """The answers and the seconds that a suspected peer must be missing."""
         lookups = self.rules.leave_lookups + (self.rules.mass_lookups if record.mass else 0)
         hold *= self._caution(record, now)
         if record.interrupted:
             hold = max(hold, 2 * self._empty_hold())
-        return record.lookups >= lookups and now - record.since >= hold
+        return lookups, hold
 
     def _caution(self, record: PeerRecord, now: float) -> float:
         """The factor for the hold of a peer whose suspicions were wrong again and again.

@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from ..exceptions import ResolverUnavailable
 from ..names import parse_seconds
 from ..timing.backoff import Backoff
+from .caching import TTL_TOLERANCE
 from .freshness import RECHECK_AFTER
 from .machine import Membership
 
 __all__ = ["Schedule"]
+
+FEW = 10
+"""From this many pods on, their polls are spread when a cache expires for all of them.
+
+Fewer are no load, and would only be notified later.
+"""
+
+MANY = 100
+"""From this many pods on, the polls are spread over a whole interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,8 @@ class Schedule:
           an interval if a name server replies, so that its recovery is noticed soon.
         - While a change is unconfirmed: half an interval, so that it is confirmed soon.
         - If a cache holds the answer: until it expires, because the answer is the same before.
+          While a change is unconfirmed, no longer than until the same answer can confirm it.
+          The polls of many pods are spread over an interval, because all of them wait for this.
         - Otherwise an interval.
 
         Args:
@@ -58,12 +70,28 @@ class Schedule:
             replied = isinstance(error, ResolverUnavailable) and error.replied
             longest = min(self.interval, self.max_backoff) if replied else self.max_backoff
             seconds = Backoff(self.interval / 2, longest).after(membership.failures)
-        elif membership.unconfirmed:
-            seconds = self.interval / 2
         else:
-            expires = membership.caching.expires()
-            seconds = self.interval
-            if expires is not None and expires - now > self.interval:
+            unconfirmed = membership.unconfirmed
+            seconds = self.interval / 2 if unconfirmed else self.interval
+            if (until := self._same_until(membership, now, seconds)) is not None:
                 # Never before it expires, so the jitter only adds to the wait.
-                return expires - now + self.jitter * self.interval * chance
+                spread = self.jitter / 2 if unconfirmed else self._spread(membership.size)
+                return until - now + spread * self.interval * chance
         return max(self.min_interval, seconds * (1 + self.jitter * (2 * chance - 1)))
+
+    def _same_until(self, membership: Membership, now: float, seconds: float) -> float | None:
+        """Until when an answer would be the same and confirm nothing; None if not that long."""
+        expires = membership.caching.expires()
+        newest = membership.caching.recent[-1:]
+        if expires is None or (membership.unconfirmed and newest[0].at != membership.observed_at):
+            return None  # not known, or of another answer than the newest one
+        until = min(expires, membership.confirmable_at(now, self.interval / 2))
+        return until if until - now > seconds else None
+
+    def _spread(self, pods: int) -> float:
+        """The part of an interval over which the polls are spread when a cache expires."""
+        if pods < FEW or not self.jitter:
+            return self.jitter
+        # The expiry is known to a second; together no longer than one interval with its jitter.
+        longest = 1 + self.jitter - TTL_TOLERANCE / self.interval
+        return max(self.jitter, longest * min(1.0, pods / MANY))

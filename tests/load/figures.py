@@ -20,6 +20,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from peerdisco.membership.schedule import MANY
 from tests.simulation.world import Addresses, Event
 
 from . import slices
@@ -200,8 +201,8 @@ def rest_and_restarts(pods: int, interval: float) -> tuple[Event, ...]:
 def run_of_load(
     caches: Caches, watchers: int, pods: int, size: LookupSize, interval: float = INTERVAL
 ) -> Run:
-    """So many watchers who know of so many pods, at rest and then while pods restart."""
-    return _run_of_load(caches, watchers, pods, _of_shape(size), interval)
+    """So many watchers of so many pods, at rest and then while pods restart."""
+    return _run_of_load(caches, watchers, min(pods, MANY), _of_shape(size), interval)
 
 
 @cache
@@ -210,8 +211,10 @@ def _run_of_load(
 ) -> Run:
     seconds = warm_up(interval) + REST + RESTARTS * BETWEEN_RESTARTS
     lag = slices.RecordedWatch().delay
-    events = rest_and_restarts(pods, interval)
-    return simulate(Setup(caches, watchers, size, events, seconds, lag, interval, seed=SEED))
+    events = rest_and_restarts(min(pods, KNOWN), interval)
+    return simulate(
+        Setup(caches, watchers, size, events, seconds, lag, interval, seed=SEED, pods=pods)
+    )
 
 
 def _of_shape(size: LookupSize) -> LookupSize:
@@ -226,7 +229,7 @@ def load_of_dns(
     """What so many pods cost the cluster DNS."""
     size = lookup_size(pods)
     watchers = min(pods, sample)
-    run = run_of_load(caches, watchers, min(pods, KNOWN), size, interval)
+    run = run_of_load(caches, watchers, pods, size, interval)
     of_part = {
         "srv": size.srv_over_tcp if caches.kept_by == "nodes" else size.srv,
         "addresses": size.addresses,
@@ -278,7 +281,17 @@ def detections_of_dns(
     seconds = now + max(120.0, 6 * interval + 60.0)
     size = _of_shape(lookup_size(SOME_HUNDREDS))
     run = simulate(
-        Setup(caches, caches.pods_a_node, size, tuple(events), seconds, lag, interval, seed=SEED)
+        Setup(
+            caches,
+            caches.pods_a_node,
+            size,
+            tuple(events),
+            seconds,
+            lag,
+            interval,
+            seed=SEED,
+            pods=SOME_HUNDREDS,
+        )
     )
     found: dict[str, list[float]] = {}
     for change, name, address, at in changes:
@@ -303,7 +316,7 @@ def busiest_second(source: str, caches: Caches, pods: int = SOME_HUNDREDS) -> Bu
     """The lookups in the fullest second of two minutes at rest; every watcher is simulated."""
     start, end = warm_up(INTERVAL), warm_up(INTERVAL) + 120.0
     size = _of_shape(lookup_size(pods))
-    run = simulate(Setup(caches, pods, size, beginning(KNOWN), end, seed=SEED))
+    run = simulate(Setup(caches, pods, size, beginning(KNOWN), end, seed=SEED, pods=pods))
     times = run.reached["srv"]
     mean = sum(start <= time < end for time in times) / (end - start)
     return Busiest(source, pods, _short(mean), busiest(times, start, end))

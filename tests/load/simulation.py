@@ -80,6 +80,7 @@ class Setup:
         interval: Of each watcher.
         together: Whether all watchers begin at 0, and not at any time in the first interval.
         seed: Of the jitter, the beginnings and the choice of replicas.
+        pods: Of how many the schedule of each watcher is; None for those that it knows.
     """
 
     caches: Caches
@@ -91,6 +92,7 @@ class Setup:
     interval: float = 2.0
     together: bool = False
     seed: int = 0
+    pods: int | None = None
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -127,6 +129,18 @@ class _Watcher:
     server: int = -1
     asked_at: float = float("-inf")
     lookups: int = 0
+
+
+class _Sample(Membership):
+    """A membership that knows a sample of so many pods."""
+
+    def __init__(self, interval: float, pods: int | None) -> None:
+        super().__init__(ConfirmationRules(interval=interval))
+        self._pods = pods
+
+    @property
+    def size(self) -> int:
+        return super().size if self._pods is None else self._pods
 
 
 class _Cache:
@@ -197,7 +211,7 @@ def simulate(setup: Setup) -> Run:
     for number in range(setup.watchers):
         watcher = _Watcher(
             number,
-            Membership(ConfirmationRules(interval=setup.interval)),
+            _Sample(setup.interval, setup.pods),
             Schedule(setup.interval, min(MIN_INTERVAL, setup.interval)),
             chance_of(setup.seed, number),
         )

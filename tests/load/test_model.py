@@ -60,8 +60,10 @@ def test_a_sample_lives_as_all_watchers_do(source: str) -> None:
     caches, pods = CACHES[source], 200
     start = warm_up(2.0)
     end = start + 120.0
-    everybody = simulate(Setup(caches, pods, WHOLE, beginning(10), end, seed=figures.SEED))
-    sample = run_of_load(caches, figures.SAMPLE, 10, lookup_size(pods))
+    everybody = simulate(
+        Setup(caches, pods, WHOLE, beginning(10), end, seed=figures.SEED, pods=pods)
+    )
+    sample = run_of_load(caches, figures.SAMPLE, pods, lookup_size(pods))
 
     def rate(times: list[float], end: float, watchers: int) -> float:
         return sum(start <= time < end for time in times) / (end - start) / watchers
@@ -71,7 +73,7 @@ def test_a_sample_lives_as_all_watchers_do(source: str) -> None:
 
 
 def test_how_many_pods_the_machine_knows_changes_nothing() -> None:
-    few = run_of_load(CACHES["DNS, cache of 5 s"], 3, figures.KNOWN, lookup_size(300))
+    few = run_of_load(CACHES["DNS, cache of 5 s"], 3, 300, lookup_size(300))
     events = tuple(event for event in beginning(300) if event not in beginning(figures.KNOWN))
     many = simulate(Setup(**{**vars(few.setup), "events": (*few.setup.events, *events)}))
     assert many.lookups == few.lookups

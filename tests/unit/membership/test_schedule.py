@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from peerdisco.membership.machine import Membership
 from peerdisco.membership.rules import ConfirmationRules
 from peerdisco.membership.schedule import Schedule
 from peerdisco.model import Failed, Outcome
-from peerdisco.testing import failure, nxdomain
+from peerdisco.testing import failure, nxdomain, peers
 from tests.unit.membership.test_machine import saw, settled, three
 
 SCHEDULE = Schedule()
@@ -139,12 +140,6 @@ def test_after_ttl_0_following_a_larger_one_the_lookup_is_repeated_soon() -> Non
     assert Schedule(interval=0.2, min_interval=0.1).wait(cached(0.0), 10.0, 0.5) == 0.2
 
 
-def test_an_unconfirmed_change_is_polled_before_the_cache_expires() -> None:
-    machine = cached(20)
-    machine.observe(saw(*three(without="db-1"), ttl=19), 11.0)
-    assert SCHEDULE.wait(machine, 11.0, 0.5) == 1.0
-
-
 @settings(derandomize=True, deadline=None)
 @given(
     chance=st.floats(0, 1, exclude_max=True),
@@ -186,3 +181,65 @@ def test_a_departure_is_reported_within_four_intervals(interval: float, chance: 
         if machine.observe(saw(*three(without="db-2")), now).left:
             break
     assert now - departure <= 4 * interval
+
+
+# Caches, while something is unconfirmed.
+
+
+def suspecting(ttl: float) -> Membership:
+    """A machine with a cache of 30 s, one pod suspected since ten seconds, and this TTL left."""
+    machine = Membership()
+    for at, left in ((0.0, 2.0), (2.0, 30.0), (5.0, 27.0), (32.0, 30.0)):
+        machine.observe(saw(*three(), ttl=left), at)
+    machine.observe(saw(*three(without="db-1"), ttl=30.0), 62.0)
+    machine.observe(saw(*three(without="db-1"), ttl=ttl), 62.0 + 30.0 - ttl)
+    assert machine.suspected == {"db-1"}
+    return machine
+
+
+def test_a_cached_answer_is_not_asked_for_again_although_a_peer_is_suspected() -> None:
+    """It cannot say anything else before it expires."""
+    assert SCHEDULE.wait(suspecting(20.0), 72.0, 0.0) == pytest.approx(20.0)
+    assert 20.0 < SCHEDULE.wait(suspecting(20.0), 72.0, 1.0) < 20.3
+
+
+def test_a_departure_is_confirmed_in_time_by_a_cached_answer() -> None:
+    """The wait ends with the hold, although the answer does not expire before."""
+    machine = suspecting(29.0)
+    machine.observe(saw(*three(without="db-1"), ttl=30.0), 92.5)
+    machine.observe(saw(*three(without="db-1"), ttl=29.0), 93.5)
+    held_until = 62.0 + machine.hold
+    assert held_until == 62.0 + 30.0 + 4.0
+    wait = SCHEDULE.wait(machine, 93.5, 0.0)
+    assert 93.5 + wait == pytest.approx(held_until)
+    left = machine.observe(saw(*three(without="db-1"), ttl=27.0), 93.5 + wait).left
+    assert [peer.name for peer in left] == ["db-1"]
+
+
+def test_the_answers_that_a_confirmation_takes_are_collected_before_the_hold_ends() -> None:
+    machine = suspecting(29.5)
+    assert machine.confirmable_at(62.5, 1.0) == pytest.approx(62.0 + 34.0)
+    assert Membership().confirmable_at(0.0, 1.0) == float("inf")
+    few = Membership(ConfirmationRules(leave_after=5.0))
+    few.observe(saw(*three(), ttl=30.0), 0.0)
+    few.observe(saw(*three(without="db-1"), ttl=28.0), 2.0)
+    assert few.confirmable_at(2.0, 1.0) == pytest.approx(2.0 + 5.0 - 1.0)
+
+
+def test_an_empty_answer_is_asked_for_again_although_an_older_one_is_cached() -> None:
+    machine = suspecting(20.0)
+    machine.observe(nxdomain(), 73.0)
+    assert SCHEDULE.wait(machine, 73.0, 0.5) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("pods", "latest"), [(3, 0.2), (9, 0.2), (50, 0.6), (100, 1.2), (5000, 1.2)]
+)
+def test_the_polls_of_many_pods_are_spread_when_a_cache_expires(pods: int, latest: float) -> None:
+    """As far as the second within which the expiry is known leaves of an interval."""
+    machine = Membership()
+    for at, ttl in ((8.0, 22.0), (10.0, 20.0)):
+        machine.observe(replace(peers("db", pods), ttl=ttl), at)
+    assert SCHEDULE.wait(machine, 10.0, 0.0) == pytest.approx(20.0)
+    assert SCHEDULE.wait(machine, 10.0, 1.0) == pytest.approx(20.0 + latest)
+    assert Schedule(jitter=0).wait(machine, 10.0, 1.0) == pytest.approx(20.0)
