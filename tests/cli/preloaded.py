@@ -103,6 +103,7 @@ def _server() -> socket.socket:
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-m", __name__, str(theirs.fileno())],
         pass_fds=[theirs.fileno()],
+        cwd=Path(__file__).parents[2],
     )
     theirs.close()
 

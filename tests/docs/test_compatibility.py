@@ -7,6 +7,7 @@ import re
 import tomllib
 
 import pytest
+import yaml
 
 from .markdown import ROOT
 
@@ -59,18 +60,33 @@ def test_the_pythons_are_those_of_the_classifiers() -> None:
     assert PROJECT["project"]["requires-python"] == f">={claimed[0]}"
 
 
-def test_the_suites_are_those_that_run_on_every_loop() -> None:
-    line = re.search(r"^LOOP_SUITES := (.*)$", MAKEFILE, re.MULTILINE)
+def makefile_list(variable: str) -> set[str]:
+    line = re.search(rf"^{variable} := (.*)$", MAKEFILE, re.MULTILINE)
     assert line is not None
+    return {word for word in line[1].split() if word.startswith("tests/")}
+
+
+def test_the_suites_are_those_that_run_on_every_loop() -> None:
     named = set(re.findall(r"`(tests/[^`]*)`", section("Event loops").split("\n|")[0]))
-    assert named == set(line[1].split()) - {"tests/loops"}
+    assert named == makefile_list("LOOP_SUITES") - {"tests/loops"}
+
+
+def test_the_portion_of_the_suites_is_the_one_that_is_named() -> None:
+    [line] = [line for line in PAGE.splitlines() if line.startswith("`make test-pythons` runs")]
+    assert set(re.findall(r"`(tests/[^`]*)`", line)) == makefile_list("SOME_LOOP_SUITES")
+    assert makefile_list("SOME_LOOP_SUITES") <= makefile_list("LOOP_SUITES")
 
 
 def test_the_commands_of_ci_run_every_python_and_every_loop() -> None:
-    assert "make test-all-pythons" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
-    script = (ROOT / ".ci" / "pythons").read_text()
-    for loop in ("debug", "eager", "uvloop"):
-        assert loop in script
+    assert "\nmake test-pythons\n" in (ROOT / ".ci" / "run").read_text()
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    assert jobs["pythons"]["steps"][-1]["run"] == "make test-all-pythons"
+    pythons = [row[0] for row in rows("Python")]
+    for job in ("test", "loops"):
+        assert jobs[job]["strategy"]["matrix"]["python"] == pythons
+    assert jobs["pythons"]["steps"][1]["with"]["python-version"].split() == pythons[::-1]
+    assert jobs["loops"]["strategy"]["matrix"]["loop"] == ["debug", "eager", "uvloop"]
+    assert "loops=(eager uvloop debug)" in (ROOT / ".ci" / "pythons").read_text()
 
 
 def test_the_recordings_are_of_the_versions_named() -> None:
