@@ -202,14 +202,15 @@ class CommandHook:
             raise HookFailed(tuple(self.command), status, _in_words(status))
 
     def _start(self, change: Change, event: Event) -> Group:
-        with self._open_stdin(change.snapshot) as stdin:
-            try:
-                return start(
-                    self.command, stdin=stdin, environment=self._environment(change, event)
-                )
-            except CannotStart as error:
-                reason = f"cannot be started: {error}"
-                raise HookFailed(tuple(self.command), None, reason) from error
+        try:
+            with self._open_stdin(change.snapshot) as stdin:
+                environment = self._environment(change, event)
+                return start(self.command, stdin=stdin, environment=environment)
+        except (CannotStart, OSError) as error:
+            # An OSError: there is no descriptor for the list, or no memory.
+            why = error.strerror if isinstance(error, OSError) else error
+            reason = f"cannot be started: {why}"
+            raise HookFailed(tuple(self.command), None, reason) from error
 
     def _open_stdin(self, snapshot: Snapshot) -> IO[bytes]:
         """The standard input of the hook, as a file.

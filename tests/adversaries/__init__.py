@@ -1,1 +1,69 @@
-"""Adversaries and faults, each as a test by name."""
+"""Adversaries and faults, each as a test by name. This is the index; `test_index.py` holds it.
+
+Under each of them the event loop is not held for 50 ms of the processor's time, no timeout is
+exceeded, and the memory stays within a bound (`bounds.py`).
+
+On the wire. Every script of `wire.py` is a test of one lookup and of a watcher:
+    late, after the timeout, twice, a forgery after the truth:
+        tests/adversaries/test_wire.py::test_one_lookup
+    another number, name, type, class, port or address; no question, two; an echo; one byte:
+        tests/adversaries/test_wire.py::test_one_lookup
+    byte by byte, halves, stalls, resets, endless streams, bursts of 64 KB over TCP:
+        tests/adversaries/test_wire.py::test_one_lookup
+    truncated over both transports, the answer to the question before on a kept connection:
+        tests/adversaries/test_wire.py::test_a_watcher
+    broken messages, codes that are none, a failure of another kind each time:
+        tests/adversaries/test_wire.py::test_a_watcher
+    messages that are expensive to read:
+        tests/unit/dns/test_hostile_servers.py::test_no_message_takes_long_to_read
+    a flood of datagrams with the right number:
+        tests/unit/dns/test_hostile_servers.py::test_a_flood_does_not_hold_off_the_timeout
+    a wildcard record below a large service:
+        tests/large/test_enumeration.py::test_a_wildcard_record_invents_no_pods
+    a foreign name server that denies every name:
+        tests/contract/test_name_servers.py::test_what_the_only_server_says
+
+Hostile names, at each place where a name goes:
+    a terminal, JSON, lists of names and addresses, log lines:
+        tests/adversaries/test_names.py::test_the_terminal_and_json
+    errors:
+        tests/adversaries/test_names.py::test_an_error_names_them_escaped_and_in_one_line
+    the environment and the standard input of a hook:
+        tests/adversaries/test_names.py::test_the_environment_and_the_standard_input_of_a_hook
+    the arguments of a hook, which names never become:
+        tests/hooks/test_command.py::test_the_list_is_never_an_argument
+    SQL:
+        tests/adversaries/test_names.py::test_sql
+    labels of Prometheus:
+        tests/adversaries/test_names.py::test_labels_of_prometheus
+    a database server's error text in a log:
+        tests/unit/mysql/test_impostor.py::test_an_error_of_a_server_is_escaped_and_shortened
+
+Faults of the machine:
+    no descriptor left, for a watcher, a lookup and a hook:
+        tests/adversaries/test_machine.py::test_without_descriptors_lookups_fail_and_nobody_leaves
+        tests/adversaries/test_machine.py::test_without_descriptors_a_lookup_says_so
+        tests/adversaries/test_machine.py::test_without_descriptors_a_hook_fails_and_says_so
+    a process that was stopped (SIGSTOP), an event loop that was blocked:
+        tests/watching/test_stalls.py::test_a_stopped_process_sees_no_outage
+        tests/watching/test_stalls.py::test_a_blocked_loop_is_no_outage
+    a machine that was suspended for a minute, and for a week:
+        tests/adversaries/test_machine.py::test_a_machine_that_was_suspended_has_not_seen_anybody_leave
+    a date that jumps by years:
+        tests/adversaries/test_machine.py::test_a_date_that_jumps_changes_no_membership
+    a resolv.conf that is replaced, a FIFO, or on a mount that hangs:
+        tests/unit/pod/test_environment.py::test_name_servers_are_read_again_when_the_file_changes
+        tests/unit/pod/test_environment.py::test_a_fifo_is_no_file_and_holds_nobody
+        tests/unit/pod/test_environment.py::test_while_a_mount_hangs_the_last_name_servers_are_used
+    an interface that goes down and comes back:
+        tests/adversaries/test_machine.py::test_an_interface_that_goes_down_and_comes_back
+    forks:
+        tests/watching/test_forks.py::test_a_fork_of_a_fork
+    a full disk, a stream that is closed or that nobody reads:
+        tests/cli/test_streams.py::test_the_status_of_every_command
+        tests/cli/test_streams.py::test_what_is_said_of_a_full_disk_and_of_a_closed_stream
+    many watchers while datagrams are lost and descriptors run out:
+        tests/adversaries/test_machine.py::test_many_watchers_under_loss_and_without_descriptors
+    DNS that fails for a week:
+        tests/watching/test_long_outage.py::test_seven_days_of_servfail
+"""
