@@ -90,10 +90,20 @@ class DatabaseError(DiscoveryError):
         errno: The error's number; None if the connection failed without one.
         detail: The server's error text on one line, escaped, at most 500 characters long, without
             the passwords that were in the statement.
+        timed_out: Whether the server accepted the statement and did not finish it in time.
     """
 
-    def __init__(self, server: str, doing: str, errno: int | None, detail: str) -> None:
+    def __init__(
+        self,
+        server: str,
+        doing: str,
+        errno: int | None,
+        detail: str,
+        *,
+        timed_out: bool = False,
+    ) -> None:
         super().__init__(server, doing, errno, detail)
+        self.timed_out = timed_out
         self.server = server
         self.doing = doing
         self.errno = errno
@@ -122,7 +132,8 @@ class DatabaseError(DiscoveryError):
         detail = detail[:_LONGEST_READ]
         for secret in filter(None, secrets):
             detail = _without(secret, detail)
-        return cls(server, doing, errno, one_line(detail))
+        timed_out = isinstance(error, TimeoutError) and errno is None
+        return cls(server, doing, errno, one_line(detail), timed_out=timed_out)
 
     @property
     def access_denied(self) -> bool:

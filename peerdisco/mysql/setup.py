@@ -181,9 +181,10 @@ _READS_ALL = "SELECT, SHOW VIEW, TRIGGER, EVENT"
 _PRIVILEGES: dict[Flavour, dict[str, _Privileges]] = {
     Flavour.MARIADB: {
         "local": _Privileges(
+            # The last reserves a connection: without it, a full server shuts the sidecar out.
             "RELOAD, BINLOG ADMIN, REPLICA MONITOR, REPLICATION SLAVE ADMIN, "
             "REPLICATION MASTER ADMIN, READ_ONLY ADMIN, "
-            "SHOW DATABASES",
+            "SHOW DATABASES, CONNECTION ADMIN",
             _WRITES,
         ),
         "replication": _Privileges("REPLICATION SLAVE, REPLICA MONITOR, SHOW DATABASES", "SELECT"),

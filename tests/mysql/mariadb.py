@@ -11,12 +11,12 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pymysql
-from pymysql.constants import CLIENT
+from pymysql.constants import CLIENT, ER
 from pymysql.cursors import DictCursor
 
 from .namespaces import Process
@@ -273,6 +273,19 @@ class MariaDB:
         """Whether both threads of a replica run."""
         status = self.replica_status()
         return (status.get("Slave_IO_Running"), status.get("Slave_SQL_Running")) == ("Yes", "Yes")
+
+    @contextmanager
+    def crowd(self, user: str) -> Iterator[None]:
+        """Use all connections, over the socket, as an account without privileges."""
+        with ExitStack() as stack:
+            while True:
+                try:
+                    stack.enter_context(connected(self.socket, user=user))
+                except pymysql.err.OperationalError as error:
+                    if error.args[0] != ER.CON_COUNT_ERROR:
+                        raise
+                    break
+            yield
 
     def purge_logs(self) -> None:
         """Begin a new binary log, and remove those before; a replica reads the new one first."""

@@ -64,6 +64,8 @@ LAYERS = {
         "mysql.recovery",
         "mysql.setup",
         "mysql.sidecar",
+        "mysql.sidecar.announcements",
+        "mysql.sidecar.freshness",
         "mysql.sidecar.report",
         "mysql.status",
         "mysql.tables",

@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...exceptions import ConfigurationError, IdentityError
@@ -56,6 +57,7 @@ example:
 _DURABILITY_VARIABLE = "PEERDISCO_MYSQL_DURABILITY"
 LISTEN_PORT = 8080
 MAX_LAG = 30.0
+MAX_STALENESS = 3600.0
 INTERVAL = 1.0
 """Seconds between two lookups, so that replicas follow a new address of the primary within two."""
 
@@ -113,6 +115,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=MAX_LAG,
         help="the largest lag of a replica that is ready (default: %(default)g)",
     )
+    health.add_argument(
+        "--max-staleness",
+        metavar="SECONDS",
+        type=seconds,
+        default=MAX_STALENESS,
+        help="how old the data of a ready replica may be while the primary does not answer "
+        "(default: %(default)g)",
+    )
+    maintenance = parser.add_argument_group("maintenance")
+    maintenance.add_argument(
+        "--pause-file",
+        metavar="PATH",
+        help="while this file exists, only observe and report, and change nothing "
+        "(default: PEERDISCO_MYSQL_PAUSE_FILE)",
+    )
     add_polling(parser, INTERVAL)
 
 
@@ -130,6 +147,7 @@ async def _run(args: argparse.Namespace) -> None:
     args.statefulset = me.statefulset
     if args.interval is None and not os.environ.get("PEERDISCO_INTERVAL"):
         args.interval = INTERVAL
+    pause_file = args.pause_file or os.environ.get("PEERDISCO_MYSQL_PAUSE_FILE")
     options = SidecarOptions(
         local=required(account_of(args, ""), ""),
         # A password of the peers' account that cannot be used is reported, and ends nothing.
@@ -138,6 +156,7 @@ async def _run(args: argparse.Namespace) -> None:
         expected=replicas_of(args),
         first_start=_first_start(args),
         durability=_durability(args),
+        pause_file=Path(pause_file) if pause_file else None,
     )
     listen = _listen(args.listen)
     connect = _connect(args, options.port, me)
@@ -145,7 +164,8 @@ async def _run(args: argparse.Namespace) -> None:
         sidecar = Sidecar(
             disco, me, connect, options, first_ordinal=args.ordinal, on_report=_reporter()
         )
-        with HealthServer(sidecar, listen, sidecar.clock.now, args.max_lag) as health:
+        limits = (args.max_lag, args.max_staleness)
+        with HealthServer(sidecar, listen, sidecar.clock.now, *limits) as health:
             _report(f"listening on {health.listening}")
             await sidecar.run()
 
@@ -234,7 +254,8 @@ def _reporter() -> Callable[[Report], None]:
 
     def report_state(report: Report) -> None:
         done = f" (done: {', '.join(report.done)})" if report.done else ""
-        _report(f"{report.state.value}: {_one_line(report.reason)}{done}")
+        paused = " (paused)" if report.paused else ""
+        _report(f"{report.state.value}: {_one_line(report.reason)}{done}{paused}")
         now = {(problem.code.value, problem.peer) for problem in report.problems}
         for problem in report.problems:
             if (problem.code.value, problem.peer) not in known:

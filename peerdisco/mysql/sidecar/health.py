@@ -1,29 +1,23 @@
-"""One small HTTP port: whether the sidecar is alive, whether the server is ready, and metrics.
+"""The sidecar's HTTP port: whether the sidecar is alive, whether the server is ready, and metrics.
 
-The standard library's server, on a thread of its own, so that it answers while the event loop is
-busy, and says so when the loop has stopped moving.
+A new page is a method that returns a `Response`, and a line in `HealthServer.__init__`.
 """
 
 from __future__ import annotations
 
 import json
-import socket
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
 from ...exceptions import ConfigurationError
 from ...names import Endpoint, parse_seconds
-from .report import ProblemCode, Role, State
+from .http_server import HttpServer, Request, Response
+from .metrics import rendered
+from .report import MAX_STALENESS
 from .sidecar import Sidecar
-
-if TYPE_CHECKING:
-    from prometheus_client.core import Metric
 
 __all__ = ["HealthServer"]
 
@@ -35,8 +29,6 @@ _STOPPED_FOR = 2.0
 """Seconds without a turn of the server's own thread, which has two a second, that show that the
 whole process did not run."""
 
-_REQUEST_TIMEOUT = 5.0
-
 
 class HealthServer:
     """Serves ``/healthz``, ``/readyz`` and ``/metrics`` for as long as its block lasts.
@@ -46,42 +38,45 @@ class HealthServer:
         listen: Where; port 0 for any that is free.
         now: The time of the sidecar's clock, from any thread.
         max_lag: How many seconds a replica may be behind and still be ready.
+        max_staleness: How many seconds old the data of a replica may be while its primary does not
+            answer, and it still be ready.
 
     Raises:
-        ConfigurationError: It cannot listen there, or the lag is no number of seconds.
+        ConfigurationError: It cannot listen there, or one of the limits is no number of seconds.
     """
 
     def __init__(
-        self, sidecar: Sidecar, listen: Endpoint, now: Callable[[], float], max_lag: float
+        self,
+        sidecar: Sidecar,
+        listen: Endpoint,
+        now: Callable[[], float],
+        max_lag: float,
+        max_staleness: float = MAX_STALENESS,
     ) -> None:
         self._sidecar = sidecar
         self._now = now
-        self._max_lag = parse_seconds(max_lag, "max_lag", zero=True)
-        health = self
-
-        class Handler(_Handler):
-            def answer(self, path: str) -> tuple[HTTPStatus, str, bytes] | None:
-                return health.answer(path)
-
-        server = _ServerV6 if ":" in listen.address else _Server
+        self._limits = (
+            parse_seconds(max_lag, "max_lag", zero=True),
+            parse_seconds(max_staleness, "max_staleness", zero=True),
+        )
+        self._beat_at = time.monotonic()
+        self._resumed_at = float("-inf")
+        routes = {
+            "/healthz": self._health,
+            "/readyz": self._readiness,
+            "/metrics": self._metrics,
+        }
         try:
-            self._server = server((listen.address, listen.port), Handler)
+            self._server = HttpServer(listen, routes, self._beat)
         except OSError as error:
             raise ConfigurationError(
                 "--listen", str(listen), f"an address to listen on ({error.strerror})"
             ) from None
-        self._server.daemon_threads = True
-        self._beat_at = time.monotonic()
-        self._resumed_at = float("-inf")
-        self._server.service_actions = self._beat  # type: ignore[method-assign]
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, name="peerdisco health", daemon=True
-        )
-        self.listening = Endpoint(listen.address, self._server.server_address[1])
+        self.listening = self._server.listening
         """Where it listens."""
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.__enter__()
         return self
 
     def __exit__(
@@ -90,9 +85,7 @@ class HealthServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.__exit__(kind, error, traceback)
 
     def _beat(self) -> None:
         """Notice, several times a second, that this thread did not run: the process was stopped.
@@ -104,148 +97,21 @@ class HealthServer:
             self._resumed_at = self._now()
         self._beat_at = beat
 
-    def answer(self, path: str) -> tuple[HTTPStatus, str, bytes] | None:
-        """Status, content type and body for a path; None for one that there is not."""
-        if path == "/healthz":
-            self._beat()
-            quiet = self._now() - max(self._sidecar.last_pass_at, self._resumed_at)
-            alive = quiet < STUCK_AFTER
-            status = HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE
-            text = "ok" if alive else f"no pass has ended for {quiet:.0f} s"
-            return status, "text/plain; charset=utf-8", f"{text}\n".encode()
-        if path == "/readyz":
-            report = self._sidecar.report
-            ready = report.ready(self._max_lag)
-            status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
-            body = json.dumps(report.as_json(self._max_lag), indent=2)
-            return status, "application/json", f"{body}\n".encode()
-        if path == "/metrics":
-            return HTTPStatus.OK, *self._metrics()
-        return None
+    def _health(self, _request: Request) -> Response:
+        self._beat()
+        quiet = self._now() - max(self._sidecar.last_pass_at, self._resumed_at)
+        if quiet < STUCK_AFTER:
+            return Response(b"ok\n")
+        text = f"no pass has ended for {quiet:.0f} s\n"
+        return Response(text.encode(), status=HTTPStatus.SERVICE_UNAVAILABLE)
 
-    def _metrics(self) -> tuple[str, bytes]:
-        # Imported by the first scrape.
-        from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry  # noqa: PLC0415
-        from prometheus_client import generate_latest as render  # noqa: PLC0415
+    def _readiness(self, _request: Request) -> Response:
+        report = self._sidecar.report
+        body = json.dumps(report.as_json(*self._limits), indent=2)
+        ready = report.ready(*self._limits)
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return Response(f"{body}\n".encode(), "application/json", status)
 
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collector(self._sidecar, self._max_lag))
-        return CONTENT_TYPE_LATEST, render(registry)
-
-
-class _Collector:
-    """The sidecar's report as metrics, as it is when they are asked for."""
-
-    def __init__(self, sidecar: Sidecar, max_lag: float) -> None:
-        self._sidecar = sidecar
-        self._max_lag = max_lag
-
-    def collect(self) -> Iterator[Metric]:
-        from prometheus_client.core import (  # noqa: PLC0415 - see HealthServer
-            CounterMetricFamily,
-            GaugeMetricFamily,
-            InfoMetricFamily,
-        )
-
-        sidecar, report = self._sidecar, self._sidecar.report
-        states = GaugeMetricFamily(
-            "peerdisco_mysql_state", "1 for the state that was found last.", labels=["state"]
-        )
-        for state in State:
-            states.add_metric([state.value], float(report.state is state))
-        yield states
-        roles = GaugeMetricFamily(
-            "peerdisco_mysql_role", "1 for what the ordinal makes this pod.", labels=["role"]
-        )
-        for role in Role:
-            roles.add_metric([role.value], float(report.role is role))
-        yield roles
-        yield GaugeMetricFamily(
-            "peerdisco_mysql_ready",
-            "Whether clients may use the server.",
-            float(report.ready(self._max_lag)),
-        )
-        problems = GaugeMetricFamily(
-            "peerdisco_mysql_problem",
-            "1 for what an operator should correct although the server is in its role.",
-            labels=["code"],
-        )
-        found = {problem.code for problem in report.problems}
-        for code in ProblemCode:
-            problems.add_metric([code.value], float(code in found))
-        yield problems
-        if report.lag is not None:
-            yield GaugeMetricFamily(
-                "peerdisco_mysql_replication_lag_seconds",
-                "How far the replica is behind; absent where it cannot tell.",
-                float(report.lag),
-            )
-        if report.facts is not None:
-            cluster = report.facts.cluster
-            yield InfoMetricFamily(
-                "peerdisco_mysql_server",
-                "The server in this pod.",
-                {
-                    "flavour": report.facts.flavour.value,
-                    "version": report.facts.version.text,
-                    "cluster": cluster.id if cluster is not None else "",
-                },
-            )
-        yield CounterMetricFamily(
-            "peerdisco_mysql_lookups",
-            "Lookups of the server and its peers that have ended.",
-            float(sidecar.passes),
-        )
-        yield CounterMetricFamily(
-            "peerdisco_mysql_nudges",
-            "Times that the receiver was made to reconnect.",
-            float(sidecar.nudges),
-        )
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """Answers GET and HEAD."""
-
-    server_version = "peerdisco"
-    sys_version = ""
-    timeout = _REQUEST_TIMEOUT
-
-    def answer(self, path: str) -> tuple[HTTPStatus, str, bytes] | None:
-        """What there is at a path."""
-        raise NotImplementedError
-
-    def do_GET(self) -> None:
-        self._send(body=True)
-
-    def do_HEAD(self) -> None:
-        self._send(body=False)
-
-    def _send(self, *, body: bool) -> None:
-        found = self.answer(self.path.partition("?")[0])
-        if found is None:
-            self.send_error(HTTPStatus.NOT_FOUND, "there is /healthz, /readyz and /metrics")
-            return
-        status, kind, text = found
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        if body:
-            self.wfile.write(text)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
-        """Log nothing: probes come every few seconds."""
-
-
-class _Server(ThreadingHTTPServer):
-    """A server that prints no traceback about a client that has gone."""
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
-
-
-class _ServerV6(_Server):
-    """The same on an IPv6 address."""
-
-    address_family = socket.AF_INET6
+    def _metrics(self, _request: Request) -> Response:
+        content_type, body = rendered(self._sidecar, *self._limits)
+        return Response(body, content_type)

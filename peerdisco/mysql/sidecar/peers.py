@@ -72,7 +72,9 @@ class PeerServers:
         except TimeoutError:
             return Unanswered(f"{where}: no answer in {self._timeout:g} s")
         except DatabaseError as error:
-            return Unanswered(str(error), denied=error.access_denied)
+            # 2059 is this client's: the server asks for the password in a way that discloses it.
+            denied = error.access_denied and not error.unanswered
+            return Unanswered(str(error), denied=denied)
         except DiscoveryError as error:  # its version, or the account's password
             return Unanswered(f"{where}: {error}")
 

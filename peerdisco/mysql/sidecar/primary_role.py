@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...model import Identity, Snapshot
 from ...primary.verdicts import ReasonCode, must_step_down
 from ..decisions import judge_primary
@@ -47,6 +49,8 @@ class PrimaryRole:
         self._confirmed = False
         """Whether the open server was found to be the right one since it was connected to; it may
         have been opened by somebody else."""
+        self._opened: ServerFacts | None = None
+        """The server's facts when it was last found open and the right one, over restarts of it."""
         self._problems: tuple[Problem, ...] = ()
         """What was found then about the peers."""
 
@@ -58,14 +62,20 @@ class PrimaryRole:
         """Bring the server into its role, as far as it may be in it now."""
         lost = must_step_down(snapshot, self._identity)
         if lost is not None:
-            self._confirmed = False
+            self._confirmed, self._opened = False, None
             done = await ensure_closed(server, self._name, own)
+            if done:
+                own = await read_facts(server, self._name)
             state = State.FENCED if lost.code is ReasonCode.ANOTHER_ADDRESS else State.WAITING
-            reason = f"{lost.text}; the server is read-only"
+            reason = f"{lost.text}; the server {'is read-only' if own.read_only else 'is open'}"
             return Report(state, reason, self.role, facts=own, done=done)
         is_open = not own.read_only and own.cluster is not None and own.status is None
         if is_open and self._confirmed:
             return self._open(own, snapshot)
+        if snapshot.observed_at is None and is_open:
+            # It was opened before this sidecar was started, and nothing says that it is not the
+            # right one: a failure is never a departure.
+            return self._writes(own, snapshot)
         if snapshot.observed_at is None:
             return Report.without_dns(snapshot, self.role, own)
         others = [peer for peer in snapshot.others if peer.unique_name != self._identity.pod_name]
@@ -92,7 +102,7 @@ class PrimaryRole:
             self._name,
             own,
             peers,
-            snapshot,
+            self._known_before(own, snapshot),
             self._identity,
             expected=self._expected,
             first_start=self._first_start,
@@ -105,6 +115,8 @@ class PrimaryRole:
     ) -> Report:
         verdict, done = ensured.verdict, ensured.done
         if not verdict:
+            if not verdict.waits:
+                self._opened = None
             state = State.WAITING if verdict.waits else State.REFUSED
             reason = "; ".join(map(str, verdict.deciding))
             return Report(state, reason, self.role, verdict, own, done=done)
@@ -115,8 +127,22 @@ class PrimaryRole:
         return self._open(own, snapshot, ensured)
 
     def _open(self, own: ServerFacts, snapshot: Snapshot, ensured: Ensured | None = None) -> Report:
+        if own.read_only:
+            return Report(
+                State.WAITING,
+                "it may take writes, and is read-only",
+                self.role,
+                verdict=ensured.verdict if ensured is not None else None,
+                facts=own,
+            )
+        self._opened = own
+        return self._writes(own, snapshot, ensured)
+
+    def _writes(
+        self, own: ServerFacts, snapshot: Snapshot, ensured: Ensured | None = None
+    ) -> Report:
         assert own.cluster is not None
-        unseen = "; DNS does not answer now" if snapshot.stale else ""
+        unseen = "; DNS does not answer now" if snapshot.last_error is not None else ""
         return Report(
             State.PRIMARY,
             f"takes writes, cluster {own.cluster.id}{unseen}",
@@ -126,3 +152,17 @@ class PrimaryRole:
             done=ensured.done if ensured is not None else (),
             problems=self._problems,
         )
+
+    def _known_before(self, own: ServerFacts, snapshot: Snapshot) -> Snapshot:
+        """The membership that decides whether a closed server may be opened.
+
+        While lookups fail, it is the last known one, if this sidecar found the server open and the
+        right one before: lookups that fail would not have closed it, so they do not keep it closed
+        after a restart. Its data must be those of before, with nothing lost.
+        """
+        opened = self._opened
+        if snapshot.last_error is None or opened is None or opened.cluster != own.cluster:
+            return snapshot
+        if opened.position.beyond(own.position):
+            return snapshot
+        return replace(snapshot, last_error=None)

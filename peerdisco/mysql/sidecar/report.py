@@ -11,7 +11,11 @@ from ..durability import DurabilityFacts
 from ..facts import ServerFacts
 from ..reasons import ServerReasonCode
 
-__all__ = ["Problem", "ProblemCode", "Report", "Role", "State", "problems_of"]
+__all__ = ["MAX_STALENESS", "Problem", "ProblemCode", "Report", "Role", "State", "problems_of"]
+
+
+MAX_STALENESS = 3600.0
+"""Seconds for which a replica whose primary does not answer is ready."""
 
 
 class Role(Enum):
@@ -28,6 +32,8 @@ class State(Enum):
     """The first pass has not ended yet."""
     NO_SERVER = "no-server"
     """The server in this pod does not answer; it may not be up yet."""
+    SLOW = "slow"
+    """The server in this pod is connected, and did not finish a statement in time."""
     ACCESS_DENIED = "access-denied"
     """The server rejects the login, or the account does not have a privilege that it needs."""
     FAILED = "failed"
@@ -109,6 +115,9 @@ class Report:
         problems: What is wrong beside that; no reason not to use the server.
         durability: The settings that the durability of transactions depends on; None if they were
             not read.
+        data_age: Seconds since a replica last had what its primary had, also while it has no
+            connection; None if that is not known.
+        paused: Whether the sidecar changes nothing at the moment.
     """
 
     state: State
@@ -120,6 +129,8 @@ class Report:
     done: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     durability: DurabilityFacts | None = None
+    data_age: float | None = None
+    paused: bool = False
 
     @classmethod
     def without_dns(cls, snapshot: Snapshot, role: Role, facts: ServerFacts) -> Report:
@@ -134,14 +145,16 @@ class Report:
             return None
         return self.facts.status.lag
 
-    def ready(self, max_lag: float) -> bool:
+    def ready(self, max_lag: float, max_staleness: float = MAX_STALENESS) -> bool:
         """Whether clients may use the server: to write to the primary, to read from a replica.
 
         A replica that replicates is of use whatever is not known of its peers at the moment; but
         not before it has got the cluster's row, the first thing that comes from the primary.
 
         Args:
-            max_lag: How many seconds a replica may be behind.
+            max_lag: How many seconds a replica may be behind its primary.
+            max_staleness: How many seconds old a replica's data may be while the primary does not
+                answer.
         """
         if self.role is Role.PRIMARY:
             return self.state is State.PRIMARY
@@ -149,9 +162,13 @@ class Report:
             return False
         if self.facts.cluster is None:
             return False
-        return self.facts.status.running and self.lag is not None and self.lag <= max_lag
+        if self.facts.status.running:
+            return self.lag is not None and self.lag <= max_lag
+        answers = self.verdict is not None and self.verdict.allowed
+        longest = max_lag if answers else max_staleness
+        return self.data_age is not None and self.data_age <= longest
 
-    def as_json(self, max_lag: float) -> dict[str, object]:
+    def as_json(self, max_lag: float, max_staleness: float = MAX_STALENESS) -> dict[str, object]:
         """What ``/readyz`` says; the keys are a promise."""
         cluster = self.facts.cluster if self.facts is not None else None
         verdict = None
@@ -164,11 +181,13 @@ class Report:
                 ],
             }
         return {
-            "ready": self.ready(max_lag),
+            "ready": self.ready(max_lag, max_staleness),
+            "paused": self.paused,
             "role": self.role.value if self.role is not None else None,
             "state": self.state.value,
             "reason": self.reason,
             "lag": self.lag,
+            "data_age": round(self.data_age, 1) if self.data_age is not None else None,
             "identity": cluster.id if cluster is not None else None,
             "source": self.source,
             "verdict": verdict,

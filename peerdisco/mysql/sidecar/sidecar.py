@@ -8,9 +8,9 @@ done whole steps only; the next one continues from the server's state.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ...clock import Clock, SystemClock
 from ...discovery import Discovery, Watch
@@ -20,10 +20,13 @@ from ...names import Endpoint, parse_seconds
 from ...timing.backoff import Backoff
 from ..durability import Durability
 from ..errors import DatabaseError
-from ..facts import read_facts
+from ..facts import Executor, read_facts
 from ..setup import Account
 from .account_check import AccountCheck
+from .announcements import Announcements
 from .durability_check import DurabilityCheck
+from .freshness import Freshness
+from .pause import Observer, PauseFile
 from .peers import Connect, Connection, PeerServers
 from .primary_role import PrimaryRole
 from .replica_role import ReplicaRole
@@ -49,6 +52,7 @@ class SidecarOptions:
         retry_interval: Seconds between two passes when something is missing; 1.5 times as much
             each time, up to ``interval``.
         probe_timeout: Seconds that a peer's server has to answer.
+        pause_file: While this file exists, the sidecar changes nothing; None if there is none.
 
     Raises:
         ConfigurationError: A time is no number of seconds above 0.
@@ -63,6 +67,7 @@ class SidecarOptions:
     interval: float = 1.0
     retry_interval: float = 0.25
     probe_timeout: float = 2.0
+    pause_file: Path | None = None
 
     def __post_init__(self) -> None:
         for name in ("interval", "retry_interval", "probe_timeout"):
@@ -78,7 +83,7 @@ class Sidecar:
         connect: Connects to servers.
         options: The user's settings.
         first_ordinal: The ordinal of the primary.
-        on_report: Called with each report whose state or reason has changed.
+        on_report: Called with each report that is news; see `Announcements`.
         clock: Time; for tests.
     """
 
@@ -116,6 +121,9 @@ class Sidecar:
         else:
             self._role = ReplicaRole(peers, _OWN, self.clock.now)
         self._own: Connection | None = None
+        self._announcements = Announcements()
+        self._freshness = Freshness()
+        self._pause_file = PauseFile(options.pause_file)
         self._account_check = AccountCheck(peers, _OWN, self.clock.now)
         self._backoff = Backoff(options.retry_interval, options.interval, _SLOWER)
         self._unsettled = 1
@@ -178,7 +186,7 @@ class Sidecar:
         self.passes += 1
         self.last_pass_at = self.clock.now()
         news = bool(report.done) or report.state is not before.state
-        if self._on_report is not None and (news or _gist(report) != _gist(before)):
+        if self._announcements.is_news(report) and self._on_report is not None:
             self._on_report(report)
         settled = report.state in (State.PRIMARY, State.REPLICA, State.REFUSED)
         self._unsettled = 1 if settled or news else self._unsettled + 1
@@ -201,8 +209,20 @@ class Sidecar:
         return (missing or unsettled) and not self._disco.snapshot.stale
 
     async def _pass(self) -> Report:
+        paused = self._pause_file.exists
+        report = self._freshness.noted(await self._reconciled(paused), self.clock.now())
+        problem = self._account_check.problem
+        return replace(
+            report,
+            problems=(*(() if problem is None else (problem,)), *report.problems),
+            done=() if paused else report.done,
+            paused=paused,
+        )
+
+    async def _reconciled(self, paused: bool) -> Report:
         try:
-            server = await self._own_server()
+            connection = await self._own_server()
+            server: Executor = Observer(connection) if paused else connection
             own = await read_facts(server, _OWN)
             snapshot = self._disco.snapshot
             await self._account_check.check(server, own, self._where(snapshot.local))
@@ -211,12 +231,10 @@ class Sidecar:
             report = await self._role.reconcile(server, own, snapshot)
             if report.done:
                 await self._durability.read(server, own)
-            problem = self._account_check.problem
-            found = () if problem is None else (problem,)
             return replace(
                 report,
                 done=(*done, *report.done),
-                problems=(*found, *self._durability.problems, *report.problems),
+                problems=(*self._durability.problems, *report.problems),
                 durability=self._durability.facts,
             )
         except DiscoveryError as error:
@@ -257,16 +275,9 @@ def _state_of(error: DiscoveryError) -> State:
         return State.FAILED
     if error.access_denied:
         return State.ACCESS_DENIED
+    if error.timed_out:
+        return State.SLOW
     return State.NO_SERVER if error.unanswered else State.FAILED
-
-
-_SECONDS = re.compile(r"\d+(\.\d+)? s\b")
-
-
-def _gist(report: Report) -> str:
-    """What it says without the times, which differ for one and the same failure."""
-    said = (report.reason, *(problem.detail for problem in report.problems))
-    return _SECONDS.sub("", "\n".join(said))
 
 
 async def _next_of(watch: Watch) -> Change | None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -245,9 +246,157 @@ async def test_a_sidecar_that_starts_during_an_outage_leaves_an_open_primary_ope
     pods = Pods(0, failure())
     server = pods.server(0)
     server.cluster, server.read_only, server.super_read_only = ("an-id", "blank"), False, False
-    async with pods.running():
-        await pods.until(State.NO_DNS)
+    async with pods.running() as sidecar:
+        report = await pods.until(State.PRIMARY)
+        assert "DNS does not answer now" in report.reason
+        assert sidecar.report.ready(30)
         assert not server.read_only
+        # What DNS then says counts.
+        pods.source.then(peers(ordinals=[1, 2]))
+        await pods.clock.advance(60)
+        await pods.until(State.WAITING)
+        assert server.read_only
+
+
+async def opened(pods: Pods, sidecar: Sidecar) -> Server:
+    """Bring the primary up, and let lookups fail."""
+    await pods.until(State.PRIMARY)
+    server = pods.server(0)
+    server.logged = "0-100-9"
+    passes = sidecar.passes
+    await ended(lambda: sidecar.passes > passes + 1)
+    pods.source.then(failure())
+    await pods.clock.advance(30)
+    return server
+
+
+async def test_a_server_that_restarts_during_an_outage_is_opened_again() -> None:
+    pods = Pods(0)
+    async with pods.running() as sidecar:
+        server = await opened(pods, sidecar)
+        for _ in range(2):
+            pods.servers[FIRST] = ServerError(2002, "not up yet")
+            server.fails["SELECT"] = ServerError(2013, "Lost connection")
+            await pods.until(State.NO_SERVER, having=lambda report: "not up" in report.reason)
+            server.read_only = server.super_read_only = True
+            server.fails.clear()
+            pods.servers[FIRST] = server
+            await pods.until(State.PRIMARY)
+            assert not server.read_only
+
+
+@pytest.mark.parametrize("what", ["other data", "older data", "a newer peer", "another primary"])
+async def test_a_server_that_restarts_as_another_during_an_outage_stays_closed(what: str) -> None:
+    pods = Pods(0)
+    async with pods.running() as sidecar:
+        server = await opened(pods, sidecar)
+        server.fails["SELECT"] = ServerError(2013, "Lost connection")
+        await pods.until(State.NO_SERVER)
+        server.read_only = server.super_read_only = True
+        assert server.cluster is not None
+        if what == "other data":
+            server.cluster = ("another-id", "blank")
+        elif what == "older data":
+            server.logged = "0-100-8"
+        else:
+            peer = pods.server(1)
+            peer.cluster, peer.logged = server.cluster, "0-100-9"
+            peer.read_only = peer.super_read_only = what == "a newer peer"
+            if what == "a newer peer":
+                peer.logged = "0-100-10"
+        server.fails.clear()
+        await pods.until(State.WAITING, State.REFUSED)
+        passes = sidecar.passes
+        await ended(lambda: sidecar.passes > passes + 5)
+        assert server.read_only
+
+
+async def test_a_server_that_restarts_after_it_lost_its_name_stays_closed() -> None:
+    """An outage begins after DNS named another pod."""
+    pods = Pods(0)
+    async with pods.running() as sidecar:
+        await pods.until(State.PRIMARY)
+        pods.source.then(moved(n0="10.244.0.99"))
+        await pods.clock.advance(60)
+        await pods.until(State.FENCED)
+        pods.source.then(failure())
+        await pods.clock.advance(60)
+        passes = sidecar.passes
+        await ended(lambda: sidecar.passes > passes + 5)
+        assert pods.server(0).read_only
+
+
+async def test_a_slow_statement_is_not_a_server_that_is_away() -> None:
+    pods = Pods(0)
+    async with pods.running():
+        await pods.until(State.PRIMARY)
+        pods.server(0).fails["SHOW REPLICA"] = TimeoutError("no answer in 5 s")
+        report = await pods.until(State.SLOW)
+        assert "asking for its state as a replica: no answer in 5 s" in report.reason
+        pods.server(0).fails.clear()
+        await pods.until(State.PRIMARY)
+
+
+# Pausing.
+
+
+async def test_a_paused_sidecar_changes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "pause"
+    file.touch()
+    pods = Pods(0)
+    async with pods.running(pause_file=file) as sidecar:
+        report = await pods.until(State.WAITING)
+        assert report.paused
+        passes = sidecar.passes
+        await ended(lambda: sidecar.passes > passes + 5)
+        assert pods.server(0).sent == []
+        assert not sidecar.report.ready(30)
+        file.unlink()
+        report = await pods.until(State.PRIMARY)
+        assert not report.paused
+        # Somebody closes it for maintenance.
+        file.touch()
+        await pods.until(State.PRIMARY, having=lambda report: report.paused)
+        assert sidecar.report.ready(30), "it is open"
+        sent = len(pods.server(0).sent)
+        pods.server(0).read_only = pods.server(0).super_read_only = True
+        await pods.until(State.WAITING)
+        assert sidecar.report.reason == "it may take writes, and is read-only"
+        # And its name gets another address.
+        pods.server(0).read_only = pods.server(0).super_read_only = False
+        await pods.until(State.PRIMARY)
+        pods.source.then(moved(n0="10.244.0.99"))
+        await pods.clock.advance(60)
+        report = await pods.until(State.FENCED)
+        assert "the server is open" in report.reason
+        assert len(pods.server(0).sent) == sent
+        file.unlink()
+        await ended(lambda: pods.server(0).read_only)
+
+
+async def test_a_paused_replica_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "pause"
+    pods = with_primary(Pods(1))
+    async with pods.running(pause_file=file) as sidecar:
+        await pods.until(State.REPLICA)
+        await gets_the_row(pods, sidecar)
+        file.touch()
+        await pods.until(State.REPLICA, having=lambda report: report.paused)
+        replica = pods.server(1).replica
+        assert replica is not None
+        replica |= {"Slave_IO_Running": "No", "Slave_SQL_Running": "No"}
+        pods.server(1).read_only = False
+        sent = len(pods.server(1).sent)
+        await pods.until(State.CONNECTING)
+        pods.servers["10.244.0.99"] = pods.servers[FIRST]
+        pods.source.then(moved(n0="10.244.0.99"))
+        await pods.clock.advance(60)
+        passes = sidecar.passes
+        await ended(lambda: sidecar.passes > passes + 5)
+        assert len(pods.server(1).sent) == sent
+        file.unlink()
+        await pods.until(State.REPLICA)
+        assert pods.server(1).read_only
 
 
 async def test_a_primary_that_was_opened_by_somebody_else_is_looked_at_all_the_same() -> None:
