@@ -41,6 +41,13 @@ The deadline ends it. After a failure such as SERVFAIL it asks again too, from a
 
 _AT_ONCE = 64
 
+_STALLED = 0.1
+"""Seconds without any answer over TCP, after which c-ares is made to send what it has not sent.
+
+It sometimes keeps questions that were given to it while it sent others, until it sends the next one
+or its timeout of two seconds is over. The time doubles, because the server may just be slow.
+"""
+
 _EDNS_PAYLOAD = 1232
 """The size that c-ares offers; it cannot be configured."""
 
@@ -259,6 +266,8 @@ class AiodnsResolver:
                 return [await channel.ask(*questions[0])]
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(one(*question)) for question in questions]
+                if way == "tcp":
+                    await channel.keep_sending(questions, tasks)
             return [task.result() for task in tasks]
         finally:
             self._channels.discard(channel)
@@ -441,6 +450,23 @@ class _Channel:
         )
         return Reply((attempt,), attempt, message)
 
+    async def keep_sending(
+        self, questions: Sequence[tuple[bytes, int]], asking: Sequence[asyncio.Task[Reply]]
+    ) -> None:
+        """Until all are answered, ask one of them again whenever no answer comes for a while.
+
+        c-ares then sends everything that waits to be sent.
+        """
+        waiting, pause = set(asking), _STALLED
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, timeout=pause)
+            pause = _STALLED if done else 2 * pause
+            if waiting and not done and self._cares is not None:
+                pending = next(n for n, task in enumerate(asking) if task in waiting)
+                name, rtype = questions[pending]
+                again = self._cares.query_dns(wire.name_to_text(name), wire.TYPE_NAMES[rtype])
+                again.add_done_callback(_ignore)
+
     async def _query(self, name: bytes, rtype: int) -> tuple[Outcome, str, wire.Message | None]:
         if self._cares is None:
             return (*self._why_closed, None)
@@ -461,6 +487,11 @@ class _Channel:
         kind = RECORDS[rtype]
         found = any(type(record) is kind for record in message.answers)
         return (Outcome.ANSWER if found else Outcome.NO_DATA), "", message
+
+
+def _ignore(future: asyncio.Future[pycares.DNSResult]) -> None:
+    if not future.cancelled():
+        future.exception()
 
 
 def _as_cares_writes(server: Endpoint) -> str:

@@ -39,6 +39,7 @@ from dns.rdtypes.IN.SRV import SRV
 from dns.rrset import RRset
 
 from ..names import address_with_dashes
+from .rendering import LARGEST_TCP
 from .state import ClusterState, Endpoint, IPAddress, ServiceKey, ServicePort
 
 __all__ = ["Shuffle", "Zone", "reply_to", "shuffled"]
@@ -57,6 +58,8 @@ _ECHOED_OPTIONS = frozenset({3, 9, 10, 11, 12})
 """NSID, EXPIRE, COOKIE, TCP-KEEPALIVE, PADDING: CoreDNS sends them back unchanged."""
 _LONGEST_NEGATIVE_TTL = 300
 _MOST_KEPT = 8192
+_LEAST_SRV = 18
+"""Bytes of an SRV record before its target, with a compressed owner."""
 
 
 class _Records(NamedTuple):
@@ -93,7 +96,11 @@ class Zone:
         self._owners: dict[IPAddress, list[tuple[str, ServiceKey]]] = {}
 
     def answer(self, query: Message) -> Message:
-        """The complete answer to a question, of any size, in the order of the slices."""
+        """The answer to a question, in the order of the slices.
+
+        It is complete unless its SRV records alone are too large for any message: then it ends
+        with the first that does not fit, because rendering would leave out the others.
+        """
         response = reply_to(query)
         if query.edns > 0:
             response.set_rcode(dns.rcode.BADVERS)
@@ -237,9 +244,12 @@ class Zone:
         targets: dict[tuple[str, ...], Name] = {}
         answer: dict[tuple[tuple[str, ...], int], RRset] = {}
         glue: dict[tuple[tuple[str, ...], IPAddress], RRset] = {}
+        least = 0
         for endpoint, port in listing:
             if port is None:
                 continue
+            if least > LARGEST_TCP:
+                return _Records(tuple(answer.values()))
             labels = endpoint.labels
             target = targets.get(labels)
             if target is None:
@@ -252,8 +262,11 @@ class Zone:
                     ttl,
                     SRV(_IN, RdataType.SRV, *srv),  # type: ignore[no-untyped-call]
                 )
-            if (labels, endpoint.address) not in glue:
-                glue[labels, endpoint.address] = self._address(target, endpoint.address)
+                least += _LEAST_SRV + sum(map(len, target.labels)) + len(target.labels)
+        for endpoint, port in listing:
+            key = (endpoint.labels, endpoint.address)
+            if port is not None and key not in glue:
+                glue[key] = self._address(targets[endpoint.labels], endpoint.address)
         return _Records(tuple(answer.values()), tuple(glue.values()))
 
     def _pointers(self, name: Name) -> _Records:
@@ -330,5 +343,6 @@ def _is_address(record: RRset) -> bool:
 
 def _record(name: Name, ttl: int, rdata: dns.rdata.Rdata) -> RRset:
     record = RRset(name, _IN, rdata.rdtype)
-    record.add(rdata, ttl)
+    record.ttl = ttl
+    record.items[rdata] = None  # as `add` does, which computes the hash twice
     return record
