@@ -71,7 +71,7 @@ class PartialEnumeration(Enumeration):
         """Query the service's addresses together with the pods whose turn it is."""
         state = self._state
         self.addresses, self._rtypes = state.addresses, state.rtypes
-        names = state.rotation.next()
+        names = state.rotation.next(self._absent_to_query())
         rtypes = (*BOTH, *(state.rtypes if state.truncated else ()))
         results = await self._ask_addresses(
             [
@@ -97,6 +97,12 @@ class PartialEnumeration(Enumeration):
             # when the service's own answer expires.
             self.ttl = before
         return True
+
+    def _absent_to_query(self) -> int:
+        """The number of absent ordinals that this poll will query again."""
+        state, closed = self._state, self._state.closed
+        due = closed is None or self._now >= closed.until
+        return len(state.absent) if due and (state.truncated or state.owners.shared) else 0
 
     async def _ask_unseen(self, lost: AbstractSet[bytes]) -> None:
         """Query pods whose addresses the truncated answers have not shown for some polls.

@@ -37,9 +37,14 @@ class Rotation:
         self._at = 0
         self._retries: tuple[bytes, ...] = ()
 
-    def next(self) -> list[bytes]:
-        """The pods to verify in this poll: first those to retry, then the next ones in turn."""
-        count = min(MOST_VERIFIED, -(-len(self._order) // ROUND_POLLS))
+    def next(self, others: int = 0) -> list[bytes]:
+        """The pods to verify in this poll: first those to retry, then the next ones in turn.
+
+        Args:
+            others: The number of other names that this poll queries, to verify fewer pods.
+        """
+        most = max(MOST_VERIFIED // 2, MOST_VERIFIED - others)
+        count = min(most, -(-len(self._order) // ROUND_POLLS))
         retries, self._retries = self._retries[:count], self._retries[count:]
         end = self._at + count - len(retries)
         names = self._order[self._at : end]

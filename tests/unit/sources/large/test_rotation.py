@@ -75,3 +75,9 @@ def test_owners() -> None:
     assert owners.of([b"2", b"9", b"6", b"1"]) == [b"two", b"three", b"one"]
     assert owners.shared
     assert not Owners({b"one": (b"1",), b"two": (b"2",), b"none": ()}).shared
+
+
+def test_other_names_take_the_place_of_half_of_the_pods_at_most() -> None:
+    rotation = Rotation()
+    rotation.update(pods(5000))
+    assert [len(rotation.next(others)) for others in (0, 16, 32, 1000)] == [64, 48, 32, 32]
