@@ -50,6 +50,7 @@ _COMMANDS = (
     "run",
     "mysql-sidecar",
     "mysql-setup",
+    "mysql-source",
     "mysql-recover",
     "simulate",
 )

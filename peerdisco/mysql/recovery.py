@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from .decisions import Unanswered
 from .facts import ServerFacts
+from .history import Standing, compare
 from .positions import Position
 from .status import Receiver
 
@@ -143,7 +144,23 @@ def _newest(replicas: Mapping[str, ServerFacts], wanted: str | None) -> Recovery
     # All have the same transactions. One that has applied them needs no waiting, and one without
     # writes of its own gives the primary nothing that the other replicas do not have.
     complete.sort(key=lambda name: (bool(unapplied(replicas[name])), _has_own(name, replicas)))
-    return _applied(complete[0], replicas[complete[0]])
+    name = complete[0]
+    found = _applied(name, replicas[name])
+    if found.source is not None and (differ := tuple(_histories(name, replicas))):
+        return Recovery(refused=differ)
+    return found
+
+
+def _histories(name: str, replicas: Mapping[str, ServerFacts]) -> Iterator[str]:
+    """Replicas whose history is not that of the chosen one, which has applied everything."""
+    for other, facts in replicas.items():
+        standing = compare(facts.recorded, replicas[name].recorded).standing
+        if standing not in (Standing.PREFIX, Standing.LOCAL_WRITES):
+            yield (
+                f"{other} has another history than {name} ({standing.value}): they followed "
+                "different primaries; decide which data to keep, and leave out the others with "
+                "--without"
+            )
 
 
 def _missing(name: str, replicas: Mapping[str, ServerFacts]) -> Iterator[str]:

@@ -141,6 +141,7 @@ OUTCOMES = {
     "mysql-setup, unknown": Outcome(
         ("mysql-setup", "accounts", "--flavour", "mariadb"), 2, "nothing"
     ),
+    "mysql-source, wrong": Outcome(("mysql-source", "backup", DB), 2, "nothing", env=MYSQL),
     "mysql-recover, wrong": Outcome(("mysql-recover", DB), 2, "nothing", env=MYSQL),
     "mysql-sidecar, wrong": Outcome(("mysql-sidecar", DB), 2, "nothing", env=REPLICA),
     "simulate": Outcome(("simulate", "--plain", "--speed", "40"), 0),

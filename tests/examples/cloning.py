@@ -103,6 +103,7 @@ class Volume:
             "PEERDISCO_MYSQL_REPLICATION_PASSWORD_FILE": str(passwords.parent / "replication"),
             "PEERDISCO_MYSQL_REPLICAS": "1",
             "RECOVER_TIMEOUT": "5",
+            "CLONE_HEALTH_PORT": "0",
         }
         network.own(self.path)
         network.own(self.run)

@@ -113,6 +113,25 @@ def restore(server: MariaDB, file: Path) -> None:
     server.pod.run("sh", "-c", command, timeout=40)
 
 
+def test_tables_that_a_dump_would_have_of_another_moment_are_refused(pods: Pods, job: Job) -> None:
+    pods.server(0)
+    replica = pods.server(1, ROW, SHOP)
+    job.find()
+    replica.sql("CREATE TABLE shop.hits (n INT) ENGINE = MyISAM")
+    assert job.dump() == 1
+    assert "shop.hits (MyISAM)" in job.last
+    assert job.files == []
+    replica.script(
+        "DROP TABLE shop.hits; CREATE TABLE shop.prices (price INT) WITH SYSTEM VERSIONING;"
+        "INSERT INTO shop.prices VALUES (10); UPDATE shop.prices SET price = 20;"
+    )
+    assert job.dump() == 0, job.said
+    other = pods.server(3)
+    restore(other, job.target / job.files[0])
+    every = "SELECT price FROM shop.prices FOR SYSTEM_TIME ALL ORDER BY price"
+    assert other.sql(every) == [{"price": 10}, {"price": 20}]
+
+
 def test_only_so_many_are_kept(pods: Pods, job: Job) -> None:
     pods.server(0)
     pods.server(1, ROW, SHOP)

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.timeout(120)
 
 STAGES = ("source", "prepare", "start", "copy", "check", "stop", "finish")
 BEGINNING = "mysql-0.mysql.default.svc.cluster.local"
+NEAREST = "mysql-1.mysql.default.svc.cluster.local"
 
 
 def test_copy_takes_up_where_it_ended(pods: Pods) -> None:
@@ -145,8 +146,8 @@ def test_password_file_that_cannot_be_used(pods: Pods, content: str | None, comp
 
 def test_source_that_cannot_be_reached_is_waited_for_a_while(pods: Pods) -> None:
     primary, volume = pods.server(0, ROW, SHOP), pods.volume(1)
-    primary.stop()
     volume.find()
+    primary.stop()
     assert volume.clone(CLONE_TIMEOUT="1") == 1
     assert volume.last.startswith(f"clone: failed: no source within 1 s: {BEGINNING}: ERROR 2002")
     assert volume.files == set()
@@ -176,8 +177,9 @@ def test_nearest_pod_is_asked_first_and_the_primary_decides(pods: Pods) -> None:
     nearest = pods.server(1)
     volume = pods.volume(2)
     assert volume.find() == 0
-    assert volume.last == f"clone: source: mysql-1.mysql.default.svc.cluster.local {BEGINNING}"
     # Another new pod has no data, which is no reason to begin without.
+    assert volume.said[-2] == "peerdisco: mysql-1 is not used: it holds no data of a cluster"
+    assert volume.last == f"clone: source: {BEGINNING}"
     assert volume.clone() == 0
     assert volume.last == f"clone: done: copied from {BEGINNING}"
     nearest.stop()
@@ -202,18 +204,58 @@ def test_dump_that_knows_too_little_is_refused(pods: Pods) -> None:
         f"SET SESSION sql_log_bin = 0; {ROW} {SHOP} SET GLOBAL gtid_slave_pos = '0-100-500,7-100-3'"
     )
     volume = pods.volume(2)
-    volume.find()
+    (volume.run / "sources").write_text(f"{NEAREST}\n")
     assert volume.clone() == 1
     assert volume.last.startswith("clone: failed: the dump told no position")
     nearest.sql("CREATE SCHEMA other")
     assert volume.clone() == 1
     assert "holds 0-101-501, and mysql-1" in volume.last
     assert "held 0-100-500,7-100-3 before" in volume.last
+    # The primary is asked when the nearest pod has failed.
+    (volume.run / "sources").write_text(f"{NEAREST}\n{BEGINNING}\n")
+    assert volume.clone() == 0, volume.story
+    assert volume.last == f"clone: done: copied from {BEGINNING}"
+
+
+@pytest.mark.parametrize("engine", ["MyISAM", "Aria", "MEMORY"])
+def test_tables_that_a_copy_would_have_half_are_refused(pods: Pods, engine: str) -> None:
+    primary, volume = pods.server(0, ROW, SHOP), pods.volume(1)
+    primary.sql(f"CREATE TABLE shop.hits (n INT) ENGINE = {engine}")
+    assert (volume.find(), volume.clone()) == (0, 1)
+    assert f"has tables that cannot be copied consistently: shop.hits ({engine})" in volume.last
+    assert volume.files == set()
+    primary.sql("ALTER TABLE shop.hits ENGINE = InnoDB")
+    assert volume.clone() == 0, volume.story
+
+
+def test_rows_that_were_replaced_in_a_versioned_table_are_copied(pods: Pods) -> None:
+    primary, volume = pods.server(0, ROW, SHOP), pods.volume(1)
+    primary.script(
+        "CREATE TABLE shop.prices (n INT PRIMARY KEY, price INT) WITH SYSTEM VERSIONING;"
+        "INSERT INTO shop.prices VALUES (1, 10); UPDATE shop.prices SET price = 20;"
+    )
+    assert (volume.find(), volume.clone()) == (0, 0), volume.story
+    pods.assert_replicates(volume.server, primary)
+    every = "SELECT price FROM shop.prices FOR SYSTEM_TIME ALL ORDER BY price"
+    assert volume.server.sql(every) == [{"price": 10}, {"price": 20}]
+
+
+def test_a_source_that_followed_another_primary_is_refused(pods: Pods) -> None:
+    history = "CREATE TABLE peerdisco.epochs (number INT PRIMARY KEY, id CHAR(36)); "
+    pods.server(0, ROW, SHOP, history + "INSERT INTO peerdisco.epochs VALUES (1, 'a'), (2, 'b')")
+    other = history + "INSERT INTO peerdisco.epochs VALUES (1, 'a'), (2, 'c')"
+    pods.server(1, ROW, SHOP, other, REPLICATED)
+    volume = pods.volume(2)
+    (volume.run / "sources").write_text(f"{NEAREST}\n{BEGINNING}\n")
+    assert volume.clone() == 1
+    assert f"the history of the copy is not that of {BEGINNING}" in volume.last
+    assert volume.clone() == 0, volume.story
+    assert volume.last == f"clone: done: copied from {BEGINNING}"
 
 
 def test_source_that_is_not_set_up_yet_is_waited_for(pods: Pods) -> None:
     primary, volume = pods.server(0, SHOP), pods.volume(1)
-    volume.find()
+    (volume.run / "sources").write_text(f"{BEGINNING}\n")
     assert volume.clone(CLONE_TIMEOUT="1") == 1
     assert "no row in peerdisco.cluster says of which cluster" in volume.last
     primary.script(ROW)
@@ -303,5 +345,5 @@ def test_dns_that_is_away_is_said_so(pods: Pods) -> None:
     volume = pods.volume(1)
     pods.network.dns.fail("servfail")
     assert volume.find(CLONE_TIMEOUT="1") == 1
-    assert volume.last == "clone: failed: the primary was not found"
+    assert volume.last == "clone: failed: no pod may be copied, see above"
     assert "SERVFAIL" in volume.said[-2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,8 @@ tmpdir = {tmpdir}
 ROWS = 1000
 SETUP = [
     "CREATE SCHEMA peerdisco",
-    "CREATE TABLE peerdisco.cluster (only_one TINYINT PRIMARY KEY, id CHAR(36))",
-    f"INSERT INTO peerdisco.cluster VALUES (1, '{IDENTITY}')",
+    "CREATE TABLE peerdisco.cluster (pin TINYINT PRIMARY KEY, id CHAR(36), origin CHAR(5))",
+    f"INSERT INTO peerdisco.cluster VALUES (1, '{IDENTITY}', 'blank')",
     "CREATE SCHEMA shop",
     "CREATE TABLE shop.orders (n INT PRIMARY KEY)",
     (
@@ -121,6 +122,10 @@ class MySQL:
                 "CLONE_PASSWORD_FILE": str(self.pods.password),
                 "CLONE_DEFAULTS_FILE": str(self.volume / "my.cnf"),
                 "CLONE_TIMEOUT": "20",
+                "CLONE_HEALTH_PORT": "0",
+                "PEERDISCO_MYSQL_REPLICATION_PASSWORD_FILE": str(
+                    self.pods.password.parent / "replication"
+                ),
             },
             path=str(CLIENT.parent),
         )
@@ -140,12 +145,23 @@ def primary(loopback: Network, pods: Pods) -> MySQL:
     made.initialise()
     made.start()
     password = pods.password.read_text()
-    accounts = accounts_sql(Flavour.MYSQL, backup=Account("peerdisco_backup", password))
+    replication = (pods.password.parent / "replication").read_text()
+    accounts = accounts_sql(
+        Flavour.MYSQL,
+        backup=Account("peerdisco_backup", password),
+        replication=Account("peerdisco_replication", replication),
+    )
     # On standard input, since the password is looked for on command lines.
     file = made.run / "accounts.sql"
     file.write_text(";\n".join([*accounts, *SETUP]))
     client = f"{CLIENT} --no-defaults --user=root --socket={made.volume}/s"
     made.pod.run("sh", "-c", f"{client} <{file}")
+    # As the sidecar in its pod does: peers can log in without sending the password from then on.
+    escaped = replication.replace("\\", "\\\\").replace('"', '\\"')
+    options = made.run / "replication.cnf"
+    options.write_text(f'[client]\nuser=peerdisco_replication\npassword="{escaped}"\n')
+    login = ["--defaults-extra-file=" + str(options), f"--socket={made.volume}/s"]
+    made.pod.run(str(CLIENT), *login, "--execute", "SELECT 1")
     return made
 
 
@@ -201,3 +217,47 @@ def test_refusals_are_one_clear_line(loopback: Network, pods: Pods, primary: MyS
     assert replica.clone() == 1
     assert "Plugin 'clone' is not loaded" in replica.said[-1]
     assert not (replica.volume / "mysql").exists()
+
+
+def test_tables_that_clone_would_leave_empty_are_refused(
+    loopback: Network, pods: Pods, primary: MySQL
+) -> None:
+    replica = MySQL(loopback, pods, 1)
+    primary.sql(
+        "CREATE TABLE shop.hits (n INT) ENGINE = MyISAM", "INSERT INTO shop.hits VALUES (1)"
+    )
+    assert replica.clone() == 1
+    assert "shop.hits (MyISAM)" in replica.said[-1]
+    assert not (replica.volume / "mysql").exists()
+
+
+def test_backup_by_mysqldump_can_be_restored(loopback: Network, pods: Pods, primary: MySQL) -> None:
+    target, run = loopback.directory / "backups", loopback.directory / "run-backup"
+    for directory in (target, run):
+        directory.mkdir()
+        loopback.own(directory)
+    (run / "host").write_text("mysql-0.mysql\n")
+    environment = {
+        "BACKUP_DIR": str(target),
+        "BACKUP_RUN": str(run),
+        "BACKUP_PASSWORD_FILE": str(pods.password),
+        "BACKUP_FROM_PRIMARY": "1",
+    }
+    backup = CLONE.parent / "backup" / "dump-mysql.sh"
+    path = str(CLIENT.parent)
+    script = Script(primary.pod, backup, env=environment, path=path)
+    assert script.ended(60) == 0, script.lines
+    (file,) = target.iterdir()
+    text = gzip.decompress(file.read_bytes()).decode()
+    assert "GTID_PURGED" in text
+    assert "`peerdisco`" not in text
+    primary.sql("DROP SCHEMA shop")
+    client = f"{CLIENT} --no-defaults --user=root --socket={primary.volume}/s"
+    primary.pod.run("sh", "-c", f"gzip -dc {file} | {client}", timeout=60)
+    assert primary.sql("SELECT COUNT(*) FROM shop.orders") == str(ROWS)
+
+    primary.sql("CREATE TABLE shop.hits (n INT) ENGINE = MEMORY")
+    script = Script(primary.pod, backup, env=environment, path=path)
+    assert script.ended(60) == 1
+    assert "shop.hits (MEMORY)" in script.lines[-1]
+    assert len(list(target.iterdir())) == 1

@@ -52,6 +52,7 @@ LAYERS = {
     "discovery": ["discovery"],
     "blocking": ["sync"],
     "mysql core": [
+        "mysql.copies",
         "mysql.decisions",
         "mysql.dialects",
         "mysql.durability",

@@ -12,111 +12,30 @@
 # Exit status: 0 there is a new backup; 1 there is not (one line says why).
 set -eu
 
-BACKUP_RUN=${BACKUP_RUN:-/run/backup}
-BACKUP_DIR=${BACKUP_DIR:-/backup}
-BACKUP_NAME=${BACKUP_NAME:-mysql}
-BACKUP_KEEP=${BACKUP_KEEP:-7} # how many there are afterwards
-BACKUP_USER=${BACKUP_USER:-peerdisco_backup}
-BACKUP_PASSWORD_FILE=${BACKUP_PASSWORD_FILE:-/etc/peerdisco/backup}
-BACKUP_PORT=${BACKUP_PORT:-3306}
+here=$(cd "$(dirname "$0")" && pwd)
+DUMPER=mariadb-dump
 
-say() {
-    printf 'backup: %s\n' "$*" >&2
-}
-
-fail() {
-    say "failed: $*"
-    exit 1
-}
-
-leave() {
-    rm -f "$BACKUP_RUN/server.cnf"
-    [ -z "${partial:-}" ] || rm -f "$partial"
-}
-
-ask() {
+client() {
     mariadb --defaults-extra-file="$BACKUP_RUN/server.cnf" --host="$host" --port="$BACKUP_PORT" \
-        --protocol=tcp --connect-timeout=10 --batch --skip-column-names --execute="$1"
+        --protocol=tcp "$@"
 }
 
-# The schemas, one a line, of which a backup is made.
-SCHEMAS="SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN
-    ('information_schema', 'performance_schema', 'mysql', 'sys', 'lost+found', '#mysql50#lost+found', 'peerdisco')
-    ORDER BY SCHEMA_NAME"
+# System-versioned tables keep their old rows only in a dump that has them.
+prepare() {
+    history=''
+    versioned=$(ask "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_TYPE = 'SYSTEM VERSIONED'" 2>"$BACKUP_RUN/error") ||
+        fail "$host: $(head -n 1 "$BACKUP_RUN/error")"
+    [ "$versioned" != 0 ] || return 0
+    mariadb-dump --no-defaults --help | grep -q -e '--dump-history' ||
+        fail "$host has system-versioned tables, and this mariadb-dump has no --dump-history"
+    history=--dump-history
+}
 
-umask 077
-for directory in "$BACKUP_RUN" "$BACKUP_DIR"; do
-    [ -d "$directory" ] || fail "$directory is no directory"
-    [ -w "$directory" ] || fail "$directory cannot be written to"
-done
-case $BACKUP_NAME in
-    '' | *[!A-Za-z0-9._-]*) fail "BACKUP_NAME: got '$BACKUP_NAME', expected letters, digits, '.', '_' and '-'" ;;
-esac
-case $BACKUP_KEEP in
-    '' | 0 | *[!0-9]*) fail "BACKUP_KEEP: got '$BACKUP_KEEP', expected a number of 1 or more" ;;
-esac
-[ -s "$BACKUP_PASSWORD_FILE" ] || fail "$BACKUP_PASSWORD_FILE is empty or is not there (set BACKUP_PASSWORD_FILE)"
-[ -s "$BACKUP_RUN/host" ] || fail "$BACKUP_RUN/host is missing: find-candidate.sh has to run first"
-read -r host <"$BACKUP_RUN/host"
-trap leave EXIT
-trap 'exit 143' TERM INT
-
-# Never on a command line, which every process could read.
-{
-    printf '[client]\nuser="%s"\npassword="' "$BACKUP_USER"
-    # In quotes a backslash escapes, and a quote in front of a # would begin a comment.
-    sed 's/[\\"]/\\&/g' "$BACKUP_PASSWORD_FILE" | tr -d '\n'
-    printf '"\n'
-} >"$BACKUP_RUN/server.cnf"
-
-read_only=$(ask 'SELECT @@GLOBAL.read_only' 2>"$BACKUP_RUN/error") || fail "$host: $(head -n 1 "$BACKUP_RUN/error")"
-# What the server itself says counts, whatever its name is.
-[ "$read_only" != 0 ] || [ "${BACKUP_FROM_PRIMARY:-}" = 1 ] ||
-    fail "$host takes writes, and the primary is left in peace unless BACKUP_FROM_PRIMARY=1"
-schemas=$(ask "$SCHEMAS" 2>"$BACKUP_RUN/error") || fail "$host: $(head -n 1 "$BACKUP_RUN/error")"
-[ -n "$schemas" ] || fail "$host holds no schema of yours: there is nothing to save"
-
-file=$BACKUP_DIR/$BACKUP_NAME-$(date -u +%Y%m%dT%H%M%SZ).sql.gz
-[ ! -e "$file" ] || fail "$file is there already"
-partial=$file.partial
-# What a backup that was killed left behind.
-rm -f "$BACKUP_RUN/failed" "$BACKUP_DIR/$BACKUP_NAME"-????????T??????Z.sql.gz.partial
-say "from $host to $file"
-
-# A schema's name may hold blanks and asterisks, and no line break.
-dump() {
-    set -f
-    IFS='
-'
-    # shellcheck disable=SC2086
-    set -- $schemas
+dumper() {
+    # shellcheck disable=SC2086 # an option that is not given is no argument
     mariadb-dump --defaults-extra-file="$BACKUP_RUN/server.cnf" --host="$host" \
         --port="$BACKUP_PORT" --protocol=tcp --single-transaction --quick --routines --events \
-        --triggers --max-allowed-packet=1G --gtid --master-data=2 --databases "$@"
+        --triggers $history --max-allowed-packet=1G --gtid --master-data=2 --databases "$@"
 }
 
-# sh has no pipefail: each side of the pipe leaves a file if it fails.
-{ dump 2>"$BACKUP_RUN/error" || echo mariadb-dump >"$BACKUP_RUN/failed"; } |
-    gzip >"$partial" 2>"$BACKUP_RUN/gzip.error" || echo gzip >"$BACKUP_RUN/failed" &
-wait $! # a shell that waits hears a signal at once, unlike one that runs a command
-if [ -e "$BACKUP_RUN/failed" ]; then
-    fail "$(cat "$BACKUP_RUN/failed"): $(cat "$BACKUP_RUN/error" "$BACKUP_RUN/gzip.error" | head -n 1)"
-fi
-
-# The last line says that the dump is whole, and reading it that the file can be read.
-ending=$(gzip -dc "$partial" 2>"$BACKUP_RUN/gzip.error" | tail -n 1)
-[ ! -s "$BACKUP_RUN/gzip.error" ] || fail "$partial: $(head -n 1 "$BACKUP_RUN/gzip.error")"
-case $ending in
-    '-- Dump completed'*) ;;
-    *) fail "the dump ends with '$ending', which is not the end of a dump" ;;
-esac
-sync
-mv "$partial" "$file"
-partial=''
-say "done: $(wc -c <"$file") bytes"
-
-# The names begin alike and go on with the time, so their order is that of time.
-surplus=$(find "$BACKUP_DIR" -name "$BACKUP_NAME-????????T??????Z.sql.gz" | sort -r | tail -n +$((BACKUP_KEEP + 1)))
-printf '%s\n' "$surplus" | while read -r old; do
-    [ -z "$old" ] || { rm -f "$old" && say "removed: $old"; }
-done
+. "$here/common.sh"

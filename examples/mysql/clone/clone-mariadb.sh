@@ -19,11 +19,6 @@ here=$(cd "$(dirname "$0")" && pwd)
 defaults=${CLONE_DEFAULTS_FILE:+--defaults-file=$CLONE_DEFAULTS_FILE}
 socket=$CLONE_RUN/mysqld.sock
 
-# Everything but the server's own schemas, and the schema in which peerdisco keeps its row.
-OTHERS="SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN
-    ('information_schema', 'performance_schema', 'mysql', 'sys', 'lost+found', '#mysql50#lost+found', 'peerdisco')"
-ROW="SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'peerdisco' AND TABLE_NAME = 'cluster'"
-
 # Runs SQL on a pod's server; the rows, without headings.
 ask() {
     mariadb --defaults-extra-file="$CLONE_RUN/source.cnf" --host="$1" --port="$CLONE_PORT" \
@@ -97,12 +92,23 @@ check_others() {
     done <"$CLONE_RUN/others"
 }
 
+# System-versioned tables keep their old rows only in a dump that has them.
+dump_history() {
+    versioned=$(ask "$source" "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_TYPE = 'SYSTEM VERSIONED'" 2>"$CLONE_RUN/error") ||
+        fail "$source: $(head -n 1 "$CLONE_RUN/error")"
+    [ "$versioned" != 0 ] || return 0
+    mariadb-dump --no-defaults --help | grep -q -e '--dump-history' ||
+        fail "$source has system-versioned tables, and this mariadb-dump has no --dump-history"
+    echo --dump-history
+}
+
 # The dump, and behind it what makes of it a replica's data; only a whole dump is followed by that.
 dump() {
+    # shellcheck disable=SC2086 # an option that is not given is no argument
     mariadb-dump --defaults-extra-file="$CLONE_RUN/source.cnf" --host="$source" \
         --port="$CLONE_PORT" --protocol=tcp --all-databases --single-transaction --quick \
         --routines --events --triggers --max-allowed-packet=1G \
-        --ignore-table=mysql.gtid_slave_pos --gtid --master-data=1 || return 1
+        $history --ignore-table=mysql.gtid_slave_pos --gtid --master-data=1 || return 1
     # - FLUSH PRIVILEGES: the accounts came as rows of tables.
     # - RESET REPLICA ALL: the dump has a CHANGE MASTER without a host, which is no source.
     # - gtid_binlog_state: what is in the data is then as if it had been in this server's binary
@@ -137,6 +143,8 @@ if [ -z "$source" ]; then
     exit 0
 fi
 check_others "$position"
+check_engines "$source" ask "$source"
+history=$(dump_history)
 
 series=$(mariadbd --no-defaults --version 2>/dev/null | sed -n 's/.*Ver \([0-9]*\.[0-9]*\).*/\1/p')
 case $version in
@@ -167,6 +175,7 @@ wait_for_server ask_local 'SELECT 1'
     fail "the server's configuration has no log_bin, which every pod needs"
 
 say "copy: from $source"
+copying=$source
 copy &
 wait $! # a shell that waits hears a signal at once, unlike one that runs a command
 [ ! -e "$CLONE_RUN/dump.failed" ] || fail "mariadb-dump from $source: $(head -n 1 "$CLONE_RUN/dump.error")"
@@ -185,10 +194,13 @@ END
 covers "$reached" "$position" ||
     fail "the dump says that it holds $reached, and $source held $position before: copy from the primary (CLONE_FROM)"
 check_others "$reached"
+check_engines "the copy" ask_local
+check_history ask_local
 mariadb --defaults-extra-file="$CLONE_RUN/source.cnf" --protocol=socket --socket="$socket" \
     --batch --execute='SELECT 1' >/dev/null 2>"$CLONE_RUN/error" ||
     fail "the copied account $CLONE_USER cannot log in: $(head -n 1 "$CLONE_RUN/error")"
 
+copying=''
 say "stop: the local server"
 stop_server
 finish

@@ -20,11 +20,6 @@ here=$(cd "$(dirname "$0")" && pwd)
 defaults=${CLONE_DEFAULTS_FILE:+--defaults-file=$CLONE_DEFAULTS_FILE}
 socket=$CLONE_RUN/mysqld.sock
 
-# Everything but the server's own schemas, and the schema in which peerdisco keeps its row.
-OTHERS="SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN
-    ('information_schema', 'performance_schema', 'mysql', 'sys', 'lost+found', '#mysql50#lost+found', 'peerdisco')"
-ROW="SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'peerdisco' AND TABLE_NAME = 'cluster'"
-
 # Runs SQL on a pod's server; the rows, without headings. The source's public key is for a connection
 # without TLS, on which a password would not be sent as it is.
 ask() {
@@ -136,6 +131,7 @@ if [ -z "$source" ]; then
     exit 0
 fi
 check_others
+check_engines "$source" ask "$source"
 
 say "prepare: an empty data directory in $unfinished"
 begin_anew
@@ -152,6 +148,7 @@ start_server --plugin-load-add=mysql_clone.so
 wait_for_server mysql --no-defaults --socket="$socket" --user=root --execute='SELECT 1'
 
 say "copy: from $source"
+copying=$source
 clone &
 wait $! # a shell that waits hears a signal at once, unlike one that runs a command
 # 3707: all is there, and a server without a supervisor ends, to be started again by somebody. That
@@ -172,7 +169,10 @@ copied=$(ask_copy 'SELECT id FROM peerdisco.cluster' 2>"$CLONE_RUN/error") ||
     fail "the copy: $(client_error)"
 [ "$copied" = "$identity" ] || fail "the copy is of cluster $copied, and $source was of $identity"
 [ -n "$(ask_copy 'SELECT @@GLOBAL.gtid_executed')" ] || fail "the copy has no position: has $source GTIDs?"
+check_engines "the copy" ask_copy
+check_history ask_copy
 
+copying=''
 say "stop: the local server"
 stop_server
 finish

@@ -19,6 +19,17 @@ unfinished=$CLONE_VOLUME/$CLONE_DIRECTORY.unfinished
 scratch=$CLONE_VOLUME/$CLONE_DIRECTORY.scratch
 server=''         # the process ID of the local server, while it runs
 found='' why=''   # what 'look' says of a source
+copying=''        # the source, while it is copied
+
+# Everything but the server's own schemas, and the schema in which peerdisco keeps its rows.
+OWN_SCHEMAS="('information_schema', 'performance_schema', 'mysql', 'sys', 'lost+found', '#mysql50#lost+found', 'peerdisco')"
+OTHERS="SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN $OWN_SCHEMAS"
+ROW="SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'peerdisco' AND TABLE_NAME = 'cluster'"
+EPOCHS="SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'peerdisco' AND TABLE_NAME = 'epochs'"
+# Tables whose rows are in no transaction: a copy would have them half, or not at all.
+UNSAFE="SELECT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME, ' (', ENGINE, ')') FROM information_schema.TABLES
+    WHERE TABLE_SCHEMA NOT IN $OWN_SCHEMAS AND TABLE_TYPE <> 'TEMPORARY' AND ENGINE <> 'InnoDB'
+    ORDER BY 1 LIMIT 5"
 
 say() {
     printf 'clone: %s\n' "$*" >&2
@@ -26,6 +37,8 @@ say() {
 
 fail() {
     say "failed: $*"
+    # What this source could not give, the next attempt asks of another one.
+    [ -z "$copying" ] || printf '%s\n' "$copying" >>"$CLONE_RUN/avoid"
     exit 1
 }
 
@@ -137,6 +150,47 @@ choose_source() {
     done
 }
 
+# Tables that are not InnoDB are refused, in the source and in the copy: $2... asks for them.
+check_engines() {
+    where=$1
+    shift
+    unsafe=$("$@" "$UNSAFE" 2>"$CLONE_RUN/error") || fail "$where: $(head -n 1 "$CLONE_RUN/error")"
+    [ -z "$unsafe" ] ||
+        fail "$where has tables that cannot be copied consistently: $(printf '%s' "$unsafe" | tr '\n' ' '): change them on the primary (ALTER TABLE ... ENGINE = InnoDB)"
+}
+
+# The ids of the epochs of a server, in order: which primaries its data came from. $@ asks it.
+history_of() {
+    [ "$("$@" "$EPOCHS")" = 0 ] || "$@" 'SELECT id FROM peerdisco.epochs ORDER BY number'
+}
+
+# The copy has to have come from the primaries that this database had, and from no others: $@ asks
+# the copy. A primary that is restored has nobody to be compared with but the source.
+check_history() {
+    [ ! -e "$CLONE_RUN/named" ] || return 0
+    for primary in $sources; do :; done # the last one
+    theirs=$(history_of ask "$primary" 2>"$CLONE_RUN/error") ||
+        fail "$primary could not be asked for its history: $(head -n 1 "$CLONE_RUN/error")"
+    ours=$(history_of "$@") || fail "the copy has no history that can be read"
+    case "$theirs
+" in
+        "$ours
+"*) ;;
+        *) [ -z "$ours" ] || fail "the history of the copy is not that of $primary: $source followed another primary" ;;
+    esac
+}
+
+# Leaves out the sources that failed before, unless no other one is left.
+without_failed() {
+    [ -s "$CLONE_RUN/avoid" ] || return 0
+    others=$(printf '%s\n' "$sources" | grep -vxF -f "$CLONE_RUN/avoid" || :)
+    if [ -n "$others" ]; then
+        sources=$others
+    else
+        rm -f "$CLONE_RUN/avoid"
+    fi
+}
+
 # What is common to all copies: nothing to do, nobody to ask, or a list of sources in $sources.
 begin() {
     umask 027
@@ -154,6 +208,7 @@ begin() {
     for source in $sources; do
         host_name "$source"
     done
+    without_failed
     trap leave EXIT
     trap 'exit 143' TERM INT
     write_credentials

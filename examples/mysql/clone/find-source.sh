@@ -4,7 +4,7 @@
 #   find-source.sh [SERVICE]
 #
 # Writes host names into CLONE_RUN/sources, one a line, in the order in which they are to be asked:
-# what 'peerdisco clone-source' prints, and the primary. The file is empty if there is data already,
+# what 'peerdisco mysql-source copy' prints, and the primary is the last of them. The file is empty if there is data already,
 # or if this pod is the primary's, which has nobody to copy from. CLONE_FROM (a pod's name) is taken
 # instead of all this, also for the primary's pod: that is how a lost ordinal 0 is restored. It is
 # also read from the file of this pod's name in CLONE_FROM_DIRECTORY. Then CLONE_RUN/named exists,
@@ -21,6 +21,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
 
 PRIMARY_ORDINAL=${PRIMARY_ORDINAL:-0} # spec.ordinals.start, which DNS does not tell
+CLONE_HEALTH_PORT=${CLONE_HEALTH_PORT:-8080} # of the sidecars; 0: only the servers are asked
 RECOVER_TIMEOUT=${RECOVER_TIMEOUT:-3600} # seconds that a replica has to apply what it has received
 
 # $1 to the file of this name, whole or not at all.
@@ -80,17 +81,10 @@ elif [ "$ordinal" = "$PRIMARY_ORDINAL" ]; then
     say "skipped: this is the primary's pod, which has nobody to copy from unless CLONE_FROM names a pod"
     keep '' sources
 else
-    # Until the primary is listed, clone-source may name another pod, or nobody.
-    primary=$(peerdisco primary "$@" --ordinal "$PRIMARY_ORDINAL" --wait --timeout "$CLONE_TIMEOUT" --output hostnames) ||
-        fail "the primary was not found"
-    nearest=$(peerdisco clone-source "$@" --ordinal "$PRIMARY_ORDINAL" --output hostnames) ||
-        fail "no pod to copy from was found"
-    if [ "$nearest" = "$primary" ]; then
-        found=$primary
-    else
-        found="$nearest
-$primary"
-    fi
+    # The replicas below this one that are ready and have the primary's history, and the primary.
+    found=$(peerdisco mysql-source copy "$@" --ordinal "$PRIMARY_ORDINAL" --timeout "$CLONE_TIMEOUT" \
+        --health-port "$CLONE_HEALTH_PORT") ||
+        fail "no pod may be copied, see above"
     keep "$found
 " sources
     say "source: $(printf '%s' "$found" | tr '\n' ' ')"

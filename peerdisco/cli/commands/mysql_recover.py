@@ -12,16 +12,13 @@ from ...exceptions import ConfigurationError
 from ...wording.foreign import escaped
 from ..exit_status import NO, OK, TIMED_OUT
 from ..lookup import lookup
-from ..mysql_accounts import account_of, add_account, add_trust, required, trust_of
-from ..mysql_options import PORT, add_replicas, port_of, replicas_of
-from ..options import LOOKUP_TIMEOUT, add_query, add_service, add_timeout, port
+from ..mysql_options import add_replicas, replicas_of
+from ..mysql_peers import add_peer_servers, peer_servers
+from ..options import LOOKUP_TIMEOUT, add_query, add_service, add_timeout
 from ..signals import run_until_signal
 
 if TYPE_CHECKING:
     from ...model import Snapshot
-    from ...mysql.setup import Account
-    from ...mysql.sidecar.peers import Connection, PeerServers
-    from ...names import Endpoint
 
 SUMMARY = "find the replica from which a primary that lost its volume can be restored"
 DESCRIPTION = """\
@@ -50,7 +47,6 @@ TIMEOUT = 3600.0
 PATIENCE = 30.0
 """Seconds after which the command ends while it waits for anything but a replica that applies."""
 _PAUSE = 1.0
-_ASK_TIMEOUT = 5.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -72,15 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--from", metavar="POD", dest="wanted", help="accept only this replica as the source"
     )
-    servers = parser.add_argument_group("the servers")
-    servers.add_argument(
-        "--port",
-        metavar="N",
-        type=port,
-        help=f"their port, where DNS has none (default: PEERDISCO_MYSQL_PORT, else {PORT})",
-    )
-    add_account(servers, "replication", "the account for replication and probes")
-    add_trust(servers)
+    add_peer_servers(parser)
     add_query(parser)
     add_timeout(
         parser.add_argument_group("waiting"),
@@ -97,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
 async def _run(args: argparse.Namespace) -> int:
     from ...mysql.recovery import judge_recovery  # noqa: PLC0415 - not needed for --help
 
-    servers = _servers(args)
+    servers = peer_servers(args)
     count = replicas_of(args)
     if count is None:
         raise ConfigurationError(
@@ -155,27 +143,6 @@ def _names(snapshot: Snapshot, args: argparse.Namespace, count: int) -> tuple[st
             if pod not in replicas:
                 raise ConfigurationError(option, pod, f"one of {', '.join(replicas)}")
     return primary, [pod for pod in replicas if pod not in args.without]
-
-
-def _servers(args: argparse.Namespace) -> PeerServers:
-    from ...mysql.aiomysql import connect  # noqa: PLC0415 - not needed for --help
-    from ...mysql.sidecar.peers import PeerServers  # noqa: PLC0415
-
-    trust = trust_of(args)
-    account = required(account_of(args, "replication"), "replication")
-
-    async def to(where: Endpoint | None, account: Account) -> Connection:
-        assert where is not None
-        return await connect(
-            account,
-            host=where.address,
-            port=where.port,
-            server_public_key=trust.server_public_key,
-            tls=trust.tls,
-            tls_server_name=trust.tls_server_name,
-        )
-
-    return PeerServers(to, account, port_of(args), _ASK_TIMEOUT)
 
 
 def _say(text: str) -> None:

@@ -1,0 +1,173 @@
+"""``peerdisco mysql-source``: find the pods whose data may be copied or backed up."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+from ...wording.foreign import escaped
+from ..exit_status import OK, TIMED_OUT
+from ..lookup import lookup
+from ..mysql_peers import add_peer_servers, peer_servers
+from ..options import LOOKUP_TIMEOUT, add_query, add_service, add_timeout, whole_number
+from ..signals import run_until_signal
+
+if TYPE_CHECKING:
+    from ...model import Peer, Snapshot
+    from ...mysql.copies import Health
+    from ...mysql.decisions import Unanswered
+    from ...mysql.facts import ServerFacts
+
+SUMMARY = "find the pods whose data may be copied or backed up"
+DESCRIPTION = """\
+Prints host names, one a line, in the order in which they are to be used. A replica is printed only
+if its sidecar reports it as ready, and if its data are of the primary's cluster and history. A
+replica that its own sidecar refuses is never printed, so that a copy does not inherit its fault.
+
+'copy' prints the replicas with lower ordinals than this pod's, the nearest first, and then the
+primary, which has to be open, or empty on the first start. 'backup' prints the replicas, the
+highest ordinal first, and never the primary."""
+EPILOG = """\
+exit status:
+  0  printed
+  2  a usage error, or the lookup failed
+  5  timed out: no pod may be copied; stderr says why
+  6  the output cannot be written: stdout is closed, or its disk is full
+  128 + N  ended by signal N: 130 by SIGINT, 143 by SIGTERM
+
+example:
+  peerdisco mysql-source copy my-database
+"""
+TIMEOUT = 300.0
+HEALTH_PORT = 8080
+_HEALTH_TIMEOUT = 5.0
+_LARGEST_REPORT = 65536
+_PAUSE = 1.0
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("purpose", choices=("copy", "backup"), help="what the data are needed for")
+    add_service(parser)
+    parser.add_argument_group("the sidecars").add_argument(
+        "--health-port",
+        metavar="N",
+        type=whole_number(0, 65535, "a port, or 0"),
+        default=HEALTH_PORT,
+        help="the port of /readyz; 0: do not ask the sidecars, and compare the servers' histories "
+        "alone (default: %(default)s)",
+    )
+    add_peer_servers(parser)
+    add_query(parser)
+    waiting = parser.add_argument_group("waiting")
+    add_timeout(waiting, TIMEOUT, help_="give up after this time (default: %(default)g)")
+    parser.set_defaults(verbose=False)
+
+
+def run(args: argparse.Namespace) -> int:
+    return run_until_signal(_run(args))
+
+
+async def _run(args: argparse.Namespace) -> int:
+    from ...pod.identity import local_identity  # noqa: PLC0415 - not needed for --help
+
+    own: int | None = None
+    if args.purpose == "copy":
+        me = local_identity(namespace=args.namespace, cluster_domain=args.cluster_domain)
+        own, args.statefulset = me.ordinal, args.statefulset or me.statefulset
+    begun, said = time.monotonic(), [""]
+    while True:
+        hosts, why = await _usable(args, await _snapshot(args), own)
+        if why != said:
+            said = why
+            for line in why:
+                print(f"peerdisco: {escaped(' '.join(line.split()))}", file=sys.stderr, flush=True)
+        if hosts:
+            print("\n".join(hosts))
+            return OK
+        if time.monotonic() - begun >= args.timeout:
+            return TIMED_OUT
+        await asyncio.sleep(_PAUSE)
+
+
+async def _snapshot(args: argparse.Namespace) -> Snapshot:
+    result = await lookup(args, timeout=LOOKUP_TIMEOUT, identity=None)
+    if result.error is not None and not result.answered:
+        raise result.error
+    return result.snapshot
+
+
+async def _usable(
+    args: argparse.Namespace, snapshot: Snapshot, own: int | None
+) -> tuple[list[str], list[str]]:
+    """The hosts that may be used, in order, and why the others may not."""
+    from ...mysql.copies import (  # noqa: PLC0415 - not needed for --help
+        judge_replica_as_source,
+        judge_source_of_all,
+    )
+    from ...mysql.facts import ServerFacts  # noqa: PLC0415
+
+    primary = snapshot.primary
+    if primary is None:
+        return [], ["the primary is not listed"]
+    servers = peer_servers(args)
+    replicas = [*_candidates(snapshot, own)]
+    facts: dict[str, ServerFacts | Unanswered] = await servers.ask_all(replicas)
+    source = await servers.ask(primary)  # after them: none is ahead by time alone
+    health = await _health_of([primary, *replicas], args.health_port)
+    against = judge_source_of_all(source, health[primary.unique_name])
+    if against is not None or not isinstance(source, ServerFacts):
+        return [], [f"{primary}: {against}"]
+    hosts, why = [], []
+    for peer in () if source.blank else replicas:
+        reason = judge_replica_as_source(facts[peer.unique_name], health[peer.unique_name], source)
+        if reason is None:
+            hosts.append(peer.hostname)
+        else:
+            why.append(f"{peer} is not used: {reason}")
+    if own is not None:
+        hosts.append(primary.hostname)
+    elif not hosts:
+        why.append("no replica may be backed up")
+    return hosts, why
+
+
+def _candidates(snapshot: Snapshot, own: int | None) -> list[Peer]:
+    """The replicas that may be used, the best first; for a copy those below this pod."""
+    primary = snapshot.primary
+    known = [peer for peer in snapshot.peers if peer.ordinal is not None and peer != primary]
+    known.sort(key=lambda peer: peer.ordinal or 0, reverse=True)
+    return [peer for peer in known if own is None or (peer.ordinal or 0) < own]
+
+
+async def _health_of(peers: list[Peer], health_port: int) -> dict[str, Health | None]:
+    if not health_port:
+        return dict.fromkeys(peer.unique_name for peer in peers)
+    reports = await asyncio.gather(
+        *(asyncio.to_thread(_health, str(peer.address), health_port) for peer in peers)
+    )
+    return {peer.unique_name: health for peer, health in zip(peers, reports, strict=True)}
+
+
+def _health(address: str, health_port: int) -> Health:
+    """What the sidecar at an address reports."""
+    from ...mysql.copies import Health  # noqa: PLC0415 - not needed for --help
+
+    host = f"[{address}]" if ":" in address else address
+    url = f"http://{host}:{health_port}/readyz"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        try:
+            with opener.open(url, timeout=_HEALTH_TIMEOUT) as answer:
+                text = answer.read(_LARGEST_REPORT)
+        except urllib.error.HTTPError as error:  # not ready: the report says why
+            text = error.read(_LARGEST_REPORT)
+        report = json.loads(text)
+    except (OSError, ValueError) as error:
+        return Health(False, "", str(error))
+    return Health.of_report(report if isinstance(report, dict) else {})
