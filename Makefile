@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS)
 export WORKERS
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-loop test-python test-pythons test-all-pythons coverage check fix bench docs package clean
+.PHONY: help demo test test-loop test-python test-pythons test-all-pythons coverage check fix bench docs package lock sbom clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,9 +25,16 @@ $(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]'
 	touch $@
 
+# LOCKED=1 installs the versions of the lock file, with their hashes, instead of the newest.
+LOCKED ?=
 $(VENV)/develop.stamp: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+ifeq ($(LOCKED),1)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/develop.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,mysql]' --group test --group servers --group docs --group check
+endif
 	touch $@
 
 # What the suites need on any Python: no checkers and no documentation.
@@ -89,6 +96,12 @@ docs: $(VENV)/develop.stamp ## build the documentation into docs/_build/html, wa
 
 package: ## build the wheel and the source archive, and test the wheel as built
 	.ci/package $(PYTHON)
+
+lock: | $(BIN)/python ## write the lock files, with the newest versions and their hashes
+	.ci/lock $(BIN)/python
+
+sbom: | $(BIN)/python ## write a software bill of materials into dist
+	.ci/sbom $(BIN)/python
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) .venv-3.* docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* dist

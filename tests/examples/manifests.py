@@ -193,3 +193,16 @@ def variables(spec: Document, identity: Mapping[str, str]) -> dict[str, str]:
         else:
             found[variable["name"]] = identity[variable["valueFrom"]["fieldRef"]["fieldPath"]]
     return found
+
+
+def assert_pip_checks_hashes(instructions: list[list[str]]) -> None:
+    """Only peerdisco's own wheel is installed without a hash, and without dependencies."""
+    (run,) = (" ".join(words) for instruction, *words in instructions if instruction == "RUN")
+    locked, own, *_ = (step.split() for step in run.split("&&"))
+    assert {"--require-hashes", "--requirement"} <= set(locked)
+    assert [word for word in own if not word.startswith("--")] == [
+        "pip",
+        "install",
+        "peerdisco==0.1.0",
+    ]
+    assert "--no-deps" in own

@@ -8,14 +8,18 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from .manifests import assert_pip_checks_hashes
 from .processes import EXAMPLES
 
 KUBERNETES = EXAMPLES / "kubernetes"
 
 
 def manifests() -> dict[str, dict]:
-    documents = yaml.safe_load_all((KUBERNETES / "my-database.yaml").read_text())
-    return {document["kind"]: document for document in documents}
+    return {
+        document["kind"]: document
+        for name in ("my-database.yaml", "network-policy.yaml")
+        for document in yaml.safe_load_all((KUBERNETES / name).read_text())
+    }
 
 
 def init_containers() -> tuple[dict, dict]:
@@ -25,7 +29,7 @@ def init_containers() -> tuple[dict, dict]:
 
 
 @pytest.mark.parametrize("version", ["1.29", "1.31", "1.33", "1.35"])
-@pytest.mark.parametrize("kind", ["Service", "Secret", "StatefulSet"])
+@pytest.mark.parametrize("kind", ["Service", "Secret", "StatefulSet", "NetworkPolicy"])
 def test_manifests_are_valid(kind: str, version: str) -> None:
     kubernetes_validate.validate(manifests()[kind], version, strict=True)
 
@@ -55,6 +59,30 @@ def test_manifests_belong_together() -> None:
         assert {mount["name"] for mount in container.get("volumeMounts", ())} <= volumes
         assert container["securityContext"]["allowPrivilegeEscalation"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
+
+
+def test_network_policy_lets_the_pods_reach_each_other_and_the_cluster_dns_alone() -> None:
+    policy = manifests()["NetworkPolicy"]["spec"]
+    template = manifests()["StatefulSet"]["spec"]["template"]
+    (port,) = manifests()["Service"]["spec"]["ports"]
+    own = policy["podSelector"]["matchLabels"]
+    assert own.items() <= template["metadata"]["labels"].items()
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+
+    (ingress,) = policy["ingress"]
+    assert ingress["ports"] == [{"port": port["port"], "protocol": "TCP"}]
+    peers, clients = (source["podSelector"]["matchLabels"] for source in ingress["from"])
+    assert peers == own
+    assert not clients.items() <= template["metadata"]["labels"].items()
+
+    dns, to_peers = policy["egress"]
+    assert {(p["port"], p["protocol"]) for p in dns["ports"]} == {(53, "UDP"), (53, "TCP")}
+    (name_server,) = dns["to"]
+    # Both in one entry: the pods of the cluster DNS, and no others of that namespace.
+    assert set(name_server) == {"namespaceSelector", "podSelector"}
+    assert to_peers["to"] == [{"podSelector": {"matchLabels": own}}]
+    assert to_peers["ports"] == ingress["ports"]
+    assert all(rule["to"] for rule in policy["egress"]), "a rule without 'to' allows every address"
 
 
 def test_sidecar_is_one_and_knows_who_it_is() -> None:
@@ -104,7 +132,8 @@ def test_image_holds_what_the_sidecar_runs() -> None:
         for word in words[:-1]
         if not word.startswith("--")
     }
-    assert copied == {"shell/role.sh", "shell/follow.sh"}
+    assert copied == {"kubernetes/requirements.txt", "shell/role.sh", "shell/follow.sh"}
+    assert_pip_checks_hashes(instructions)
     assert all((EXAMPLES / file).is_file() for file in copied)
     users = [words[0] for instruction, *words in instructions if instruction == "USER"]
     assert users, "the image runs as root"

@@ -34,6 +34,7 @@ from .manifests import (
     OVERLAY,
     Document,
     Volumes,
+    assert_pip_checks_hashes,
     build,
     container,
     containers,
@@ -290,8 +291,9 @@ def test_image_is_small_and_pinned_and_not_roots() -> None:
     assert ["ENTRYPOINT", '["peerdisco"]'] in instructions
 
     text = (MYSQL / "kubernetes" / "requirements.txt").read_text()
-    pinned = dict(line.split("==") for line in text.splitlines() if not line.startswith("#"))
-    assert {canonical(name) for name in pinned} == closure("peerdisco", "mysql")
+    pinned = re.findall(r"^([\w.-]+)==", text, re.MULTILINE)
+    assert {canonical(name) for name in pinned} == closure("peerdisco", "mysql") - {"peerdisco"}
+    assert_pip_checks_hashes(instructions)
 
 
 def canonical(name: str) -> str:

@@ -21,6 +21,7 @@ SOURCES = (
     "tests",
     "examples",
     "docs",
+    "requirements",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "LICENSE",
