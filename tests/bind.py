@@ -44,7 +44,7 @@ Record = tuple[str, str, str]
 def require_named() -> None:
     """Skip the test where there is no BIND."""
     if NAMED is None:
-        pytest.skip("needs named of BIND 9 (Debian: bind9)")
+        pytest.skip("needs named of BIND 9: apt-get install bind9")
 
 
 @dataclass(frozen=True)

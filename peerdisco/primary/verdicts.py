@@ -383,7 +383,7 @@ def _another_address(local: Peer, identity: Identity) -> Reason:
     return Reason(
         ReasonCode.ANOTHER_ADDRESS,
         f"DNS says {listed} for {local.hostname}, and this pod has "
-        f"{', '.join(map(str, identity.addresses))}: the record is old, or another pod bears this "
+        f"{', '.join(map(str, identity.addresses))}: the record is old, or another pod has this "
         "name",
         identity.pod_name,
     )

@@ -30,7 +30,8 @@ def can_unshare() -> bool:
 
 
 as_process_1 = pytest.mark.skipif(
-    not can_unshare(), reason="this machine does not let this user unshare a PID namespace"
+    not can_unshare(),
+    reason="this machine does not let this user unshare a PID namespace: run as root",
 )
 UNSHARE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 

@@ -71,7 +71,6 @@ def test_commands_do_as_without_them(args: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("scheme", ["tcp", "udp", "sctp"])
 def test_the_sidecar_ignores_the_port_of_a_service_and_says_so(scheme: str) -> None:
-    pytest.importorskip("aiomysql", reason="aiomysql is not installed")
     url = f"{scheme}://10.96.7.8:3306"
     args = ("mysql-sidecar", SERVICE, "--source", "static:db-1=127.0.0.1:3306")
     env = {**ALL, **PASSWORDS, PORT_VARIABLE: url, "PEERDISCO_MYSQL_LISTEN": "127.0.0.1:0"}

@@ -427,7 +427,6 @@ def test_wait_goes_on_whatever_becomes_of_its_log(
 def test_the_sidecar_goes_on_whatever_becomes_of_its_log(
     dns: ClusterDNS, env: dict[str, str], stderr: str
 ) -> None:
-    pytest.importorskip("aiomysql")
     port = free_port()
     args = ("mysql-sidecar", DB, "--listen", f"127.0.0.1:{port}", "--port", "9")
     with started(args, "open", stderr, {**QUICK, **env, **MYSQL}, "peerdisco") as process:

@@ -15,12 +15,15 @@ SETUP = "ip link set lo up && ip addr add fe80::53/64 dev lo nodad"
 def test_a_link_local_name_server_is_asked() -> None:
     for command in ("unshare", "ip"):
         if shutil.which(command) is None:
-            pytest.skip(f"there is no command {command}")
+            pytest.skip(f"needs the command {command} (Debian: iproute2, util-linux)")
     tried = subprocess.run(
         [*NAMESPACE, "sh", "-c", SETUP], capture_output=True, check=False, text=True
     )
     if tried.returncode:
-        pytest.skip(f"no network namespace can be made here: {tried.stderr.strip()}")
+        pytest.skip(
+            "this machine permits no network namespace to this user: run as root, or allow user "
+            f"namespaces ({tried.stderr.strip()})"
+        )
     script = f"{SETUP} && exec {sys.executable} -m tests.contract.link_local"
     ran = subprocess.run(
         [*NAMESPACE, "sh", "-c", script], capture_output=True, check=False, text=True

@@ -511,7 +511,10 @@ async def test_a_deadline_that_is_over_waits_for_nobody(kind: Kind, serve: Serve
 # IPv6.
 
 
-@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
+@pytest.mark.skipif(
+    not has_ipv6(),
+    reason="this machine has no IPv6 loopback: sysctl net.ipv6.conf.lo.disable_ipv6=0",
+)
 async def test_servers_over_ipv6(kind: Kind, serve: Serve) -> None:
     first = await serve(says(rcode="SERVFAIL"), host="::1")
     second = await serve(cut_over_udp("10.0.0.1", "10.0.0.2"), host="::1")

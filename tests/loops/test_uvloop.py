@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 import peerdisco
 from peerdisco.testing import ClusterDNS
@@ -18,7 +19,6 @@ PACKAGE = Path(peerdisco.__file__).parent
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
-    uvloop = pytest.importorskip("uvloop")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
 

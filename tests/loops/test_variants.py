@@ -33,7 +33,7 @@ EXPECTED = {
 
 def missing(variant: str) -> str | None:
     if variant == "eager" and not hasattr(asyncio, "eager_task_factory"):
-        return "this machine has a Python without eager tasks"
+        return "this machine runs a Python without eager tasks: use 3.12 or later"
     return None
 
 

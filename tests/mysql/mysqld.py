@@ -23,7 +23,7 @@ def missing() -> str | None:
         return None
     if NAMED:
         return f"{VARIABLE}={NAMED} is no MySQL server"
-    return f"this machine has no MySQL server; {VARIABLE}=PATH tells of a mysqld"
+    return f"this machine has no MySQL server; {VARIABLE}=PATH names a mysqld"
 
 
 def template(directory: Path) -> Path:

@@ -54,7 +54,6 @@ def follows(server: Server, port: int, mysql: StatefulSet) -> None:
 
 
 def test_uvicorn(tmp_path: Path, env: dict[str, str], mysql: StatefulSet) -> None:
-    pytest.importorskip("uvicorn")
     port = free_port()
     arguments = ["asgi:app", "--workers", "2", "--port", str(port)]
     with serving(tmp_path, env, "uvicorn", *arguments) as server:
@@ -70,8 +69,6 @@ def test_uvicorn_on_each_loop(
     tmp_path: Path, env: dict[str, str], mysql: StatefulSet, loop: str
 ) -> None:
     """With so many pods that a TCP connection is kept."""
-    for needed in ("uvicorn", loop):
-        pytest.importorskip(needed)
     mysql.scale(40)
     port = free_port()
     arguments = ["asgi:app", "--loop", loop, "--port", str(port)]
@@ -84,7 +81,6 @@ def test_uvicorn_on_each_loop(
 
 
 def test_hypercorn(tmp_path: Path, env: dict[str, str], mysql: StatefulSet) -> None:
-    pytest.importorskip("hypercorn")
     port = free_port()
     arguments = ["asgi:app", "--workers", "2", "--bind", f"127.0.0.1:{port}"]
     with serving(tmp_path, env, "hypercorn", *arguments) as server:
@@ -98,7 +94,6 @@ def test_hypercorn(tmp_path: Path, env: dict[str, str], mysql: StatefulSet) -> N
 def test_gunicorn(
     tmp_path: Path, env: dict[str, str], mysql: StatefulSet, options: list[str]
 ) -> None:
-    pytest.importorskip("gunicorn")
     port = free_port()
     arguments = ["wsgi:app", "--workers", "2", "--bind", f"127.0.0.1:{port}", *options]
     with serving(tmp_path, env, "gunicorn", *arguments) as server:
@@ -112,7 +107,6 @@ def test_gunicorn_ends_while_a_worker_waits_for_peers(
     tmp_path: Path, env: dict[str, str], mysql: StatefulSet, cluster_dns: ClusterDNS
 ) -> None:
     """SIGTERM is not lost in the hook of the page."""
-    pytest.importorskip("gunicorn")
     mysql.scale(0)
     arguments = ["wsgi:app", "--workers", "1", "--bind", f"127.0.0.1:{free_port()}"]
     with serving(tmp_path, env, "gunicorn", *arguments) as server:
@@ -141,7 +135,6 @@ def app(environ, start_response):
 
 
 def test_gunicorn_with_a_watcher_from_before_the_fork(tmp_path: Path, env: dict[str, str]) -> None:
-    pytest.importorskip("gunicorn")
     port = free_port()
     (tmp_path / "preloaded.py").write_text(PRELOADED)
     (tmp_path / "empty.py").write_text("")
@@ -171,7 +164,6 @@ print(*tasks.peers.delay().get(timeout=20))
 
 
 def test_celery(tmp_path: Path, env: dict[str, str]) -> None:
-    pytest.importorskip("celery")
     for name in ("queue", "control", "results"):
         (tmp_path / name).mkdir()
     (tmp_path / "celeryconfig.py").write_text(CELERY_CONFIG)
@@ -192,7 +184,6 @@ def test_multiprocessing(tmp_path: Path, env: dict[str, str]) -> None:
 
 
 def test_trio(tmp_path: Path, env: dict[str, str]) -> None:
-    pytest.importorskip("trio")
     assert run(tmp_path, env, "trio_app.py").split() == NAMES
 
 
@@ -220,8 +211,6 @@ finally:
 
 
 def test_jupyter(tmp_path: Path, env: dict[str, str]) -> None:
-    for needed in ("ipykernel", "jupyter_client"):
-        pytest.importorskip(needed)
     (tmp_path / "notebook.py").write_text(NOTEBOOK)
     names, count, empty, discover, watcher = run(tmp_path, env, "notebook.py").splitlines()
     assert names.split() == NAMES

@@ -83,7 +83,10 @@ def test_on_a_thread_of_its_own(tcp: bool) -> None:
         assert addresses(response) == ["10.244.0.5"]
 
 
-@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
+@pytest.mark.skipif(
+    not has_ipv6(),
+    reason="this machine has no IPv6 loopback: sysctl net.ipv6.conf.lo.disable_ipv6=0",
+)
 async def test_over_ipv6() -> None:
     async with ClusterDNS(host="::1") as server:
         server.statefulset("mysql", service="my-database")

@@ -7,11 +7,11 @@ import json
 from dataclasses import replace
 from typing import Annotated, Any
 
+import fastapi
+import pydantic
 import pytest
 
 import peerdisco
-
-pydantic = pytest.importorskip("pydantic", reason="pydantic is not installed")
 
 
 def snapshot(**changed: Any) -> peerdisco.Snapshot:
@@ -77,7 +77,6 @@ def test_every_value_has_a_schema(public: type, mode: Any) -> None:
 
 
 def test_fastapi_takes_a_snapshot() -> None:
-    fastapi = pytest.importorskip("fastapi", reason="FastAPI is not installed")
     application = fastapi.FastAPI()
 
     def current() -> peerdisco.Snapshot:

@@ -39,7 +39,7 @@ def test_get_type_hints_of_all_that_is_public(name: str) -> None:
     try:
         module = importlib.import_module(name)
     except ImportError as error:
-        pytest.skip(f"an extra is not installed: {error}")
+        pytest.skip(f"needs every extra: pip install --editable '.[aiodns,cli,mysql]' ({error})")
     for public_name in getattr(module, "__all__", ()):
         public = getattr(module, public_name)
         if inspect.isclass(public) or inspect.isfunction(public):

@@ -58,7 +58,7 @@ def test_the_users_code_uses_every_public_name() -> None:
 def test_mypy_accepts_the_users_code_and_refuses_what_is_wrong(
     pytestconfig: pytest.Config,
 ) -> None:
-    pytest.importorskip("mypy", reason="mypy is not installed")
+    pytest.importorskip("mypy", reason="needs mypy: pip install --group check")
     done = mypy(pytestconfig, API, WRONG)
     errors = [line for line in done.stdout.splitlines() if ": error:" in line]
     assert [line for line in errors if WRONG.name not in line] == [], done.stdout + done.stderr
@@ -71,15 +71,18 @@ def test_pyright_accepts_the_users_code_and_refuses_what_is_wrong(tmp_path: Path
         "pyright"
     )
     if pyright is None:
-        pytest.skip("pyright is not installed")
+        pytest.skip("needs pyright: pip install --group check")
     try:
         known = subprocess.run(
             [pyright, "--version"], capture_output=True, text=True, timeout=20, check=False
         )
     except subprocess.TimeoutExpired:
-        pytest.skip("pyright does not start: it would have to be downloaded")
+        pytest.skip("needs pyright with its Node.js: pip install --group check")
     if known.returncode:
-        pytest.skip(f"pyright does not start offline: {known.stderr.strip()[-200:]}")
+        pytest.skip(
+            "needs pyright with its Node.js (pip install --group check): "
+            f"{known.stderr.strip()[-200:]}"
+        )
     done = subprocess.run(
         [pyright, "--outputjson", "--pythonpath", sys.executable, str(API), str(WRONG)],
         cwd=tmp_path,  # a user's configuration, which is none; the files ask for strictness

@@ -214,7 +214,10 @@ def test_without_the_package_the_error_says_what_to_install(case: str) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
+@pytest.mark.skipif(
+    not has_ipv6(),
+    reason="this machine has no IPv6 loopback: sysctl net.ipv6.conf.lo.disable_ipv6=0",
+)
 async def test_name_servers_on_ipv6_are_asked(dns: ClusterDNS) -> None:
     async with ClusterDNS(dns.cluster, host="::1") as server:
         snapshot = await peerdisco.discover(

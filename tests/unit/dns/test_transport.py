@@ -144,7 +144,10 @@ async def test_a_wait_over_udp_that_is_cancelled_closes_its_socket(serve: Serve)
     assert open_sockets() == before
 
 
-@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
+@pytest.mark.skipif(
+    not has_ipv6(),
+    reason="this machine has no IPv6 loopback: sysctl net.ipv6.conf.lo.disable_ipv6=0",
+)
 async def test_both_transports_speak_ipv6(serve: Serve) -> None:
     server = await serve(says("10.0.0.1"), host="::1")
     assert addresses(await exchange_udp(server.endpoint, QUESTION, read)) == ["10.0.0.1"]

@@ -19,8 +19,6 @@ from peerdisco.mysql.setup import Account
 
 from .impostor import EOF_PACKET, OK, SSL, Impostor, column, greeting, switch
 
-pytest.importorskip("aiomysql", reason="aiomysql is not installed")
-
 PASSWORD = "correct-horse-battery-staple-€"
 NATIVE = "mysql_native_password"
 SHA2 = "caching_sha2_password"

@@ -25,8 +25,6 @@ from peerdisco.mysql.literals import literal
 from peerdisco.mysql.setup import Account, accounts_sql, replication_password
 from peerdisco.mysql.versions import Flavour
 
-pytest.importorskip("aiomysql", reason="aiomysql is not installed")
-
 SALT = b"abcdefghijklmnopqrst"
 OK = b"\x00\x00\x00\x02\x00\x00\x00"
 PASSWORDS = {

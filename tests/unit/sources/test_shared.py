@@ -273,7 +273,8 @@ async def test_a_user_with_a_long_interval_does_not_keep_old_lookups_for_one_wit
 
 
 @pytest.mark.skipif(
-    not hasattr(asyncio, "eager_task_factory"), reason="this machine has a Python without it"
+    not hasattr(asyncio, "eager_task_factory"),
+    reason="this machine runs a Python without eager tasks: use 3.12 or later",
 )
 async def test_a_lookup_that_does_not_wait_is_not_kept_where_tasks_start_eagerly() -> None:
     asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory"))  # noqa: B009
