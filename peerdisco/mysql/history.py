@@ -150,7 +150,7 @@ class Standing(Enum):
     """The primary has everything that the replica has: it may follow."""
     AHEAD = "ahead"
     """The replica has transactions of a primary, or epochs, that the primary does not have, and
-    lacks nothing that came before them: the primary's data are older."""
+    has everything that came before them: the primary's data are older."""
     FORKED = "forked"
     """Both continued from a common point: the replica has transactions that the primary lost, and
     the primary was opened without them."""

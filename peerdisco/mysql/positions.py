@@ -114,7 +114,7 @@ class MariaDBPosition:
         )
 
     def _hides(self, gtid: tuple[int, int, int], other: MariaDBPosition) -> bool:
-        """Whether there may be transactions of other servers below this one that the other lacks.
+        """Whether there may be transactions of other servers below this one that the other does not have.
 
         A copy knows only the last transaction of each domain that its source had applied.
         """
