@@ -35,11 +35,12 @@ default_role = "any"
 nitpicky = True
 # The standard library's documentation is not at hand when this is built without a network.
 STANDARD_LIBRARY = (
-    "IPv[46]Address|datetime|Sequence|Mapping|Iterable|Iterator|Callable|Self|Any|Enum|Literal|"
+    r"IPv[46]Address|datetime|tuple\[str|Sequence|Mapping|Iterable|Iterator|Callable|Self|Any|Enum|Literal|"
     r"(asyncio|collections|contextlib|dataclasses|datetime|enum|ipaddress|ssl|types|typing)\..*|optional"
 )
 INTERNAL = (
-    r"peerdisco\.(model|exceptions|sources|testing|names|pod|primary|clock|conditions)\..*|Entry"
+    r"peerdisco\.(model|exceptions|sources|testing|names|pod|primary|clock|conditions)\..*|Entry|"
+    r"peerdisco\.mysql\.(dialects|durability|history)\..*"
 )
 nitpick_ignore_regex = [(r"py:.*", STANDARD_LIBRARY), (r"py:.*", INTERNAL)]
 

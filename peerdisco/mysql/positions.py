@@ -26,7 +26,7 @@ class Position(Protocol):
 
     @property
     def text(self) -> str:
-        """The same as text, which `parse_position` reads."""
+        """The same as text, which ``parse_position`` reads."""
         ...
 
     def beyond(
@@ -114,7 +114,7 @@ class MariaDBPosition:
         )
 
     def _hides(self, gtid: tuple[int, int, int], other: MariaDBPosition) -> bool:
-        """Whether there may be transactions of other servers below this one that the other does not have.
+        """Whether transactions of other servers below this one may be missing in the other one.
 
         A copy knows only the last transaction of each domain that its source had applied.
         """

@@ -12,6 +12,9 @@ from pathlib import Path
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
+LOCKED_GROUPS = ("test", "servers", "docs", "check", "release")
+"""The dependency groups of the development environment; the others are for single campaigns."""
+
 
 def digest() -> str:
     """SHA-256 of everything in ``pyproject.toml`` that a lock file depends on."""
@@ -21,7 +24,7 @@ def digest() -> str:
         project["requires-python"],
         project["dependencies"],
         project["optional-dependencies"],
-        declared["dependency-groups"],
+        [declared["dependency-groups"][group] for group in LOCKED_GROUPS],
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -24,11 +24,7 @@ EXTRAS: dict[str, list[str]] = PYPROJECT["project"]["optional-dependencies"]
 GROUPS: dict[str, list[str]] = PYPROJECT["dependency-groups"]
 
 RUNTIME = [requirement for extra in EXTRAS.values() for requirement in extra]
-DEVELOP = [
-    requirement
-    for group in ("test", "servers", "docs", "check", "release")
-    for requirement in GROUPS[group]
-]
+DEVELOP = [requirement for group in declared.LOCKED_GROUPS for requirement in GROUPS[group]]
 LOCKS: dict[str, list[str]] = {
     "requirements/runtime.txt": RUNTIME,
     "requirements/develop.txt": [*RUNTIME, *DEVELOP],
