@@ -57,9 +57,9 @@ def change_text(change: Change, at: datetime, *, verbose: bool = False) -> str:
         error = " ".join(str(snapshot.last_error).split())
         remarks.append(f"DNS lookups fail, keeping the last known peers: {error}")
     if snapshot.left_out and not snapshot.peers:
-        from ..wording.members import nobody_chosen  # noqa: PLC0415 - for this line alone
+        from ..wording.members import none_selected  # noqa: PLC0415 - for this line alone
 
-        remarks.append(nobody_chosen(snapshot))
+        remarks.append(none_selected(snapshot))
     if snapshot.known and not snapshot.complete:
         remarks.append(f"the list may be incomplete: {snapshot.incomplete_reason}")
         if snapshot.unconfirmed:

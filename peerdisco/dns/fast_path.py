@@ -14,7 +14,7 @@ from typing import NamedTuple
 from . import wire
 
 __all__ = [
-    "Found",
+    "AddressRecords",
     "ServiceRecords",
     "labels_below",
     "question_after_id",
@@ -57,7 +57,7 @@ def smallest_ttl(ttls: Iterable[int]) -> int:
     return min(filter(None, ttls), default=0)
 
 
-class Found(NamedTuple):
+class AddressRecords(NamedTuple):
     """The addresses in the answer for one name.
 
     Attributes:
@@ -95,7 +95,7 @@ def question_after_id(name: bytes, rtype: int) -> bytes:
     return QUESTION_HEAD + name + QUESTION_TAILS[rtype]
 
 
-def read_addresses(reply: bytes, question: bytes) -> Found | None:
+def read_addresses(reply: bytes, question: bytes) -> AddressRecords | None:
     """The addresses in the answer to a question of `question_after_id`; None to decline.
 
     Args:
@@ -129,7 +129,7 @@ def read_addresses(reply: bytes, question: bytes) -> Found | None:
         ttl = int.from_bytes(reply[at + 4 : at + 8], "big")
         if shape != owner + asked[-4:] + bytes((0, size)) or ttl > wire.LARGEST_TTL:
             return None
-        return Found((reply[at + 10 : end],), ttl, bool(reply[2] & _TC))
+        return AddressRecords((reply[at + 10 : end],), ttl, bool(reply[2] & _TC))
     # Column by column: the bytes that all records share cost no object for each record.
     width, records = len(owner) + 10 + size, reply[start:end]
     for at, byte in (
@@ -145,7 +145,7 @@ def read_addresses(reply: bytes, question: bytes) -> Found | None:
     if max(held) > wire.LARGEST_TTL:
         return None
     packed = tuple([records[at : at + size] for at in range(width - size, end - start, width)])
-    return Found(packed, smallest_ttl(held), bool(reply[2] & _TC))
+    return AddressRecords(packed, smallest_ttl(held), bool(reply[2] & _TC))
 
 
 def read_service_records(reply: bytes, name: bytes, suffix: bytes) -> ServiceRecords | None:

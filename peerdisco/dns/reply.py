@@ -25,14 +25,14 @@ class Reply(NamedTuple):
     Attributes:
         attempts: Every exchange, in order.
         attempt: The exchange that decided the outcome.
-        message: The answer; None if no server gave a usable one, or ``listing`` holds it.
-        listing: The answer as the caller's reader read it; None if it did not read it.
+        message: The answer; None if no server gave a usable one, or ``records`` holds it.
+        records: The answer as the caller's reader read it; None if it did not read it.
     """
 
     attempts: tuple[Attempt, ...]
     attempt: Attempt
     message: wire.Message | None
-    listing: ServiceRecords | None = None
+    records: ServiceRecords | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -41,7 +41,7 @@ class Reply(NamedTuple):
     @property
     def truncated(self) -> bool:
         """Whether the answer is truncated, and no transport gave a complete one."""
-        answer = self.message or self.listing
+        answer = self.message or self.records
         return answer is not None and answer.truncated
 
 

@@ -13,7 +13,7 @@ from ..exceptions import ConfigurationError, IdentityError
 from ..model import Change
 from ..names import parse_seconds
 from ..timing.backoff import Backoff
-from ..wording.members import nobody_chosen, peers_in_words
+from ..wording.members import none_selected, peers_in_words
 from .command import CommandHook, Event, HookFailed
 from .contract import Hook, Watched
 from .pending import PendingChanges
@@ -201,7 +201,7 @@ class HookRunner:
         if self._needs_local and newest.local is None:
             why = f"{newest.service} lists {peers_in_words(newest)} and not {self._identity}"
         elif self._pending.handled is None and not newest.peers:
-            why = f"{newest.service} has {nobody_chosen(newest) if newest.left_out else 'no peers'}"
+            why = f"{newest.service} has {none_selected(newest) if newest.left_out else 'no peers'}"
         else:
             return None
         return (

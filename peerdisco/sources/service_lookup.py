@@ -125,8 +125,8 @@ class ServiceLookup:
         return reply
 
     def _listing(self, reply: Reply) -> ServiceRecords:
-        if reply.listing is not None:
-            return reply.listing
+        if reply.records is not None:
+            return reply.records
         assert reply.message is not None
         return records_from_message(
             reply.message, self._context.srv_name, self._context.peer_factory.suffix

@@ -5,24 +5,24 @@ from __future__ import annotations
 from ..model import Snapshot
 from .lists import listed
 
-__all__ = ["count_in_words", "nobody_chosen", "peers_in_words"]
+__all__ = ["count_in_words", "none_selected", "peers_in_words"]
 
 
 def peers_in_words(snapshot: Snapshot) -> str:
     """The names of the listed peers; if the selection lists none, the peers that it leaves out."""
     if snapshot.peers or not snapshot.left_out:
         return listed(map(snapshot.name_of, snapshot.peers), empty="nobody")
-    return nobody_chosen(snapshot)
+    return none_selected(snapshot)
 
 
 def count_in_words(snapshot: Snapshot) -> str:
     """The number of listed peers, and their names: ``2 (mysql-0, mysql-1)``."""
     if not snapshot.peers:
-        return nobody_chosen(snapshot) if snapshot.left_out else "none"
+        return none_selected(snapshot) if snapshot.left_out else "none"
     return f"{len(snapshot)} ({listed(map(snapshot.name_of, snapshot.peers))})"
 
 
-def nobody_chosen(snapshot: Snapshot) -> str:
+def none_selected(snapshot: Snapshot) -> str:
     """The peers that are left out, if the selected cluster or StatefulSet has no peers."""
     there, kind, chosen = snapshot.left_out, "cluster", snapshot.cluster
     known = {peer.cluster for peer in there if peer.cluster is not None}

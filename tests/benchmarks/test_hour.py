@@ -14,7 +14,7 @@ from peerdisco.testing import peers
 
 from .clock import RushingClock
 from .conftest import Replaying
-from .contenders import peerdisco as looking
+from .contenders import peerdisco as opened
 from .services import Service
 
 HOUR = 3600.0
@@ -63,7 +63,7 @@ async def looks_in_an_hour(pods: int, cached: float | None) -> int:
 async def snapshot_from_observation(coredns: Replaying, pods: int) -> dict[str, float]:
     """The questions and the bytes of a look, the median of several."""
     counted: list[dict[str, int]] = []
-    async with looking(Service(pods), coredns.endpoint) as look:
+    async with opened(Service(pods), coredns.endpoint) as look:
         for _ in range(WARM + COUNTED):
             coredns.counts()
             await look()

@@ -1,9 +1,9 @@
 """A headless service of thousands of pods as CoreDNS answers for it, but fast.
 
 Bytes of a question in, bytes of a reply out: records are made once, answers are put together from
-them. What matters here is as in CoreDNS: an answer of more than 64 KiB is cut, over TCP too, from
-its end; the slices of a service come in another order each time, the pods of a slice do not; and
-the ``loadbalance`` plugin puts addresses into another order each time, before the cut.
+them. What matters here is as in CoreDNS: an answer of more than 64 KiB is truncated from its end,
+over TCP too; the slices of a service come in another order each time, the pods of a slice do not;
+and the ``loadbalance`` plugin puts addresses into another order each time, before that.
 """
 
 from __future__ import annotations

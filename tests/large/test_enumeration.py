@@ -14,7 +14,7 @@ from peerdisco.sources.large.invented import MOST_AT_ONE_ADDRESS
 from peerdisco.sources.large.ordinals import MARGIN
 from peerdisco.sources.large.rotation import LISTING_POLLS, MOST_VERIFIED, ROUND_POLLS
 
-from .looking import TIMEOUT, look_often, looking, quiet_looks
+from .polling import TIMEOUT, opened, poll_often, quiet_polls
 from .service import LargeService, Pod, address, statefulset
 
 pytestmark = pytest.mark.timeout(180)
@@ -46,9 +46,9 @@ def verified(pods: int) -> int:
     return min(MOST_VERIFIED, -(-pods // ROUND_POLLS))
 
 
-async def two_looks(service: LargeService, *, port: int | None = 3306) -> dict[str, int]:
-    """Look twice; every pod is there both times. How many questions the second look asked."""
-    async with looking(service) as (source, _):
+async def two_lookups(service: LargeService, *, port: int | None = 3306) -> dict[str, int]:
+    """Make two lookups that list every pod; returns the number of questions of the second one."""
+    async with opened(service) as (source, _):
         first = await source.observe(timeout=TIMEOUT)
         check(first, service, port=port)
         service.asked.clear()
@@ -67,14 +67,14 @@ async def two_looks(service: LargeService, *, port: int | None = 3306) -> dict[s
 @pytest.mark.parametrize("pods", [3, 100, 850])
 async def test_what_fits_takes_one_question(pods: int) -> None:
     service = LargeService(statefulset("db", range(pods)))
-    assert await two_looks(service) == {"SRV": 1}
+    assert await two_lookups(service) == {"SRV": 1}
 
 
 @pytest.mark.parametrize("pods", [900, 1000, 2000, LARGEST_A_ANSWER - 2])
 async def test_beyond_one_answer_a_few_pods_are_queried(pods: int) -> None:
     """And the service's own name, but neither absent pods nor PTR records."""
     service = LargeService(statefulset("db", range(pods)))
-    assert await two_looks(service) == {"A": 1 + verified(pods), "AAAA": 1}
+    assert await two_lookups(service) == {"A": 1 + verified(pods), "AAAA": 1}
     assert service.absent == []
 
 
@@ -82,14 +82,14 @@ async def test_beyond_one_answer_a_few_pods_are_queried(pods: int) -> None:
 async def test_beyond_one_answer_of_addresses(pods: int) -> None:
     """The service's addresses are queried twice, to see that they are a random part."""
     service = LargeService(statefulset("db", range(pods)))
-    assert await two_looks(service) == {"A": 2 + verified(pods), "AAAA": 1}
+    assert await two_lookups(service) == {"A": 2 + verified(pods), "AAAA": 1}
     assert service.absent == []
 
 
 async def test_absent_pods_are_hardly_asked_for() -> None:
-    """By the first look too; later looks ask for none of them."""
+    """By the first lookup too; later lookups query none of them."""
     service = LargeService(statefulset("db", range(5000)))
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         check(await source.observe(timeout=TIMEOUT), service)
         assert len(service.absent) <= 2 * 256
         assert len(set(service.absent)) == len(service.absent)
@@ -128,12 +128,12 @@ SHAPES: dict[str, list[Pod]] = {
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_every_pod_is_found(shape: str) -> None:
     service = LargeService(SHAPES[shape], seed=5)
-    await two_looks(service)
+    await two_lookups(service)
 
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_every_pod_is_found_in_any_order(seed: int) -> None:
-    await two_looks(LargeService(statefulset("db", range(2000)), seed=seed))
+    await two_lookups(LargeService(statefulset("db", range(2000)), seed=seed))
 
 
 def dual(pods: int) -> list[Pod]:
@@ -147,19 +147,19 @@ def six(number: int) -> bytes:
 @pytest.mark.parametrize("pods", [700, 1500])
 async def test_dual_stack_pods_have_both_addresses(pods: int) -> None:
     """At 700 pods the names fit, and of their addresses one family of some."""
-    await two_looks(LargeService(dual(pods)))
+    await two_lookups(LargeService(dual(pods)))
 
 
 async def test_ipv6_pods_are_asked_for_with_aaaa_alone() -> None:
     service = LargeService([Pod(f"db-{n}", (six(n),)) for n in range(1500)])
-    asked = await two_looks(service)
+    asked = await two_lookups(service)
     assert asked == {"A": 1, "AAAA": 1 + verified(1500)}
 
 
 async def test_pods_without_host_names() -> None:
-    """Dashed names have no ordinal: the PTR of each address names it, in the first look alone."""
+    """Dashed names have no ordinal: the PTR of each address names it, in the first lookup only."""
     service = LargeService([Pod(f"10-0-{n // 250}-{n % 250}", (address(n),)) for n in range(2000)])
-    asked = await two_looks(service)
+    asked = await two_lookups(service)
     assert asked == {"A": 1 + verified(2000), "AAAA": 1}
 
 
@@ -168,7 +168,7 @@ async def test_a_service_without_ports(pods: int) -> None:
     """It has no SRV records at all."""
     labels = statefulset("db", range(pods))
     service = LargeService([Pod(pod.label, pod.packed, None) for pod in labels])
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         for _ in range(2):
             check(await source.observe(timeout=TIMEOUT), service, port=None)
 
@@ -177,7 +177,7 @@ async def test_ports_that_differ_are_asked_for() -> None:
     """A named ``targetPort`` may be another number in each pod; what is not listed is asked."""
     pods = [Pod(f"db-{n}", (address(n + 1),), 3306 + n % 2) for n in range(2000)]
     service = LargeService(pods)
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         check(await source.observe(timeout=TIMEOUT), service)
         service.asked.clear()
         check(await source.observe(timeout=TIMEOUT), service)
@@ -190,10 +190,10 @@ async def test_ports_that_differ_are_asked_for() -> None:
 
 
 async def test_pods_that_share_an_address() -> None:
-    """With ``hostNetwork`` the addresses do not tell how many pods there are."""
+    """With ``hostNetwork`` the addresses do not show how many pods there are."""
     pods = [Pod(f"db-{n}", (address(n // 2 + 1),)) for n in range(1800)]
     service = LargeService(pods)
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         for _ in range(2):
             check(await source.observe(timeout=TIMEOUT), service)
 
@@ -201,17 +201,17 @@ async def test_pods_that_share_an_address() -> None:
 async def test_names_that_are_as_long_as_names_can_be() -> None:
     """No ordinal is asked for that does not fit into a label."""
     pods = statefulset("d" * 59, range(900))
-    async with looking(LargeService(pods)) as (source, _):
+    async with opened(LargeService(pods)) as (source, _):
         observation = await source.observe(timeout=TIMEOUT)
         assert len(names(observation)) == 900
     many = statefulset("d" * 58, range(4500))
     service = LargeService(many)
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         check(await source.observe(timeout=TIMEOUT), service)
 
 
 async def test_a_named_port_lists_the_pods_that_have_it() -> None:
-    """Whose answer is cut too, and whose addresses are those of these pods alone."""
+    """Whose answer is truncated too, and whose addresses are those of these pods alone."""
 
     class Named(LargeService):
         def _find(self, name: bytes, rtype: int) -> tuple[int, list[bytes], list[bytes]]:
@@ -227,7 +227,7 @@ async def test_a_named_port_lists_the_pods_that_have_it() -> None:
             return answers
 
     pods = [Pod(f"db-{n}", (address(n + 1),), 3306 if n < 1500 else 9104) for n in range(1600)]
-    async with looking(Named(pods), port_name="mysql") as (source, _):
+    async with opened(Named(pods), port_name="mysql") as (source, _):
         for _ in range(2):
             observation = await source.observe(timeout=TIMEOUT)
             assert isinstance(observation, Answered)
@@ -241,7 +241,7 @@ async def test_a_named_port_lists_the_pods_that_have_it() -> None:
 
 async def test_changes_show_at_once() -> None:
     service = LargeService(statefulset("db", range(2000)))
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         check(await source.observe(timeout=TIMEOUT), service)
         service.pods["db-7"] = Pod("db-7", (address(9_000),))
         check(await source.observe(timeout=TIMEOUT), service)
@@ -260,7 +260,7 @@ async def test_changes_show_at_once() -> None:
 async def test_without_reverse_zones_new_pods_are_found_by_their_ordinals() -> None:
     service = LargeService(statefulset("db", range(1500)))
     service.refuses = {wire.PTR}
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         check(await source.observe(timeout=TIMEOUT), service)
         for pod in statefulset("db", range(1500, 1503), 50_000):
             service.pods[pod.label] = pod
@@ -286,7 +286,7 @@ async def test_an_old_address_of_a_pod_that_has_left_is_no_riddle() -> None:
 
     service = Cached(statefulset("db", range(1500)))
     service.held = dict(service.pods)
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         check(await source.observe(timeout=TIMEOUT), service)
         del service.pods["db-7"]
         service.pods["db-9"] = Pod("db-9", (address(60_000),))
@@ -302,16 +302,16 @@ async def test_an_old_address_of_a_pod_that_has_left_is_no_riddle() -> None:
 
 async def test_it_grows_beyond_one_answer_and_shrinks_again() -> None:
     service = LargeService(statefulset("db", range(10)))
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         for pods in (10, 800, 1500, 5000, 1000, 3):
             service.pods = {pod.label: pod for pod in statefulset("db", range(pods))}
             check(await source.observe(timeout=TIMEOUT), service)
 
 
 async def test_pods_that_make_the_addresses_too_many_are_found() -> None:
-    """Those that are known are the same as before, and the answer is cut for the first time."""
+    """The known ones are the same as before, and the answer is truncated for the first time."""
     service = LargeService(statefulset("db", range(4080)))
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         for _ in range(2):
             check(await source.observe(timeout=TIMEOUT), service)
         for pod in statefulset("db", range(4080, 4100), 50_000):
@@ -321,7 +321,7 @@ async def test_pods_that_make_the_addresses_too_many_are_found() -> None:
 
 async def test_a_connection_that_is_lost_again_and_again_costs_no_pod() -> None:
     service = LargeService(statefulset("db", range(2000)))
-    async with looking(service) as (source, server):
+    async with opened(service) as (source, server):
         server.hangs_up_after = 900
         for _ in range(3):
             check(await source.observe(timeout=TIMEOUT), service)
@@ -340,7 +340,7 @@ def reason(observation: Observation) -> str:
 async def test_addresses_that_come_in_the_same_order_each_time_prove_nothing() -> None:
     service = LargeService(statefulset("db", range(5000)))
     service.shuffles = False
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         for _ in range(2):
             observation = await source.observe(timeout=TIMEOUT)
             assert "every answer has the same part of its addresses" in reason(observation)
@@ -350,17 +350,17 @@ async def test_addresses_that_come_in_the_same_order_each_time_prove_nothing() -
 
 async def test_too_many_pods_without_ordinals() -> None:
     pods = [Pod(f"10-0-{n // 250}-{n % 250}", (address(n),)) for n in range(4500)]
-    async with looking(LargeService(pods)) as (source, _):
+    async with opened(LargeService(pods)) as (source, _):
         assert "have no ordinal" in reason(await source.observe(timeout=TIMEOUT))
 
 
-async def test_addresses_whose_names_nobody_tells() -> None:
+async def test_addresses_without_names() -> None:
     """Pods whose ordinals are out of reach, and a server without reverse zones."""
     pods = [*statefulset("db", range(1200)), *statefulset("far", range(500), 10_000)]
     service = LargeService(pods)
-    service.shuffles = False  # so that the answer that is cut holds no pod of the second one
+    service.shuffles = False  # so that the truncated answer holds no pod of the second one
     service.refuses = {wire.PTR}
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         why = reason(await source.observe(timeout=TIMEOUT))
     assert "the names of 500 of 1700 addresses are not known (SERVFAIL" in why
 
@@ -369,12 +369,12 @@ async def test_addresses_whose_names_nobody_tells() -> None:
 async def test_a_family_that_is_not_known(refused: int) -> None:
     service = LargeService(statefulset("db", range(1500)))
     service.refuses = {refused}
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         observation = await source.observe(timeout=TIMEOUT)
     assert "one address family is not known (SERVFAIL" in reason(observation)
 
 
-async def test_some_pods_that_no_server_tells_of() -> None:
+async def test_some_pods_that_no_server_lists() -> None:
     class Partly(LargeService):
         def reply(self, query: bytes, transport: str = "tcp") -> bytes:
             raw = super().reply(query, transport)
@@ -383,7 +383,7 @@ async def test_some_pods_that_no_server_tells_of() -> None:
             return raw
 
     service = Partly(statefulset("db", range(1500)))
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         observation = await source.observe(timeout=TIMEOUT)
         assert "the addresses of 1 of" in reason(observation)
         assert "SERVFAIL from" in reason(observation)
@@ -392,17 +392,17 @@ async def test_some_pods_that_no_server_tells_of() -> None:
 
 async def test_a_deadline_that_is_too_short() -> None:
     service = LargeService(statefulset("db", range(3000)))
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         observation = await source.observe(timeout=0.02)
         assert not isinstance(observation, Answered) or observation.incomplete_reason
-        # What it learned serves the next look.
+        # The next lookup uses what it learned.
         check(await source.observe(timeout=TIMEOUT), service)
 
 
 async def test_a_name_with_a_huge_ordinal_costs_no_flood() -> None:
     pods = [*statefulset("db", range(4500)), Pod("db-2000000000", (address(100_000),))]
     service = LargeService(pods)
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         observation = await source.observe(timeout=TIMEOUT)
         assert isinstance(observation, Answered)
         assert set(names(observation)) >= {f"db-{n}" for n in range(4500)}
@@ -418,7 +418,7 @@ async def test_a_wildcard_record_invents_no_pods(pods: int, shuffles: bool) -> N
     service.shuffles = shuffles
     timeout = 5.0
     now = asyncio.get_running_loop().time
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         for _ in range(2):
             start, before = now(), service.asked.get(wire.A, 0)
             observation = await source.observe(timeout=timeout)
@@ -428,17 +428,17 @@ async def test_a_wildcard_record_invents_no_pods(pods: int, shuffles: bool) -> N
             assert service.asked[wire.A] - before < pods + 2 * (MOST_AT_ONE_ADDRESS + 1024)
 
 
-# Over many looks.
+# Over many lookups.
 
 
 @pytest.mark.parametrize(("pods", "lookups"), [(2000, 40), (5000, 15)])
 async def test_nobody_joins_or_leaves_in_vain(pods: int, lookups: int) -> None:
-    told = await quiet_looks(pods, lookups)
-    assert (told.lookups, told.incomplete) == (lookups, {})
-    assert (told.joined, told.left, told.replaced) == ([], [], [])
+    changes = await quiet_polls(pods, lookups)
+    assert (changes.lookups, changes.incomplete) == (lookups, {})
+    assert (changes.joined, changes.left, changes.replaced) == ([], [], [])
 
 
-async def test_what_changes_is_told_and_nothing_else() -> None:
+async def test_changes_are_reported_and_nothing_else() -> None:
     service = LargeService(statefulset("db", range(4500)))
     steps: dict[int, Iterable[Pod] | str] = {
         3: statefulset("db", range(4500, 4503), 50_000),
@@ -446,18 +446,18 @@ async def test_what_changes_is_told_and_nothing_else() -> None:
         14: [Pod("db-200", (address(70_000),))],
     }
 
-    def change(look: int) -> None:
-        step = steps.get(look, ())
+    def change(lookup: int) -> None:
+        step = steps.get(lookup, ())
         if isinstance(step, str):
             del service.pods[step]
             return
         service.pods |= {pod.label: pod for pod in step}
 
-    async with looking(service) as (source, _):
-        told = await look_often(lambda: source.observe(timeout=TIMEOUT), 20, between=change)
-    assert sorted(told.joined) == ["db-4500", "db-4501", "db-4502"]
-    assert told.left == ["db-100"]
-    assert told.replaced == ["db-200"]
+    async with opened(service) as (source, _):
+        changes = await poll_often(lambda: source.observe(timeout=TIMEOUT), 20, between=change)
+    assert sorted(changes.joined) == ["db-4500", "db-4501", "db-4502"]
+    assert changes.left == ["db-100"]
+    assert changes.replaced == ["db-200"]
 
 
 def test_the_margin_is_what_the_documentation_says() -> None:

@@ -14,7 +14,7 @@ from peerdisco.sources.headless_dns import HeadlessDNS
 from peerdisco.sources.large.partial import MOST_UNSEEN
 from peerdisco.sources.large.rotation import LISTING_POLLS, MOST_VERIFIED, ROUND_POLLS
 
-from .looking import TIMEOUT, look_often, looking
+from .polling import TIMEOUT, opened, poll_often
 from .server import serving
 from .service import LargeService, Pod, address, statefulset
 
@@ -58,7 +58,7 @@ def swap(service: LargeService, one: str, other: str) -> None:
 async def test_a_poll_that_finds_nothing_new_costs_a_handful(pods: int, most: int) -> None:
     """And what it found before is the same object."""
     service = LargeService(statefulset("db", range(pods)))
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         first = await source.observe(timeout=TIMEOUT)
         for _ in range(3 * LISTING_POLLS):
             service.asked.clear()
@@ -77,7 +77,7 @@ async def test_a_swap_is_found_in_one_round(pods: int) -> None:
     """The addresses of the service stay the same, wherever in the round the two are."""
     chance = random.Random(pods)
     service = LargeService(statefulset("db", range(pods)))
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         await source.observe(timeout=TIMEOUT)
         for _ in range(3):
             one, other = chance.sample(sorted(service.pods), 2)
@@ -89,7 +89,7 @@ async def test_each_of_many_swaps_is_found_in_one_round() -> None:
     service = LargeService(statefulset("db", range(1000)))
     labels = sorted(service.pods)
     random.Random(3).shuffle(labels)
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         await source.observe(timeout=TIMEOUT)
         for one, other in zip(labels[:300:2], labels[1:300:2], strict=True):
             swap(service, one, other)
@@ -99,7 +99,7 @@ async def test_each_of_many_swaps_is_found_in_one_round() -> None:
 async def test_an_address_that_another_pod_took_over() -> None:
     """``db-1`` left, and ``db-2`` came back with its address, between two polls."""
     service = LargeService(statefulset("db", range(1000)))
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         await source.observe(timeout=TIMEOUT)
         service.pods["db-2"] = Pod("db-2", service.pods.pop("db-1").packed)
         assert await polls_until_right(source, service, 1) == 1
@@ -111,7 +111,7 @@ async def test_an_address_that_another_pod_took_over() -> None:
 @pytest.mark.parametrize("pods", [1000, 4000])
 async def test_changes_of_the_addresses_are_found_at_once(pods: int) -> None:
     service = LargeService(statefulset("db", range(pods)))
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         await source.observe(timeout=TIMEOUT)
         service.asked.clear()
         del service.pods["db-7"]
@@ -133,7 +133,7 @@ async def test_changes_of_the_addresses_are_found_at_once(pods: int) -> None:
 @pytest.mark.parametrize("pods", [5000, 9000])
 async def test_beyond_the_addresses_of_one_answer(pods: int) -> None:
     service = LargeService(statefulset("db", range(pods)), seed=pods)
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         await source.observe(timeout=TIMEOUT)
         for _ in range(3):
             await source.observe(timeout=TIMEOUT)
@@ -156,7 +156,7 @@ async def test_an_address_that_a_truncated_answer_leaves_out_proves_nothing() ->
             return [pod for pod in super()._in_slices() if pod.label != "db-7"]
 
     service = Hides(statefulset("db", range(5000)))
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         await source.observe(timeout=TIMEOUT)
         for _ in range(20):
             assert "db-7" in listed(await source.observe(timeout=TIMEOUT))
@@ -173,7 +173,7 @@ async def test_a_pod_whose_record_fails_does_not_leave() -> None:
             return raw
 
     service = Partly(statefulset("db", range(1000)))
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         await source.observe(timeout=TIMEOUT)
         service.broken = b"\x06db-777"
         reasons = set()
@@ -193,7 +193,7 @@ async def test_a_pod_whose_record_fails_does_not_leave() -> None:
 async def test_refresh_verifies_every_pod() -> None:
     """A wait after it must not rest on what an earlier lookup learned."""
     service = LargeService(statefulset("db", range(1000)))
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         await source.observe(timeout=TIMEOUT)
         swap(service, "db-1", "db-998")
         source.refresh()
@@ -220,7 +220,7 @@ async def test_refresh_of_a_watcher_verifies_every_pod() -> None:
 
 async def test_a_refresh_whose_lookup_fails_counts_for_the_next_one() -> None:
     service = LargeService(statefulset("db", range(1000)))
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         await source.observe(timeout=TIMEOUT)
         swap(service, "db-1", "db-998")
         source.refresh()
@@ -237,7 +237,7 @@ async def test_a_refresh_whose_lookup_fails_counts_for_the_next_one() -> None:
 async def test_an_outage_does_not_end_in_a_flood(refused: set[int]) -> None:
     """When the name server is back, it is not asked for every pod by every watcher."""
     service = LargeService(statefulset("db", range(2000)))
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         await source.observe(timeout=TIMEOUT)
         service.refuses = refused
         assert not isinstance(await source.observe(timeout=1.0), Answered)
@@ -251,7 +251,7 @@ async def test_pods_that_share_addresses() -> None:
     """A departure leaves the service's addresses as they are; its turn comes within a round."""
     pods = [Pod(f"db-{n}", (address(n // 2 + 1),)) for n in range(1800)]
     service = LargeService(pods)
-    async with looking(service) as (source, _):
+    async with opened(service) as (source, _):
         await source.observe(timeout=TIMEOUT)
         service.asked.clear()
         await source.observe(timeout=TIMEOUT)
@@ -265,9 +265,14 @@ async def test_pods_that_share_addresses() -> None:
 async def test_nothing_is_reported_that_did_not_happen() -> None:
     for pods, polls in ((2000, 150), (5000, 100)):
         service = LargeService(statefulset("db", range(pods)))
-        async with looking(service) as (source, _):
-            told = await look_often(lambda: source.observe(timeout=TIMEOUT), polls)
-        assert (told.incomplete, told.joined, told.left, told.replaced) == ({}, [], [], [])
+        async with opened(service) as (source, _):
+            changes = await poll_often(lambda: source.observe(timeout=TIMEOUT), polls)
+        assert (changes.incomplete, changes.joined, changes.left, changes.replaced) == (
+            {},
+            [],
+            [],
+            [],
+        )
 
 
 def test_the_limits_are_those_of_the_documentation() -> None:

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from ...exceptions import AmbiguousPrimary
-from ...wording.members import nobody_chosen
+from ...wording.members import none_selected
 from .. import output
 from ..exit_status import INCOMPLETE, NONE, OK
 from ..lookup import lookup
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         output.print_lines(snapshot, snapshot.peers, args.output)
     elif snapshot.peers:
         output.print_peers(snapshot, snapshot.peers, primary)
-    nobody = nobody_chosen(snapshot) if snapshot.left_out and not snapshot.peers else ""
+    nobody = none_selected(snapshot) if snapshot.left_out and not snapshot.peers else ""
     if not snapshot.complete:
         print(
             f"peerdisco: {snapshot.service}: {f'{nobody}; ' if nobody else ''}the list may be "

@@ -26,7 +26,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ...dns import wire
-from ...dns.fast_path import Found, ServiceRecords, smallest_ttl
+from ...dns.fast_path import AddressRecords, ServiceRecords, smallest_ttl
 from ...dns.resolver import Reply, ResolverProtocol
 from ...model import Attempt
 from ..leftovers import Leftovers
@@ -197,7 +197,7 @@ class Enumeration:
         failed = [found for found in results if isinstance(found, Reply)]
         if failed:
             self.reasons.append(f"one address family is not known ({failed[0].attempt})")
-        found = {t: f for t, f in answers.items() if isinstance(f, Found)}
+        found = {t: f for t, f in answers.items() if isinstance(f, AddressRecords)}
         if not any(f.packed or f.truncated for f in found.values()):
             if not failed:
                 self.reasons.append("the service's name has no addresses to compare the names with")
@@ -208,13 +208,13 @@ class Enumeration:
         truncated = [(self._name, t) for t, f in found.items() if f.truncated]
         # Query those again, to see whether each answer has another part of the addresses.
         again = await self._ask_addresses(truncated) if truncated else []
-        self._read_service([*found.values(), *(f for f in again if isinstance(f, Found))])
+        self._read_service([*found.values(), *(f for f in again if isinstance(f, AddressRecords))])
 
     def _half(self) -> float:
         """A deadline that leaves time for the pods if an address family is never answered."""
         return self._now + (self._deadline - self._now) / 2
 
-    def _read_service(self, found: Sequence[Found]) -> None:
+    def _read_service(self, found: Sequence[AddressRecords]) -> None:
         """Read the answers for the service's own name."""
         self._shown = frozenset(packed for answer in found for packed in answer.packed)
         self._saw_ttl(found)
@@ -228,7 +228,7 @@ class Enumeration:
 
     async def _ask_addresses(
         self, questions: Sequence[tuple[bytes, int]], deadline: float | None = None
-    ) -> list[Found | Reply]:
+    ) -> list[AddressRecords | Reply]:
         return await ask_addresses(
             self._resolver,
             questions,
@@ -268,7 +268,9 @@ class Enumeration:
             self._read_answers(names, answers)
             await asyncio.sleep(0)
 
-    def _read_answers(self, names: Sequence[bytes], answers: Sequence[Found | Reply]) -> None:
+    def _read_answers(
+        self, names: Sequence[bytes], answers: Sequence[AddressRecords | Reply]
+    ) -> None:
         """Apply the answers for these names, and their smallest TTL; failures are recorded."""
         self._asked.update(names)
         addresses: dict[bytes, tuple[bytes, ...]] = {}
@@ -308,7 +310,7 @@ class Enumeration:
         if addresses:
             self.addresses = {**self.addresses, **addresses}
 
-    def _saw_ttl(self, found: Iterable[Found]) -> None:
+    def _saw_ttl(self, found: Iterable[AddressRecords]) -> None:
         self.ttl = min([self.ttl, *(float(f.ttl) for f in found if f.packed)])
 
     # Unknown pods.

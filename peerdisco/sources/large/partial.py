@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from collections.abc import Set as AbstractSet
 
-from ...dns.fast_path import Found, ServiceRecords
+from ...dns.fast_path import AddressRecords, ServiceRecords
 from .enumeration import BOTH, BY_NAME, Enumeration
 
 __all__ = ["MOST_UNSEEN", "PartialEnumeration"]
@@ -80,7 +80,7 @@ class PartialEnumeration(Enumeration):
             ],
             self._half(),
         )
-        own = [found for found in results[: len(rtypes)] if isinstance(found, Found)]
+        own = [found for found in results[: len(rtypes)] if isinstance(found, AddressRecords)]
         present = tuple(t for t, f in zip(rtypes, own, strict=False) if f.packed)
         truncated = any(found.truncated for found in own)
         if (

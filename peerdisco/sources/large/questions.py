@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ...dns import wire
 from ...dns.bulk import Note, ask_each
-from ...dns.fast_path import Found, question_after_id, read_addresses, smallest_ttl
+from ...dns.fast_path import AddressRecords, question_after_id, read_addresses, smallest_ttl
 from ...dns.resolver import Reply, ResolverProtocol
 from ..leftovers import Leftovers
 from ..peer_factory import PeerFactory
@@ -79,13 +79,13 @@ async def ask_addresses(
     *,
     tcp: bool = False,
     note: Note | None = None,
-) -> list[Found | Reply]:
+) -> list[AddressRecords | Reply]:
     """Query addresses; see `ask_each`."""
 
-    def read(number: int, reply: bytes) -> Found | None:
+    def read(number: int, reply: bytes) -> AddressRecords | None:
         return read_addresses(reply, question_after_id(*questions[number]))
 
-    def convert(message: wire.Message) -> Found:
+    def convert(message: wire.Message) -> AddressRecords:
         found, others = _addresses_of(message)
         for record in others:
             leftovers.add_record(record, message.questions[0].name)
@@ -96,7 +96,7 @@ async def ask_addresses(
     )
 
 
-def _addresses_of(message: wire.Message) -> tuple[Found, list[wire.Record]]:
+def _addresses_of(message: wire.Message) -> tuple[AddressRecords, list[wire.Record]]:
     """The addresses in a fully parsed message, and the other records of its answer."""
     name, rtype, _ = message.questions[0]
     size = 4 if rtype == wire.A else 16
@@ -107,7 +107,7 @@ def _addresses_of(message: wire.Message) -> tuple[Found, list[wire.Record]]:
             records.append(record)
         else:
             others.append(record)
-    found = Found(
+    found = AddressRecords(
         tuple(record.packed for record in records),
         smallest_ttl(record.ttl for record in records),
         message.truncated,

@@ -13,7 +13,7 @@ import pytest
 
 from peerdisco.dns import wire
 from peerdisco.dns.bulk import ask_each
-from peerdisco.dns.fast_path import Found, question_after_id, read_addresses
+from peerdisco.dns.fast_path import AddressRecords, question_after_id, read_addresses
 from peerdisco.dns.resolver import Reply, Resolver, ResolverProtocol
 from peerdisco.dns.retries import PAUSES
 from peerdisco.dns.transport import AT_ONCE
@@ -39,9 +39,9 @@ NAMES = [wire.name_from_text(f"db-{n}.db.shop.svc.cluster.local") for n in range
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 
-def convert(message: wire.Message) -> Found:
+def convert(message: wire.Message) -> AddressRecords:
     records = [r for r in message.answers if isinstance(r, wire.Address)]
-    return Found(tuple(r.packed for r in records))
+    return AddressRecords(tuple(r.packed for r in records))
 
 
 async def ask(
@@ -50,8 +50,8 @@ async def ask(
     *,
     deadline: float | None = None,
     usual: bool = True,
-) -> list[Found | Reply]:
-    def read(number: int, reply: bytes) -> Found | None:
+) -> list[AddressRecords | Reply]:
+    def read(number: int, reply: bytes) -> AddressRecords | None:
         if not usual:
             return None
         return read_addresses(reply, question_after_id(names[number], wire.A))
@@ -75,8 +75,8 @@ def right(asked: Asked) -> None:
     asked.answer(f"10.0.{n // 250}.{n % 250}")
 
 
-def packed(results: Sequence[Found | Reply]) -> list[tuple[bytes, ...] | None]:
-    return [found.packed if isinstance(found, Found) else None for found in results]
+def packed(results: Sequence[AddressRecords | Reply]) -> list[tuple[bytes, ...] | None]:
+    return [found.packed if isinstance(found, AddressRecords) else None for found in results]
 
 
 RIGHT = [(bytes((10, 0, n // 250, n % 250)),) for n in range(MANY)]

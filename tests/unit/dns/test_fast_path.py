@@ -8,7 +8,7 @@ import pytest
 
 from peerdisco.dns import wire
 from peerdisco.dns.fast_path import (
-    Found,
+    AddressRecords,
     question_after_id,
     read_addresses,
     read_service_records,
@@ -173,4 +173,4 @@ def test_random_bytes_are_declined() -> None:
 
 
 def test_nothing_found_is_said_with_defaults() -> None:
-    assert Found(()) == ((), 0, False)
+    assert AddressRecords(()) == ((), 0, False)

@@ -12,7 +12,7 @@ import pytest
 
 from peerdisco.dns import wire
 from peerdisco.dns.bulk import ask_each
-from peerdisco.dns.fast_path import Found
+from peerdisco.dns.fast_path import AddressRecords
 from peerdisco.dns.resolver import Reply, Resolver
 from peerdisco.dns.transport import MOST_STRAYS, TooManyStrays, exchange_udp
 from peerdisco.model import Outcome
@@ -260,8 +260,8 @@ async def test_a_batch_gives_up_after_too_many_strays(serve: Serve) -> None:
         else:
             asked.answer("10.0.0.1")
 
-    def found(read: wire.Message) -> Found:
-        return Found(tuple(r.packed for r in read.answers if isinstance(r, wire.Address)))
+    def found(read: wire.Message) -> AddressRecords:
+        return AddressRecords(tuple(r.packed for r in read.answers if isinstance(r, wire.Address)))
 
     server = await serve(script)
     names = [wire.name_from_text(f"db-{n}.x") for n in range(MOST_STRAYS)]

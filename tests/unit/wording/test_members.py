@@ -11,7 +11,7 @@ from peerdisco.exceptions import NotReady, ResolverUnavailable
 from peerdisco.model import Attempt, Outcome, Snapshot
 from peerdisco.testing import peers
 from peerdisco.wording.lists import listed
-from peerdisco.wording.members import count_in_words, nobody_chosen, peers_in_words
+from peerdisco.wording.members import count_in_words, none_selected, peers_in_words
 
 SERVICE = "db.default.svc.cluster.local"
 
@@ -44,12 +44,12 @@ def test_no_peers_at_all() -> None:
 
 def test_a_choice_that_leaves_nobody_names_the_nearest_statefulset() -> None:
     found = left_out(statefulset="bd")
-    assert peers_in_words(found) == count_in_words(found) == nobody_chosen(found)
-    assert nobody_chosen(found).startswith("2 peers, none of StatefulSet bd (there is db")
+    assert peers_in_words(found) == count_in_words(found) == none_selected(found)
+    assert none_selected(found).startswith("2 peers, none of StatefulSet bd (there is db")
 
 
 def test_a_choice_that_is_like_no_name_gets_no_suggestion() -> None:
-    assert nobody_chosen(left_out(statefulset="zzz")) == (
+    assert none_selected(left_out(statefulset="zzz")) == (
         "2 peers, none of StatefulSet zzz (there is db)"
     )
 
@@ -57,11 +57,11 @@ def test_a_choice_that_is_like_no_name_gets_no_suggestion() -> None:
 def test_a_cluster_that_is_not_there() -> None:
     one = replace(peers("db", 1).peers[0], cluster="east")
     found = Snapshot(SERVICE, (), left_out=(one,), cluster="west")
-    assert nobody_chosen(found).startswith("1 peer, none of cluster west (there is east")
+    assert none_selected(found).startswith("1 peer, none of cluster west (there is east")
 
 
 def test_a_cluster_where_no_peer_has_one() -> None:
-    assert nobody_chosen(left_out(cluster="west")) == ("2 peers, none of cluster west or any other")
+    assert none_selected(left_out(cluster="west")) == ("2 peers, none of cluster west or any other")
 
 
 def test_a_missing_pod_of_a_wait_is_named() -> None:

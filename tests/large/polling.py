@@ -1,4 +1,4 @@
-"""Looks at a `LargeService`, and what a membership makes of many of them."""
+"""Lookups of a `LargeService`, and the changes that a membership confirms over many of them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ TIMEOUT = 60.0
 
 
 @asynccontextmanager
-async def looking(
+async def opened(
     service: LargeService, *, port_name: str | None = None
 ) -> AsyncIterator[tuple[HeadlessDNS, Server]]:
-    """A source that looks at the service through a server in the running event loop."""
+    """A source that queries the service through a server in the running event loop."""
     async with serving(service) as server:
         source = HeadlessDNS(parse_service(service.name), [server.endpoint], port_name=port_name)
         try:
@@ -34,14 +34,14 @@ async def looking(
 
 @dataclass
 class Changes:
-    """What many looks told, and what was wrong with it.
+    """The changes that many lookups led to, and the incomplete ones.
 
     Attributes:
-        looks: How many there were.
-        incomplete: Why some were incomplete, and how many for each reason.
-        joined: Names that were told to have joined, after the first look.
-        left: Names that were told to have left.
-        replaced: Names that were told to have been replaced.
+        lookups: The number of lookups.
+        incomplete: The reasons of incomplete lookups, with their number.
+        joined: Names reported to have joined, after the first lookup.
+        left: Names reported to have left.
+        replaced: Names reported to have been replaced.
     """
 
     lookups: int = 0
@@ -51,61 +51,61 @@ class Changes:
     replaced: list[str] = field(default_factory=list)
 
 
-async def look_often(
+async def poll_often(
     observe: Callable[[], object],
     lookups: int,
     *,
     interval: float = 2.0,
-    between: Callable[[int], None] = lambda look: None,
+    between: Callable[[int], None] = lambda number: None,
 ) -> Changes:
-    """Look so often, and take everything into a membership; its clock is moved by the interval.
+    """Make many lookups, and apply them to a membership whose clock is moved by the interval.
 
     Args:
-        observe: Looks once: a coroutine function that gives an observation.
-        looks: How many looks.
+        observe: Makes one lookup: a coroutine function that returns an observation.
+        lookups: The number of lookups.
         interval: Seconds between two, for the membership.
-        between: Called with its number after each look; may change the cluster.
+        between: Called with its number after each lookup; may change the cluster.
     """
     membership = Membership(ConfirmationRules(interval=interval))
-    told = Changes()
-    for look in range(lookups):
+    changes = Changes()
+    for number in range(lookups):
         observation: Observation = await observe()  # type: ignore[misc]
-        now = look * interval
+        now = number * interval
         first = membership.observed_at is None
         for step in (membership.observe(observation, now), membership.tick(now)):
             if not first:
-                told.joined += [peer.name for peer in step.joined]
-            told.left += [peer.name for peer in step.left]
-            told.replaced += [new.name for _, new in step.replaced]
-        told.lookups += 1
+                changes.joined += [peer.name for peer in step.joined]
+            changes.left += [peer.name for peer in step.left]
+            changes.replaced += [new.name for _, new in step.replaced]
+        changes.lookups += 1
         reason = (
             observation.incomplete_reason
             if isinstance(observation, Answered)
             else type(observation).__name__
         )
         if reason is not None:
-            told.incomplete[reason] = told.incomplete.get(reason, 0) + 1
-        between(look)
-    return told
+            changes.incomplete[reason] = changes.incomplete.get(reason, 0) + 1
+        between(number)
+    return changes
 
 
-async def quiet_looks(pods: int, lookups: int, *, seed: int = 0) -> Changes:
-    """Look so often at a service that does not change, on a server that shuffles and cuts.
+async def quiet_polls(pods: int, lookups: int, *, seed: int = 0) -> Changes:
+    """Make many lookups of a service that does not change, on a server that shuffles and truncates.
 
-    What it told is all false: nobody joins, leaves or is replaced.
+    Every reported change is false: no pod joins, leaves or is replaced.
     """
     from .service import statefulset
 
     chance = random.Random(seed)
     service = LargeService(statefulset("db", range(pods)), seed=chance.randrange(2**32))
-    async with looking(service) as (source, _):
-        return await look_often(lambda: source.observe(timeout=TIMEOUT), lookups)
+    async with opened(service) as (source, _):
+        return await poll_often(lambda: source.observe(timeout=TIMEOUT), lookups)
 
 
-async def quiet_looks_at(endpoint: Endpoint, service: str, lookups: int) -> Changes:
+async def quiet_polls_of(endpoint: Endpoint, service: str, lookups: int) -> Changes:
     """The same at a server that runs elsewhere."""
     source = HeadlessDNS(parse_service(service), [endpoint])
     try:
-        return await look_often(lambda: source.observe(timeout=TIMEOUT), lookups)
+        return await poll_often(lambda: source.observe(timeout=TIMEOUT), lookups)
     finally:
         await source.aclose()
