@@ -237,3 +237,15 @@ def test_an_opening_after_a_reset_records_the_last_position_that_was_known() -> 
 def test_a_heartbeat_is_written_by_an_open_server_in_its_newest_epoch_alone() -> None:
     sql = beat(Flavour.MARIADB, SECOND, None)
     assert "WHERE @@global.read_only = 0 AND epoch = 'epoch-2' AND 2 = (SELECT MAX" in sql
+
+
+def test_a_heartbeat_of_an_epoch_that_is_not_known_shows_no_reset() -> None:
+    behind = heartbeat("epoch-9", 80, "0-100-95")
+    assert not recorded("0-100-90", FIRST, SECOND, beat=behind, origin="100").log_was_reset
+
+
+def test_a_replica_with_a_heartbeat_that_the_primary_does_not_have_is_ahead() -> None:
+    """The primary was rewound to just before its first heartbeat of the newest epoch."""
+    primary = recorded("0-100-50", FIRST, SECOND, beat=heartbeat("epoch-1", 40), origin="100")
+    replica = recorded("0-100-51", FIRST, SECOND, beat=heartbeat("epoch-2", 41))
+    assert standing(replica, primary) is not Standing.PREFIX

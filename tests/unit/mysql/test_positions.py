@@ -104,3 +104,8 @@ def test_what_is_no_position_of_mariadb_is_refused(text: str) -> None:
 def test_what_is_no_gtid_set_is_refused() -> None:
     with pytest.raises(ValueError, match="no GTID set"):
         GtidSet.parse("nothing of the kind")
+
+
+def test_between_two_kinds_of_server_no_transactions_are_counted() -> None:
+    assert maria("0-100-5").count_beyond(GtidSet.parse(f"{A}:1-5")) == 0
+    assert GtidSet.parse(f"{A}:1-5").count_beyond(maria("0-100-5")) == 0

@@ -10,7 +10,7 @@ import pytest
 from peerdisco.mysql.decisions import judge_replica
 from peerdisco.mysql.dialects import ReplicationSource
 from peerdisco.mysql.errors import DatabaseError
-from peerdisco.mysql.facts import _on, _user_schemas, read_facts
+from peerdisco.mysql.facts import _history, _on, _user_schemas, read_facts
 from peerdisco.mysql.setup import Account, accounts_sql
 from peerdisco.mysql.status import ReplicaStatus
 from peerdisco.mysql.tables import CLUSTER_SCHEMA
@@ -103,3 +103,11 @@ def test_schemas_are_known_only_to_an_account_that_is_shown_all_of_them() -> Non
 )
 def test_a_variable_is_on_whatever_type_the_driver_returns(value: object, on: bool) -> None:
     assert _on(value) is on
+
+
+@pytest.mark.parametrize("row", [{}, {"number": "one"}])
+def test_a_history_that_cannot_be_read_is_an_error_and_not_an_empty_one(
+    row: dict[str, str],
+) -> None:
+    with pytest.raises(DatabaseError, match="reading the tables of"):
+        _history("db-0", [row], [])
