@@ -52,6 +52,7 @@ _COMMANDS = (
     "mysql-setup",
     "mysql-source",
     "mysql-recover",
+    "doctor",
     "simulate",
 )
 
@@ -71,6 +72,7 @@ Finds the pods behind a Kubernetes headless service, their ordinals, and the pri
   peerdisco wait --required 3        block until three pods are listed
   peerdisco watch my-database        print a line for each change
   peerdisco run --on-change COMMAND  run a command at each change
+  peerdisco doctor my-database       say what is wrong, and how to fix it
   peerdisco simulate                 a demonstration without a cluster
 """
 

@@ -204,6 +204,20 @@ _PRIVILEGES: dict[Flavour, dict[str, _Privileges]] = {
 }
 """What each account needs, and no more."""
 
+
+def required_privileges(flavour: Flavour, kind: str) -> tuple[frozenset[str], frozenset[str]]:
+    """What an account needs: everywhere, and in the schema ``peerdisco``.
+
+    Args:
+        flavour: The family.
+        kind: ``local``, ``replication`` or ``backup``.
+    """
+    privileges = _PRIVILEGES[flavour][kind]
+    parts = (privileges.everywhere, privileges.on_cluster)
+    everywhere, on_cluster = (frozenset(filter(None, part.split(", "))) for part in parts)
+    return everywhere, on_cluster
+
+
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 

@@ -18,6 +18,9 @@ __all__ = ["ResolvConf", "parse_resolv_conf", "split_words"]
 _MOST_NAMESERVERS = 3
 """The C library, and so the kubelet, uses the first three."""
 
+_MOST_NDOTS = 15
+"""The C library's limit (``RES_MAXNDOTS``)."""
+
 _WORD = re.compile(r"[^ \t\r\f\v]+")
 """Anything but white space in the C library (``isspace``)."""
 
@@ -33,12 +36,23 @@ class ResolvConf:
         use_vc: Whether ``options use-vc`` is set: the name servers are queried over TCP.
         invalid: The values of ``nameserver`` lines that are not an IP address. Such a line is
             ignored, as in the C library.
+        unused: The name servers after the first three, which are ignored.
+        options: The words of the ``options`` lines, in order.
     """
 
     nameservers: tuple[Endpoint, ...] = ()
     search: tuple[str, ...] = ()
     use_vc: bool = False
     invalid: tuple[str, ...] = ()
+    unused: tuple[Endpoint, ...] = ()
+    options: tuple[str, ...] = ()
+
+    @property
+    def ndots(self) -> int:
+        """The dots that a name needs to be tried without the search list first; 1 by default."""
+        numbers = [word.removeprefix("ndots:") for word in self.options if word[:6] == "ndots:"]
+        valid = [number for number in numbers if number.isascii() and number.isdigit()]
+        return min(int(valid[-1][:6]), _MOST_NDOTS) if valid else 1
 
 
 def parse_resolv_conf(text: str) -> ResolvConf:
@@ -46,7 +60,7 @@ def parse_resolv_conf(text: str) -> ResolvConf:
     nameservers: list[Endpoint] = []
     invalid: list[str] = []
     search: tuple[str, ...] = ()
-    use_vc = False
+    options: list[str] = []
     for line in text.split("\n"):
         keyword, *values = split_words(line) or [""]
         if not values or not line.startswith(keyword):
@@ -60,10 +74,12 @@ def parse_resolv_conf(text: str) -> ResolvConf:
             search = tuple(values)
         elif keyword == "domain":
             search = tuple(values[:1])
-        elif keyword == "options" and "use-vc" in values:
-            use_vc = True
-    servers = [replace(server, tcp=use_vc) for server in nameservers[:_MOST_NAMESERVERS]]
-    return ResolvConf(tuple(servers), search, use_vc, tuple(invalid))
+        elif keyword == "options":
+            options += values
+    use_vc = "use-vc" in options
+    servers = [replace(server, tcp=use_vc) for server in nameservers]
+    used, unused = servers[:_MOST_NAMESERVERS], servers[_MOST_NAMESERVERS:]
+    return ResolvConf(tuple(used), search, use_vc, tuple(invalid), tuple(unused), tuple(options))
 
 
 def split_words(line: str) -> list[str]:

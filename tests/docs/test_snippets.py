@@ -281,6 +281,7 @@ def normal(text: str) -> str:
     text = re.sub(r"the host name '[^']*'", "the host name 'build-7'", text)
     text = re.sub(r"(?<!timed out )after \d+\.\d+ s", "after 0.001 s", text)
     text = re.sub(r"retrying in \d+\.\d s", "retrying in 0.8 s", text)
+    text = re.sub(r"in \d+\.\d ms", "in 0.5 ms", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "2026-01-01T12:00:00.000Z", text)
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 

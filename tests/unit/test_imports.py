@@ -73,6 +73,17 @@ LAYERS = {
         "mysql.versions",
     ],
     "mysql": ["mysql.*"],
+    "doctor core": [
+        "doctor",
+        "doctor.checks.*",
+        "doctor.database",
+        "doctor.facts",
+        "doctor.findings",
+        "doctor.fixes",
+        "doctor.report",
+        "doctor.suggestions",
+    ],
+    "doctor": ["doctor.*"],
     "command": ["cli.*", "__main__"],
 }
 ORDER = list(LAYERS)
@@ -90,6 +101,7 @@ PURE = [
     *LAYERS["ground"],
     *LAYERS["pure rooms"],
     *LAYERS["mysql core"],
+    *LAYERS["doctor core"],
     "testing.cluster",
     "testing.answers",
 ]

@@ -23,10 +23,11 @@ def test_what_the_kubelet_writes() -> None:
     assert parse_resolv_conf(text) == ResolvConf(
         servers("10.96.0.10"),
         ("default.svc.cluster.local", "svc.cluster.local", "cluster.local"),
+        options=("ndots:5",),
     )
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n", "; nothing\n", "options ndots:5\n"])
+@pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n", "; nothing\n", "options\n"])
 def test_a_file_that_says_nothing(text: str) -> None:
     assert parse_resolv_conf(text) == ResolvConf()
 
@@ -34,6 +35,29 @@ def test_a_file_that_says_nothing(text: str) -> None:
 def test_three_name_servers_count_in_their_order() -> None:
     text = "".join(f"nameserver 10.0.0.{n}\n" for n in (9, 1, 5, 3))
     assert parse_resolv_conf(text).nameservers == servers("10.0.0.9", "10.0.0.1", "10.0.0.5")
+
+
+def test_the_name_servers_after_the_third_are_known_as_unused() -> None:
+    text = "".join(f"nameserver 10.0.0.{n}\n" for n in range(1, 6))
+    assert parse_resolv_conf(text).unused == servers("10.0.0.4", "10.0.0.5")
+
+
+@pytest.mark.parametrize(
+    ("line", "ndots"),
+    [
+        ("options ndots:5", 5),
+        ("options ndots:0", 0),
+        ("options ndots:5 ndots:2", 2),
+        ("options ndots:5\noptions rotate ndots:1", 1),
+        ("options ndots:99999999999999999999", 15),
+        ("options ndots:", 1),
+        ("options ndots:-1", 1),
+        ("options ndots:٥", 1),
+        ("options", 1),
+    ],
+)
+def test_ndots_is_that_of_the_c_library(line: str, ndots: int) -> None:
+    assert parse_resolv_conf(f"{line}\n").ndots == ndots
 
 
 def test_a_name_server_that_is_no_address_takes_no_place() -> None:

@@ -1,0 +1,386 @@
+"""The service: whether it exists, is headless, governs the pods, and has the ports. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...exceptions import NotHeadless, UnusableAnswer
+from ...model import Answered, Empty, Failed, Outcome, Peer
+from ...names import ServiceName, address_with_dashes
+from ..facts import Facts
+from ..findings import Finding, Fix, ok, problem, unknown, warning
+from ..fixes import (
+    SHOW_COREFILE,
+    doctor,
+    env_value,
+    headless_manifest,
+    publish_not_ready,
+    show_endpoints,
+    show_statefulsets,
+)
+
+__all__ = ["check_service"]
+
+
+def check_service(facts: Facts) -> Iterator[Finding]:
+    """Whether the service is the one that peerdisco needs."""
+    service, lookup = facts.request.service, facts.dns.lookup
+    if service is None or facts.request.fixed_list:
+        return
+    if lookup is None:
+        yield unknown(
+            "service-exists",
+            f"{service} was not looked up",
+            "Nothing is known about its pods; the finding above has the reason.",
+        )
+        return
+    match lookup.observation:
+        case Answered(peers=peers) if peers:
+            yield ok(
+                "service-exists",
+                f"{service} ({facts.request.service_source}) has {_pods(len(peers))}",
+                service=service.fqdn, pods=len(peers),
+            )  # fmt: skip
+            yield from _complete(facts, lookup.observation)
+            yield _governs(facts, service, peers)
+            yield _ports(service, peers)
+            yield from _address_records(facts, service)
+            yield from _reverse(facts)
+            yield from _port_name(facts, service)
+        case Answered(incomplete_reason=str(reason)):
+            yield _nameless(service, reason)
+        case Answered() | Empty():
+            yield _absent(facts, service)
+        case Failed(error=NotHeadless() as error):
+            yield _not_headless(facts, service, error)
+        case Failed(error=UnusableAnswer() as error):
+            yield problem(
+                "service-headless",
+                str(error),
+                "Records that name no pod of this service say nothing about its pods.",
+                Fix(
+                    "Check the service's name, namespace and domain, and that only name servers "
+                    "of the cluster are queried:",
+                    command=show_endpoints(service),
+                ),
+            )
+        case Failed(error=failure):
+            yield unknown(
+                "service-exists",
+                str(failure),
+                "A failed lookup says nothing about the pods: no pod has left because of it.",
+                Fix("Fix the name servers first; the findings above say how.")
+                if facts.dns.servers
+                else None,
+            )
+
+
+def _pods(count: int) -> str:
+    return "1 pod" if count == 1 else f"{count} pods"
+
+
+def _absent(facts: Facts, service: ServiceName) -> Finding:
+    found = f"{service}: DNS says that it does not exist, or that none of its pods is ready"
+    why = "DNS gives the same answer for both, and lists no peers."
+    others = facts.dns.services
+    if others:
+        meant = others[0].removesuffix(f".svc.{service.cluster_domain}")
+        return problem(
+            "service-exists",
+            f"{found}; did you mean {', '.join(others)}?",
+            why,
+            env_value(
+                f"If {others[0]} is meant, give that name: as the argument, or in the container's "
+                "env:",
+                "PEERDISCO_SERVICE",
+                meant,
+                command=doctor(facts.request, meant),
+            ),
+            service=service.fqdn,
+            candidates=list(others),
+        )
+    if service.namespace is None:
+        return problem("service-exists", found, why, Fix(f"Check the name {service}."))
+    publish = publish_not_ready(service)
+    return problem(
+        "service-exists",
+        found,
+        f"{why} Pods that wait for each other before they become ready wait forever.",
+        Fix(
+            "The first command shows which service each StatefulSet names in spec.serviceName: if "
+            f"it is another one, use that. If it is this one: {publish.text[0].lower()}"
+            f"{publish.text[1:]} If the second command answers NotFound, create the service with "
+            "this manifest and the labels of your pods. If pods are ready, its selector matches "
+            "none of them: the last two commands show that.",
+            command=f"{show_statefulsets(service)}\n{publish.command}\n{show_endpoints(service)}",
+            yaml=headless_manifest(service),
+        ),
+        service=service.fqdn,
+        candidates=[],
+    )
+
+
+def _not_headless(facts: Facts, service: ServiceName, error: NotHeadless) -> Finding:
+    if error.alias is not None:
+        target = error.alias
+        in_cluster = target.endswith(f".svc.{service.cluster_domain}")
+        return problem(
+            "service-headless",
+            f"{service} is an alias (ExternalName or CNAME) of {target}",
+            "DNS lists no pods under an alias.",
+            Fix(
+                "Use the name of the headless service itself. If the target is one:",
+                command=doctor(facts.request, target if in_cluster else f"{target}."),
+            ),
+            service=service.fqdn,
+            alias=target,
+        )
+    addresses = ", ".join(map(str, error.cluster_ip)) or "a cluster IP"
+    found = f"{service} is not headless: it has the cluster IP {addresses}"
+    if not error.cluster_ip:
+        found = f"{service} is not headless: it has a cluster IP"
+    why = "DNS returns the address of the service and lists no pods."
+    governing = facts.pod.governing
+    if governing is not None and governing != service.fqdn:
+        return problem(
+            "service-headless",
+            f"{found}; the governing service of this pod is {governing}",
+            why,
+            env_value(
+                "Use the governing service, in the container's env:",
+                "PEERDISCO_SERVICE",
+                _short(governing),
+                command=doctor(facts.request, _short(governing)),
+            ),
+            service=service.fqdn,
+            cluster_ip=[str(address) for address in error.cluster_ip],
+        )
+    headless = ServiceName(
+        service.fqdn.replace(service.name, f"{service.name}-pods", 1),
+        f"{service.name}-pods",
+        service.namespace,
+        service.cluster_domain,
+    )
+    return problem(
+        "service-headless",
+        found,
+        why,
+        Fix(
+            "Use the headless service that the StatefulSet names in spec.serviceName; the first "
+            "command shows it. If there is none, create one beside this service, which stays for "
+            "its clients, with the labels of your pods as selector. Only a StatefulSet that names "
+            "it in spec.serviceName gives its pods names in it.",
+            command=f"{show_statefulsets(service)}\n"
+            f"kubectl get service {service.name} --namespace {service.namespace} --output "
+            "jsonpath='{.spec.selector}'",
+            yaml=headless_manifest(headless),
+        ),
+        service=service.fqdn,
+        cluster_ip=[str(address) for address in error.cluster_ip],
+    )
+
+
+def _short(fqdn: str) -> str:
+    """``NAME.NAMESPACE`` of a service of the cluster."""
+    return ".".join(fqdn.split(".")[:2])
+
+
+def _complete(facts: Facts, observed: Answered) -> Iterator[Finding]:
+    reason = observed.incomplete_reason
+    if reason is None or (facts.dns.nameless and not observed.peers):
+        return
+    yield problem(
+        "list-complete",
+        f"the list of {_pods(len(observed.peers))} may be incomplete: {reason}",
+        "A pod that is not in the list may exist, so no count of pods can be relied on.",
+        Fix(
+            "Allow DNS over TCP, give the service a named port and use --port-name, or see the "
+            "page about large services; the other findings say which of them is missing."
+        ),
+        reason=reason,
+    )
+
+
+def _governs(facts: Facts, service: ServiceName, peers: tuple[Peer, ...]) -> Finding:
+    dashed = [peer.name for peer in peers if address_with_dashes(peer.name) in peer.addresses]
+    if not dashed:
+        return ok("governing-service", f"{service} gives its pods names: {peers[0].name}")
+    found = f"{service} lists {len(dashed)} of {len(peers)} pods by address: {dashed[0]}"
+    why = (
+        "Only the governing service, which the StatefulSet names in spec.serviceName, gives the "
+        "pods their names. Without names there are no ordinals and no primary."
+    )
+    governing = facts.pod.governing
+    if governing is not None and governing != service.fqdn:
+        return problem(
+            "governing-service",
+            f"{found}; the governing service of this pod is {governing}",
+            why,
+            env_value(
+                "Use the governing service, in the container's env:",
+                "PEERDISCO_SERVICE",
+                _short(governing),
+                command=doctor(facts.request, _short(governing)),
+            ),
+            dashed=len(dashed),
+            governing=governing,
+        )
+    return problem(
+        "governing-service",
+        found,
+        why,
+        Fix(
+            "Use the service in the column SERVICE; create it if it does not exist. Pods of a "
+            "Deployment have no ordinals behind any service.",
+            command=show_statefulsets(service),
+        ),
+        dashed=len(dashed),
+        governing=None,
+    )
+
+
+def _ports(service: ServiceName, peers: tuple[Peer, ...]) -> Finding:
+    numbers = sorted({number for peer in peers for number in peer.ports.values()})
+    if numbers:
+        return ok("service-ports", f"{service} has ports: {', '.join(map(str, numbers))}",
+                  ports=numbers)  # fmt: skip
+    return warning(
+        "service-ports",
+        f"{service} has no ports, so DNS has no SRV records of it",
+        "The ports of the peers are not known, and each lookup needs a query for the name of "
+        "every address.",
+        _declare_port(service),
+        ports=[],
+    )
+
+
+def _declare_port(service: ServiceName) -> Fix:
+    return Fix(
+        "Declare the port on which the pods listen; for a database on port 3306:",
+        command=f"kubectl patch service {service.name} --namespace {service.namespace} "
+        """--type merge --patch '{"spec":{"ports":[{"name":"db","port":3306}]}}'""",
+    )
+
+
+def _nameless(service: ServiceName, reason: str) -> Finding:
+    """A service whose addresses are listed, and whose pods are not known by name."""
+    fix = _declare_port(service)
+    return problem(
+        "reverse-names",
+        f"{service} has addresses, but no pod is known by name: {reason}",
+        "For a service without ports, the names come from PTR records, which need the reverse "
+        "zones.",
+        Fix(
+            f"{fix.text} Then the names are in SRV records. Or let CoreDNS serve the reverse "
+            "zones: add in-addr.arpa and ip6.arpa to the line of its kubernetes plugin.",
+            command=fix.command,
+        ),
+        reason=reason,
+    )
+
+
+def _address_records(facts: Facts, service: ServiceName) -> Iterator[Finding]:
+    """The service's A and AAAA records, which other programs use."""
+    for server in facts.serving:
+        v4, v6 = server.addresses
+        outcomes = (v4.outcome, v6.outcome)
+        values = {"server": server.name, "a": v4.outcome.value, "aaaa": v6.outcome.value}
+        if Outcome.NXDOMAIN in outcomes and Outcome.ANSWER in outcomes:
+            denied = "AAAA" if v6.outcome is Outcome.NXDOMAIN else "A"
+            yield warning(
+                "address-records",
+                f"{server.name} answers NXDOMAIN for {denied} {service}, which has other addresses",
+                "A name that exists has no data for the other family. With NXDOMAIN, programs that "
+                "use musl (Alpine) do not find the name at all.",
+                Fix(
+                    "Remove the rule that answers NXDOMAIN, such as a template plugin with rcode "
+                    "NXDOMAIN for AAAA, from the Corefile; rcode NOERROR is right. The command "
+                    "shows the Corefile:",
+                    command=SHOW_COREFILE,
+                ),
+                **values,
+            )
+        elif all(exchange.usable for exchange in (v4, v6)):
+            counts = [len(e.message.answers) if e.message else 0 for e in (v4, v6)]
+            yield ok(
+                "address-records",
+                f"{server.name} has {counts[0]} A and {counts[1]} AAAA records of {service}",
+                **values,
+            )
+        else:
+            yield unknown(
+                "address-records",
+                f"{server.name}: {v6 if v4.usable else v4}",
+                "Programs that resolve the service's name with getaddrinfo wait or fail. peerdisco "
+                "uses SRV records.",
+                None,
+                **values,
+            )
+
+
+def _reverse(facts: Facts) -> Iterator[Finding]:
+    dns = facts.dns
+    if not dns.reversed_:
+        return
+    if not dns.nameless:
+        yield ok("reverse-names", f"DNS has the names of {dns.reversed_} listed addresses (PTR)",
+                 addresses=dns.reversed_)  # fmt: skip
+        return
+    has_ports = any(peer.ports for peer in facts.peers)
+    found = (
+        f"DNS has no names (PTR) for {len(dns.nameless)} of {dns.reversed_} listed addresses: "
+        f"{', '.join(dns.nameless)}"
+    )
+    fix = Fix(
+        "Let the kubernetes plugin of CoreDNS serve the reverse zones, as kubeadm sets it up: in "
+        "the Corefile of the ConfigMap coredns in kube-system, extend the line of the plugin to:\n"
+        "kubernetes cluster.local in-addr.arpa ip6.arpa {\n"
+        "Or give the service a port, so that peerdisco needs no PTR records."
+    )
+    if has_ports:
+        yield ok("reverse-names", f"{found}; not needed, because the service has ports",
+                 addresses=dns.reversed_)  # fmt: skip
+        return
+    yield problem(
+        "reverse-names", found, "For a service without ports, names come from there.", fix,
+        addresses=dns.reversed_,
+    )  # fmt: skip
+
+
+def _port_name(facts: Facts, service: ServiceName) -> Iterator[Finding]:
+    request, lookup = facts.request, facts.dns.port_lookup
+    if request.port_name is None or lookup is None:
+        return
+    name = f"{request.port_name!r} ({request.protocol})"
+    observed = lookup.observation
+    if isinstance(observed, Answered) and observed.peers:
+        yield ok("port-name", f"{_pods(len(observed.peers))} with the port {name}",
+                 port_name=request.port_name)  # fmt: skip
+        return
+    ports = facts.dns.ports
+    if isinstance(observed, Failed) and not ports:
+        yield unknown("port-name", f"the port {name} could not be looked up: {observed.error}",
+                      "Nothing is known about the pods with this port.")  # fmt: skip
+        return
+    found = f"no pod of {service} has a port {name}"
+    why = "The lookup with this port lists no peers."
+    if not ports:
+        yield problem(
+            "port-name", found, why,
+            Fix(
+                "Use a name from spec.ports of the service, or leave --port-name out:",
+                command=f"kubectl get service {service.name} --namespace {service.namespace} "
+                "--output jsonpath='{.spec.ports[*].name}'\n"
+                + doctor(facts.request, service, {"--port-name": None, "--protocol": None}),
+            ),
+            port_name=request.port_name, candidates=[],
+        )  # fmt: skip
+        return
+    port, protocol = ports[0]
+    changes = {"--port-name": port, "--protocol": None if protocol == "tcp" else protocol}
+    listed = ", ".join(f"{name} ({kind})" for name, kind in ports)
+    yield problem(
+        "port-name", f"{found}; did you mean {listed}?", why,
+        Fix("Use a port that the service has:", command=doctor(facts.request, service, changes)),
+        port_name=request.port_name, candidates=[list(pair) for pair in ports],
+    )  # fmt: skip

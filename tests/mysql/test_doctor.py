@@ -1,0 +1,214 @@
+"""``doctor --mysql`` on a real MariaDB: broken servers are named, and the fixes end it."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from peerdisco import cli
+from peerdisco.cli.commands.doctor import diagnose, exit_status
+from peerdisco.doctor.checks.mysql import check_database
+from peerdisco.doctor.database import AccountFacts, DatabaseFacts, PeerServer, TableFacts
+from peerdisco.doctor.findings import Finding, Fix, Status
+from peerdisco.mysql.setup import render_config
+from peerdisco.mysql.versions import Flavour
+from peerdisco.pod.environment import PodEnvironment
+from tests.cli.command import bare_environment
+from tests.doctor.world import QUICK, one, wrong
+from tests.mysql.pods import Loopback
+
+from .mariadb import MariaDB
+
+POD = {"POD_NAME": "mysql-0", "POD_NAMESPACE": "default", "POD_IP": "127.0.0.1"}
+CONFIG = render_config(Flavour.MARIADB, 0, "mysql-0.db.default.svc.cluster.local")
+PASSWORD = """it's "a" \\ password"""
+
+
+class Patient:
+    """A server, and the command that examines it."""
+
+    def __init__(self, server: MariaDB, passwords: Path) -> None:
+        self.server = server
+        self.files = {}
+        for kind in ("", "replication", "backup"):
+            file = passwords / (kind or "local")
+            file.write_text(PASSWORD)
+            self.files[f"--{kind}-password-file" if kind else "--password-file"] = str(file)
+
+    @property
+    def words(self) -> list[str]:
+        files = [word for pair in self.files.items() for word in pair]
+        return ["--mysql", "--socket", str(self.server.socket), *files]
+
+    async def doctor(self) -> tuple[Finding, ...]:
+        static = ["db.default.svc.cluster.local", "--source", "static:mysql-0=127.0.0.1"]
+        args = cli._parser(["doctor"]).parse_args(["doctor", *static, *self.words])
+        _, findings = await diagnose(args, PodEnvironment(POD), QUICK)
+        assert PASSWORD not in repr(findings)
+        return findings
+
+    def follow(self, fix: Fix) -> None:
+        """Do what a fix says: statements as an administrator, and what the command prints."""
+        if fix.sql:
+            self.server.script(fix.sql)
+        for line in fix.command.splitlines():
+            words = shlex.split(line)
+            if words[:3] == ["peerdisco", "mysql-setup", "accounts"]:
+                self.server.script(self.run(words))
+            elif words[:3] == ["peerdisco", "mysql-setup", "config"] and not fix.sql:
+                self.server.config = self.run(words)
+                self.server.restart()
+
+    def run(self, words: list[str]) -> str:
+        files = [word for pair in self.files.items() for word in pair]
+        accounts = files if words[2] == "accounts" else []
+        return subprocess.run(
+            [sys.executable, "-m", *words, *accounts],
+            env=bare_environment({**POD, "PEERDISCO_SERVICE": "db",
+                                  "PEERDISCO_CLUSTER_DOMAIN": "cluster.local"}),
+            check=True, capture_output=True, text=True, timeout=30,
+        ).stdout  # fmt: skip
+
+    async def mended(self, check: str, status: Status, says: str) -> Finding:
+        """The finding of a broken server, after its fix was followed and found to work."""
+        finding = one(await self.doctor(), check, status)
+        assert says in finding.found, finding.found
+        assert finding.fix is not None
+        self.follow(finding.fix)
+        assert wrong(await self.doctor()) == []
+        return finding
+
+
+@pytest.fixture
+def patient(loopback: Loopback, template: Path, tmp_path: Path) -> Iterator[Patient]:
+    """A sound server: its configuration and its accounts are those of ``mysql-setup``."""
+    pod = loopback.pod("mysql-0")
+    server = MariaDB(pod, loopback.directory / "db", template, CONFIG)
+    made = Patient(server, tmp_path)
+    server.start()
+    server.script(made.run(["peerdisco", "mysql-setup", "accounts", "--flavour", "mariadb"]))
+    yield made
+    if server.alive:
+        server.stop()
+
+
+async def test_accounts(patient: Patient) -> None:
+    """A sound server, then one account after the other."""
+    sound = await patient.doctor()
+    assert wrong(sound) == []
+    assert exit_status(sound) == 0
+    for user in ("peerdisco", "peerdisco_replication"):
+        hosts = ("localhost", "127.0.0.1", "::1") if user == "peerdisco" else ("%",)
+        patient.server.sql(
+            "SET SESSION sql_log_bin = 0", *(f"DROP USER '{user}'@'{host}'" for host in hosts)
+        )
+        kind = "local" if user == "peerdisco" else "replication"
+        await patient.mended(f"mysql-account-{kind}", Status.PROBLEM, "rejects")
+    patient.server.sql("ALTER USER 'peerdisco_backup'@'%' IDENTIFIED BY 'another'")
+    await patient.mended("mysql-account-backup", Status.PROBLEM, "error 1045")
+
+
+async def test_privileges(patient: Patient) -> None:
+    for kind, who, privilege in (
+        ("local", "'peerdisco'@'localhost'", "READ_ONLY ADMIN ON *.*"),
+        ("local", "'peerdisco'@'localhost'", "INSERT ON peerdisco.*"),
+        ("replication", "'peerdisco_replication'@'%'", "REPLICATION SLAVE ON *.*"),
+        ("backup", "'peerdisco_backup'@'%'", "EVENT ON *.*"),
+    ):
+        patient.server.sql(f"REVOKE {privilege} FROM {who}")
+        name = privilege.partition(" ON")[0]
+        finding = await patient.mended(f"mysql-account-{kind}", Status.PROBLEM, name)
+        assert finding.fix is not None
+        assert "sql_log_bin = 0" in finding.fix.sql
+
+
+async def test_durability(patient: Patient) -> None:
+    patient.server.sql("SET GLOBAL sync_binlog = 0", "SET GLOBAL innodb_flush_log_at_trx_commit=2")
+    finding = await patient.mended("mysql-durability", Status.WARNING, "sync_binlog is 0, not 1")
+    assert "innodb_flush_log_at_trx_commit is 2, not 1" in finding.found
+
+
+async def test_engines(patient: Patient) -> None:
+    patient.server.script(
+        "CREATE SCHEMA shop; CREATE TABLE shop.`odd ``name` (n INT) ENGINE=MyISAM;"
+        "CREATE TABLE shop.sessions (n INT) ENGINE=MEMORY; CREATE TABLE shop.fine (n INT);"
+    )
+    finding = await patient.mended("mysql-engines", Status.WARNING, "1 of engine MEMORY")
+    assert finding.facts["engines"] == {"MyISAM": 1, "MEMORY": 1}
+    assert "not on this replica" in finding.fix.text  # type: ignore[union-attr]
+    patient.server.script("CREATE TABLE shop.kept (n INT) WITH SYSTEM VERSIONING;")
+    assert "system versioning" in one(await patient.doctor(), "mysql-engines", Status.WARNING).found
+
+
+async def test_no_configuration(patient: Patient) -> None:
+    patient.server.config = "[mariadbd]\nserver_id = 7\n"
+    patient.server.restart()
+    finding = await patient.mended("mysql-log", Status.PROBLEM, "no binary log")
+    assert "mysql-setup config" in finding.fix.command  # type: ignore[union-attr]
+
+
+async def test_a_setting(patient: Patient) -> None:
+    patient.server.config = CONFIG.replace("log_slave_updates = ON", "log_slave_updates = OFF")
+    patient.server.restart()
+    await patient.mended("mysql-config", Status.PROBLEM, "log_slave_updates is OFF, not ON")
+
+
+async def test_a_server_that_is_down(patient: Patient) -> None:
+    patient.server.stop()
+    finding = one(await patient.doctor(), "mysql-account-local", Status.PROBLEM)
+    assert "cannot be used" in finding.found
+    patient.server.start()
+    assert wrong(await patient.doctor()) == []
+
+
+async def test_passwords_that_are_not_given(patient: Patient) -> None:
+    patient.files.clear()
+    findings = await patient.doctor()
+    assert exit_status(findings) == 2
+    assert one(findings, "mysql-engines", Status.UNKNOWN)
+    assert one(findings, "mysql-account-local", Status.UNKNOWN)
+
+
+# --- without a server
+
+
+GIVEN = tuple(AccountFacts(kind, kind, given=False) for kind in ("local", "replication", "backup"))
+
+
+def test_many_tables_are_counted() -> None:
+    tables = tuple(TableFacts("shop", f"t{number}", "MyISAM") for number in range(9))
+    finding = one(check_database(DatabaseFacts("here", GIVEN, tables=tables)), "mysql-engines",
+                  Status.WARNING)  # fmt: skip
+    assert "shop.t4 and 4 more" in finding.found
+
+
+async def test_peers(patient: Patient) -> None:
+    """Servers of peers that have this server's number, accept writes too, or do not answer."""
+    from dataclasses import replace
+
+    from peerdisco.mysql.aiomysql import connect
+    from peerdisco.mysql.facts import read_facts
+    from peerdisco.mysql.setup import Account
+
+    account = Account("peerdisco", PASSWORD)
+    async with await connect(account, socket=str(patient.server.socket)) as link:
+        facts = await read_facts(link, "here")
+    facts = replace(facts, read_only=False)
+    peers = (
+        PeerServer("mysql-1", facts.server_id, read_only=False),
+        PeerServer("mysql-2", 102, read_only=True),
+        PeerServer("mysql-3", error="no answer in 5 s"),
+    )
+    findings = tuple(check_database(DatabaseFacts("here", (), facts, peers=peers)))
+    assert one(findings, "mysql-server-ids", Status.PROBLEM).facts["shared"] == [100]
+    assert one(findings, "mysql-writers", Status.PROBLEM).facts["writable"] == [
+        "mysql-1", "this server",
+    ]  # fmt: skip
+    assert "mysql-3" in one(findings, "mysql-peers", Status.WARNING).found
+    fine = DatabaseFacts("here", (), facts, peers=peers[1:2])
+    assert one(tuple(check_database(fine)), "mysql-server-ids", Status.OK)
