@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
@@ -19,13 +22,21 @@ author = "The peerdisco authors"
 project_copyright = author
 version = release = peerdisco.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+sys.path.insert(0, str(Path(__file__).parent / "_tools"))
+from defaults import with_values  # noqa: E402 - it lies beside this file
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
 root_doc = "index"
 
 html_theme = "furo"
 html_title = f"peerdisco {release}"
 html_copy_source = False
+
+# The button copies the commands of a console block, without their prompts and outputs.
+copybutton_prompt_text = r"\$ |> "
+copybutton_prompt_is_regexp = True
+copybutton_line_continuation_character = "\\"
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -68,6 +79,19 @@ def fences_to_rst(
         else:
             shown.append(f"   {line}" if inside and line else line)
     lines[:] = shown
+
+
+def show_values(
+    _app: Sphinx,
+    _what: str,
+    _name: str,
+    obj: Callable[..., object],
+    _options: object,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None]:
+    """Show the value of a default in place of the constant's name."""
+    return (signature and with_values(obj, signature)), returns
 
 
 def spell_for_napoleon(
@@ -128,6 +152,7 @@ def find(dotted: str) -> object:
 
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    app.connect("autodoc-process-signature", show_values)
     app.connect("autodoc-process-docstring", fences_to_rst, priority=300)
     app.connect("autodoc-process-docstring", spell_for_napoleon, priority=400)
     app.connect("missing-reference", plain_if_internal)
