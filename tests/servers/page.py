@@ -48,12 +48,12 @@ class Server:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def get(self, port: int) -> dict[str, Any]:
+    def get(self, port: int, page: str = "peers") -> dict[str, Any]:
         """The JSON that it serves, as soon as it serves."""
         deadline = time.monotonic() + LIMIT
         while True:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/peers", timeout=5) as reply:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=5) as reply:
                     said: dict[str, Any] = json.load(reply)
                     return said
             except OSError:

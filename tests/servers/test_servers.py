@@ -90,6 +90,29 @@ def test_hypercorn(tmp_path: Path, env: dict[str, str], mysql: StatefulSet) -> N
     assert "Traceback" not in log, log
 
 
+def test_fastapi(tmp_path: Path, env: dict[str, str], mysql: StatefulSet) -> None:
+    for needed in ("uvicorn", "fastapi"):
+        pytest.importorskip(needed)
+    port = free_port()
+    with serving(tmp_path, env, "uvicorn", "fastapi_app:app", "--port", str(port)) as server:
+        follows(server, port, mysql)
+        assert server.get(port, "primary") == {"name": "mysql-0", "address": "10.244.0.3"}
+        server.end()
+        log = server.log.read_text()
+    assert "Traceback" not in log, log
+
+
+def test_aiohttp(tmp_path: Path, env: dict[str, str], mysql: StatefulSet) -> None:
+    pytest.importorskip("aiohttp")
+    port = free_port()
+    arguments = ["--hostname", "127.0.0.1", "--port", str(port), "aiohttp_app:make_app"]
+    with serving(tmp_path, env, "aiohttp.web", *arguments) as server:
+        follows(server, port, mysql)
+        server.end()
+        log = server.log.read_text()
+    assert "Traceback" not in log, log
+
+
 @pytest.mark.parametrize("options", [[], ["--preload"]], ids=["plain", "preload"])
 def test_gunicorn(
     tmp_path: Path, env: dict[str, str], mysql: StatefulSet, options: list[str]
