@@ -53,7 +53,8 @@ INTERNAL = (
     r"peerdisco\.(model|exceptions|sources|testing|names|pod|primary|clock|conditions)\..*|Entry|"
     r"peerdisco\.mysql\.(dialects|durability|history)\..*"
 )
-nitpick_ignore_regex = [(r"py:.*", STANDARD_LIBRARY), (r"py:.*", INTERNAL)]
+OTHERS = r"(prometheus_client|opentelemetry)\..*"
+nitpick_ignore_regex = [(r"py:.*", names) for names in (STANDARD_LIBRARY, INTERNAL, OTHERS)]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

@@ -10,9 +10,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import hooks as hooks
+    from . import mysql as mysql
+    from . import sources as sources
     from . import sync
+    from . import testing as testing
     from .conditions import Condition, at_least, quorum
-    from .discovery import Discovery, Watch
+    from .discovery import Discovery, PrimaryWatch, Watch
     from .exceptions import (
         AmbiguousPrimary,
         ConfigurationError,
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
         IncompleteAnswer,
         NotHeadless,
         NotReady,
+        PeerNotListed,
         ResolverUnavailable,
         ResolveTimeout,
         ServiceNotFound,
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
     )
     from .model import Attempt, Change, Identity, Outcome, Peer, Ports, PrimaryPolicy, Snapshot
     from .names import parse_pod_name
+    from .observability.events import HookEnded, LookupEnded, Observer
     from .pod.identity import local_identity
     from .primary.policies import lowest_ordinal, ordinal
     from .primary.probing import probe_peers
@@ -56,16 +62,21 @@ __all__ = [
     "Decision",
     "Discovery",
     "DiscoveryError",
+    "HookEnded",
     "Identity",
     "IdentityConflict",
     "IdentityError",
     "IncompleteAnswer",
+    "LookupEnded",
     "NotHeadless",
     "NotReady",
+    "Observer",
     "Outcome",
     "Peer",
+    "PeerNotListed",
     "Ports",
     "PrimaryPolicy",
+    "PrimaryWatch",
     "Probe",
     "Reason",
     "ReasonCode",
@@ -97,7 +108,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "conditions": ("Condition", "at_least", "quorum"),
-    "discovery": ("Discovery", "Watch"),
+    "discovery": ("Discovery", "PrimaryWatch", "Watch"),
     "exceptions": (
         "AmbiguousPrimary",
         "ConfigurationError",
@@ -107,6 +118,7 @@ _HOMES = {
         "IncompleteAnswer",
         "NotHeadless",
         "NotReady",
+        "PeerNotListed",
         "ResolveTimeout",
         "ResolverUnavailable",
         "ServiceNotFound",
@@ -127,6 +139,7 @@ _HOMES = {
         "Snapshot",
     ),
     "names": ("parse_pod_name",),
+    "observability.events": ("HookEnded", "LookupEnded", "Observer"),
     "primary.policies": ("lowest_ordinal", "ordinal"),
     "primary.probing": ("probe_peers",),
     "primary.verdicts": (
@@ -144,9 +157,13 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
+_MODULES = ("hooks", "mysql", "sources", "sync", "testing")
+"""The public modules, which ``import peerdisco`` makes available too."""
+
+
 def __getattr__(name: str) -> Any:
-    if name == "sync":
-        return importlib.import_module(".sync", __name__)
+    if name in _MODULES:
+        return importlib.import_module(f".{name}", __name__)
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -156,4 +173,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -17,8 +17,11 @@ from .membership.published import Published
 from .membership.rules import ConfirmationRules
 from .membership.schedule import Schedule
 from .membership.waiting import Waiting
+from .membership.watches import PrimaryWatch, Watch
 from .model import Change, Identity, Observation, Peer, PrimaryPolicy, Snapshot
 from .names import parse_seconds
+from .observability.events import Observer
+from .observability.reporting import Reporter
 from .pod.environment import PodEnvironment, read_pod_environment
 from .sources import Source, verify_all
 from .sources.lookup import lookup
@@ -27,7 +30,7 @@ from .sources.query import ServiceQuery
 from .sources.shared import share
 from .timing.stalls import LEAST_STALL
 
-__all__ = ["Discovery", "Watch"]
+__all__ = ["Discovery", "PrimaryWatch", "Watch"]
 
 _MANY = 1000
 """So many joined peers at once are work during which other tasks get a turn."""
@@ -62,6 +65,7 @@ class Discovery:
         min_interval: The least number of seconds between two lookups.
         leave_after: Seconds a peer must be missing before it has left; None to derive them.
         timeout: Seconds a lookup may take.
+        observers: Get an event for each lookup, for metrics and traces; see `Observer`.
         clock: The source of time; for tests.
         chance: Returns numbers from 0 up to 1 for the jitter; for tests.
 
@@ -78,7 +82,7 @@ class Discovery:
         cluster_domain: str | None = None,
         statefulset: str | None = None,
         cluster: str | None = None,
-        port_name: str | None = None,
+        port_name: str | Sequence[str] | None = None,
         protocol: str | None = None,
         primary: PrimaryPolicy | None = None,
         identity: Identity | None = None,
@@ -89,6 +93,7 @@ class Discovery:
         min_interval: float = MIN_INTERVAL,
         leave_after: float | None = None,
         timeout: float = TIMEOUT,
+        observers: Sequence[Observer] = (),
         clock: Clock | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -114,6 +119,7 @@ class Discovery:
         )
         self._plan = options.plan(pod)
         self._builder = self._plan.builder
+        self._reporter = Reporter(self._plan.service, observers)
         self._source: Source | None = None
         self._opened: Source | None = None
         """The source, if it was opened here and not given by the caller."""
@@ -185,6 +191,7 @@ class Discovery:
                 await asyncio.wait({task})
         finally:
             self._notify()
+            self._reporter.closed()
             if source is not None:
                 await source.aclose()
 
@@ -242,6 +249,10 @@ class Discovery:
             "create a Discovery in each process, after the fork",
         )
 
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "running" if self._process else "not started"
+        return f"<Discovery {self.service}: {self.snapshot.in_words()}, {state}>"
+
     def __reduce__(self) -> tuple[Any, ...]:
         raise WatcherError(
             "a Discovery cannot be pickled or copied", "create one in the process that uses it"
@@ -269,6 +280,19 @@ class Discovery:
     def local(self) -> Peer | None:
         """The peer that is this pod; None if it is not listed, or its identity is not known."""
         return self._published.snapshot.local
+
+    @property
+    def settling(self) -> frozenset[str]:
+        """The unique names of the peers that are listed with another address or port, unconfirmed.
+
+        The other peers of `Snapshot.unconfirmed` are suspected: they are missing.
+        """
+        return self._membership.settling
+
+    @property
+    def observers(self) -> tuple[Observer, ...]:
+        """The observers that get its events, and by default those of its hooks."""
+        return self._reporter.observers
 
     @property
     def lookups(self) -> int:
@@ -380,6 +404,20 @@ class Discovery:
         """
         return Watch(self._next_change)
 
+    def watch_primary(self) -> PrimaryWatch:
+        """The primary, and then each other primary: another peer, another address or port.
+
+        The first is the present primary. None stands for an absent primary: no other peer takes
+        its place. Nothing is reported while the primary is unknown: before the first answer, and
+        while answers that do not list it are incomplete. A failed lookup changes nothing either;
+        `Snapshot.stale` shows it. Like `watch`, each iterator is independent, a slow consumer gets
+        the newest primary only, and a cancelled wait loses nothing.
+
+        The iterator raises `AmbiguousPrimary` while the primary is ambiguous; the next `anext` then
+        waits for the next change.
+        """
+        return PrimaryWatch(self.watch())
+
     async def _next_change(self, last: Snapshot | None) -> Change | None:
         """The difference to the last snapshot, once there is one; None when this is closed."""
         while not self._closed:
@@ -401,10 +439,12 @@ class Discovery:
         never = asyncio.Event()
         while not self._closed:
             self._wake.clear()
-            refreshes = self._refreshes
+            refreshes, begun, before = self._refreshes, self._clock.now(), self._published.snapshot
             observation = await lookup(source, self._timeout)
             now = self._clock.now()
             await self._apply(observation, now, refreshes)
+            after = self._published.snapshot
+            self._reporter.lookup_ended(before, after, observation, now - begun)
             pause = self._schedule.wait(self._membership, now, self._chance())
             if await self._clock.wait(self._wake, pause):
                 early = now + self._schedule.min_interval - self._clock.now()
@@ -454,18 +494,3 @@ def _find_interval(given: float | None, pod: PodEnvironment) -> float:
     if variable is None:
         return INTERVAL
     return parse_seconds(variable, "PEERDISCO_INTERVAL", text=True)
-
-
-class Watch(AsyncIterator[Change]):
-    """The changes for one consumer; see `Discovery.watch`."""
-
-    def __init__(self, next_change: Callable[[Snapshot | None], Awaitable[Change | None]]) -> None:
-        self._next_change = next_change
-        self._last: Snapshot | None = None
-
-    async def __anext__(self) -> Change:
-        change = await self._next_change(self._last)
-        if change is None:
-            raise StopAsyncIteration
-        self._last = change.snapshot
-        return change

@@ -15,6 +15,7 @@ DiscoveryError
 │   └── UnusableAnswer                          no record names a pod of the service
 │       └── NotHeadless                         the service has a cluster IP or is an alias
 ├── IncompleteAnswer                            the list may be incomplete
+├── PeerNotListed        (also a KeyError)      snapshot[name]: no peer has this name
 ├── AmbiguousPrimary                            several StatefulSets, and none is selected
 ├── NotReady             (also a TimeoutError)  the required peers were not listed in time
 ├── SourceFailed                                a source raised an unexpected error
@@ -34,6 +35,7 @@ from .model import (
     ConfigurationError,
     DiscoveryError,
     IncompleteAnswer,
+    PeerNotListed,
     Snapshot,
 )
 from .wording.lists import listed
@@ -48,6 +50,7 @@ __all__ = [
     "IncompleteAnswer",
     "NotHeadless",
     "NotReady",
+    "PeerNotListed",
     "ResolveTimeout",
     "ResolverUnavailable",
     "ServiceNotFound",

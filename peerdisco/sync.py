@@ -6,7 +6,7 @@ import asyncio
 import functools
 import random
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -16,11 +16,12 @@ from .conditions import Condition
 from .exceptions import WatcherError
 from .model import Change, Identity, Peer, PrimaryPolicy, Snapshot
 from .names import parse_pod_name
+from .observability.events import Observer
 from .pod.identity import local_identity
 from .sources import Source, once
 from .sources.options import TIMEOUT
 
-__all__ = ["Discovery", "Watch", "discover", "local_identity", "parse_pod_name"]
+__all__ = ["Discovery", "PrimaryWatch", "Watch", "discover", "local_identity", "parse_pod_name"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -203,7 +204,7 @@ class Discovery:
         cluster_domain: str | None = None,
         statefulset: str | None = None,
         cluster: str | None = None,
-        port_name: str | None = None,
+        port_name: str | Sequence[str] | None = None,
         protocol: str | None = None,
         primary: PrimaryPolicy | None = None,
         identity: Identity | None = None,
@@ -214,6 +215,7 @@ class Discovery:
         min_interval: float = discovery.MIN_INTERVAL,
         leave_after: float | None = None,
         timeout: float = TIMEOUT,
+        observers: Sequence[Observer] = (),
         clock: Clock | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -234,6 +236,7 @@ class Discovery:
             min_interval=min_interval,
             leave_after=leave_after,
             timeout=timeout,
+            observers=observers,
             clock=clock,
             chance=chance,
         )
@@ -267,6 +270,9 @@ class Discovery:
         elif self._worker is not None and not self.forked:
             self._worker.stop()
             self._worker.join()
+
+    def __repr__(self) -> str:
+        return repr(self._discovery).replace("<Discovery", "<sync.Discovery", 1)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self._discovery.__reduce__()
@@ -356,32 +362,56 @@ class Discovery:
     def watch(self) -> Watch:
         """The changes from now on; see `peerdisco.Discovery.watch`."""
         self._discovery.check_process()
-        watch = self._discovery.watch()
+        return Watch(self._next_of("watch", self._discovery.watch()))
 
-        def next_change() -> Change | None:
+    def watch_primary(self) -> PrimaryWatch:
+        """The primary, and each other one; see `peerdisco.Discovery.watch_primary`."""
+        self._discovery.check_process()
+        return PrimaryWatch(self._next_of("watch_primary", self._discovery.watch_primary()))
+
+    def _next_of(self, name: str, items: AsyncIterator[_T]) -> Callable[[], tuple[_T] | None]:
+        """A function that returns the next item, in a tuple, or None at the end."""
+
+        def next_item() -> tuple[_T] | None:
             try:
-                return self._call("watch", lambda: _next_of(watch))
+                return self._call(name, lambda: _next_in_tuple(items))
             except WatcherError:
                 if self._worker is not None and self._worker.stopped and not self.forked:
                     return None
                 raise
 
-        return Watch(next_change)
+        return next_item
 
 
-async def _next_of(watch: discovery.Watch) -> Change | None:
-    """The next change; None at the end, because a coroutine cannot raise StopAsyncIteration."""
-    return await anext(watch, None)
+async def _next_in_tuple(items: AsyncIterator[_T]) -> tuple[_T] | None:
+    """The next item; None at the end, which a call of another thread cannot raise."""
+    try:
+        return (await anext(items),)
+    except StopAsyncIteration:
+        return None
 
 
 class Watch(Iterator[Change]):
     """The changes for one consumer; see `Discovery.watch`."""
 
-    def __init__(self, next_change: Callable[[], Change | None]) -> None:
+    def __init__(self, next_change: Callable[[], tuple[Change] | None]) -> None:
         self._next_change = next_change
 
     def __next__(self) -> Change:
         change = self._next_change()
         if change is None:
             raise StopIteration
-        return change
+        return change[0]
+
+
+class PrimaryWatch(Iterator[Peer | None]):
+    """The primary for one consumer; see `Discovery.watch_primary`."""
+
+    def __init__(self, next_primary: Callable[[], tuple[Peer | None] | None]) -> None:
+        self._next_primary = next_primary
+
+    def __next__(self) -> Peer | None:
+        primary = self._next_primary()
+        if primary is None:
+            raise StopIteration
+        return primary[0]

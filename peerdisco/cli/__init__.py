@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import NoReturn, Protocol, cast
@@ -54,6 +55,8 @@ _COMMANDS = (
     "mysql-recover",
     "doctor",
     "simulate",
+    "completion",
+    "help",
 )
 
 
@@ -74,6 +77,7 @@ Finds the pods behind a Kubernetes headless service, their ordinals, and the pri
   peerdisco run --on-change COMMAND  run a command at each change
   peerdisco doctor my-database       say what is wrong, and how to fix it
   peerdisco simulate                 a demonstration without a cluster
+  peerdisco help COMMAND             describe a command
 """
 
 _EPILOG = """\
@@ -121,10 +125,35 @@ def _columns() -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line, with a suggestion for a typing error."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(WRONG, f"{self.prog}: {message} (try: {self.prog} --help)\n")
+        meant = self._meant(message)
+        hint = f"did you mean {meant}? " if meant else ""
+        self.exit(WRONG, f"{self.prog}: {message} ({hint}try: {self.prog} --help)\n")
+
+    def _meant(self, message: str) -> str | None:
+        """What was probably meant by an unknown option or value; None if nothing is similar."""
+        from difflib import get_close_matches  # noqa: PLC0415 - only for an error
+
+        unknown = re.fullmatch(r"unrecognized arguments: (\S+).*", message, re.DOTALL)
+        choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message, re.DOTALL)
+        if choice:
+            given, known = choice[1], [one.strip("'\" ") for one in choice[2].split(",")]
+        elif unknown and unknown[1].startswith("-"):
+            given, known = unknown[1].partition("=")[0], sorted(self._known_options())
+        else:
+            return None
+        return next(iter(get_close_matches(given, known, n=1)), None)
+
+    def _known_options(self) -> set[str]:
+        """The options of this parser and of its commands, of which one is loaded as a rule."""
+        options = set(self._option_string_actions)
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - no public way
+                for parser in action.choices.values():
+                    options |= set(parser._option_string_actions)  # noqa: SLF001
+        return options
 
 
 def _parser(names: Iterable[str]) -> argparse.ArgumentParser:
@@ -153,6 +182,31 @@ def _parser(names: Iterable[str]) -> argparse.ArgumentParser:
             )
         )
     return parser
+
+
+def whole_parser() -> argparse.ArgumentParser:
+    """The parser with every command."""
+    return _parser(_COMMANDS)
+
+
+def parser_of(name: str | None) -> argparse.ArgumentParser:
+    """The parser of a command; None for that of all.
+
+    Exits as for a wrong call if there is no such command.
+    """
+    parser = whole_parser()
+    if name is None:
+        return parser
+    (action,) = (
+        one
+        for one in parser._actions  # noqa: SLF001 - argparse has no public way
+        if isinstance(one, argparse._SubParsersAction)  # noqa: SLF001
+    )
+    if name not in action.choices:
+        choices = ", ".join(map(repr, action.choices))
+        parser.error(f"argument COMMAND: invalid choice: {name!r} (choose from {choices})")
+    found: argparse.ArgumentParser = action.choices[name]
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -191,6 +245,8 @@ def _run(given: Sequence[str]) -> tuple[int, bool]:
         status = WRONG
     except Ended as ended:
         status = ended.status
+    except SystemExit as exit_:  # of `help` for a command that does not exist
+        status = exit_.code if isinstance(exit_.code, int) else WRONG
     except Exception as error:
         if sys.flags.dev_mode:
             raise

@@ -1,43 +1,18 @@
-"""A change of the membership as one line: JSON for programs, text for people."""
+"""A change of the membership as one line of text, for people."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..model import Change
 
 
-def change_json(change: Change, at: datetime) -> dict[str, object]:
-    """A change for programs. The keys are promised to users."""
-    from ..wording.as_json import clear_primary  # noqa: PLC0415 - not needed for --help
-
-    snapshot = change.snapshot
-    primary = clear_primary(snapshot)
-    name_of = snapshot.name_of
-    return {
-        "at": _rfc_3339(at),
-        "joined": [name_of(peer) for peer in change.joined],
-        "left": [name_of(peer) for peer in change.left],
-        "replaced": [name_of(new) for _, new in change.replaced],
-        "peers": [name_of(peer) for peer in snapshot],
-        "primary": name_of(primary) if primary else None,
-        "known": snapshot.known,
-        "complete": snapshot.complete,
-        "incomplete_reason": snapshot.incomplete_reason,
-        "unconfirmed": [peer.name for peer in snapshot.unconfirmed],
-        "stale": snapshot.stale,
-        "error": str(snapshot.last_error) if snapshot.last_error else None,
-        "degraded": change.degraded,
-        "recovered": change.recovered,
-        "incomplete": change.incomplete,
-        "completed": change.completed,
-    }
-
-
 def change_text(change: Change, at: datetime, *, verbose: bool = False) -> str:
     """A change for people, in one line."""
+    from ..model.changes import rfc_3339  # noqa: PLC0415 - not needed for --help
+
     snapshot = change.snapshot
     names = [
         f"{sign}{snapshot.name_of(peer)}{_addresses(peer.addresses) if verbose else ''}"
@@ -68,13 +43,9 @@ def change_text(change: Change, at: datetime, *, verbose: bool = False) -> str:
     count = f"{len(snapshot)} peer{'' if len(snapshot) == 1 else 's'}"
     if not snapshot.known:
         count = "peers unknown"
-    parts = [_rfc_3339(at), count, *([" ".join(names)] if names else []), "; ".join(remarks)]
+    parts = [rfc_3339(at), count, *([" ".join(names)] if names else []), "; ".join(remarks)]
     return "  ".join(part for part in parts if part)
 
 
 def _addresses(addresses: tuple[object, ...]) -> str:
     return f"={','.join(map(str, addresses))}" if addresses else ""
-
-
-def _rfc_3339(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -54,7 +54,7 @@ def run(
     if result.error is not None and not result.answered:
         raise result.error
     peer = pick(result.snapshot)
-    print_peer(result.snapshot, peer, args.output)
+    print_peer(result.snapshot, peer, args)
     return OK if peer is not None else absent(result, nobody)
 
 
@@ -72,17 +72,14 @@ def absent(result: LookupResult, what: str) -> int:
     return NONE if snapshot.complete else INCOMPLETE
 
 
-def print_peer(snapshot: Snapshot, peer: Peer | None, how: str) -> None:
-    """Print one peer. Without one, print nothing, or in JSON the facts about the membership."""
-    primary = snapshot.primary
-    if how == "json":
-        from ..wording.as_json import peer_json, snapshot_json  # noqa: PLC0415 - for this format alone
+def print_peer(snapshot: Snapshot, peer: Peer | None, args: argparse.Namespace) -> None:
+    """Print one peer. Without one, print nothing, or in JSON the facts about the membership.
 
-        found = peer_json(peer) if peer else None
-        output.print_json({**snapshot_json(snapshot, primary), "peer": found})
-    elif peer is None:
-        return
-    elif how == "table":
-        output.print_peers(snapshot, [peer], primary)
-    else:
-        output.print_lines(snapshot, [peer], how)
+    Raises:
+        AmbiguousPrimary: The primary is ambiguous.
+    """
+    _ = snapshot.primary
+    facts = snapshot.as_dict()
+    del facts["peers"]
+    facts["peer"] = peer.as_dict() if peer else None
+    output.print_snapshot(snapshot, args, peers=[peer] if peer else [], facts=facts)

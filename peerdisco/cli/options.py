@@ -72,7 +72,12 @@ def add_query(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         default=0,
         help="the primary's ordinal, if spec.ordinals.start is not 0 (default: %(default)s)",
     )
-    group.add_argument("--port-name", metavar="NAME", help="list the pods with this named port")
+    group.add_argument(
+        "--port-name",
+        metavar="NAME",
+        action="append",
+        help="list the pods with this named port; repeat it for several",
+    )
     group.add_argument(
         "--protocol",
         metavar="NAME",
@@ -94,7 +99,7 @@ class QueryArguments(TypedDict):
     cluster_domain: str | None
     statefulset: str | None
     cluster: str | None
-    port_name: str | None
+    port_name: list[str] | None
     protocol: str | None
     primary: PrimaryPolicy
     identity: Identity | None

@@ -8,20 +8,48 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from ..model import Peer, Snapshot
+from ..model import Peer, Snapshot, clear_primary
 
-FORMATS = ("table", "json", "names", "hostnames", "addresses")
+FORMATS = ("table", "wide", "json", "yaml", "names", "hostnames", "addresses")
+FIELDS = (
+    "name, ordinal, statefulset, cluster, hostname, address, addresses, port, ports, endpoint, "
+    "ready, role, event"
+)
 
 
-def add_output(parser: argparse.ArgumentParser, default: str) -> None:
+def add_output(parser: argparse.ArgumentParser, default: str, *, of_peers: bool = True) -> None:
+    """The options ``--output`` and, of a command that prints peers, ``--format``."""
     parser.add_argument(
         "-o",
         "--output",
         choices=FORMATS,
         default=default,
-        help="table for people, json for programs, or one name, hostname (fully qualified) or "
-        "address on each line (default: %(default)s)",
+        help="table or wide (with more columns) for people, json or yaml for programs, or one "
+        "name, hostname (fully qualified) or address on each line (default: %(default)s)",
     )
+    if of_peers:
+        add_format(parser, "print this text for each peer")
+
+
+def add_format(parser: argparse.ArgumentParser, does: str) -> None:
+    """The option ``--format``; see `templates`."""
+    parser.add_argument(
+        "--format",
+        metavar="TEXT",
+        type=_template,
+        help=f"{does}, with these fields in braces: {FIELDS}; a fact that is not known is '-'",
+    )
+
+
+def _template(text: str) -> str:
+    from .templates import template  # noqa: PLC0415 - for this option alone
+
+    return template(text)
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether the stream is a terminal on which lines can be rewritten."""
+    return stream.isatty() and os.environ.get("TERM") not in (None, "", "dumb")
 
 
 def use_colour(stream: TextIO) -> bool:
@@ -33,6 +61,42 @@ def print_json(value: Any) -> None:
     import json  # noqa: PLC0415 - only this format needs it
 
     print(json.dumps(value, indent=2))
+
+
+def print_yaml(value: Any) -> None:
+    from ..wording.as_yaml import as_yaml  # noqa: PLC0415 - only this format needs it
+
+    print(as_yaml(value), end="")
+
+
+def print_snapshot(
+    snapshot: Snapshot,
+    args: argparse.Namespace,
+    *,
+    peers: Sequence[Peer] | None = None,
+    facts: dict[str, object] | None = None,
+) -> None:
+    """Print peers of a snapshot as ``--output`` and ``--format`` say.
+
+    Args:
+        snapshot: The membership.
+        args: The options.
+        peers: The peers to print; None for all.
+        facts: What JSON and YAML contain; None for the snapshot.
+    """
+    listed = snapshot.peers if peers is None else peers
+    if args.format is not None:
+        from .templates import formatted  # noqa: PLC0415 - for this option alone
+
+        for peer in listed:
+            print(formatted(args.format, peer, snapshot))
+    elif args.output in ("json", "yaml"):
+        show = print_json if args.output == "json" else print_yaml
+        show(snapshot.as_dict() if facts is None else facts)
+    elif args.output not in ("table", "wide"):
+        print_lines(snapshot, listed, args.output)
+    elif listed:
+        print_peers(snapshot, listed, clear_primary(snapshot), wide=args.output == "wide")
 
 
 def print_lines(snapshot: Snapshot, peers: Sequence[Peer], what: str) -> None:
@@ -63,8 +127,17 @@ def table_lines(
     return lines
 
 
-def print_peers(snapshot: Snapshot, peers: Sequence[Peer], primary: Peer | None) -> None:
-    """Print the table of these peers, with a column for the clusters if they have any."""
+def print_peers(
+    snapshot: Snapshot, peers: Sequence[Peer], primary: Peer | None, *, wide: bool = False
+) -> None:
+    """Print the table of these peers, with a column for the clusters if they have any.
+
+    Args:
+        snapshot: The membership.
+        peers: The peers.
+        primary: The primary; None if there is none.
+        wide: Whether to add columns: the StatefulSet, the readiness and the host name.
+    """
     header = PEER_HEADER
     rows = [peer_row(peer, snapshot, primary) for peer in peers]
     if any(peer.cluster is not None for peer in peers):
@@ -72,7 +145,17 @@ def print_peers(snapshot: Snapshot, peers: Sequence[Peer], primary: Peer | None)
         rows = [
             (row[0], peer.cluster or "-", *row[1:]) for row, peer in zip(rows, peers, strict=True)
         ]
+    if wide:
+        header = (*header, "STATEFULSET", "READY", "HOSTNAME")
+        rows = [
+            (*row, peer.statefulset or "-", _readiness(peer), peer.hostname)
+            for row, peer in zip(rows, peers, strict=True)
+        ]
     print_table(header, rows)
+
+
+def _readiness(peer: Peer) -> str:
+    return "-" if peer.ready is None else "yes" if peer.ready else "no"
 
 
 PEER_HEADER: tuple[str, ...] = ("NAME", "ORDINAL", "ADDRESSES", "PORTS", "ROLE")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from .options import LOOKUP_TIMEOUT, add_query, add_timeout, query_arguments, seconds
@@ -45,20 +47,25 @@ def add_pace(group: argparse._ArgumentGroup, interval: float = INTERVAL) -> None
     )
 
 
-def open_discovery(
+@asynccontextmanager
+async def open_discovery(
     args: argparse.Namespace, *, timeout: float, identity: Identity | None = None
-) -> Discovery:
-    """The `Discovery` that the options describe.
+) -> AsyncIterator[Discovery]:
+    """The `Discovery` that the options describe, running, with its log and its metrics.
 
     Raises:
         ConfigurationError: An option has an invalid value.
         IdentityError: The service depends on this pod's identity, which is not known.
     """
     from ..discovery import Discovery  # noqa: PLC0415 - not needed for --help
+    from .telemetry import telemetry  # noqa: PLC0415
 
-    return Discovery(
-        **query_arguments(args, identity),
-        interval=args.interval,
-        leave_after=args.leave_after,
-        timeout=timeout,
-    )
+    with telemetry(args) as observers:
+        async with Discovery(
+            **query_arguments(args, identity),
+            interval=args.interval,
+            leave_after=args.leave_after,
+            timeout=timeout,
+            observers=observers,
+        ) as disco:
+            yield disco

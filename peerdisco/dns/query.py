@@ -282,6 +282,8 @@ class Query:
             outcome=outcome,
             seconds=now() - start,
             detail=detail,
+            size=0 if answer is None else exchange.reader.size,
+            truncated=answer is not None and answer.truncated,
         )
         self._attempts.append(attempt)
         return _Usable(attempt, answer) if answer is not None and outcome in USABLE else None
@@ -352,10 +354,11 @@ class _Reader:
     Attributes:
         name: In wire form.
         rtype: The record type's number.
+        size: The length of the reply in bytes.
         senders: Addresses and ports other than the server's that sent something.
     """
 
-    __slots__ = ("_listing", "_question", "_strays", "name", "rtype", "senders")
+    __slots__ = ("_listing", "_question", "_strays", "name", "rtype", "senders", "size")
 
     def __init__(self, name: bytes, rtype: int, read: ReadServiceRecords | None) -> None:
         self.name = name
@@ -363,6 +366,7 @@ class _Reader:
         self._question = wire.Question(name, rtype, wire.IN)
         self._listing = read
         self._strays = 0
+        self.size = 0
         self.senders: set[str] = set()
 
     def read(self, question: bytes, reply: bytes) -> Answer | None:
@@ -370,6 +374,7 @@ class _Reader:
         if not wire.answers_to(reply, question):
             self._strays += 1
             return None
+        self.size = len(reply)
         if self._listing is not None and (listing := self._listing(reply)) is not None:
             return listing
         asked = wire.question_of(reply)

@@ -112,7 +112,7 @@ def _setup(options: LookupOptions, pod: PodEnvironment) -> _Setup:
             service_source=_source_of_service(options, pod),
             unusable=unusable,
             statefulset=statefulset,
-            port_name=query.port_name if query else None,
+            port_name=query.port_names[0] if query and query.port_names else None,
             protocol=query.protocol if query else "tcp",
             nameservers_source=_source_of_servers(options, pod),
             resolver=query.resolver if query else "builtin",
@@ -132,7 +132,7 @@ def _given(options: LookupOptions) -> dict[str, tuple[str, ...]]:
         "--resolver": (options.resolver,),
         "--statefulset": (options.statefulset,),
         "--cluster": (options.cluster,),
-        "--port-name": (options.port_name,),
+        "--port-name": _port_names(options),
         "--protocol": (options.protocol,),
     }
     return {
@@ -140,6 +140,11 @@ def _given(options: LookupOptions) -> dict[str, tuple[str, ...]]:
         for option, values in given.items()
         if (kept := tuple(value for value in values if value is not None))
     }
+
+
+def _port_names(options: LookupOptions) -> tuple[str, ...]:
+    names = options.port_name or ()
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _query(options: LookupOptions, pod: PodEnvironment) -> ServiceQuery:
@@ -198,9 +203,10 @@ class _Examination:
         """The lookups of the library, and the queries that explain their results."""
         facts = DnsFacts()
         if query is not None:
-            facts = replace(facts, lookup=await self._lookup(replace(query, port_name=None)))
-            if query.port_name is not None:
-                facts = replace(facts, port_lookup=await self._lookup(query))
+            facts = replace(facts, lookup=await self._lookup(replace(query, port_names=())))
+            if query.port_names:
+                first = replace(query, port_names=query.port_names[:1])
+                facts = replace(facts, port_lookup=await self._lookup(first))
         if facts.lookup is not None and _unanswered(facts.lookup):
             return facts  # each further query would wait for its whole time limit
         async with Resolver(self._setup.servers) as resolver:

@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from typing import IO, Literal, TypeAlias, get_args
 
 from ..exceptions import ConfigurationError, DiscoveryError
-from ..model import Change, Snapshot
+from ..model import Change, Snapshot, clear_primary
 from ..names import parse_seconds
 from ..timing.stalls import TimeLimit
-from ..wording.as_json import clear_primary, membership_json
 from .groups import Group
 from .programs import CannotStart, find_program, shell_advice, start
 
@@ -218,7 +217,7 @@ class CommandHook:
         A pipe would have to be fed while the hook runs, and breaks if the hook does not read it.
         """
         if self.stdin == "json":
-            text = json.dumps(membership_json(snapshot), indent=2) + "\n"
+            text = json.dumps(snapshot.as_dict(), indent=2) + "\n"
         else:
             text = "".join(f"{name}\n" for name in sorted(peer.hostname for peer in snapshot))
         file: IO[bytes]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 from ..exceptions import ConfigurationError, IdentityError
 from ..model import Change
 from ..names import parse_seconds
+from ..observability.events import Observer
+from ..observability.reporting import Reporter
 from ..timing.backoff import Backoff
 from ..wording.members import none_selected, peers_in_words
 from .command import CommandHook, Event, HookFailed
@@ -45,7 +48,7 @@ class HookRunner:
       the first membership that has peers.
     - Changes that happen while a hook runs lead to one run afterwards. Its change contains all
       differences since the last run that succeeded, so a failed run loses nothing.
-    - A hook that fails is retried with exponential backoff and jitter, up to `attempts` times. If
+    - A hook that fails is retried with exponential backoff and jitter, up to ``attempts`` times. If
       the membership changes meanwhile, it runs again at once, with the newest membership. After the
       last attempt it waits for the next change. A failure ends `run` only with `end_on_failure`.
     - An outage is not a change, and runs hooks only with `on_health`. No hook runs before the first
@@ -73,6 +76,8 @@ class HookRunner:
             outages, and what a hook waits for, at once and every 30 seconds. None logs these lines
             as warnings to ``peerdisco.hooks``.
         report_runs: Whether each run is reported too.
+        observers: Get an event for each run, for metrics and traces; see `peerdisco.Observer`.
+            None for the observers of the watcher.
         sleep: Waits for a number of seconds; for tests.
         chance: Returns numbers from 0 up to 1, for the jitter; for tests.
 
@@ -94,6 +99,7 @@ class HookRunner:
         max_backoff: float = MAX_BACKOFF,
         report: Callable[[str], object] | None = None,
         report_runs: bool = False,
+        observers: Sequence[Observer] | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -111,6 +117,9 @@ class HookRunner:
         self._max_backoff = parse_seconds(max_backoff, "max_backoff")
         self._report = report or _log.warning
         self._report_runs = report_runs
+        if observers is None:
+            observers = getattr(discovery, "observers", ())
+        self._reporter = Reporter(discovery.snapshot.service, observers)
         self._sleep = sleep
         self._chance = chance
         self._watch: AsyncIterator[Change] | None = None
@@ -250,7 +259,12 @@ class HookRunner:
             reading.cancel()
 
     def _report_health(self, change: Change) -> None:
-        """Report when lookups begin to fail or to be incomplete, and when that ends."""
+        """Report when lookups begin to fail or to be incomplete, and when that ends.
+
+        Without a function for the reports, the log of the watcher has these lines already.
+        """
+        if self._report == _log.warning:
+            return
         snapshot, previous = change.snapshot, self._pending.newest
         if snapshot.observed_at is None:
             return
@@ -298,7 +312,10 @@ class HookRunner:
             stop_after_attempt,
         )
 
-        name = self._current[1]
+        name, attempt = self._current[1], itertools.count(1)
+
+        async def run_once() -> None:
+            await self._run_hook(next(attempt))
 
         def pause(state: RetryCallState) -> float:
             longest = Backoff(self._backoff, self._max_backoff).after(state.attempt_number)
@@ -323,7 +340,7 @@ class HookRunner:
             reraise=True,
         )
         try:
-            await retrying(self._run_hook)
+            await retrying(run_once)
         except _Closed:
             raise
         except _Changed:
@@ -338,18 +355,19 @@ class HookRunner:
             return False
         return True
 
-    async def _run_hook(self) -> None:
+    async def _run_hook(self, attempt: int) -> None:
         hook, name = self._current
         event: Event = "start" if self._pending.handled is None else "change"
         change = self._pending.begin(self._discovery.snapshot)
         if self._report_runs:
             self._report(f"the {name} hook runs: {len(change.snapshot)} peers")
-        if isinstance(hook, CommandHook):
-            await hook(change, event)
-        else:
-            result = hook(change)
-            if inspect.isawaitable(result):
-                await result
+        with self._reporter.hook_run(name, attempt):
+            if isinstance(hook, CommandHook):
+                await hook(change, event)
+            else:
+                result = hook(change)
+                if inspect.isawaitable(result):
+                    await result
         self._pending.succeed(change)
 
 

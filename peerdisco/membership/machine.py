@@ -136,6 +136,12 @@ class Membership:
         return len(self._peers)
 
     @property
+    def settling(self) -> frozenset[str]:
+        """The unique names of the peers whose new address or port is not confirmed yet."""
+        records = self._records.items()
+        return frozenset(name for name, one in records if one.state is State.SETTLING)
+
+    @property
     def suspected(self) -> frozenset[str]:
         """The unique names of the peers that the newest answers do not confirm.
 

@@ -4,10 +4,18 @@ Every room may import it. Begin with `snapshots`; a source makes `observations`,
 turns them into a `Snapshot`.
 """
 
+from .changes import Change
 from .errors import ConfigurationError, DiscoveryError
 from .observations import Answered, Attempt, Empty, Failed, Observation, Outcome
 from .peers import Identity, Peer, Ports, in_order
-from .snapshots import AmbiguousPrimary, Change, IncompleteAnswer, PrimaryPolicy, Snapshot
+from .snapshots import (
+    AmbiguousPrimary,
+    IncompleteAnswer,
+    PeerNotListed,
+    PrimaryPolicy,
+    Snapshot,
+    clear_primary,
+)
 
 __all__ = [
     "AmbiguousPrimary",
@@ -23,8 +31,10 @@ __all__ = [
     "Observation",
     "Outcome",
     "Peer",
+    "PeerNotListed",
     "Ports",
     "PrimaryPolicy",
     "Snapshot",
+    "clear_primary",
     "in_order",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from .errors import DiscoveryError
@@ -58,6 +58,8 @@ class Attempt:
         outcome: The outcome.
         seconds: The duration of the exchange.
         detail: Details of the outcome; empty if there are none.
+        size: The length of the reply in bytes; 0 if there was none, or it is not known.
+        truncated: Whether the reply was truncated, so that it was requested over TCP.
     """
 
     server: str
@@ -67,6 +69,8 @@ class Attempt:
     outcome: Outcome
     seconds: float
     detail: str = ""
+    size: int = 0
+    truncated: bool = False
 
     def __str__(self) -> str:
         detail = f", {self.detail}" if self.detail else ""
@@ -87,12 +91,15 @@ class Answered:
             single record with TTL 0 among others does not count.
         incomplete_reason: Why peers may be missing; None if the list is complete.
         attempt: The exchange with the name server; None if the source does not use DNS.
+        attempts: Every exchange for the list itself, failed ones included, if the source reports
+            them.
     """
 
     peers: tuple[Peer, ...]
     ttl: float = 0.0
     incomplete_reason: str | None = None
     attempt: Attempt | None = None
+    attempts: tuple[Attempt, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,7 @@ class Empty:
             None if the source does not provide it; ``ttl`` is used instead.
         soa_minimum: The minimum in the SOA record, in seconds: the ``ttl`` of a fresh answer.
             None if the source does not provide it.
+        attempts: As for `Answered`.
     """
 
     outcome: Outcome
@@ -115,6 +123,7 @@ class Empty:
     attempt: Attempt | None = None
     soa_ttl: float | None = None
     soa_minimum: float | None = None
+    attempts: tuple[Attempt, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

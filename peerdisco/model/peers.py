@@ -102,8 +102,55 @@ class Peer:
         """The peer's only port number; None if it has no port or several (see `ports`)."""
         return next(iter(self.ports.values())) if len(self.ports) == 1 else None
 
+    @property
+    def endpoint(self) -> str | None:
+        """``address:port`` with the first address and the only port: ``10.244.0.3:3306``.
+
+        An IPv6 address is in brackets, ``[fd00::3]:3306`` (RFC 3986, 3.2.2). None if the addresses
+        are unknown, or the peer has no port or several; `url` chooses one.
+        """
+        return None if self.port is None else self.url(self.port)
+
+    def url(self, port: int | str, *, scheme: str | None = None) -> str | None:
+        """``address:port`` as in a URL, with the first address: ``10.244.0.3:3306``.
+
+        Args:
+            port: A port number, or the name of one of the peer's `ports`.
+            scheme: Such as ``http``, for the whole URL: ``http://[fd00::3]:8080``.
+
+        Returns:
+            The text; None if the addresses are unknown, or the peer has no port of this name.
+
+        Raises:
+            ConfigurationError: The number is not a port from 1 to 65535.
+        """
+        number = self.ports.get(port) if isinstance(port, str) else _port_number(port)
+        if number is None or self.address is None:
+            return None
+        host = str(self.address) if self.address.version == 4 else f"[{self.address}]"
+        return f"{host}:{number}" if scheme is None else f"{scheme}://{host}:{number}"
+
+    def as_dict(self) -> dict[str, object]:
+        """The peer in the JSON format of the commands, as one of the ``peers`` of a snapshot."""
+        return {
+            "name": self.name,
+            "ordinal": self.ordinal,
+            "statefulset": self.statefulset,
+            "hostname": self.hostname,
+            "addresses": [str(address) for address in self.addresses],
+            "ports": dict(self.ports),
+            "ready": self.ready,
+            "cluster": self.cluster,
+        }
+
     def __str__(self) -> str:
         return self.unique_name
+
+
+def _port_number(port: object) -> int:
+    if not isinstance(port, int) or isinstance(port, bool) or not 1 <= port <= 65535:
+        raise ConfigurationError("port", port, "a port from 1 to 65535, or the name of a port")
+    return port
 
 
 def _position(peer: Peer) -> tuple[bool, int, str, str]:

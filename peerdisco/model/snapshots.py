@@ -1,4 +1,4 @@
-"""The membership at one moment, the difference between two, and the errors of its questions."""
+"""The membership at one moment, and the errors of its questions."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ from datetime import datetime
 from itertools import islice
 from typing import Annotated, Any
 
+from ..wording.foreign import one_line
 from ..wording.lists import listed
 from .errors import DiscoveryError
 from .peers import Identity, Peer, in_order
 
-__all__ = ["AmbiguousPrimary", "Change", "IncompleteAnswer", "PrimaryPolicy", "Snapshot"]
+__all__ = [
+    "AmbiguousPrimary",
+    "IncompleteAnswer",
+    "PeerNotListed",
+    "PrimaryPolicy",
+    "Snapshot",
+    "clear_primary",
+]
 
 
 _MOST_HOLES = 10_000
@@ -57,6 +65,33 @@ class AmbiguousPrimary(DiscoveryError):
             f"StatefulSets {listed(self.statefulsets)}; select one "
             "(statefulset=, --statefulset or PEERDISCO_STATEFULSET)"
         )
+
+
+class PeerNotListed(DiscoveryError, KeyError):
+    """``snapshot["NAME"]``: no peer has this name, or the peers of several clusters have it.
+
+    Attributes:
+        name: The name that was requested.
+        snapshot: The membership.
+        candidates: The peers of several clusters that have this name; empty if none has it.
+    """
+
+    def __init__(self, name: str, snapshot: Snapshot, candidates: tuple[Peer, ...] = ()) -> None:
+        super().__init__(name, snapshot, candidates)
+        self.name = name
+        self.snapshot = snapshot
+        self.candidates = candidates
+
+    def __str__(self) -> str:
+        service, name = self.snapshot.service, one_line(self.name)
+        if self.candidates:
+            names = listed(peer.unique_name for peer in self.candidates)
+            return f"{service}: {name} is ambiguous: pods of several clusters have it; use {names}"
+        if not self.snapshot.known:
+            return f"{service}: {name} is not known: no lookup has been answered yet"
+        reason = self.snapshot.incomplete_reason
+        remark = "" if reason is None else f"; the list may be incomplete: {one_line(reason)}"
+        return f"{service}: {name} is not listed; listed: {listed(self.snapshot.names)}{remark}"
 
 
 class _NotData:
@@ -137,6 +172,66 @@ class Snapshot:
 
     def __contains__(self, name: object) -> bool:
         return any(name in (peer.name, peer.unique_name, peer) for peer in self.peers)
+
+    def __getitem__(self, name: str) -> Peer:
+        """The peer with this name, such as ``mysql-0``, or this `Peer.unique_name`.
+
+        Raises:
+            PeerNotListed: No peer has it, or the peers of several clusters have it. This is a
+                KeyError too.
+            TypeError: It is not a text; `by_ordinal` finds a peer by its ordinal.
+        """
+        if not isinstance(name, str):
+            raise TypeError(
+                f"a snapshot is indexed by the name of a peer, got {name!r}; "
+                "use by_ordinal() or peers[...]"
+            )
+        found = [peer for peer in self.peers if name in (peer.name, peer.unique_name)]
+        exact = [peer for peer in found if peer.unique_name == name]
+        if len(exact or found) != 1:
+            raise PeerNotListed(name, self, tuple(found))
+        return (exact or found)[0]
+
+    def __repr__(self) -> str:
+        return f"<Snapshot {self.service}: {self.in_words()}>"
+
+    def in_words(self) -> str:
+        """The peers and the state on one line, for a repr."""
+        if not self.known:
+            facts = ["peers unknown"]
+        else:
+            count = f"{len(self.peers)} peer{'' if len(self.peers) == 1 else 's'}"
+            facts = [f"{count} ({listed(self.names)})" if self.peers else count]
+            if not self.complete:
+                facts.append("may be incomplete")
+        if self.stale:
+            facts.append(f"stale for {self.age:.1f} s" if self.known else "the lookup failed")
+        return ", ".join(facts)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the peers, in their order; see `name_of`."""
+        return tuple(map(self.name_of, self.peers))
+
+    def as_dict(self) -> dict[str, object]:
+        """The snapshot in the JSON format of ``peerdisco peers -o json``.
+
+        The keys are promised, and more may come. ``primary`` is None while the primary is absent
+        or ambiguous.
+        """
+        local, primary = self.local, clear_primary(self)
+        return {
+            "service": self.service,
+            "known": self.known,
+            "complete": self.complete,
+            "incomplete_reason": self.incomplete_reason,
+            "stale": self.stale,
+            "may_be_stale": self.may_be_stale,
+            "unconfirmed": [self.name_of(peer) for peer in self.unconfirmed],
+            "primary": self.name_of(primary) if primary else None,
+            "local": self.name_of(local) if local else None,
+            "peers": [peer.as_dict() for peer in self.peers],
+        }
 
     def name_of(self, peer: Peer) -> str:
         """A name of the peer that is unique in this snapshot.
@@ -347,70 +442,9 @@ PrimaryPolicy = Callable[[Snapshot], Peer | None]
 """Picks the primary of a snapshot; None if it has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """The difference between two memberships.
-
-    Attributes:
-        joined: The peers that were added.
-        left: The peers that left, with their last known addresses.
-        replaced: The peers with the same name and other addresses or ports: before and after.
-        snapshot: The membership after the change.
-        degraded: Whether lookups started to fail; the membership stays unchanged meanwhile.
-        recovered: Whether lookups succeed again.
-        incomplete: Whether answers started to be incomplete. Until one is complete again,
-            departures cannot be observed: pods that left stay listed; see `Snapshot.unconfirmed`.
-        completed: Whether answers are complete again, so that departures are observed.
-    """
-
-    joined: tuple[Peer, ...]
-    left: tuple[Peer, ...]
-    replaced: tuple[tuple[Peer, Peer], ...]
-    snapshot: Snapshot
-    degraded: bool = False
-    recovered: bool = False
-    incomplete: bool = False
-    completed: bool = False
-
-    @classmethod
-    def between(
-        cls, before: Snapshot | None, after: Snapshot, *, ignore: str | None = None
-    ) -> Change:
-        """The difference between two snapshots of a service.
-
-        Args:
-            before: The earlier snapshot; None if there is none, so that every peer joined.
-            after: The later snapshot.
-            ignore: The unique name of a peer whose changes are left out.
-        """
-        # Copies of a snapshot share the tuple of their peers, so most polls end here.
-        same = before is not None and before.peers is after.peers
-        known = {} if before is None or same else {peer.unique_name: peer for peer in before}
-        joined, replaced = [], []
-        for peer in () if same else after:
-            name = peer.unique_name
-            old = known.pop(name, None)
-            if name == ignore or old is peer:
-                continue
-            if old is None:
-                joined.append(peer)
-            elif (old.addresses, old.ports) != (peer.addresses, peer.ports):
-                replaced.append((old, peer))
-        stale = before is not None and before.stale
-        partial = before is not None and before.known and not before.complete
-        return cls(
-            joined=tuple(joined),
-            left=tuple(peer for name, peer in known.items() if name != ignore),
-            replaced=tuple(replaced),
-            snapshot=after,
-            degraded=after.stale and not stale,
-            recovered=stale and not after.stale,
-            incomplete=after.known and not after.complete and not partial,
-            completed=partial and after.complete,
-        )
-
-    def __bool__(self) -> bool:
-        """Whether anything changed."""
-        members = self.joined or self.left or self.replaced
-        health = self.degraded or self.recovered or self.incomplete or self.completed
-        return bool(members or health)
+def clear_primary(snapshot: Snapshot) -> Peer | None:
+    """The primary; None if it is absent or ambiguous."""
+    try:
+        return snapshot.primary
+    except AmbiguousPrimary:
+        return None

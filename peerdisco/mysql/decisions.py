@@ -13,14 +13,13 @@ from ..primary.verdicts import (
     confirm_local_primary,
     may_bootstrap,
 )
-from .dialects import Dialect, ReplicationSource, SourceTrust, Step
+from .dialects import Dialect, ReplicationSource, Step
 from .errors import Action, classify, needs_copy
 from .facts import ServerFacts
 from .literals import literal
 from .reasons import ServerReasonCode
 from .status import Receiver, ReplicaStatus
 from .tables import CLUSTER_SCHEMA, CLUSTER_TABLE
-from .versions import Flavour
 
 __all__ = [
     "Unanswered",
@@ -408,17 +407,11 @@ def plan_replica(own: ServerFacts, source: ReplicationSource, *, mend: bool = Tr
         and status.receiver_errno != 0
         and classify(status.receiver_errno) is Action.MEND
     )
-    if configured != wanted or not _verifies(status, source.trust, own) or (refused and mend):
+    if configured != wanted or (refused and mend):
         return [*steps, dialect.stop(), dialect.follow(source), dialect.start()]
     if status.receiver is Receiver.STOPPED or not status.applier_running:
         steps.append(dialect.start())
     return steps
-
-
-def _verifies(status: ReplicaStatus, trust: SourceTrust, own: ServerFacts) -> bool:
-    """Whether the replica verifies its source as configured; more does no harm."""
-    key = trust.public_key if own.flavour is Flavour.MYSQL else None
-    return trust.tls_ca in (None, status.tls_ca) and key in (None, status.public_key)
 
 
 def plan_stopping(own: ServerFacts) -> list[Step]:

@@ -91,6 +91,11 @@ class HeadlessDNS:
     def service(self) -> str:
         return self._service.fqdn
 
+    @property
+    def port_name(self) -> str | None:
+        """The named port that is queried; None for every port."""
+        return self._port_name
+
     async def aclose(self) -> None:
         """Close the kept connections."""
         await self._resolver.aclose()

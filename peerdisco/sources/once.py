@@ -38,7 +38,7 @@ async def discover(
     cluster_domain: str | None = None,
     statefulset: str | None = None,
     cluster: str | None = None,
-    port_name: str | None = None,
+    port_name: str | Sequence[str] | None = None,
     protocol: str | None = None,
     primary: PrimaryPolicy | None = None,
     identity: Identity | None = None,
@@ -62,9 +62,10 @@ async def discover(
             pods behind the service.
         cluster: List only the pods of this cluster, behind a multi-cluster service. None for
             ``PEERDISCO_CLUSTER``, else list every pod; the primary is ambiguous then.
-        port_name: Query this named port (``_port._tcp``); None for ``PEERDISCO_PORT_NAME``,
-            else every port, without names.
-        protocol: The protocol of the named port: ``tcp``, ``udp`` or ``sctp``. None for
+        port_name: Query this named port (``_port._tcp``), or several: `Peer.ports` then has each
+            by its name, and the peers are those that have at least one of them. None for
+            ``PEERDISCO_PORT_NAME`` (comma-separated), else every port, without names.
+        protocol: The protocol of the named ports: ``tcp``, ``udp`` or ``sctp``. None for
             ``PEERDISCO_PROTOCOL``, else ``tcp``.
         primary: Picks the primary; None for `ordinal` 0.
         identity: The identity of this pod; None to detect it. A pod that does not show its

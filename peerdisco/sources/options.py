@@ -72,7 +72,7 @@ class LookupOptions:
     cluster_domain: str | None = None
     statefulset: str | None = None
     cluster: str | None = None
-    port_name: str | None = None
+    port_name: str | Sequence[str] | None = None
     protocol: str | None = None
     primary: PrimaryPolicy | None = None
     identity: Identity | None = None
@@ -116,11 +116,11 @@ class LookupOptions:
         if text != "dns":
             what = "source" if source else "PEERDISCO_SOURCE"
             raise ConfigurationError(what, text, "'dns' or 'static:NAME=IP[:PORT],...'")
-        port_name, protocol = _find_port(self.port_name, self.protocol, pod)
+        port_names, protocol = _find_ports(self.port_name, self.protocol, pod)
         return ServiceQuery(
             service,
             nameservers=find_nameservers(self.nameservers, pod),
-            port_name=port_name,
+            port_names=port_names,
             protocol=protocol,
             resolver=_find_resolver(self.resolver, pod),
             clusters=service.spans_clusters or cluster is not None,
@@ -171,29 +171,31 @@ def _find_cluster(given: str | None, pod: PodEnvironment) -> str | None:
     return chosen
 
 
-def _find_port(
-    port_name: str | None, protocol: str | None, pod: PodEnvironment
-) -> tuple[str | None, str]:
-    """The named port to query, None for every port, and its protocol.
+def _find_ports(
+    port_name: str | Sequence[str] | None, protocol: str | None, pod: PodEnvironment
+) -> tuple[tuple[str, ...], str]:
+    """The named ports to query, none of them for every port, and their protocol.
 
     Raises:
         ConfigurationError: One of them is invalid, or there is a protocol without a port name.
     """
     what, what_protocol = "port name", "protocol"
-    if port_name is None:
+    names = [port_name] if isinstance(port_name, str) else list(port_name or ())
+    if not all(isinstance(name, str) for name in names):
+        raise ConfigurationError("port_name", port_name, "the name of a port, or several")
+    if not names:
         what = "PEERDISCO_PORT_NAME"
-        port_name = pod.variable(what)
+        variable = pod.variable(what)
+        names = [] if variable is None else [name.strip() for name in variable.split(",")]
     if protocol is None:
         what_protocol = "PEERDISCO_PROTOCOL"
         protocol = pod.variable(what_protocol)
     known = parse_protocol(protocol, what_protocol) if protocol else PROTOCOLS[0]
-    if port_name is None:
-        if protocol:
-            raise ConfigurationError(
-                what_protocol, protocol, "a port's name with it (port_name=, --port-name)"
-            )
-        return None, known
-    return parse_port_name(port_name, what), known
+    if not names and protocol:
+        raise ConfigurationError(
+            what_protocol, protocol, "a port's name with it (port_name=, --port-name)"
+        )
+    return tuple(dict.fromkeys(parse_port_name(name, what) for name in names)), known
 
 
 def _find_resolver(given: str | None, pod: PodEnvironment) -> str:

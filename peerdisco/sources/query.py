@@ -10,6 +10,7 @@ from ..names import Endpoint, ServiceName
 from ..pod.environment import ResolvConfFile
 from . import Source
 from .headless_dns import HeadlessDNS
+from .several_ports import SeveralPorts
 from .static import parse_static
 
 __all__ = ["RESOLVERS", "ServiceQuery", "resolver_class"]
@@ -25,8 +26,8 @@ class ServiceQuery:
         service: The service.
         static: The list of peers, for a static source; None for DNS.
         nameservers: The name servers to query; empty for those of resolv.conf at each lookup.
-        port_name: The named port to query; None for every port.
-        protocol: The named port's protocol.
+        port_names: The named ports to query; empty for every port.
+        protocol: The protocol of the named ports.
         resolver: Sends the queries: ``builtin`` or ``aiodns``.
         clusters: Whether the pods' names contain their clusters' names.
     """
@@ -34,7 +35,7 @@ class ServiceQuery:
     service: ServiceName
     static: str | None = None
     nameservers: tuple[Endpoint, ...] = ()
-    port_name: str | None = None
+    port_names: tuple[str, ...] = ()
     protocol: str = "tcp"
     resolver: str = "builtin"
     clusters: bool = False
@@ -43,10 +44,15 @@ class ServiceQuery:
         """A source that makes the lookups; the caller closes it."""
         if self.static is not None:
             return parse_static(self.static, self.service)
+        if len(self.port_names) > 1:
+            return SeveralPorts([self._lookups_of(name) for name in self.port_names])
+        return self._lookups_of(self.port_names[0] if self.port_names else None)
+
+    def _lookups_of(self, port_name: str | None) -> HeadlessDNS:
         return HeadlessDNS(
             self.service,
             self.nameservers or ResolvConfFile().nameservers,
-            port_name=self.port_name,
+            port_name=port_name,
             protocol=self.protocol,
             clusters=self.clusters,
             resolver=resolver_class(self.resolver),

@@ -19,7 +19,7 @@ from ..dns.evidence import USABLE
 from ..dns.fast_path import ServiceRecords, records_from_message, smallest_ttl
 from ..dns.resolver import Reply, Resolver, ResolverProtocol
 from ..exceptions import ConfigurationError, ResolverUnavailable, ResolveTimeout
-from ..model import Answered, Empty, Failed, Observation, Outcome, Peer
+from ..model import Answered, Attempt, Empty, Failed, Observation, Outcome, Peer
 from ..names import PROTOCOLS, srv_prefix
 from .large.questions import EnumerationState, ask_addresses, ask_names
 from .large.rotation import LISTING_POLLS
@@ -85,6 +85,7 @@ class ServiceLookup:
         self._timeout = timeout
         self._deadline = asyncio.get_running_loop().time() + timeout
         self.large = large
+        self.attempts: list[Attempt] = []
         self.ttl = float("inf")
         self.reasons: list[str] = []
         self.leftovers = Leftovers(context.service, context.peer_factory.suffix)
@@ -122,6 +123,7 @@ class ServiceLookup:
         else:
             reply = await resolver.ask(name, wire.SRV, deadline=self._deadline, tcp=tcp)
         self.large = self.large or _came_over_tcp(reply)
+        self.attempts += reply.attempts
         return reply
 
     def _listing(self, reply: Reply) -> ServiceRecords:
@@ -148,6 +150,7 @@ class ServiceLookup:
                 reply.attempt,
                 None if soa is None else soa.ttl,
                 None if soa is None else soa.minimum,
+                tuple(self.attempts),
             )
         service = self._context.service
         if reply.outcome is Outcome.TIMEOUT:
@@ -206,7 +209,8 @@ class ServiceLookup:
         if not peers and self.leftovers:
             return await self._unusable(reply)
         ttl = self.ttl if peers else 0.0
-        return Answered(peers, ttl, "; ".join(self.reasons) or None, reply.attempt)
+        reason = "; ".join(self.reasons) or None
+        return Answered(peers, ttl, reason, reply.attempt, tuple(self.attempts))
 
     async def _make_peers(
         self, ports: Mapping[bytes, tuple[int, ...]], addresses: _Addresses
@@ -359,6 +363,7 @@ class ServiceLookup:
             tcp=self.large,
         )
         self.large = self.large or any(map(_came_over_tcp, replies))
+        self.attempts += [attempt for reply in replies for attempt in reply.attempts]
         answered = [reply for reply in replies if reply.outcome is Outcome.ANSWER]
         failed = [reply for reply in replies if reply.message is None]
         for reply in replies:

@@ -1,5 +1,5 @@
-"""Formats peers and snapshots for messages and as JSON. Pure.
+"""Formats peers and snapshots for messages. Pure.
 
 Every room may import it.
-Begin with `lists`; `as_json` has the keys of the public JSON format.
+Begin with `lists`.
 """

@@ -29,12 +29,15 @@ def test_the_story_without_a_terminal() -> None:
     reported = client.index(next(line for line in client if "DNS lookups fail: keeping" in line))
     back = client.index("DNS lookups succeed again")
     assert reported + 1 == back, "nothing changes during the outage"
+    assert done.out.splitlines()[-1].startswith("Then read docs/tutorial/first-steps.md")
+    assert "  peerdisco simulate --serve --story" in done.out.splitlines()
 
 
 def test_seconds_bounds_it() -> None:
     done = peerdisco("simulate", "--seconds", "0.5")
     assert (done.status, done.err) == (0, "")
     assert "scaled up" not in done.out
+    assert "You saw" not in done.out
 
 
 def test_serve_answers_until_it_is_stopped() -> None:
@@ -71,7 +74,7 @@ def free_port() -> int:
 def test_the_story_on_a_terminal() -> None:
     terminal, end = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "peerdisco", "simulate", "--speed", "10"],
+        [sys.executable, "-m", "peerdisco", "simulate", "--speed", "5"],
         stdout=end,
         stderr=subprocess.PIPE,
         env=bare_environment({"TERM": "xterm", "COLUMNS": "120", "LINES": "40"}),
@@ -89,4 +92,6 @@ def test_the_story_on_a_terminal() -> None:
     with process.stderr:
         assert process.stderr.read() == b""
     assert b"what the client sees" in printed
-    assert b"stale" in printed
+    seconds = set(re.findall(rb"stale for ([0-9.]+) s", printed))
+    assert len(seconds) > 1, "the seconds of the outage pass"
+    assert b"To try it yourself" in printed

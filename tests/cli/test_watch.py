@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from peerdisco import Change
-from peerdisco.cli.change_lines import change_json, change_text
+from peerdisco.cli.change_lines import change_text
 from peerdisco.membership.snapshots import SnapshotBuilder
 from peerdisco.testing import ClusterDNS, peers
 from tests.hooks.running import Running, running
@@ -27,6 +27,8 @@ NOTHING: dict[str, Any] = {
     "left": [],
     "replaced": [],
     "primary": "mysql-0",
+    "local": None,
+    "may_be_stale": False,
     "known": True,
     "complete": True,
     "incomplete_reason": None,
@@ -42,6 +44,10 @@ NOTHING: dict[str, Any] = {
 
 def json_line(watch: Running) -> dict[str, Any]:
     line: dict[str, Any] = json.loads(watch.line())
+    whole = line.pop("details")
+    assert [peer["name"] for peer in whole] == line["peers"]
+    assert all(peer["addresses"] and "ports" in peer for peer in whole)
+    assert line.pop("service").endswith(".svc.cluster.local")
     at = datetime.fromisoformat(line.pop("at"))
     assert at.utcoffset() == UTC.utcoffset(None)
     assert abs((datetime.now(UTC) - at).total_seconds()) < 60
@@ -129,7 +135,7 @@ def test_an_incomplete_list_says_so() -> None:
         "db.ns", short.peers, observed_at=now, incomplete_reason=short.incomplete_reason
     )
     change = Change.between(None, snapshot)
-    assert change_json(change, now)["complete"] is False
+    assert change.as_dict(now)["complete"] is False
     assert change_text(change, now) == (
         "2000-01-01T00:00:00.000Z  1 peer  +mysql-0  the list may be incomplete: truncated"
     )

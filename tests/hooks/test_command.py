@@ -19,7 +19,6 @@ from peerdisco.hooks import CommandHook, HookFailed, StdinFormat
 from peerdisco.membership.snapshots import SnapshotBuilder
 from peerdisco.model import Answered
 from peerdisco.testing import failure, peers
-from peerdisco.wording.as_json import membership_json
 
 from .fifo import Fifo, Life
 
@@ -65,7 +64,7 @@ async def test_json_is_what_the_command_prints(out: Path) -> None:
     reported = change(peers("mysql", 2))
     await shell('cat > "$1"', out, stdin="json")(reported)
     read = json.loads(text(out))
-    assert read == membership_json(reported.snapshot)
+    assert read == reported.snapshot.as_dict()
     assert read["primary"] == "mysql-0"
     assert [peer["addresses"] for peer in read["peers"]] == [["10.244.0.3"], ["10.244.0.4"]]
 

@@ -21,16 +21,21 @@ from peerdisco import (
     Decision,
     Discovery,
     DiscoveryError,
+    HookEnded,
     Identity,
     IdentityConflict,
     IdentityError,
     IncompleteAnswer,
+    LookupEnded,
     NotHeadless,
     NotReady,
+    Observer,
     Outcome,
     Peer,
+    PeerNotListed,
     Ports,
     PrimaryPolicy,
+    PrimaryWatch,
     Probe,
     Reason,
     ReasonCode,
@@ -364,3 +369,48 @@ async def bootstrapping(snapshot: Snapshot) -> bool:
 
 async def ask(peer: Peer) -> Probe:
     return Probe(peer.name, answered=True, holds_data=None, claims_primary=False, detail="asked")
+
+
+async def comforts(change: Change, disco: Discovery, blocking: sync.Discovery) -> None:
+    try:
+        assert_type(change.snapshot["mysql-0"], Peer)
+    except PeerNotListed as error:
+        assert_type(error.candidates, tuple[Peer, ...])
+    assert_type(change.snapshot.names, tuple[str, ...])
+    assert_type(change.snapshot.as_dict(), dict[str, object])
+    assert_type(change.as_dict(), dict[str, object])
+    assert_type(change.added, tuple[Peer, ...])
+    assert_type(change.removed, tuple[Peer, ...])
+    assert_type(change.primary, tuple[Peer | None, Peer | None])
+    for peer in change.snapshot:
+        assert_type(peer.endpoint, str | None)
+        assert_type(peer.url("mysql", scheme="http"), str | None)
+    assert_type(disco.watch_primary(), PrimaryWatch)
+    async for primary in disco.watch_primary():
+        assert_type(primary, Peer | None)
+    for primary in blocking.watch_primary():
+        assert_type(primary, Peer | None)
+    await discover("db", port_name=["mysql", "metrics"])
+    assert_type(peerdisco.sources.Source, type[Source])
+    runner = peerdisco.hooks.HookRunner(disco, on_change=print)
+    await runner.run()
+    assert_type(peerdisco.testing.peers("db", 3), Answered)
+    print(peerdisco.mysql.DatabaseError)
+
+
+class Counting(Observer):
+    """An observer of a user's own."""
+
+    def lookup_ended(self, event: LookupEnded) -> None:
+        assert_type(event.outcome, str)
+        assert_type(event.server, str)
+        assert_type(event.seconds, float)
+        assert_type(event.change, Change)
+        assert_type(event.attempts, tuple[Attempt, ...])
+
+    def hook_ended(self, event: HookEnded) -> None:
+        assert_type(event.error, BaseException | None)
+
+
+def observing_lookups() -> Discovery:
+    return Discovery("db", observers=[Counting()])

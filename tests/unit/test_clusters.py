@@ -23,7 +23,6 @@ from peerdisco.primary.verdicts import Decision, Probe, may_bootstrap, must_step
 from peerdisco.sources.headless_dns import HeadlessDNS
 from peerdisco.sources.large.ordinals import Ordinals
 from peerdisco.sources.peer_factory import PeerFactory
-from peerdisco.wording.as_json import membership_json
 from tests.unit.sources.test_leftovers import Open
 
 from .records import Records, serves
@@ -325,7 +324,7 @@ def test_a_pod_that_cannot_be_distinguished_need_not_step_down() -> None:
 
 def test_json_has_the_cluster_and_names_that_are_unique() -> None:
     snapshot = SnapshotBuilder(me("10.9.0.1")).snapshot(SERVICE, BOTH, observed_at=NOW)
-    facts = json.loads(json.dumps(membership_json(snapshot)))
+    facts = json.loads(json.dumps(snapshot.as_dict()))
     assert [(peer["cluster"], peer["name"]) for peer in facts["peers"]][:2] == [
         ("east", "db-0"),
         ("west", "db-0"),
@@ -334,7 +333,7 @@ def test_json_has_the_cluster_and_names_that_are_unique() -> None:
     chosen = SnapshotBuilder(me("10.9.0.1"), cluster="west").snapshot(
         SERVICE, BOTH, observed_at=NOW
     )
-    facts = json.loads(json.dumps(membership_json(chosen)))
+    facts = json.loads(json.dumps(chosen.as_dict()))
     assert (facts["primary"], facts["local"], len(facts["peers"])) == ("db-0", "db-0", 3)
 
 

@@ -20,6 +20,7 @@ from peerdisco.exceptions import (
     IncompleteAnswer,
     NotHeadless,
     NotReady,
+    PeerNotListed,
     ResolverUnavailable,
     ResolveTimeout,
     ServiceNotFound,
@@ -66,6 +67,11 @@ ERRORS: list[tuple[DiscoveryError, dict[str, Any], list[str]]] = [
             "advice": "set both",
         },
         ["conflicting values for the ordinal", "'mysql-3', and POD_INDEX is 0", "set both"],
+    ),
+    (
+        PeerNotListed("db-7", Snapshot(SERVICE)),
+        {"name": "db-7", "snapshot": Snapshot(SERVICE), "candidates": ()},
+        [SERVICE, "db-7 is not known", "no lookup has been answered yet"],
     ),
     (
         ServiceNotFound(SERVICE, NXDOMAIN, Snapshot(SERVICE)),
@@ -251,6 +257,7 @@ TREE = {
     NotHeadless: (UnusableAnswer,),
     IncompleteAnswer: (DiscoveryError,),
     AmbiguousPrimary: (DiscoveryError,),
+    PeerNotListed: (DiscoveryError, KeyError),
     NotReady: (DiscoveryError, TimeoutError),
 }
 

@@ -23,6 +23,8 @@ LAYERS = {
     "pure rooms": [
         "names",
         "conditions",
+        "observability",
+        "observability.events",
         "membership.*",
         "primary",
         "primary.policies",
@@ -47,10 +49,18 @@ LAYERS = {
         "sources.large.ordinals",
         "sources.large.rotation",
     ],
-    "edge": ["clock", "timing.stalls", "primary.probing", "pod.*", "dns.*", "hooks.*"],
+    "edge": [
+        "clock",
+        "observability.reporting",
+        "timing.stalls",
+        "primary.probing",
+        "pod.*",
+        "dns.*",
+        "hooks.*",
+    ],
     "sources": ["sources.*"],
     "discovery": ["discovery"],
-    "blocking": ["sync"],
+    "blocking": ["sync", "observability.*"],
     "mysql core": [
         "mysql.copies",
         "mysql.decisions",
@@ -68,6 +78,7 @@ LAYERS = {
         "mysql.sidecar.announcements",
         "mysql.sidecar.freshness",
         "mysql.sidecar.report",
+        "mysql.sidecar.status_page",
         "mysql.status",
         "mysql.tables",
         "mysql.versions",
@@ -339,6 +350,12 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert {name for name in loaded if name.startswith("peerdisco.")} == set()
 
 
+def test_a_public_module_is_loaded_when_it_is_first_used() -> None:
+    loaded = modules_after("import peerdisco; peerdisco.hooks.HookRunner")
+    assert "peerdisco.hooks" in loaded
+    assert not {"peerdisco.testing", "peerdisco.mysql", "dns"} & loaded
+
+
 def test_the_values_and_the_errors_load_nothing_heavy() -> None:
     loaded = modules_after(
         "import peerdisco; peerdisco.Snapshot; peerdisco.NotReady; peerdisco.parse_pod_name"
@@ -392,7 +409,7 @@ def test_type_checkers_see_what_the_lazy_table_loads() -> None:
         if isinstance(node, ast.ImportFrom) and node.level == 1:
             imported |= {(node.module, alias.name) for alias in node.names}
     table = {(home, name) for home, names in peerdisco._HOMES.items() for name in names}
-    assert imported == table | {(None, name) for name in peerdisco.__all__ if name in MODULES}
+    assert imported == table | {(None, name) for name in peerdisco._MODULES}
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

@@ -16,7 +16,6 @@ from peerdisco.cli import change_lines
 from peerdisco.hooks import HookRunner
 from peerdisco.model import Observation
 from peerdisco.testing import ManualClock, ScriptedSource, failure, nxdomain, peers
-from peerdisco.wording.as_json import membership_json
 
 SERVICE = "my-database.default.svc.cluster.local"
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
@@ -174,8 +173,8 @@ async def test_before_the_first_answer_nothing_is_complete(failed: bool) -> None
         with pytest.raises(peerdisco.IncompleteAnswer) as caught:
             snapshot.require_complete()
         assert caught.value.__cause__ is snapshot.last_error
-        assert membership_json(snapshot)["known"] is False
-        assert membership_json(snapshot)["complete"] is False
+        assert snapshot.as_dict()["known"] is False
+        assert snapshot.as_dict()["complete"] is False
 
 
 async def test_watch_prints_that_nothing_is_known() -> None:
@@ -188,9 +187,7 @@ async def test_watch_prints_that_nothing_is_known() -> None:
         empty = await anext(watch)
         await clock.advance(3)
         there = await anext(watch)
-    lines = [
-        json.loads(json.dumps(change_lines.change_json(c, NOW))) for c in (unknown, empty, there)
-    ]
+    lines = [json.loads(json.dumps(c.as_dict(NOW))) for c in (unknown, empty, there)]
     assert [(line["known"], line["complete"], line["peers"]) for line in lines] == [
         (False, False, []),
         (True, True, []),

@@ -12,7 +12,6 @@ from peerdisco.cli import change_lines, output
 from peerdisco.hooks import CommandHook, HookRunner
 from peerdisco.model import Answered, Observation
 from peerdisco.testing import ManualClock, ScriptedSource, failure, peers
-from peerdisco.wording.as_json import membership_json
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 REASON = "truncated: the server does not answer over TCP"
@@ -57,7 +56,7 @@ async def test_departed_pods_are_shown_where_answers_are_always_incomplete() -> 
         snapshot = disco.snapshot
         assert len(snapshot) == 20, "an incomplete answer never shows a departure"
         assert names(snapshot.unconfirmed) == GHOSTS
-        assert membership_json(snapshot)["unconfirmed"] == GHOSTS
+        assert snapshot.as_dict()["unconfirmed"] == GHOSTS
 
 
 async def test_a_complete_answer_confirms_the_departures() -> None:
@@ -202,7 +201,7 @@ async def suspicion() -> peerdisco.Change:
 
 async def test_watch_prints_them() -> None:
     change = await suspicion()
-    line = json.loads(json.dumps(change_lines.change_json(change, NOW)))
+    line = json.loads(json.dumps(change.as_dict(NOW)))
     assert line["unconfirmed"] == ["mysql-2", "mysql-3"]
     assert (line["incomplete"], line["completed"], line["complete"]) == (True, False, False)
     text = change_lines.change_text(change, NOW)

@@ -36,7 +36,11 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=("config", "accounts"), help="what to print")
     parser.add_argument(
-        "--flavour", required=True, choices=("mariadb", "mysql"), help="the servers' family"
+        "--flavour",
+        "--flavor",
+        required=True,
+        choices=("mariadb", "mysql"),
+        help="the servers' family",
     )
     config = parser.add_argument_group("config")
     config.add_argument(

@@ -47,18 +47,10 @@ def run(args: argparse.Namespace) -> int:
     snapshot = result.snapshot
     remark = result.error
     try:
-        primary = snapshot.primary
+        _ = snapshot.primary
     except AmbiguousPrimary as error:
-        primary, remark = None, error
-    if args.output == "json":
-        from ...wording.as_json import peer_json, snapshot_json  # noqa: PLC0415 - for this format alone
-
-        listed = [peer_json(peer) for peer in snapshot]
-        output.print_json({**snapshot_json(snapshot, primary), "peers": listed})
-    elif args.output != "table":
-        output.print_lines(snapshot, snapshot.peers, args.output)
-    elif snapshot.peers:
-        output.print_peers(snapshot, snapshot.peers, primary)
+        remark = error
+    output.print_snapshot(snapshot, args)
     nobody = none_selected(snapshot) if snapshot.left_out and not snapshot.peers else ""
     if not snapshot.complete:
         print(

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if result.error is not None and not result.answered:
         raise result.error
     primary = result.snapshot.primary
-    print_peer(result.snapshot, primary, args.output)
+    print_peer(result.snapshot, primary, args)
     return OK if primary is not None else absent(result, f"ordinal {args.ordinal} is not listed")
 
 
@@ -65,7 +65,7 @@ def _run_waiting(args: argparse.Namespace, timeout: float) -> int:
     except NotReady as error:
         print(f"peerdisco: {timeout_in_words(error)}", file=sys.stderr)
         return TIMED_OUT
-    print_peer(snapshot, snapshot.primary, args.output)
+    print_peer(snapshot, snapshot.primary, args)
     return OK
 
 
@@ -76,10 +76,16 @@ async def _wait(args: argparse.Namespace, timeout: float) -> Snapshot:
         NotReady: The primary was not listed within the timeout.
         AmbiguousPrimary: Several StatefulSets are listed, and none is chosen.
     """
+    from ..progress import print_waiting, progress, waiting_in_words  # noqa: PLC0415
     from ..watching import open_discovery  # noqa: PLC0415 - not needed for one lookup
 
+    def so_far(snapshot: Snapshot) -> str:
+        return f"ordinal {args.ordinal} is not listed ({len(snapshot)} others are)"
+
     async with open_discovery(args, timeout=min(LOOKUP_TIMEOUT, timeout)) as disco:
-        return await disco.wait(_PrimaryIsListed(args.ordinal), timeout=timeout)
+        words = waiting_in_words(disco, so_far, timeout)
+        async with progress(words, log=print_waiting):
+            return await disco.wait(_PrimaryIsListed(args.ordinal), timeout=timeout)
 
 
 class _PrimaryIsListed:

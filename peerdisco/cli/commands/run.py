@@ -15,6 +15,7 @@ from ..exit_status import NO, OK, Ended
 from ..hook_commands import refuse_shell_text, shell_command
 from ..options import UsageError, add_service, seconds, whole_number
 from ..signals import PATIENCE, become_init, run_until_signal
+from ..telemetry import add_telemetry, logs
 from ..watching import add_polling, open_discovery
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "peer-finder of kmodules does",
     )
     add_polling(parser)
+    add_telemetry(parser)
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="report each run of a hook on stderr"
     )
@@ -218,7 +220,7 @@ def _environment(args: argparse.Namespace) -> dict[str, str]:
         "PEERDISCO_NAMESERVERS": ",".join(args.nameserver),
         "PEERDISCO_RESOLVER": args.resolver,
         "PEERDISCO_SOURCE": args.source,
-        "PEERDISCO_PORT_NAME": args.port_name,
+        "PEERDISCO_PORT_NAME": ",".join(args.port_name or ()),
         "PEERDISCO_PROTOCOL": args.protocol,
     }
     return {name: value for name, value in options.items() if value}
@@ -243,7 +245,7 @@ async def _run(
             listed_only=args.listed_only,
             attempts=args.attempts,
             end_on_failure=args.exit_on_failure,
-            report=_report,
+            report=None if logs(args) else _report,
             report_runs=args.verbose,
         )
         try:

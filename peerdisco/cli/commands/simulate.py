@@ -37,6 +37,8 @@ examples:
 SERVE_PORT = 5300
 INTERVAL = 0.5
 LOOKUP_TIMEOUT = 0.4
+REDRAW = 0.2
+"""Seconds between two updates of a live screen."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -85,6 +87,8 @@ def run(args: argparse.Namespace) -> int:
     screens = open_screen(plain=args.plain or args.serve, ends_unread=args.output_needed)
     with screens as screen, contextlib.suppress(Ended, Unwritable):
         run_until_signal(_simulate(args, screen))
+    with contextlib.suppress(Unwritable):
+        screen.finish()
     return OK
 
 
@@ -117,6 +121,7 @@ async def _until_over(
     if playing:
         tasks.append(asyncio.create_task(_play(args, dns, statefulset, screen)))
     tasks.append(asyncio.create_task(_watch(dns, screen, args.speed if playing else 1.0)))
+    redrawing = asyncio.create_task(_redraw(screen))
     try:
         done, _ = await asyncio.wait(
             tasks, timeout=args.seconds, return_when=asyncio.FIRST_COMPLETED
@@ -124,9 +129,16 @@ async def _until_over(
         for task in done:
             task.result()
     finally:
-        for task in tasks:
+        for task in (*tasks, redrawing):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, redrawing, return_exceptions=True)
+
+
+async def _redraw(screen: Screen) -> None:
+    """Redraw a live screen, on which the seconds of an outage pass."""
+    while True:
+        await asyncio.sleep(REDRAW)
+        screen.refresh()
 
 
 async def _play(
@@ -143,6 +155,7 @@ async def _play(
             screen.happened(event.words, statefulset)
         await asyncio.sleep(start + LENGTH / args.speed - loop.time())
         if not args.serve:
+            screen.over = True
             return
         statefulset.scale(0)
 

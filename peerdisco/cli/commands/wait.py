@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ...exceptions import NotReady
+from ...wording.lists import listed
 from .. import output
 from ..exit_status import OK, TIMED_OUT
 from ..lookup import may_be_stale_in_words, timeout_in_words
@@ -20,7 +21,9 @@ from ..options import (
     seconds,
     whole_number,
 )
+from ..progress import progress, waiting_in_words
 from ..signals import run_until_signal
+from ..telemetry import add_telemetry, waiting_log
 from ..watching import add_pace, open_discovery
 
 if TYPE_CHECKING:
@@ -78,6 +81,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         f"{LOOKUP_TIMEOUT:g} s",
     )
     add_pace(group)
+    add_telemetry(parser)
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="report changes on stderr meanwhile"
     )
@@ -94,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     except NotReady as error:
         print(f"peerdisco: {_in_words(error, args)}", file=sys.stderr)
         return TIMED_OUT
-    _print(snapshot, args.output)
+    _print(snapshot, args)
     return OK
 
 
@@ -110,14 +114,28 @@ async def _wait(args: argparse.Namespace) -> Snapshot:
     lookup_timeout = min(LOOKUP_TIMEOUT, args.timeout)
     async with open_discovery(args, timeout=lookup_timeout, identity=identity) as disco:
         reporting = asyncio.create_task(_report_changes(disco)) if args.verbose else None
+        words = waiting_in_words(disco, lambda found: _so_far(found, args), args.timeout)
         try:
-            return await disco.wait(
-                required, stable_for=args.stable_for, local=args.local, timeout=args.timeout
-            )
+            async with progress(words, log=waiting_log(args)):
+                return await disco.wait(
+                    required, stable_for=args.stable_for, local=args.local, timeout=args.timeout
+                )
         finally:
             if reporting is not None:
                 reporting.cancel()
                 await asyncio.gather(reporting, return_exceptions=True)
+
+
+def _so_far(snapshot: Snapshot, args: argparse.Namespace) -> str:
+    """What is listed, of what is required: ``2 of 3 listed (mysql-0, mysql-1)``."""
+    needed = args.quorum // 2 + 1 if args.quorum is not None else args.required
+    names = f" ({listed(snapshot.names)})" if snapshot.peers else ""
+    words = f"{len(snapshot)} of {needed} listed{names}"
+    if args.local and snapshot.local is None:
+        return f"{words}, this pod is not listed"
+    if len(snapshot) >= needed and args.stable_for:
+        return f"{words}, not stable for {args.stable_for:g} s yet"
+    return words
 
 
 async def _report_changes(disco: Discovery) -> None:
@@ -148,15 +166,8 @@ def _in_words(error: NotReady, args: argparse.Namespace) -> str:
     return timeout_in_words(error)
 
 
-def _print(snapshot: Snapshot, how: str) -> None:
-    from ...wording.as_json import clear_primary, membership_json  # noqa: PLC0415
-
-    if how == "json":
-        output.print_json(membership_json(snapshot))
-    elif how != "table":
-        output.print_lines(snapshot, snapshot.peers, how)
-    else:
-        output.print_peers(snapshot, snapshot.peers, clear_primary(snapshot))
+def _print(snapshot: Snapshot, args: argparse.Namespace) -> None:
+    output.print_snapshot(snapshot, args)
     if snapshot.may_be_stale:
         print(f"peerdisco: {may_be_stale_in_words(snapshot.service)}", file=sys.stderr)
     if not snapshot.complete:

@@ -5,17 +5,27 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from ..change_lines import change_json, change_text
+from ..change_lines import change_text
 from ..exit_status import OK, Ended
 from ..options import add_service
+from ..output import add_format, is_terminal
 from ..signals import run_until_signal
 from ..streams import PIPE_BUF, Unwritable, print_now
+from ..telemetry import add_telemetry
 from ..watching import add_polling, open_discovery
+
+if TYPE_CHECKING:
+    from ...discovery import Discovery
+    from ...model import Change
+    from ..live import LiveTable
 
 SUMMARY = "print a line for each change of the membership"
 DESCRIPTION = """\
@@ -31,11 +41,17 @@ exit status:
 JSON, one object a line: at (RFC 3339, UTC), joined, left, replaced and peers (names), primary
 (null while it is absent, or if several StatefulSets are listed), known (false before the
 first answer), complete, incomplete_reason (text, or null), unconfirmed (names: missing from the
-newest answers, departure not confirmed), stale, error (why the last lookup failed, or null),
-degraded, recovered, incomplete (departures can no longer be confirmed), completed.
+newest answers, departure not confirmed), stale, may_be_stale, error (why the last lookup failed, or
+null), degraded, recovered, incomplete (departures can no longer be confirmed), completed, service,
+local, details (the peers, as in 'peerdisco peers -o json').
+A line may have several of these at once: recovered, and joined or left.
+
+On a terminal it shows a live table instead, if rich is installed (peerdisco[cli]).
+With --plain, --verbose, --format or another --output it prints lines there, too.
 
 examples:
   peerdisco watch my-database
+  peerdisco watch my-database --format '{event} {name} {address}:{port}'
   peerdisco watch my-database -o json | jq -r --unbuffered '.joined[]'
 """
 
@@ -45,11 +61,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o",
         "--output",
-        choices=("text", "json"),
+        choices=("text", "wide", "json", "yaml"),
         default="text",
-        help="text for people, json for programs (default: %(default)s)",
+        help="text or wide (with addresses) for people, json or yaml for programs "
+        "(default: %(default)s)",
+    )
+    add_format(parser, "print this text for each peer that joined, left or was replaced (event)")
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="print lines instead of a live table, also on a terminal",
     )
     add_polling(parser)
+    add_telemetry(parser)
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="also print the addresses, in text"
     )
@@ -62,23 +86,61 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _watch(args: argparse.Namespace) -> None:
-    import json  # noqa: PLC0415 - not needed for --help
-
     out = _Output()
     try:
         async with open_discovery(args, timeout=args.timeout) as disco:
-            async for change in disco.watch():
-                at = datetime.now(UTC)
-                if args.output == "json":
-                    line = json.dumps(change_json(change, at))
-                else:
-                    line = change_text(change, at, verbose=args.verbose)
-                await out.write(line)
+            with _live(args, disco) as live:
+                async for change in disco.watch():
+                    at = datetime.now(UTC)
+                    if live is not None:
+                        live.saw(change, at)
+                    elif text := _text(args, change, at):
+                        await out.write(text)
     except asyncio.CancelledError:
         if not out.reader_has_gone:
             raise
     finally:
         out.close()
+
+
+def _text(args: argparse.Namespace, change: Change, at: datetime) -> str:
+    """What is printed for a change, without the last line feed; may be empty with a format."""
+    if args.format is not None:
+        from ..templates import formatted  # noqa: PLC0415 - for this option alone
+
+        events = (
+            ("left", change.left),
+            ("joined", change.joined),
+            ("replaced", tuple(new for _, new in change.replaced)),
+        )
+        return "\n".join(
+            formatted(args.format, peer, change.snapshot, event)
+            for event, peers in events
+            for peer in peers
+        )
+    if args.output == "json":
+        return json.dumps(change.as_dict(at))
+    if args.output == "yaml":
+        from ...wording.as_yaml import as_yaml  # noqa: PLC0415 - only this format needs it
+
+        return f"---\n{as_yaml(change.as_dict(at))}".rstrip("\n")
+    return change_text(change, at, verbose=args.verbose or args.output == "wide")
+
+
+@contextlib.contextmanager
+def _live(args: argparse.Namespace, disco: Discovery) -> Iterator[LiveTable | None]:
+    """The live table, on a terminal with rich installed; None for lines."""
+    lines = args.plain or args.verbose or args.format is not None or args.output != "text"
+    if lines or not is_terminal(sys.stdout):
+        yield None
+        return
+    try:
+        from ..live import LiveTable  # noqa: PLC0415 - needs rich
+    except ImportError:
+        yield None
+        return
+    with LiveTable(disco) as live:
+        yield live
 
 
 class _Output:

@@ -21,7 +21,7 @@ exit status:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    output.add_output(parser, "table")
+    output.add_output(parser, "table", of_peers=False)
     add_namespace(parser.add_argument_group("override what is detected"))
 
 
@@ -41,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
     }
     if args.output == "json":
         output.print_json(facts)
+    elif args.output == "yaml":
+        output.print_yaml(facts)
     elif args.output == "names":
         print(me.pod_name)
     elif args.output == "hostnames":

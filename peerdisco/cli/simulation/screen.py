@@ -35,6 +35,8 @@ class Screen:
         self._print = print_now if ends_unread else _print
         self._start = time.monotonic()
         self._primary = ""
+        self.over = False
+        """Whether the story was told to its end."""
         self.disco: Discovery | None = None
         self.statefulset: StatefulSet | None = None
 
@@ -66,11 +68,27 @@ class Screen:
             self._primary = primary.name
             self.print_line("client", f"{primary.name} is the primary")
 
+    def finish(self) -> None:
+        """Print what was shown and what to type next, if the story is over."""
+        if self.over:
+            self._print(_END)
+
+    def refresh(self) -> None:
+        """Show the time that has passed, on a live screen."""
+
     def print_line(self, actor: str, words: str) -> None:
         self._print(self._line(actor, words))
 
     def _line(self, actor: str, words: str) -> str:
         return f"{time.monotonic() - self._start:6.1f} s  {actor:7}  {words}"
+
+
+_END = """
+You saw a first start, a scale-up, a pod that came back with another address, an outage of the DNS
+in which no peer left, and a scale-down. To try it yourself, in two terminals:
+  peerdisco simulate --serve --story
+  PEERDISCO_NAMESERVERS=127.0.0.1:5300 peerdisco watch my-database.default.svc.cluster.local
+Then read docs/tutorial/first-steps.md, or 'peerdisco help' for every command."""
 
 
 def _print(line: str) -> None:
@@ -110,6 +128,9 @@ class LiveScreen(Screen):
 
     def print_line(self, actor: str, words: str) -> None:
         self._lines.append(self._line(actor, words))
+        self.refresh()
+
+    def refresh(self) -> None:
         self._live.update(self.render(), refresh=True)
 
     def render(self) -> RenderableType:

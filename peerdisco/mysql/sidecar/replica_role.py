@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from ...exceptions import ConfigurationError
 from ...model import Peer, Snapshot
 from ...primary.verdicts import Reason, Verdict
-from ..dialects import NO_TRUST, ReplicationSource, SourceTrust
+from ..dialects import ReplicationSource
 from ..ensure import ensure_closed, ensure_replica, nudge
 from ..facts import Executor, ServerFacts, read_facts
 from ..positions import Position
@@ -56,19 +56,11 @@ class ReplicaRole:
         peers: The other pods' servers.
         name: What to call the pod's own server in an error.
         now: Seconds that only go forward.
-        trust: How the servers verify the primary.
     """
 
     role = Role.REPLICA
 
-    def __init__(
-        self,
-        peers: PeerServers,
-        name: str,
-        now: Callable[[], float],
-        trust: SourceTrust = NO_TRUST,
-    ) -> None:
-        self._trust = trust
+    def __init__(self, peers: PeerServers, name: str, now: Callable[[], float]) -> None:
         self._peers = peers
         self._name = name
         self._now = now
@@ -99,9 +91,7 @@ class ReplicaRole:
                 replication_password(own.flavour, account)
             except ConfigurationError as error:
                 return await self._without_account(server, own, snapshot, done, error)
-            source = ReplicationSource(
-                primary.hostname, self._peers.port_of(primary), account, self._trust
-            )
+            source = ReplicationSource(primary.hostname, self._peers.port_of(primary), account)
         undisturbed = own.status is not None and own.status.running and own.closed and not done
         recently = self._now() - following.judged_at < _JUDGED_APART
         if following.verdict is not None and undisturbed and recently:

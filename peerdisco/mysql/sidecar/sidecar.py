@@ -18,7 +18,6 @@ from ...exceptions import DiscoveryError
 from ...model import Change, Identity, Peer
 from ...names import Endpoint, parse_seconds
 from ...timing.backoff import Backoff
-from ..dialects import NO_TRUST, SourceTrust
 from ..durability import Durability
 from ..errors import DatabaseError
 from ..facts import Executor, read_facts
@@ -53,7 +52,6 @@ class SidecarOptions:
         retry_interval: Seconds between two passes when something is missing; 1.5 times as much
             each time, up to ``interval``.
         probe_timeout: Seconds that a peer's server has to answer.
-        trust: How replicas' servers verify the primary.
         pause_file: While this file exists, the sidecar changes nothing; None if there is none.
 
     Raises:
@@ -69,7 +67,6 @@ class SidecarOptions:
     interval: float = 1.0
     retry_interval: float = 0.25
     probe_timeout: float = 2.0
-    trust: SourceTrust = NO_TRUST
     pause_file: Path | None = None
 
     def __post_init__(self) -> None:
@@ -122,7 +119,7 @@ class Sidecar:
                 durability=self._durability,
             )
         else:
-            self._role = ReplicaRole(peers, _OWN, self.clock.now, trust=options.trust)
+            self._role = ReplicaRole(peers, _OWN, self.clock.now)
         self._own: Connection | None = None
         self._announcements = Announcements()
         self._freshness = Freshness()

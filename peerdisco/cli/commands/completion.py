@@ -1,0 +1,42 @@
+"""``peerdisco completion``: print the completion script of a shell."""
+
+from __future__ import annotations
+
+import argparse
+
+from ...exceptions import ConfigurationError
+from ..exit_status import OK
+
+SUMMARY = "print a completion script for bash, zsh or fish"
+DESCRIPTION = """\
+Prints a script that makes a shell complete the commands and options of peerdisco. It is made from
+the options of this version, so make it again after an upgrade. It needs peerdisco[cli]."""
+EPILOG = """\
+exit status:
+  0  the script was printed
+  2  a usage error, or the package shtab is not installed
+  6  the output cannot be written: stdout is closed, or its disk is full
+
+examples:
+  peerdisco completion bash > /etc/bash_completion.d/peerdisco
+  peerdisco completion zsh > "${fpath[1]}/_peerdisco"
+  peerdisco completion fish > ~/.config/fish/completions/peerdisco.fish
+"""
+SHELLS = ("bash", "zsh", "fish")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=SHELLS, help="the shell")
+
+
+def run(args: argparse.Namespace) -> int:
+    try:
+        import shtab  # noqa: PLC0415 - an optional package
+    except ImportError as error:
+        raise ConfigurationError(
+            "completion", args.shell, f"the package shtab: pip install 'peerdisco[cli]' ({error})"
+        ) from None
+    from .. import whole_parser  # noqa: PLC0415 - it loads every command
+
+    print(shtab.complete(whole_parser(), args.shell))
+    return OK

@@ -1,0 +1,233 @@
+"""Spans and metrics for OpenTelemetry; needs the extra ``peerdisco[opentelemetry]``.
+
+```python
+observer = OpenTelemetryObserver()
+async with peerdisco.Discovery("my-database", observers=[observer]) as disco:
+    ...
+```
+
+The span ``DNS lookup NAME``, its attributes ``dns.question.name``, ``dns.answers`` and
+``error.type``, and the metric ``dns.lookup.duration`` follow the semantic conventions. What they do
+not name begins with ``peerdisco.``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
+from opentelemetry.trace import (
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    TracerProvider,
+    get_tracer,
+)
+from opentelemetry.util.types import AttributeValue
+
+from .. import __version__
+from ..model import Attempt, Change, Peer, Snapshot
+from .events import HookEnded, LookupEnded, Observer
+
+__all__ = ["OpenTelemetryObserver"]
+
+_SCOPE = "peerdisco"
+_MOST_ANSWERS = 32
+"""Addresses in ``dns.answers``: each of them takes time in every span."""
+
+_Attributes = dict[str, AttributeValue]
+
+
+class OpenTelemetryObserver(Observer):
+    """Makes a span of each lookup and of each run of a hook, and measures them.
+
+    ``docs/reference/metrics.md`` lists the names. A span is made when the lookup or the run has
+    ended, with the time at which it began, so it is no parent of spans that a hook makes.
+
+    Args:
+        tracer_provider: Makes the spans; None for the global one.
+        meter_provider: Makes the metrics; None for the global one.
+        clock: The Unix time in nanoseconds; for tests.
+    """
+
+    def __init__(
+        self,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._clock = clock
+        self._tracer = get_tracer(_SCOPE, __version__, tracer_provider)
+        meter = get_meter(_SCOPE, __version__, meter_provider)
+        self._duration = meter.create_histogram(
+            "dns.lookup.duration", "s", "Measures the time taken to perform a DNS lookup."
+        )
+        self._changes = meter.create_counter(
+            "peerdisco.changes", "{change}", "Confirmed changes of the membership and its health."
+        )
+        self._received = meter.create_counter(
+            "peerdisco.dns.received", "By", "Bytes of the DNS replies."
+        )
+        self._truncated = meter.create_counter(
+            "peerdisco.dns.truncated_replies", "{reply}", "DNS replies that were truncated."
+        )
+        self._hook_duration = meter.create_histogram(
+            "peerdisco.hook.duration", "s", "Duration of a run of a hook."
+        )
+        self._answers: dict[str, tuple[tuple[Peer, ...], tuple[str, ...]]] = {}
+        self._lock = threading.Lock()
+        self._newest: dict[str, tuple[Snapshot, int]] = {}
+        """The newest snapshot of each service, and the time of the newest answer."""
+        for name, unit, text, value in _GAUGES:
+            meter.create_observable_gauge(name, [self._callback(value)], unit, text)
+
+    def lookup_ended(self, event: LookupEnded) -> None:
+        end = self._clock()
+        attributes = _of_lookup(event, self._answers_of(event.snapshot))
+        self._trace(f"DNS lookup {event.service}", end, event.seconds, attributes, event)
+        measured = {
+            key: value for key, value in attributes.items() if key in _MEASURED and value != ""
+        }
+        self._duration.record(event.seconds, measured)
+        for attempt in event.attempts:
+            of = {"dns.question.name": event.service, "network.transport": attempt.transport}
+            self._received.add(attempt.size, of)
+            if attempt.truncated:
+                self._truncated.add(1, of)
+        if event.change:
+            self._count(event.service, event.change)
+        with self._lock:
+            since = self._newest[event.service][1] if event.service in self._newest else end
+            self._newest[event.service] = (event.snapshot, since if event.error else end)
+
+    def _answers_of(self, snapshot: Snapshot) -> tuple[str, ...]:
+        """The addresses for ``dns.answers``, made once for the same peers."""
+        peers, answers = self._answers.get(snapshot.service, ((), ()))
+        if peers is not snapshot.peers:
+            addresses = (str(address) for peer in snapshot for address in peer.addresses)
+            answers = tuple(islice(addresses, _MOST_ANSWERS))
+            self._answers[snapshot.service] = (snapshot.peers, answers)
+        return answers
+
+    def _trace(
+        self, name: str, end: int, seconds: float, attributes: _Attributes, event: LookupEnded
+    ) -> None:
+        start = end - int(seconds * 1e9)
+        span = self._tracer.start_span(name, None, SpanKind.INTERNAL, attributes, None, start)
+        if span.is_recording():
+            if len(event.attempts) > 1 or event.error is not None:
+                for attempt in event.attempts:
+                    span.add_event("peerdisco.dns.exchange", _of_exchange(attempt), end)
+            if event.error is not None:
+                span.set_status(Status(StatusCode.ERROR, str(event.error)))
+        span.end(end)
+
+    def _count(self, service: str, change: Change) -> None:
+        for kind in ("joined", "left", "replaced", "degraded", "recovered"):
+            value = getattr(change, kind)
+            number = int(value) if isinstance(value, bool) else len(value)
+            if number:
+                of = {"dns.question.name": service, "peerdisco.change.kind": kind}
+                self._changes.add(number, of)
+
+    def hook_ended(self, event: HookEnded) -> None:
+        end = self._clock()
+        attributes: _Attributes = {
+            "dns.question.name": event.service,
+            "peerdisco.hook.name": event.hook,
+            "peerdisco.hook.outcome": event.outcome,
+        }
+        if event.error is not None:
+            attributes["error.type"] = type(event.error).__qualname__
+        self._hook_duration.record(event.seconds, attributes)
+        start = end - int(event.seconds * 1e9)
+        span = self._tracer.start_span(
+            f"hook {event.hook}",
+            None,
+            SpanKind.INTERNAL,
+            {**attributes, "peerdisco.hook.attempt": event.attempt},
+            None,
+            start,
+        )
+        _fail(span, event)
+        span.end(end)
+
+    def closed(self, service: str) -> None:
+        with self._lock:
+            self._newest.pop(service, None)
+        self._answers.pop(service, None)
+
+    def _callback(
+        self, value: Callable[[Snapshot, float], float]
+    ) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observe(_: CallbackOptions) -> Iterable[Observation]:
+            now = self._clock()
+            with self._lock:
+                newest = dict(self._newest)
+            for service, (snapshot, answered_at) in newest.items():
+                seconds = max(0, now - answered_at) / 1e9
+                yield Observation(value(snapshot, seconds), {"dns.question.name": service})
+
+        return observe
+
+
+_MEASURED = {"dns.question.name", "error.type", "server.address", "server.port"}
+"""The attributes of a lookup's span that its duration has too."""
+
+_GAUGES: tuple[tuple[str, str, str, Callable[[Snapshot, float], float]], ...] = (
+    ("peerdisco.peers", "{peer}", "Peers that are listed.", lambda snapshot, _: len(snapshot)),
+    (
+        "peerdisco.stale.time",
+        "s",
+        "Seconds without an answer while lookups fail; 0 while they succeed.",
+        lambda snapshot, seconds: seconds if snapshot.stale else 0.0,
+    ),
+    (
+        "peerdisco.unconfirmed_departures",
+        "{peer}",
+        "Peers that the newest answers do not confirm, and that are still listed.",
+        lambda snapshot, _: len(snapshot.unconfirmed),
+    ),
+)
+
+
+def _of_lookup(event: LookupEnded, answers: tuple[str, ...]) -> _Attributes:
+    attributes: _Attributes = {
+        "dns.question.name": event.service,
+        "peerdisco.lookup.outcome": event.outcome,
+        "peerdisco.peers": len(event.snapshot),
+        "peerdisco.stale": event.snapshot.stale,
+        "peerdisco.complete": event.snapshot.complete,
+    }
+    address, _, port = event.server.rpartition(":")
+    if address and port.isdigit():
+        attributes["server.address"] = address.strip("[]")
+        attributes["server.port"] = int(port)
+    if event.error is None:
+        attributes["dns.answers"] = answers
+    else:
+        attributes["error.type"] = event.outcome
+    return attributes
+
+
+def _of_exchange(attempt: Attempt) -> _Attributes:
+    return {
+        "dns.question.name": attempt.name,
+        "peerdisco.dns.question.type": attempt.type,
+        "peerdisco.dns.outcome": attempt.outcome.name.lower(),
+        "server.address": attempt.server,
+        "network.transport": attempt.transport,
+        "peerdisco.dns.duration": attempt.seconds,
+        "peerdisco.dns.size": attempt.size,
+    }
+
+
+def _fail(span: Span, event: HookEnded) -> None:
+    if event.error is not None and span.is_recording():
+        span.record_exception(event.error)
+        span.set_status(Status(StatusCode.ERROR, str(event.error)))

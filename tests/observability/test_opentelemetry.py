@@ -1,0 +1,122 @@
+"""Spans and metrics, as the SDK of OpenTelemetry exports them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import peerdisco
+from peerdisco.model import Change, Outcome
+from peerdisco.testing import ManualClock, ScriptedSource, failure, peers
+
+sdk = pytest.importorskip("opentelemetry.sdk", reason="opentelemetry-sdk is not installed")
+from opentelemetry.sdk.metrics import MeterProvider  # noqa: E402
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader  # noqa: E402
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider  # noqa: E402
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: E402
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import (  # noqa: E402
+    InMemorySpanExporter,
+)
+from opentelemetry.trace import StatusCode  # noqa: E402
+
+from peerdisco.observability.opentelemetry import OpenTelemetryObserver  # noqa: E402
+
+SERVICE = "my-database.default.svc.cluster.local"
+
+
+class Telemetry:
+    def __init__(self) -> None:
+        self.exporter = InMemorySpanExporter()
+        tracers = TracerProvider()
+        tracers.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.reader = InMemoryMetricReader()
+        meters = MeterProvider([self.reader])
+        self.observer = OpenTelemetryObserver(tracers, meters)
+
+    def spans(self) -> list[ReadableSpan]:
+        return list(self.exporter.get_finished_spans())
+
+    def points(self, name: str) -> list[Any]:
+        data = self.reader.get_metrics_data()
+        assert data is not None
+        return [
+            point
+            for resource in data.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+            if metric.name == name
+            for point in metric.data.data_points
+        ]
+
+
+async def watched(telemetry: Telemetry, *script: Any, seconds: float = 20) -> None:
+    clock = ManualClock()
+    async with peerdisco.Discovery(
+        source=ScriptedSource("my-database", script),
+        clock=clock,
+        chance=lambda: 0.5,
+        observers=[telemetry.observer],
+    ):
+        await clock.advance(seconds)
+        telemetry.reader.collect()
+        assert [point.value for point in telemetry.points("peerdisco.peers")] == [2]
+
+
+async def test_a_lookup_is_a_span_with_the_conventional_attributes() -> None:
+    telemetry = Telemetry()
+    await watched(telemetry, failure(Outcome.REFUSED), peers("mysql", 2))
+    failed, answered = telemetry.spans()[:2]
+    assert failed.name == f"DNS lookup {SERVICE}"
+    assert failed.attributes
+    assert failed.attributes["error.type"] == "refused"
+    assert failed.attributes["server.address"] == "127.0.0.1"
+    assert failed.attributes["server.port"] == 53
+    assert failed.status.status_code is StatusCode.ERROR
+    assert [event.name for event in failed.events] == ["peerdisco.dns.exchange"]
+    assert answered.attributes
+    assert answered.attributes["dns.question.name"] == SERVICE
+    assert answered.attributes["dns.answers"] == ("10.244.0.3", "10.244.0.4")
+    assert "error.type" not in answered.attributes
+    assert answered.status.status_code is StatusCode.UNSET
+    assert answered.start_time is not None
+    assert answered.end_time is not None
+    assert answered.start_time <= answered.end_time
+
+
+async def test_the_metrics() -> None:
+    telemetry = Telemetry()
+    await watched(telemetry, failure(Outcome.REFUSED), peers("mysql", 2))
+    durations = telemetry.points("dns.lookup.duration")
+    assert {point.attributes.get("error.type") for point in durations} == {None, "refused"}
+    assert {point.attributes["dns.question.name"] for point in durations} == {SERVICE}
+    kinds = {
+        point.attributes["peerdisco.change.kind"]: point.value
+        for point in telemetry.points("peerdisco.changes")
+    }
+    assert kinds == {"degraded": 1, "recovered": 1, "joined": 2}
+
+
+async def test_a_run_of_a_hook_is_a_span() -> None:
+    telemetry = Telemetry()
+
+    def hook(_: Change) -> None:
+        raise ValueError("never works")
+
+    source = ScriptedSource("my-database", [peers("mysql", 1)])
+    async with peerdisco.Discovery(source=source, observers=[telemetry.observer]) as disco:
+        runner = peerdisco.hooks.HookRunner(disco, on_change=hook, attempts=1, end_on_failure=True)
+        with pytest.raises(ValueError, match="never works"):
+            await runner.run()
+    (span,) = [span for span in telemetry.spans() if span.name == "hook on-change"]
+    assert span.attributes
+    assert span.attributes["error.type"] == "ValueError"
+    assert span.status.status_code is StatusCode.ERROR
+    assert [event.name for event in span.events] == ["exception"]
+    assert len(telemetry.points("peerdisco.hook.duration")) == 1
+
+
+def test_without_a_provider_nothing_is_recorded_and_nothing_fails() -> None:
+    observer = OpenTelemetryObserver()
+    event = peerdisco.HookEnded(SERVICE, "on-start", 0.1, 1, ValueError("x"))
+    observer.hook_ended(event)
