@@ -58,7 +58,7 @@ if __name__ == "__main__":
     parser.add_argument("service", nargs="?", help="default: PEERDISCO_SERVICE")
     parser.add_argument("--required", type=int, default=1, help="peers to start with (default: 1)")
     parser.add_argument("--timeout", type=float, default=300.0, help="to wait for them, in seconds")
-    parser.add_argument("--interval", type=float, help="seconds between two looks")
+    parser.add_argument("--interval", type=float, help="seconds between two lookups")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
         asyncio.run(main(parser.parse_args()))

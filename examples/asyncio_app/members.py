@@ -1,4 +1,4 @@
-"""Whom to ask for what, by the newest membership."""
+"""The choice of a peer, by the newest membership."""
 
 import logging
 
@@ -8,10 +8,10 @@ log = logging.getLogger("app")
 
 
 class Members:
-    """Picks a peer for each write and each read, and says what changes.
+    """Chooses a peer for each write and each read, and logs each change.
 
-    It keeps no list of its own: `peerdisco.Discovery` has the newest one, in which nobody is
-    missing because of an outage, a cache or an answer that was cut.
+    It keeps no list of its own: `peerdisco.Discovery` has the newest one, in which no peer is
+    missing because of an outage, a cache or a truncated answer.
     """
 
     def __init__(self, disco: peerdisco.Discovery) -> None:
@@ -19,7 +19,7 @@ class Members:
         self._reads = 0
 
     def for_writing(self) -> peerdisco.Peer | None:
-        """The primary; None while it is absent: nobody takes its place."""
+        """The primary; None while it is absent: no other peer takes its place."""
         return self._disco.snapshot.primary
 
     def for_reading(self) -> peerdisco.Peer | None:

@@ -27,7 +27,7 @@ peerdisco is-primary "$@"
 case $? in
     0) keep role primary || known=1 ;;
     1) keep role replica || known=1 ;;
-    *) known=1 ;; # 2: it cannot be told; stderr says why
+    *) known=1 ;; # 2: not known; stderr says why
 esac
 
 primary=$(peerdisco primary "$@" --output hostnames)

@@ -12,7 +12,7 @@ from peerdisco.model import Answered
 from peerdisco.names import parse_service
 from peerdisco.sources.headless_dns import HeadlessDNS
 
-from .looking import TIMEOUT
+from .polling import TIMEOUT
 from .server import serving
 from .service import LargeService, statefulset
 from .test_steady import actual, listed, swap

@@ -75,7 +75,7 @@ if __name__ == "__main__":
     # No option for the password itself: every process can read a command line.
     parser.add_argument("--password-file", default=os.environ.get("DATABASE_PASSWORD_FILE"))
     parser.add_argument("--timeout", type=float, default=300.0, help="to wait for the first peer")
-    parser.add_argument("--interval", type=float, help="seconds between two looks")
+    parser.add_argument("--interval", type=float, help="seconds between two lookups")
     parser.add_argument("--pause", type=float, default=5.0, help="seconds between two visits")
     arguments = parser.parse_args()
     if arguments.password_file is None:

@@ -1,4 +1,4 @@
-"""Real MariaDB servers on loopback, each on its own port, and a cluster DNS that tells them."""
+"""Real MariaDB servers on loopback, each on its own port, and a cluster DNS that lists them."""
 
 from __future__ import annotations
 

@@ -36,22 +36,22 @@ class Account:
 
 
 class Unavailable(Exception):
-    """Nobody can serve this now; try again later, or tell the user so."""
+    """No server is available now; try again later, or report it to the user."""
 
 
 class NoPrimary(Unavailable):
-    """A write has nobody to go to: the primary is not there, and no other peer takes its place."""
+    """The primary is not available, and no other peer takes its place."""
 
 
 class NoServer(Unavailable):
-    """A read has nobody to go to: neither a replica nor the primary let us in."""
+    """No server is available for a read: neither a replica nor the primary."""
 
 
 class Pools:
-    """A pool for each peer, for as long as ``async with`` lasts.
+    """A pool for each peer, while the ``async with`` block runs.
 
     Args:
-        disco: The membership, which is followed.
+        disco: The membership to follow.
         account: The application's own; never the database's administrator.
         size: The most connections to one server.
         timeout: Seconds that a connection may take. A server that accepts and never greets would
