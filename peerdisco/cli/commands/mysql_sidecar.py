@@ -41,7 +41,7 @@ An empty ordinal 0 creates a new database only if no peer holds data, and either
 answer that they are empty too, or --first-start is given.
 
 /healthz reports whether the sidecar makes progress, /readyz whether clients may use the server
-(role, state, lag and verdict in JSON), /metrics the same for Prometheus."""
+(role, state, lag and verdict in JSON), /metrics the same for Prometheus, / the same for people."""
 EPILOG = """\
 exit status:
   0  ended by a signal; the server keeps its state

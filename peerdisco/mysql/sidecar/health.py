@@ -18,6 +18,7 @@ from .http_server import HttpServer, Request, Response
 from .metrics import rendered
 from .report import MAX_STALENESS
 from .sidecar import Sidecar
+from .status_page import render
 
 __all__ = ["HealthServer"]
 
@@ -31,7 +32,9 @@ whole process did not run."""
 
 
 class HealthServer:
-    """Serves ``/healthz``, ``/readyz`` and ``/metrics`` for as long as its block lasts.
+    """Serves ``/``, ``/healthz``, ``/readyz`` and ``/metrics`` for as long as its block lasts.
+
+    ``/`` is a page for people; see `status_page`.
 
     Args:
         sidecar: The sidecar that it reports on.
@@ -62,6 +65,7 @@ class HealthServer:
         self._beat_at = time.monotonic()
         self._resumed_at = float("-inf")
         routes = {
+            "/": self._status,
             "/healthz": self._health,
             "/readyz": self._readiness,
             "/metrics": self._metrics,
@@ -111,6 +115,17 @@ class HealthServer:
         ready = report.ready(*self._limits)
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         return Response(f"{body}\n".encode(), "application/json", status)
+
+    def _status(self, _request: Request) -> Response:
+        sidecar = self._sidecar
+        page = render(
+            sidecar.report.as_json(*self._limits),
+            pod=sidecar.pod_name,
+            snapshot=sidecar.membership,
+            history=sidecar.history.entries,
+            at=sidecar.clock.utcnow(),
+        )
+        return Response(page.encode(), "text/html; charset=utf-8")
 
     def _metrics(self, _request: Request) -> Response:
         content_type, body = rendered(self._sidecar, *self._limits)

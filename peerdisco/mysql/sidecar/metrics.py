@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ...primary.verdicts import ReasonCode
+from ..reasons import ServerReasonCode
 from .report import ProblemCode, Role, State
 from .sidecar import Sidecar
 
@@ -71,6 +73,15 @@ class _Collector:
         for code in ProblemCode:
             problems.add_metric([code.value], float(code in found))
         yield problems
+        reasons = GaugeMetricFamily(
+            "peerdisco_mysql_reason",
+            "1 for each reason of the verdict on the server.",
+            labels=["code"],
+        )
+        given = {reason.code for reason in report.verdict.reasons} if report.verdict else set()
+        for reason in (*ReasonCode, *ServerReasonCode):
+            reasons.add_metric([reason.code], float(reason in given))
+        yield reasons
         if report.lag is not None:
             yield GaugeMetricFamily(
                 "peerdisco_mysql_replication_lag_seconds",

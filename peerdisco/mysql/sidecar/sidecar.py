@@ -15,7 +15,7 @@ from pathlib import Path
 from ...clock import Clock, SystemClock
 from ...discovery import Discovery, Watch
 from ...exceptions import DiscoveryError
-from ...model import Change, Identity, Peer
+from ...model import Change, Identity, Peer, Snapshot
 from ...names import Endpoint, parse_seconds
 from ...timing.backoff import Backoff
 from ..durability import Durability
@@ -31,6 +31,7 @@ from .peers import Connect, Connection, PeerServers
 from .primary_role import PrimaryRole
 from .replica_role import ReplicaRole
 from .report import Report, State
+from .status_page import History
 
 __all__ = ["Sidecar", "SidecarOptions"]
 
@@ -128,10 +129,22 @@ class Sidecar:
         self._backoff = Backoff(options.retry_interval, options.interval, _SLOWER)
         self._unsettled = 1
         self.report = Report(State.STARTING, "the first pass has not ended yet", self._role.role)
+        self.history = History()
+        """The newest reports, for the status page."""
         self.passes = 0
         """How many passes have ended."""
         self.last_pass_at = self.clock.now()
         """When the last pass ended, in seconds of `clock`."""
+
+    @property
+    def pod_name(self) -> str:
+        """The name of this pod."""
+        return self._identity.pod_name
+
+    @property
+    def membership(self) -> Snapshot:
+        """The current membership."""
+        return self._disco.snapshot
 
     @property
     def nudges(self) -> int:
@@ -183,6 +196,7 @@ class Sidecar:
     def _publish(self, report: Report) -> float:
         """Keep the report, and notify of it if it is new; the seconds until the next pass."""
         before, self.report = self.report, report
+        self.history.add(report, self.clock.utcnow())
         self.passes += 1
         self.last_pass_at = self.clock.now()
         news = bool(report.done) or report.state is not before.state

@@ -5,7 +5,6 @@ Everything on it is escaped: names and errors come from DNS and from servers.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -43,19 +42,15 @@ class History:
     """The newest reports, each state and reason once in a row."""
 
     def __init__(self) -> None:
-        self._entries: deque[Entry] = deque(maxlen=_MOST_ENTRIES)
+        self.entries: tuple[Entry, ...] = ()
+        """The entries, the newest first; replaced as a whole, since another thread reads it."""
 
     def add(self, report: Report, at: datetime) -> None:
         """Keep a report, unless it only repeats the last one."""
         entry = Entry(at, report.state.value, report.reason, report.done)
-        last = self._entries[-1] if self._entries else None
+        last = self.entries[0] if self.entries else None
         if last is None or entry.done or (last.state, last.reason) != (entry.state, entry.reason):
-            self._entries.append(entry)
-
-    @property
-    def entries(self) -> tuple[Entry, ...]:
-        """The entries, the newest first."""
-        return tuple(reversed(self._entries))
+            self.entries = (entry, *self.entries[: _MOST_ENTRIES - 1])
 
 
 def render(

@@ -11,15 +11,19 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from peerdisco.clock import SystemClock
 from peerdisco.exceptions import ConfigurationError
+from peerdisco.model import Snapshot
 from peerdisco.mysql.reasons import ServerReasonCode
 from peerdisco.mysql.sidecar.health import STUCK_AFTER, HealthServer
 from peerdisco.mysql.sidecar.report import Report, Role, State
+from peerdisco.mysql.sidecar.status_page import History
 from peerdisco.names import Endpoint
 from peerdisco.primary.verdicts import Reason, Verdict
 
@@ -40,7 +44,18 @@ class Changes(SimpleNamespace):
 @pytest.fixture
 def sidecar() -> Changes:
     report = Report(State.STARTING, "the first pass has not ended yet", Role.REPLICA)
-    return Changes(report=report, passes=7, nudges=2, last_pass_at=100.0)
+    history = History()
+    history.add(report, datetime(2026, 1, 1, tzinfo=UTC))
+    return Changes(
+        report=report,
+        passes=7,
+        nudges=2,
+        last_pass_at=100.0,
+        pod_name="mysql-1",
+        membership=Snapshot("mysql.default.svc.cluster.local"),
+        history=history,
+        clock=SystemClock(),
+    )
 
 
 @pytest.fixture
@@ -140,9 +155,33 @@ def test_head_has_no_body(server: HealthServer) -> None:
 
 
 def test_there_is_nothing_else(server: HealthServer) -> None:
-    code, _, body = get(server, "/")
+    code, _, body = get(server, "/nothing")
     assert code == 404
     assert "/readyz" in body
+
+
+def test_the_status_page(server: HealthServer, sidecar: Changes) -> None:
+    code, kind, page = get(server, "/")
+    assert (code, kind) == (200, "text/html; charset=utf-8")
+    assert "<title>mysql-1: starting</title>" in page
+    assert "the peers are unknown" in page
+    sidecar.report = replicating()
+    sidecar.history.add(sidecar.report, datetime(2026, 1, 1, 0, 1, tzinfo=UTC))
+    page = get(server, "/")[2]
+    assert "ready: replica" in page
+    assert "2026-01-01 00:01:00 UTC" in page
+    assert "2026-01-01 00:00:00 UTC" in page
+    assert get(server, "/", "HEAD") == (200, kind, "")
+
+
+def test_the_reasons_of_the_verdict_are_a_metric(server: HealthServer, sidecar: Changes) -> None:
+    pytest.importorskip("prometheus_client", reason="prometheus-client is not installed")
+    assert 'peerdisco_mysql_reason{code="follows"} 0.0' in get(server, "/metrics")[2]
+    sidecar.report = replicating()
+    text = get(server, "/metrics")[2]
+    assert 'peerdisco_mysql_reason{code="follows"} 1.0' in text
+    assert 'peerdisco_mysql_reason{code="needs-copy"} 0.0' in text
+    assert 'peerdisco_mysql_reason{code="confirmed"} 0.0' in text
 
 
 def test_metrics(server: HealthServer, sidecar: Changes) -> None:
