@@ -82,9 +82,10 @@ async def _samples(
 ) -> tuple[Exchange, ...]:
     """The service's records, several times; none from a server that does not answer."""
     udp, plain, tcp = ways
-    whole = next((way for way in (udp, tcp, plain) if way.usable and not way.truncated), None)
-    if whole is None:
+    usable = [way for way in (udp, tcp, plain) if way.usable]
+    if not usable:
         return ()
+    whole = next((way for way in usable if not way.truncated), usable[0])
     rtype = wire.A if whole.outcome is Outcome.NO_DATA else wire.SRV
 
     def ask() -> Awaitable[Exchange]:

@@ -108,6 +108,29 @@ async def test_a_variable_that_is_not_valid(world: World) -> None:
     await mended(world, "configuration", PROBLEM, says="PEERDISCO_NAMESERVERS")
 
 
+async def test_two_things_that_are_wrong_are_both_named(world: World) -> None:
+    world.pod["env"]["PEERDISCO_NAMESERVERS"] = "kube-dns.kube-system"
+    del world.pod["env"]["POD_NAME"]
+    world.hostname = "elsewhere-7"
+    findings = await world.doctor("my-database")
+    for check in ("configuration", "identity-pod-name"):
+        fix = one(findings, check, PROBLEM).fix
+        assert fix is not None
+        world.follow(fix)
+    assert wrong(await world.doctor("my-database")) == []
+
+
+async def test_no_namespace(world: World) -> None:
+    world.pod["env"] = {}
+    world.pod |= {"hostNetwork": True, "dnsPolicy": "Default"}
+    words = ("--nameserver", world.dns.nameserver, "--cluster-domain", "cluster.local")
+    finding = one(await world.doctor("my-database", *words), "configuration", PROBLEM)
+    assert "cannot determine the namespace" in finding.found
+    after = await world.doctor("my-database.default", *words)
+    assert one(after, "service-exists", Status.OK)
+    assert "configuration" not in {finding.check for finding in after}
+
+
 async def test_a_source_that_does_not_exist(world: World) -> None:
     world.pod["env"]["PEERDISCO_SOURCE"] = "endpoints"
     await mended(world, "configuration", PROBLEM, says="PEERDISCO_SOURCE")
@@ -547,6 +570,18 @@ async def test_an_answer_near_the_largest_message() -> None:
                                operator=lambda: world.mysql.scale(20),
                                leaves={"own-pod"})  # fmt: skip
         assert finding.facts["bytes"] > 60_000
+
+
+async def test_more_pods_than_fit_into_an_answer() -> None:
+    async with Server() as dns:
+        world = World(dns, dns.statefulset("mysql", service="my-database", replicas=1000))
+        finding = await mended(
+            world, "answer-size", WARNING, says="of at most 65,535",
+            operator=lambda: world.mysql.scale(3),
+        )  # fmt: skip
+        assert "--port-name" in finding.fix.text  # type: ignore[union-attr]
+        world.mysql.scale(1000)
+        assert one(await world.doctor(), "replicas-agree", UNKNOWN)
 
 
 async def test_a_clock_that_is_behind(world: World) -> None:

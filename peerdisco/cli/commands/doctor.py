@@ -42,7 +42,7 @@ examples:
   peerdisco doctor my-database -o json --nameserver 127.0.0.1:5300
 """
 
-MINOR = frozenset({"clock"})
+MINOR = frozenset({"clock", "replicas-agree"})
 """Checks without which everything else is still known: they do not cause status 2."""
 _WIDTH = 100
 """Columns where stdout is not a terminal."""

@@ -153,6 +153,12 @@ def _agreement(facts: Facts) -> Iterator[Finding]:
     if len(set(last.values())) > 1 and all(len(set(many)) == 1 for many in servers.values()):
         counts = ", ".join(f"{name}: {_count(listing)}" for name, listing in last.items())
         yield _disagree(f"the name servers list different pods ({counts})", list(last))
+    elif not servers and any(server.samples for server in facts.serving):
+        yield unknown(
+            "replicas-agree",
+            "the lists of the name servers are not compared, because the answers are truncated",
+            "Replicas that disagree would not be noticed here.",
+        )
     elif servers:
         total = sum(map(len, servers.values()))
         changed = any(len(set(many)) > 1 for many in servers.values())
@@ -225,8 +231,8 @@ def _size(facts: Facts) -> Iterator[Finding]:
             "An answer that does not fit into one message is truncated also over TCP. peerdisco "
             "then asks for the pods one by one, and other programs see a part of them.",
             Fix(
-                "Ask for one named port, which makes the answer smaller if the service has "
-                "several (--port-name), or put the pods behind several services.",
+                "Nothing has to be done for peerdisco, as long as TCP works. If the service has "
+                "several ports, --port-name makes the answer smaller.",
             ),
             **values,
         )

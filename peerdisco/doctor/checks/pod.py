@@ -20,7 +20,7 @@ _FIELDS = {
 def check_pod(facts: Facts) -> Iterator[Finding]:
     """The identity, and what prevents a lookup."""
     pod, request = facts.pod, facts.request
-    if request.unusable is not None and pod.missing is None:
+    if request.unusable is not None and (pod.missing is None or pod.missing[1] != request.unusable):
         yield _unusable(facts, request.unusable)
     if not pod.in_pod and pod.pod_name is None and pod.missing is None:
         yield ok("identity", "this is not a pod, so the checks of the pod itself are left out")
@@ -57,6 +57,17 @@ def _unusable(facts: Facts, error: str) -> Finding:
             Fix(
                 f"Correct {variable} in the container's env, or remove it to use the default:",
                 command=f"unset {variable}",
+            ),
+        )
+    if "namespace" in error.partition("(")[0]:
+        return problem(
+            "configuration",
+            error,
+            "Without the namespace the service's name is not complete.",
+            Fix(
+                "Name the service as NAME.NAMESPACE, or use --namespace. The command shows the "
+                "services of all namespaces:",
+                command="kubectl get services --all-namespaces",
             ),
         )
     if "cluster domain" in error.partition("(")[0]:

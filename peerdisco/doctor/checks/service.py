@@ -302,9 +302,10 @@ def _address_records(facts: Facts, service: ServiceName) -> Iterator[Finding]:
             )
         elif all(exchange.usable for exchange in (v4, v6)):
             counts = [len(e.message.answers) if e.message else 0 for e in (v4, v6)]
+            more = ", truncated over UDP" if v4.truncated or v6.truncated else ""
             yield ok(
                 "address-records",
-                f"{server.name} has {counts[0]} A and {counts[1]} AAAA records of {service}",
+                f"{server.name} has {counts[0]} A and {counts[1]} AAAA records of {service}{more}",
                 **values,
             )
         else:
