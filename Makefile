@@ -71,7 +71,7 @@ test-all-pythons: $(VENV)/develop.stamp ## test the built wheel on the other Pyt
 	PYTHON_SUITES="$(PYTHON_SUITES)" LOOP_SUITES="$(LOOP_SUITES)" .ci/pythons $(BIN)/python
 
 # The suites that measure the package; real databases, containers and examples add time and no lines.
-COVERED_SUITES := tests/unit tests/cli tests/watching tests/hooks tests/contract tests/cancellation tests/large tests/recordings tests/testing tests/mysql tests/docs/test_simulation.py
+COVERED_SUITES := tests/unit tests/cli tests/watching tests/hooks tests/contract tests/cancellation tests/large tests/recordings tests/testing tests/doctor tests/observability tests/adversaries tests/mysql tests/docs/test_simulation.py
 
 coverage: $(VENV)/develop.stamp ## measure the coverage: every branch of the pure modules, and of the package 95 %
 	$(PYTEST) --cov --cov-report= $(COVERED_SUITES)

@@ -36,7 +36,7 @@ class Screen:
         self._start = time.monotonic()
         self._primary = ""
         self.over = False
-        """Whether the story was told to its end."""
+        """Whether the story has ended."""
         self.disco: Discovery | None = None
         self.statefulset: StatefulSet | None = None
 
