@@ -143,12 +143,12 @@ class Enumeration:
         known = self._state.addresses
         if listing is not None:
             self._keep_listed(listing)
-        await asyncio.sleep(0)
+        await self._pause()
         await self._close()
         await self._ask_former_owners()
         if self._wildcard and _WILDCARD not in self.reasons:
             self.reasons.append(_WILDCARD)
-        await asyncio.sleep(0)
+        await self._pause()
         if not self._any_port and not self._truncated:
             self._drop_others(() if listing is None else listing.ports)
         if self.addresses == known:
@@ -163,9 +163,14 @@ class Enumeration:
             any_port=self._any_port,
         )
         self._report_failures()
-        await asyncio.sleep(0)
+        await self._pause()
         self._keep_state()
-        await asyncio.sleep(0)
+        await self._pause()
+
+    async def _pause(self) -> None:
+        """Let other tasks run, if the steps before and after this take long."""
+        if self.addresses is not self._state.addresses:
+            await asyncio.sleep(0)
 
     def _keep_listed(self, listing: ServiceRecords) -> None:
         """Keep the pods in the SRV answer whose own records are missing or failed.
@@ -216,13 +221,19 @@ class Enumeration:
 
     def _read_service(self, found: Sequence[AddressRecords]) -> None:
         """Read the answers for the service's own name."""
-        self._shown = frozenset(packed for answer in found for packed in answer.packed)
         self._saw_ttl(found)
         self._truncated = any(answer.truncated for answer in found)
-        # Each family was queried twice: do the two answers differ? One without addresses says no.
-        truncated = [answer.packed for answer in found if answer.truncated and answer.packed]
-        families = {len(packed[0]) for packed in truncated}
-        self._random = len({frozenset(packed) for packed in truncated}) > len(families)
+        families: dict[int, list[tuple[bytes, ...]]] = {}
+        for answer in found:
+            if answer.packed:
+                families.setdefault(len(answer.packed[0]), []).append(answer.packed)
+        shown = [frozenset().union(*answers) for answers in families.values()]
+        self._shown = shown[0] if len(shown) == 1 else frozenset().union(*shown)
+        # A truncated family was queried twice: does the second answer show others?
+        self._random = self._truncated and any(
+            len(every) > len(answers[0])
+            for every, answers in zip(shown, families.values(), strict=True)
+        )
 
     # The answers for the pods' names.
 
@@ -318,7 +329,8 @@ class Enumeration:
     def _unknown(self) -> set[bytes]:
         """The addresses of the service without a name."""
         if self.addresses is self._state.addresses:
-            return set(self._shown - self._state.owners.addresses)
+            known = self._state.owners.addresses
+            return set() if self._shown <= known else set(self._shown - known)
         return set(self._shown.difference(*self.addresses.values()))
 
     async def _close(self) -> None:
@@ -334,7 +346,7 @@ class Enumeration:
                 await self._search(whole=False)
                 nameless = {p: r for p, r in nameless.items() if p in self._unknown()}
             self._report_nameless(nameless)
-        await asyncio.sleep(0)
+        await self._pause()
         await self._close_ordinals()
 
     async def _close_ordinals(self) -> None:
@@ -479,7 +491,6 @@ class Enumeration:
         state.absent = {pod: when for pod, when in state.absent.items() if now - when < ABSENT_FOR}
         state.rtypes, state.truncated = self._rtypes, self._truncated
         state.settled = bool(self._shown) and len(self._failed) <= MOST_VERIFIED
-        again = {*self._failed, *(name for name, many in self.addresses.items() if not many)}
-        state.rotation.retry(again & self.addresses.keys())
+        state.rotation.retry((state.bare | self._failed.keys()) & self.addresses.keys())
         verified = {p for name in self._asked for p in self.addresses.get(name, ())}
         state.unseen = {p: n for p, n in state.unseen.items() if p not in verified}

@@ -44,6 +44,7 @@ class EnumerationState:
         rtypes: The record types of the service's addresses.
         truncated: Whether the addresses of the service were truncated.
         owners: The pods by address.
+        bare: The pods that are listed and have no known address.
         rotation: The order in which the pods are verified.
         unseen: The number of consecutive polls whose truncated answers did not show an address.
         polls: The number of polls since the last one that queried the service's SRV records.
@@ -59,6 +60,7 @@ class EnumerationState:
         self.rtypes: tuple[int, ...] = ()
         self.truncated = False
         self.owners = Owners({})
+        self.bare: frozenset[bytes] = frozenset()
         self.rotation = Rotation()
         self.unseen: dict[bytes, int] = {}
         self.polls = 0
@@ -68,6 +70,7 @@ class EnumerationState:
         if addresses is not self.addresses:
             self.addresses = addresses
             self.owners = Owners(addresses)
+            self.bare = frozenset(name for name, many in addresses.items() if not many)
             self.rotation.update(addresses)
 
 
