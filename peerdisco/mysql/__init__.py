@@ -16,6 +16,7 @@ from .dialects import ReplicationSource
 from .ensure import Ensured, ensure_account, ensure_closed, ensure_primary, ensure_replica, nudge
 from .errors import Action, DatabaseError, classify
 from .facts import ClusterRow, Executor, ServerFacts, read_facts
+from .history import Epoch, Heartbeat, History
 from .literals import literal
 from .positions import Position
 from .reasons import ServerReasonCode
@@ -29,8 +30,11 @@ __all__ = [
     "ClusterRow",
     "DatabaseError",
     "Ensured",
+    "Epoch",
     "Executor",
     "Flavour",
+    "Heartbeat",
+    "History",
     "Position",
     "Receiver",
     "ReplicaStatus",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from ..model import Identity, Snapshot
 from ..primary.verdicts import (
@@ -16,17 +16,16 @@ from ..primary.verdicts import (
 from .dialects import Dialect, ReplicationSource, Step
 from .errors import Action, classify, needs_copy
 from .facts import ServerFacts
-from .literals import literal
+from .objections import NEW_COPY, against_following, against_opening
 from .reasons import ServerReasonCode
+from .repairs import has_unapplied, plan_counting
 from .status import Receiver, ReplicaStatus
-from .tables import CLUSTER_SCHEMA, CLUSTER_TABLE
 
 __all__ = [
     "Unanswered",
     "judge_primary",
     "judge_replica",
     "plan_closing",
-    "plan_primary",
     "plan_replica",
     "plan_stopping",
     "probe_of",
@@ -87,7 +86,10 @@ def judge_primary(
         expected: As for `may_bootstrap`.
         first_start: As for `may_bootstrap`.
     """
-    probes = [probe_of(name, found) for name, found in peers.items()]
+    probes = [
+        replace(probe, claims_primary=False) if _is_outdated(peers[probe.peer], own) else probe
+        for probe in (probe_of(name, found) for name, found in peers.items())
+    ]
     confirmed = confirm_local_primary(snapshot, identity, probes)
     against = [*_misconfigured(own)]
     if against or not confirmed:
@@ -117,6 +119,16 @@ def judge_primary(
         followers = set(peers) - {probe.peer for probe in probes}
         probes += [Probe(name, True, False, False, "it replicates from here") for name in followers]
     return may_bootstrap(snapshot, identity, probes, expected=expected, first_start=first_start)
+
+
+def _is_outdated(found: ServerFacts | Unanswered, own: ServerFacts) -> bool:
+    """Whether a peer that takes writes was the primary before this one: it has to be closed."""
+    if isinstance(found, Unanswered) or own.read_only:
+        return False
+    theirs, mine = found.history.newest, own.history.newest
+    if theirs is None or mine is None or theirs.id == mine.id:
+        return False
+    return own.history.get(theirs.id) is not None
 
 
 _CANNOT_SEE = (
@@ -168,14 +180,14 @@ def _against_own_cluster(
                     "and give the other pod a copy of it",
                     name,
                 )
-        # A replica's own writes do no harm here; its own sidecar reports them.
-        elif ahead := found.position.beyond(own.position, but_of=found.origin):
-            yield Reason(
-                ServerReasonCode.PEER_IS_AHEAD,
-                f"{name} has transactions that this pod does not have ({ahead}): this pod's "
-                f"data are older than that; give it its newer volume, or a copy of {name}'s data",
-                name,
-            )
+    # What a replica wrote itself does no harm here; its own sidecar reports it.
+    cluster = own.cluster.id
+    same = {
+        name: found
+        for name, found in peers.items()
+        if found.cluster and found.cluster.id == cluster
+    }
+    yield from against_opening(own, same)
 
 
 def _replicates_from(found: ServerFacts, own: ServerFacts, identity: Identity) -> bool:
@@ -188,47 +200,6 @@ def _replicates_from(found: ServerFacts, own: ServerFacts, identity: Identity) -
         f"{identity.pod_name}."
     )
     return named and not found.position.beyond(own.position)
-
-
-def plan_primary(
-    own: ServerFacts, cluster_id: str, now: str, before_open: Sequence[Step] = ()
-) -> list[Step]:
-    """The steps until this server, which may be the primary, takes writes; none if it does.
-
-    A plan may be interrupted after any step: the next plan continues from there. Writes are
-    allowed last.
-
-    Args:
-        own: The server's facts.
-        cluster_id: For a cluster that is made now.
-        now: Date and time of it, ``YYYY-MM-DD HH:MM:SS`` in UTC.
-        before_open: Steps that come immediately before that writes are allowed.
-    """
-    dialect = Dialect(own.version)
-    steps: list[Step] = []
-    if own.status is not None:
-        steps += [dialect.stop(), dialect.forget_source()]
-    if own.cluster is None:
-        if own.closed:
-            steps += dialect.open_to_some()
-        if own.blank and not own.begun:
-            # The cluster's history begins here: no replica needs to have seen what its image's
-            # initialisation logged, and each has done the same itself. What a run that was cut
-            # off has made is part of it: a log without its table stops every replica.
-            steps += dialect.forget_own_log()
-        origin = "blank" if own.blank else "adopted"
-        steps += [
-            Step("making the cluster's schema", f"CREATE DATABASE IF NOT EXISTS {CLUSTER_SCHEMA}"),
-            Step("making the cluster's table", CLUSTER_TABLE),
-            Step(
-                "writing the cluster's row",
-                f"INSERT INTO {CLUSTER_SCHEMA}.cluster (pin, id, origin, created_at) VALUES "  # noqa: S608
-                f"(1, {literal(cluster_id)}, {literal(origin)}, {literal(now)})",
-            ),
-        ]
-    if own.read_only:
-        steps += [*before_open, dialect.open()]
-    return steps
 
 
 def plan_closing(own: ServerFacts) -> list[Step]:
@@ -310,7 +281,7 @@ def _against_following(
     own: ServerFacts, primary: ServerFacts, source: ReplicationSource
 ) -> Iterator[Reason]:
     assert primary.cluster is not None
-    again = "empty this pod's volume and restart it to give it a new copy"
+    again = NEW_COPY
     follows = own.status is not None and own.status.source_host == source.host
     if own.cluster is not None and own.cluster.id != primary.cluster.id:
         yield Reason(
@@ -328,13 +299,9 @@ def _against_following(
         return
     if own.blank and not follows:
         yield from _against_starting_from_nothing(primary, source)
-    elif ahead := own.position.beyond(primary.position):
-        yield Reason(
-            ServerReasonCode.OWN_CHANGES,
-            f"this pod has transactions that the primary does not have ({ahead}): a client wrote "
-            f"here; move what is needed to the primary, then {again}",
-        )
-    if own.status is not None:
+    else:
+        yield from against_following(own, primary)
+    if own.status is not None and not has_unapplied(own):
         yield from _against_status(own.status, again)
 
 
@@ -344,6 +311,8 @@ def _against_starting_from_nothing(
     assert primary.cluster is not None
     if not primary.cluster.from_blank:
         why = "held data before it kept the log from which replicas read"
+    elif primary.history.has_log_reset or primary.recorded.log_was_reset:
+        why = "had its binary log reset (RESET MASTER), which no longer holds the beginning"
     elif primary.purged is not None and not primary.purged.empty:
         why = "has purged the beginning of its log"
     else:
@@ -385,6 +354,8 @@ def _verdict(code: ServerReasonCode, text: str) -> Verdict:
 def plan_replica(own: ServerFacts, source: ReplicationSource, *, mend: bool = True) -> list[Step]:
     """The steps until this server, which may replicate from there, does; none if it does.
 
+    Its history is a part of the primary's, so that all that is in its log came from there.
+
     Args:
         own: The server's facts.
         source: Whom to replicate from.
@@ -397,7 +368,7 @@ def plan_replica(own: ServerFacts, source: ReplicationSource, *, mend: bool = Tr
         opening = dialect.open_to_some() if own.closed else ()
         steps = [*opening, *dialect.forget_own_log(), dialect.close()]
     else:
-        steps = plan_closing(own)
+        steps = [*plan_closing(own), *plan_counting(own)]
     if status is None:
         return [*steps, dialect.follow(source), dialect.start()]
     configured = (status.source_host, status.source_port, status.source_user, status.gtid)

@@ -137,6 +137,26 @@ class Dialect:
             return (Step(doing, "RESET BINARY LOGS AND GTIDS"),)
         return (Step(doing, "RESET MASTER"),)
 
+    def count_as_applied(self, position: str) -> Step:
+        """Continue after these transactions; replication must be stopped. For MariaDB."""
+        sql = f"SET GLOBAL gtid_slave_pos = {literal(position)}"
+        return Step("counting what is in its log as applied", sql)
+
+    def drop_own_log(self) -> Step:
+        """Drop administrative statements from a replica's log. For MariaDB."""
+        return Step("dropping administrative statements from its own log", "RESET MASTER")
+
+    def next_log(self) -> Step:
+        return Step("beginning another binary log", "FLUSH BINARY LOGS")
+
+    def unlogged(self, step: Step) -> tuple[Step, ...]:
+        """The same step without a trace in the binary log."""
+        return (
+            Step(step.doing, "SET SESSION sql_log_bin = 0"),
+            step,
+            Step(step.doing, "SET SESSION sql_log_bin = 1"),
+        )
+
     def close(self) -> Step:
         """Refuse writes; on MySQL those of administrators too."""
         name = "read_only" if self._mariadb else "super_read_only"

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 from ..model import Identity, Snapshot
 from ..primary.verdicts import Verdict
@@ -18,7 +19,6 @@ from .decisions import (
     judge_primary,
     judge_replica,
     plan_closing,
-    plan_primary,
     plan_replica,
     plan_stopping,
 )
@@ -26,6 +26,7 @@ from .dialects import Dialect, ReplicationSource, Step
 from .errors import DatabaseError
 from .facts import Executor, ServerFacts
 from .literals import SESSION
+from .opening import plan_after_reset, plan_primary
 from .setup import Account, replication_account_sql
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "do_steps",
     "ensure_account",
     "ensure_closed",
+    "ensure_epoch_after_reset",
     "ensure_primary",
     "ensure_replica",
     "nudge",
@@ -86,11 +88,62 @@ async def ensure_primary(
         own, peers, snapshot, identity, expected=expected, first_start=first_start
     )
     if verdict:
-        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
-        steps = plan_primary(own, str(uuid.uuid4()), now, before_open)
-    else:
-        steps = plan_closing(own)
-    return Ensured(verdict, await do_steps(server, name, steps))
+        return Ensured(verdict, await _open(server, name, own, identity.ordinal or 0, before_open))
+    return Ensured(verdict, await do_steps(server, name, plan_closing(own)))
+
+
+async def ensure_epoch_after_reset(
+    server: Executor, name: str, own: ServerFacts, ordinal: int
+) -> tuple[str, ...]:
+    """Begin an epoch on an open primary whose binary log was reset; what was done.
+
+    Raises:
+        DatabaseError: A statement was refused, or the server did not answer.
+    """
+    epoch = str(uuid.uuid4())
+    return await _begin(
+        server, name, own, lambda *, beats: plan_after_reset(own, epoch, ordinal, beats=beats)
+    )
+
+
+async def _open(
+    server: Executor, name: str, own: ServerFacts, ordinal: int, before_open: Sequence[Step]
+) -> tuple[str, ...]:
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    cluster, epoch = str(uuid.uuid4()), str(uuid.uuid4())
+    return await _begin(
+        server,
+        name,
+        own,
+        lambda *, beats: plan_primary(
+            own, cluster, now, epoch, ordinal, before_open=before_open, beats=beats
+        ),
+    )
+
+
+class _Plan(Protocol):
+    def __call__(self, *, beats: bool) -> list[Step]: ...
+
+
+async def _begin(server: Executor, name: str, own: ServerFacts, plan: _Plan) -> tuple[str, ...]:
+    """Do a plan that may begin an epoch.
+
+    An account that was made by an earlier version may not renew the heartbeat. The history is kept
+    without it.
+    """
+    try:
+        return await do_steps(server, name, plan(beats=True))
+    except DatabaseError as error:
+        if error.errno not in _MAY_NOT_UPDATE or own.history.heartbeat is None:
+            raise
+    doing = "beginning an epoch"
+    undone = [Step(doing, "ROLLBACK"), Step(doing, "SET SESSION sql_log_bin = 1")]
+    await do_steps(server, name, undone)
+    return await do_steps(server, name, plan(beats=False))
+
+
+_MAY_NOT_UPDATE = (1142, 1143)
+"""The account lacks a privilege on a table, or on a column."""
 
 
 async def ensure_replica(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ..exceptions import DiscoveryError
@@ -15,7 +15,7 @@ from .status import ReplicaStatus
 from .tables import CLUSTER_SCHEMA, READ_EPOCHS, READ_HEARTBEAT, history_of
 from .versions import Flavour, Version
 
-__all__ = ["ClusterRow", "Executor", "ServerFacts", "read_facts"]
+__all__ = ["ClusterRow", "Executor", "ServerFacts", "read_facts", "read_mark"]
 
 _SYSTEM_SCHEMAS = frozenset({"information_schema", "performance_schema", "mysql", "sys"})
 _NO_SCHEMAS = frozenset({"lost+found", "#mysql50#lost+found"})
@@ -187,11 +187,6 @@ async def _read_facts(server: Executor, name: str, ask: _Ask) -> ServerFacts:
         epochs = await _rows_if_there(server, name, "reading the epochs", READ_EPOCHS)
     statuses = await ask("asking for its state as a replica", "SHOW REPLICA STATUS")
     status = ReplicaStatus.of_row(statuses[0]) if statuses else None
-    position: Position
-    if mariadb:
-        position = MariaDBPosition.parse(_text(row["logged"]), _text(row["applied"]))
-    else:
-        position = GtidSet.parse(_text(row["executed"]))
     read_only = _on(row["read_only"])
     return ServerFacts(
         version=version,
@@ -203,7 +198,7 @@ async def _read_facts(server: Executor, name: str, ask: _Ask) -> ServerFacts:
         gtid_mode=mariadb or _text(row["gtid_mode"]).upper() == "ON",
         schemas=_user_schemas(names),
         cluster=cluster,
-        position=position,
+        position=_position(row, mariadb=mariadb),
         purged=None if mariadb else GtidSet.parse(_text(row["purged"])),
         # MySQL keeps an empty row after RESET REPLICA without ALL.
         status=status if status is not None and status.source_host else None,
@@ -241,6 +236,30 @@ async def _rows_if_there(
 
 _NOT_THERE = (1146, 1049)
 """No such table; no such schema, as MySQL says."""
+
+
+async def read_mark(server: Executor, name: str, facts: ServerFacts) -> Recorded:
+    """How far a server is whose other facts are known, and its last heartbeat.
+
+    Raises:
+        DatabaseError: A query failed, or the server did not answer.
+    """
+    mariadb = facts.flavour is Flavour.MARIADB
+    try:
+        beats = await _rows_if_there(server, name, "reading the heartbeat", READ_HEARTBEAT)
+        (row,) = await server.execute(_MARIADB if mariadb else _MYSQL)
+        logs = await server.execute(_log_query(facts.version))
+    except Exception as error:
+        raise DatabaseError.of(error, name, "asking how far it is") from error
+    heartbeat = _history(name, (), beats).heartbeat
+    history = replace(facts.history, heartbeat=heartbeat)
+    return Recorded(history, _position(row, mariadb=mariadb), facts.origin, _log_number(logs))
+
+
+def _position(row: Mapping[str, Any], *, mariadb: bool) -> Position:
+    if mariadb:
+        return MariaDBPosition.parse(_text(row["logged"]), _text(row["applied"]))
+    return GtidSet.parse(_text(row["executed"]))
 
 
 def _history(

@@ -138,9 +138,24 @@ class Recorded:
         # The primary's own transactions alone: others it may have had, and this server not.
         if beat.position is not None and beat.position.beyond(self.position, of={epoch.server}):
             return True
-        if epoch.server != self.origin or self.log_number is None or beat.log_number is None:
-            return False  # another server's logs have other numbers
+        if (
+            self.log_number is None
+            or beat.log_number is None
+            or not self._keeps_log_of(beat, epoch)
+        ):
+            return False
         return self.log_number < beat.log_number
+
+    def _keeps_log_of(self, beat: Heartbeat, epoch: Epoch) -> bool:
+        """Whether its logs are those of the server that wrote the heartbeat.
+
+        Another server's have other numbers. A volume that was copied from a replica has the
+        replica's logs, also under the name of the primary.
+        """
+        position = beat.position
+        return epoch.server == self.origin and (
+            position is None or position.applied_text == self.position.applied_text
+        )
 
 
 class Standing(Enum):
@@ -172,7 +187,8 @@ class Comparison:
         standing: The result.
         common: The last epoch that both have; None if there is none.
         transactions: Those that only the replica has, in words; empty if none are known.
-        count: How many they are; 0 if not known.
+        count: How many they are; 0 if not known. If the log was reset, those after the last
+            position that is known from before that.
         replica_at: When the replica's last heartbeat was written; None if it has none.
         primary_at: When the last heartbeat was written that the primary has of the common epoch;
             None if it has none.
@@ -216,10 +232,20 @@ def _differences(replica: Recorded, primary: Recorded) -> Iterator[Comparison]:
     later = theirs.after(newest)
     yield from _beyond(replica, primary, newest, later[0] if later else None)
     if primary.log_was_reset or any(epoch.log_reset for epoch in later):
-        yield _comparison(Standing.LOG_RESET, replica, primary, newest)
+        last_known = _before_reset(primary, later)
+        yield _comparison(Standing.LOG_RESET, replica, primary, newest, last_known)
     limit = later[0].left_position if later else primary.position
     if replica.position.beyond(limit):
         yield _comparison(Standing.LOCAL_WRITES, replica, primary, newest, limit)
+
+
+def _before_reset(primary: Recorded, later: tuple[Epoch, ...]) -> Position | None:
+    """The last position that is known from before the binary log was reset."""
+    for epoch in later:
+        if epoch.log_reset:
+            return epoch.left_position
+    beat = primary.history.heartbeat
+    return beat.position if beat is not None else None
 
 
 def _other_epochs(replica: Recorded, primary: Recorded, newest: Epoch) -> Comparison:
@@ -240,7 +266,7 @@ def _beyond(
     limit = primary.position if successor is None else successor.left_position
     if _later_beat(replica, primary, newest, successor):
         yield _comparison(standing, replica, primary, newest, limit)
-    if primary.log_was_reset or (successor is not None and successor.log_reset):
+    if primary.log_was_reset if successor is None else successor.log_reset:
         return  # the positions of before the reset end with its last heartbeat
     excess = (
         replica.position.beyond(limit, but_of=replica.origin)

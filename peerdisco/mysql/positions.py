@@ -29,6 +29,14 @@ class Position(Protocol):
         """The same as text, which ``parse_position`` reads."""
         ...
 
+    @property
+    def applied_text(self) -> str:
+        """The part of it that does not change on a primary: what it applied as a replica.
+
+        Empty on MySQL, which does not tell the two apart.
+        """
+        ...
+
     def beyond(
         self, other: Position, *, but_of: str = "", of: Collection[str] | None = None
     ) -> str:
@@ -89,7 +97,25 @@ class MariaDBPosition:
 
     @property
     def text(self) -> str:
-        return f"{_written(self.logged)}|{_written(self.applied)}"
+        return f"{_written(self.logged)}|{self.applied_text}"
+
+    @property
+    def applied_text(self) -> str:
+        return _written(self.applied)
+
+    @property
+    def unapplied(self) -> bool:
+        """Whether its own log is beyond what it counts as applied."""
+        return any(number > self._applied_number(domain) for domain, _, number in self.logged)
+
+    @property
+    def all_applied(self) -> str:
+        """``gtid_slave_pos`` with all that is in its own log."""
+        last = {gtid[0]: gtid for gtid in sorted(self.logged | self.applied, key=lambda g: g[2])}
+        return _written(frozenset(last.values()))
+
+    def _applied_number(self, domain: int) -> int:
+        return max((number for d, _, number in self.applied if d == domain), default=0)
 
     def beyond(
         self, other: Position, *, but_of: str = "", of: Collection[str] | None = None
@@ -190,6 +216,11 @@ class GtidSet:
         """This set and another one, as text."""
         return GtidSet.parse(f"{self.text},{text}")
 
+    def without(self, other: GtidSet) -> GtidSet:
+        """What is left of this set without another one."""
+        runs = [f"{source}:{first}-{last}" for source, first, last in self._lacking(other)]
+        return GtidSet.parse(",".join(runs))
+
     @property
     def empty(self) -> bool:
         return not self.intervals
@@ -217,6 +248,10 @@ class GtidSet:
         if not isinstance(other, GtidSet):
             return 0
         return sum(last - first + 1 for _, first, last in self._lacking(other))
+
+    @property
+    def applied_text(self) -> str:
+        return ""
 
     def _lacking(self, other: GtidSet) -> Iterator[tuple[str, int, int]]:
         theirs = dict(other.intervals)

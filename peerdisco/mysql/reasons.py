@@ -17,8 +17,11 @@ class ServerReasonCode(Code):
     """A peer's data belongs to another cluster than this pod's."""
     PEER_IS_AHEAD = ("peer-is-ahead", Decision.REFUSED)
     """A peer has transactions that this pod does not have."""
+    PRIMARY_IS_OLDER = ("primary-is-older", Decision.REFUSED)
+    """This pod, a replica, has transactions of a primary that the primary does not have.
+    Its data are older, and this pod's volume must be kept."""
     OWN_CHANGES = ("own-changes", Decision.REFUSED)
-    """This pod, a replica, has transactions that the primary does not have."""
+    """This pod, a replica, has transactions that no primary wrote."""
     FOREIGN_DATA = ("foreign-data", Decision.REFUSED)
     """This pod holds data that did not come from the primary."""
     NEEDS_COPY = ("needs-copy", Decision.REFUSED)
@@ -34,7 +37,8 @@ class ServerReasonCode(Code):
     REPLICATION_ACCOUNT = ("replication-account", Decision.WAIT)
     """The replication account's password cannot be used, or the primary rejects it."""
     PEER_OUTVOTED = ("peer-outvoted", Decision.ALLOWED)
-    """A peer's data belongs to another cluster than that of this pod and of most pods."""
+    """A peer's data belongs to another cluster, or another history, than that of this pod and of
+    most pods."""
     FOLLOWS = ("follows", Decision.ALLOWED)
     """This pod may follow the primary."""
     HOLDS_THE_DATA = ("holds-the-data", Decision.ALLOWED)

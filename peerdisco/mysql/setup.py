@@ -182,9 +182,8 @@ _PRIVILEGES: dict[Flavour, dict[str, _Privileges]] = {
     Flavour.MARIADB: {
         "local": _Privileges(
             # The last reserves a connection: without it, a full server shuts the sidecar out.
-            "RELOAD, BINLOG ADMIN, REPLICA MONITOR, REPLICATION SLAVE ADMIN, "
-            "REPLICATION MASTER ADMIN, READ_ONLY ADMIN, "
-            "SHOW DATABASES, CONNECTION ADMIN",
+            "RELOAD, BINLOG MONITOR, BINLOG ADMIN, REPLICA MONITOR, REPLICATION SLAVE ADMIN, "
+            "REPLICATION MASTER ADMIN, READ_ONLY ADMIN, SHOW DATABASES, CONNECTION ADMIN",
             _WRITES,
         ),
         "replication": _Privileges("REPLICATION SLAVE, REPLICA MONITOR, SHOW DATABASES", "SELECT"),
@@ -192,8 +191,8 @@ _PRIVILEGES: dict[Flavour, dict[str, _Privileges]] = {
     },
     Flavour.MYSQL: {
         "local": _Privileges(
-            "RELOAD, REPLICATION CLIENT, REPLICATION_SLAVE_ADMIN, SYSTEM_VARIABLES_ADMIN, "
-            "CONNECTION_ADMIN, SHOW DATABASES",
+            "RELOAD, REPLICATION CLIENT, REPLICATION SLAVE, REPLICATION_SLAVE_ADMIN, "
+            "SYSTEM_VARIABLES_ADMIN, CONNECTION_ADMIN, SHOW DATABASES",
             _WRITES,
         ),
         "replication": _Privileges(

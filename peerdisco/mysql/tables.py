@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from ..wording.foreign import one_line
 from .history import Epoch, Heartbeat, History
 from .literals import literal
 from .positions import parse_position
@@ -106,10 +107,10 @@ def _epoch(row: Mapping[str, Any]) -> Epoch:
     left_beat = row["left_beat"]
     return Epoch(
         number=int(row["number"]),
-        id=_text(row["id"]),
+        id=one_line(_text(row["id"])),
         predecessor=_text(row["predecessor"]) if row["predecessor"] is not None else None,
         ordinal=int(row["ordinal"]),
-        server=_text(row["server"]),
+        server=one_line(_text(row["server"])),
         opened_at=_time(row["opened_at"]),
         left_position=parse_position(_text(row["left_position"])),
         left_beat=int(left_beat) if left_beat is not None else None,
@@ -121,7 +122,7 @@ def _epoch(row: Mapping[str, Any]) -> Epoch:
 def _heartbeat(row: Mapping[str, Any]) -> Heartbeat:
     position, number = row["position"], row["log_number"]
     return Heartbeat(
-        epoch=_text(row["epoch"]),
+        epoch=one_line(_text(row["epoch"])),
         counter=int(row["counter"]),
         at=_time(row["beat_at"]),
         position=parse_position(_text(position)) if position is not None else None,
@@ -197,6 +198,17 @@ class Opening:
             "(epoch, counter, pin, beat_at, position, log_number) VALUES "
             f"({literal(self.epoch_id)}, 1, 1, UTC_TIMESTAMP(3), "
             f"{_POSITION[self.flavour]}, {_number(self.log_number)})"
+        )
+
+    def settle(self) -> str:
+        """The statement for a server that took writes while the epoch began.
+
+        What others wrote between the reading of the position and the epoch's own transaction
+        belongs to the epoch before.
+        """
+        return (
+            f"UPDATE {CLUSTER_SCHEMA}.epochs SET left_position = {_POSITION[self.flavour]} "  # noqa: S608
+            f"WHERE id = {literal(self.epoch_id)}"
         )
 
     def lock_out(self) -> str:

@@ -14,7 +14,7 @@ TRIALS: dict[str, tuple[Trial, ...]] = {
             Grant("REPLICA MONITOR"), Grant("REPLICATION SLAVE ADMIN"),
             Grant("READ_ONLY ADMIN"), Grant("SHOW DATABASES"),
             Grant("CREATE", PEERDISCO), Grant("DROP", PEERDISCO), Grant("INSERT", PEERDISCO),
-            Grant("SELECT", PEERDISCO),
+            Grant("DELETE", PEERDISCO), Grant("UPDATE", PEERDISCO), Grant("SELECT", PEERDISCO),
         ), sidecar),
         Trial("trial_replication", "%", (
             Grant("SUPER"), Grant("BINLOG MONITOR"), Grant("REPLICATION SLAVE ADMIN"),
@@ -41,7 +41,8 @@ TRIALS: dict[str, tuple[Trial, ...]] = {
             Grant("CONNECTION_ADMIN"), Grant("RELOAD"), Grant("REPLICATION CLIENT"),
             Grant("REPLICATION_SLAVE_ADMIN"), Grant("SYSTEM_VARIABLES_ADMIN"),
             Grant("SHOW DATABASES"), Grant("CREATE", PEERDISCO), Grant("DROP", PEERDISCO),
-            Grant("INSERT", PEERDISCO), Grant("SELECT", PEERDISCO),
+            Grant("INSERT", PEERDISCO), Grant("DELETE", PEERDISCO), Grant("UPDATE", PEERDISCO),
+            Grant("SELECT", PEERDISCO),
         ), sidecar),
         Trial("trial_replication", "%", (
             Grant("SUPER"), Grant("REPLICATION_SLAVE_ADMIN"), Grant("REPLICATION SLAVE"),

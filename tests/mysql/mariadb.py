@@ -287,6 +287,9 @@ class MariaDB:
                     break
             yield
 
+    def as_another_server(self) -> None:
+        """Make a volume that was copied from another server this one's own, while it is down."""
+
     def purge_logs(self) -> None:
         """Begin a new binary log, and remove those before; a replica reads the new one first."""
         self.sql("FLUSH BINARY LOGS")

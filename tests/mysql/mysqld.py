@@ -57,11 +57,14 @@ class MySQL(MariaDB):
         blank = not self.datadir.exists()
         super().prepare()
         if blank:
-            # Its server_uuid, which a server makes for itself at its first start.
-            (self.datadir / "auto.cnf").unlink(missing_ok=True)
+            self.as_another_server()
         # In a pod the socket is in a directory that is empty at first. Here a server that was
         # killed leaves a lock with its process ID, which in the next pod another process has.
         self.socket.with_name(f"{self.socket.name}.lock").unlink(missing_ok=True)
+
+    def as_another_server(self) -> None:
+        # Its server_uuid, which a server makes for itself at its first start.
+        (self.datadir / "auto.cnf").unlink(missing_ok=True)
 
     @property
     def replicates(self) -> bool:

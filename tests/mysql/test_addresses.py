@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 
 import pytest
 
@@ -84,12 +85,23 @@ def test_dns_is_silent_while_the_primary_is_away(running: Database) -> None:
 
 
 def successor(db: Database) -> Member:
-    """Another pod with the primary's name, not in DNS yet, with a copy of its volume."""
-    db.primary.server.stop()
-    new = db.add(0, "mysql-0-again", publish=False)
-    shutil.copytree(db.primary.server.datadir, new.server.datadir)
-    db.primary.server.start()
+    """Another pod with the primary's name, not in DNS yet, with its volume.
+
+    Here it is a copy. The old one writes nothing more, also no heartbeat, which the new one would
+    lack.
+    """
+    old = db.primary
+    old.sidecar.stop()
+    counter = "SELECT counter FROM peerdisco.heartbeat"
+    before = old.server.value(counter)
+    old.sidecar.start("--heartbeat", "3600")
+    until(lambda: old.server.value(counter) > before, what="the only heartbeat")
     db.wait()
+    new = db.add(0, "mysql-0-again", publish=False)
+    assert old.server.process is not None
+    old.server.process.signal(signal.SIGSTOP)
+    shutil.copytree(old.server.datadir, new.server.datadir)
+    old.server.process.signal(signal.SIGCONT)
     return new
 
 

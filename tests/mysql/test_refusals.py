@@ -34,8 +34,11 @@ def positions(db: Database) -> list[str]:
 
 
 def test_ordinal_0_returns_with_an_empty_volume(running: Database) -> None:
+    running.primary.kill()  # it beats no more
     before = positions(running)
-    wipe(running.primary)
+    running.primary.server.wipe()
+    running.primary.start()
+    running.primary.server.wait_ready()
     why = running.primary.sidecar.wait_for("refused")
     assert "mysql-1 holds data" in why
     assert "volume" in why
@@ -65,9 +68,9 @@ def test_ordinal_0_is_empty_and_its_first_start_is_announced(running: Database) 
 
 
 def test_ordinal_0_is_empty_and_reaches_nobody(running: Database) -> None:
-    before = positions(running)
     for replica in running.replicas:
         replica.pod.cut()
+    before = positions(running)
     wipe(running.primary)
     why = running.primary.sidecar.wait_for("waiting")
     assert "mysql-1" in why

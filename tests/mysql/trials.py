@@ -253,6 +253,14 @@ def sidecar(source: Daemon, replica: Daemon, user: str) -> Outcome:
     do("INSERT INTO peerdisco.cluster VALUES (UUID(), 'blank', UTC_TIMESTAMP())",
        name="INSERT INTO peerdisco.cluster, read-only")  # fmt: skip
     do("SELECT id FROM peerdisco.cluster", name="SELECT of what it wrote", holds=bool)
+    do("UPDATE peerdisco.cluster SET origin = 'renewed'", name="UPDATE of what it wrote")
+    log = "SHOW GLOBAL STATUS LIKE 'Binlog_snapshot_file'" if mariadb else "SHOW BINARY LOG STATUS"
+    do(log, holds=bool)
+    do("SHOW BINARY LOGS", holds=bool)
+    do("SHOW BINLOG EVENTS LIMIT 1", holds=bool)
+    if mariadb:
+        do("SET GLOBAL rpl_semi_sync_master_enabled=ON")
+        do("SET GLOBAL rpl_semi_sync_master_enabled=OFF")
     do("SET GLOBAL read_only=OFF")
     return do.close()
 

@@ -58,6 +58,7 @@ _DURABILITY_VARIABLE = "PEERDISCO_MYSQL_DURABILITY"
 LISTEN_PORT = 8080
 MAX_LAG = 30.0
 MAX_STALENESS = 3600.0
+HEARTBEAT = 1.0
 INTERVAL = 1.0
 """Seconds between two lookups, so that replicas follow a new address of the primary within two."""
 
@@ -123,6 +124,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="how old the data of a ready replica may be while the primary does not answer "
         "(default: %(default)g)",
     )
+    health.add_argument(
+        "--heartbeat",
+        metavar="SECONDS",
+        type=seconds,
+        default=HEARTBEAT,
+        help="how often the open primary renews the row from which the lag of the replicas follows "
+        "(default: %(default)g)",
+    )
     maintenance = parser.add_argument_group("maintenance")
     maintenance.add_argument(
         "--pause-file",
@@ -157,6 +166,7 @@ async def _run(args: argparse.Namespace) -> None:
         first_start=_first_start(args),
         durability=_durability(args),
         pause_file=Path(pause_file) if pause_file else None,
+        heartbeat=args.heartbeat,
     )
     listen = _listen(args.listen)
     connect = _connect(args, options.port, me)

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from ...model import Identity, Snapshot
-from ...primary.verdicts import ReasonCode, must_step_down
+from ...primary.verdicts import ReasonCode, Verdict, must_step_down
 from ..decisions import judge_primary
-from ..ensure import Ensured, ensure_closed, ensure_primary
+from ..ensure import Ensured, ensure_closed, ensure_epoch_after_reset, ensure_primary
 from ..facts import Executor, ServerFacts, read_facts
+from ..reasons import ServerReasonCode
 from .durability_check import DurabilityCheck
+from .heart import Heart
+from .pause import Observer
 from .peers import PeerServers
 from .report import Problem, Report, Role, State, problems_of
 
 __all__ = ["PrimaryRole"]
+
+_ASKED_APART = 5.0
+"""Seconds between two times that an open primary is compared with its peers."""
+
+_CLOSE = frozenset(
+    {
+        ServerReasonCode.OTHER_CLUSTER,
+        ServerReasonCode.PEER_IS_AHEAD,
+        ReasonCode.ANOTHER_CLAIMS,
+    }
+)
+"""What makes a primary that takes writes read-only: another server has the cluster's data."""
 
 
 class PrimaryRole:
@@ -26,6 +42,8 @@ class PrimaryRole:
         expected: How many pods there should be; see `peerdisco.may_bootstrap`.
         first_start: Whether the user said that this is the first start.
         durability: Has commits wait for acknowledgements, where they have to.
+        heart: Writes the heartbeat while the server is open.
+        now: Seconds that only go forward.
     """
 
     role = Role.PRIMARY
@@ -39,6 +57,8 @@ class PrimaryRole:
         expected: int | None,
         first_start: bool,
         durability: DurabilityCheck,
+        heart: Heart,
+        now: Callable[[], float],
     ) -> None:
         self._identity = identity
         self._peers = peers
@@ -46,6 +66,12 @@ class PrimaryRole:
         self._expected = expected
         self._first_start = first_start
         self._durability = durability
+        self._heart = heart
+        self._now = now
+        self._asked: tuple[float, object] = (float("-inf"), None)
+        """When the peers were asked last, and which they were."""
+        self._contradicted = False
+        """Whether the last comparison with the peers spoke against the open server."""
         self._confirmed = False
         """Whether the open server was found to be the right one since it was connected to; it may
         have been opened by somebody else."""
@@ -56,10 +82,22 @@ class PrimaryRole:
 
     def forget(self) -> None:
         """Forget the server: the next connection may be to another one."""
-        self._confirmed = False
+        self._confirmed = self._contradicted = False
+        self._heart.follow(None)
+
+    def must_close(self, snapshot: Snapshot) -> bool:
+        """Whether a running pass should give way to one that makes the server read-only."""
+        return self._confirmed and must_step_down(snapshot, self._identity) is not None
 
     async def reconcile(self, server: Executor, own: ServerFacts, snapshot: Snapshot) -> Report:
         """Bring the server into its role, as far as it may be in it now."""
+        report = await self._reconcile(server, own, snapshot)
+        beats = report.state is State.PRIMARY and self._confirmed
+        paused = isinstance(server, Observer)
+        self._heart.follow(report.facts if beats and not paused else None)
+        return report
+
+    async def _reconcile(self, server: Executor, own: ServerFacts, snapshot: Snapshot) -> Report:
         lost = must_step_down(snapshot, self._identity)
         if lost is not None:
             self._confirmed, self._opened = False, None
@@ -70,15 +108,20 @@ class PrimaryRole:
             reason = f"{lost.text}; the server {'is read-only' if own.read_only else 'is open'}"
             return Report(state, reason, self.role, facts=own, done=done)
         is_open = not own.read_only and own.cluster is not None and own.status is None
-        if is_open and self._confirmed:
-            return self._open(own, snapshot)
+        others = [peer for peer in snapshot.others if peer.unique_name != self._identity.pod_name]
+        confirmed = is_open and self._confirmed
+        if confirmed:
+            if own.recorded.log_was_reset or self._heart.log_reset:
+                return await self._after_reset(server, own, snapshot)
+            if self._now() - self._asked[0] < _ASKED_APART and self._asked[1] == others:
+                return self._open(own, snapshot)
         if snapshot.observed_at is None and is_open:
             # It was opened before this sidecar was started, and nothing says that it is not the
             # right one: a failure is never a departure.
             return self._writes(own, snapshot)
         if snapshot.observed_at is None:
             return Report.without_dns(snapshot, self.role, own)
-        others = [peer for peer in snapshot.others if peer.unique_name != self._identity.pod_name]
+        self._asked = (self._now(), others)
         peers = await self._peers.ask_all(others)
         own = await read_facts(server, self._name)  # after them: none is ahead by time alone
         if is_open:
@@ -92,6 +135,9 @@ class PrimaryRole:
                 expected=self._expected,
                 first_start=self._first_start,
             )
+            if confirmed and not self._must_close(verdict):
+                self._problems = problems_of(verdict)
+                return self._open(own, snapshot)
             if verdict.waits:
                 reason = "; ".join(map(str, verdict.deciding))
                 return Report(State.PRIMARY, reason, self.role, verdict, own)
@@ -110,6 +156,21 @@ class PrimaryRole:
         )
         return await self._outcome(server, own, snapshot, ensured)
 
+    def _must_close(self, verdict: Verdict) -> bool:
+        """Whether the peers speak against the open server, for the second time in a row."""
+        against = any(reason.code in _CLOSE for reason in verdict.deciding)
+        contradicted, self._contradicted = self._contradicted, against
+        if against and not contradicted:
+            self._asked = (float("-inf"), None)
+        return against and contradicted
+
+    async def _after_reset(self, server: Executor, own: ServerFacts, snapshot: Snapshot) -> Report:
+        """Begin an epoch that no replica of before can follow."""
+        ordinal = self._identity.ordinal or 0
+        done = await ensure_epoch_after_reset(server, self._name, own, ordinal)
+        own = await read_facts(server, self._name)
+        return replace(self._open(own, snapshot), done=done)
+
     async def _outcome(
         self, server: Executor, own: ServerFacts, snapshot: Snapshot, ensured: Ensured
     ) -> Report:
@@ -120,7 +181,7 @@ class PrimaryRole:
             state = State.WAITING if verdict.waits else State.REFUSED
             reason = "; ".join(map(str, verdict.deciding))
             return Report(state, reason, self.role, verdict, own, done=done)
-        self._confirmed = True
+        self._confirmed, self._contradicted = True, False
         self._problems = problems_of(verdict)
         if done:
             own = await read_facts(server, self._name)
@@ -143,9 +204,16 @@ class PrimaryRole:
     ) -> Report:
         assert own.cluster is not None
         unseen = "; DNS does not answer now" if snapshot.last_error is not None else ""
+        newest = own.history.newest
+        reset = ""
+        if newest is not None and newest.log_reset:
+            reset = (
+                f"; its binary log was reset before {newest.opened_at:%Y-%m-%d %H:%M:%S} UTC "
+                "(RESET MASTER): each replica of before needs a new copy"
+            )
         return Report(
             State.PRIMARY,
-            f"takes writes, cluster {own.cluster.id}{unseen}",
+            f"takes writes, cluster {own.cluster.id}{reset}{unseen}",
             self.role,
             verdict=ensured.verdict if ensured is not None else None,
             facts=own,

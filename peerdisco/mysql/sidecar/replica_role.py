@@ -9,13 +9,18 @@ from ipaddress import IPv4Address, IPv6Address
 from ...exceptions import ConfigurationError
 from ...model import Peer, Snapshot
 from ...primary.verdicts import Reason, Verdict
+from ..decisions import Unanswered
 from ..dialects import ReplicationSource
 from ..ensure import ensure_closed, ensure_replica, nudge
 from ..facts import Executor, ServerFacts, read_facts
+from ..history import Epoch
+from ..objections import against_following
 from ..positions import Position
 from ..reasons import ServerReasonCode
 from ..setup import replication_password
 from ..status import Receiver
+from .lag import LagMeter
+from .local_writes import LocalWrites
 from .peers import PeerServers
 from .report import Report, Role, State, problems_of
 
@@ -41,12 +46,14 @@ class _Following:
         verdict: Whether it may follow, when that was last decided; None if it was not.
         judged_at: When that was.
         behind_at: What it had received then, if the primary had more; None if it had not.
+        epoch: Its newest epoch then; None if it had none.
     """
 
     addresses: frozenset[IPv4Address | IPv6Address] | None = None
     verdict: Verdict | None = None
     judged_at: float = float("-inf")
     behind_at: Position | None = None
+    epoch: Epoch | None = None
 
 
 class ReplicaRole:
@@ -67,12 +74,15 @@ class ReplicaRole:
         self._following = _Following()
         self._mended_at = float("-inf")
         self._nudged_at = float("-inf")
+        self._meter = LagMeter()
+        self._local_writes = LocalWrites(name)
         self.nudges = 0
         """How often the receiver was made to reconnect."""
 
     def forget(self) -> None:
         """Forget the server: the next connection may be to another one."""
         self._following = _Following()
+        self._local_writes.forget()
 
     def waits_for_old_address(self, snapshot: Snapshot) -> bool:
         """Whether a running pass may wait for an address that the primary no longer has."""
@@ -94,9 +104,18 @@ class ReplicaRole:
             source = ReplicationSource(primary.hostname, self._peers.port_of(primary), account)
         undisturbed = own.status is not None and own.status.running and own.closed and not done
         recently = self._now() - following.judged_at < _JUDGED_APART
+        if own.history.has_gap or own.history.newest != following.epoch:
+            recently = False
         if following.verdict is not None and undisturbed and recently:
             return self._report(own, snapshot, following.verdict, source)
-        found = None if primary is None else await self._peers.ask(primary)
+        found = await self._ask(primary)
+        if following.verdict and undisturbed and _speaks_against(own, found):
+            # Read again: what was committed between two queries may look like a difference.
+            own = await read_facts(server, self._name)
+            found = await self._ask(primary)
+        own, dropped = await self._local_writes.drop(server, own, found)
+        done += dropped
+        following.epoch = own.history.newest
         mend = self._now() - self._mended_at >= _MENDS_APART
         ensured = await ensure_replica(server, self._name, own, found, source, mend=mend)
         following.verdict, following.judged_at = ensured.verdict, self._now()
@@ -111,6 +130,13 @@ class ReplicaRole:
         if not done and ensured.verdict and self._needs_reconnect(own, primarys):
             done = await self._nudge(server, own)
         return replace(report, done=done)
+
+    async def _ask(self, primary: Peer | None) -> ServerFacts | Unanswered | None:
+        """The primary's facts; None while it is not listed."""
+        found = None if primary is None else await self._peers.ask(primary)
+        facts = found if isinstance(found, ServerFacts) else None
+        self._meter.saw_primary(facts, self._now())
+        return found
 
     async def _without_account(
         self,
@@ -173,7 +199,10 @@ class ReplicaRole:
         why = "; ".join(map(str, verdict.deciding))
         host = source.host if source is not None else None
         problems = problems_of(verdict)
-        report = Report(State.WAITING, why, self.role, verdict, own, host, problems=problems)
+        behind = self._meter.lag(own, self._now())
+        report = Report(
+            State.WAITING, why, self.role, verdict, own, host, problems=problems, behind=behind
+        )
         if not verdict and not verdict.waits:
             return replace(report, state=State.REFUSED)
         if snapshot.observed_at is None and (status is None or not status.running):
@@ -190,3 +219,8 @@ class ReplicaRole:
             status_text = f"does not receive from {where}{status.trouble}"
         reason = status_text if verdict else f"{status_text}; {why}"
         return replace(report, state=state, reason=reason, source=status.source_host)
+
+
+def _speaks_against(own: ServerFacts, primary: ServerFacts | Unanswered | None) -> bool:
+    """Whether the histories of the two differ, as they were read."""
+    return isinstance(primary, ServerFacts) and any(against_following(own, primary))

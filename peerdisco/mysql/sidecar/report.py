@@ -118,6 +118,7 @@ class Report:
         data_age: Seconds since a replica last had what its primary had, also while it has no
             connection; None if that is not known.
         paused: Whether the sidecar changes nothing at the moment.
+        behind: Seconds that a replica is behind, by the heartbeat; None if that does not show it.
     """
 
     state: State
@@ -131,6 +132,7 @@ class Report:
     durability: DurabilityFacts | None = None
     data_age: float | None = None
     paused: bool = False
+    behind: int | None = None
 
     @classmethod
     def without_dns(cls, snapshot: Snapshot, role: Role, facts: ServerFacts) -> Report:
@@ -140,7 +142,12 @@ class Report:
 
     @property
     def lag(self) -> int | None:
-        """Seconds that a replica is behind, as the server reports it; None if it does not."""
+        """Seconds that a replica is behind; None if nothing shows it.
+
+        By the heartbeat; without one, as the server reports it.
+        """
+        if self.behind is not None:
+            return self.behind
         if self.facts is None or self.facts.status is None:
             return None
         return self.facts.status.lag
@@ -171,6 +178,7 @@ class Report:
     def as_json(self, max_lag: float, max_staleness: float = MAX_STALENESS) -> dict[str, object]:
         """What ``/readyz`` says; the keys are a promise."""
         cluster = self.facts.cluster if self.facts is not None else None
+        newest = self.facts.history.newest if self.facts is not None else None
         verdict = None
         if self.verdict is not None:
             verdict = {
@@ -189,6 +197,7 @@ class Report:
             "lag": self.lag,
             "data_age": round(self.data_age, 1) if self.data_age is not None else None,
             "identity": cluster.id if cluster is not None else None,
+            "epoch": newest.id if newest is not None else None,
             "source": self.source,
             "verdict": verdict,
             "problems": [

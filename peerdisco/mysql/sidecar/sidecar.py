@@ -1,8 +1,8 @@
 """The sidecar's loop: read the server and its peers, bring the server into its role, repeat.
 
-One task does everything. It holds one connection to the pod's own server, and opens one to each
-peer that it queries. A pass that is cancelled, by a new address of the primary or by the end, has
-done whole steps only; the next one continues from the server's state.
+One task does everything but write the heartbeat. It holds one connection to the pod's own server,
+and opens one to each peer that it queries. A pass that is cancelled, by a new address of the
+primary or by the end, has done whole steps only; the next one continues from the server's state.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from .account_check import AccountCheck
 from .announcements import Announcements
 from .durability_check import DurabilityCheck
 from .freshness import Freshness
+from .heart import Heart
 from .pause import Observer, PauseFile
 from .peers import Connect, Connection, PeerServers
 from .primary_role import PrimaryRole
@@ -54,6 +55,7 @@ class SidecarOptions:
             each time, up to ``interval``.
         probe_timeout: Seconds that a peer's server has to answer.
         pause_file: While this file exists, the sidecar changes nothing; None if there is none.
+        heartbeat: Seconds between two heartbeats of the open primary.
 
     Raises:
         ConfigurationError: A time is no number of seconds above 0.
@@ -69,9 +71,10 @@ class SidecarOptions:
     retry_interval: float = 0.25
     probe_timeout: float = 2.0
     pause_file: Path | None = None
+    heartbeat: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("interval", "retry_interval", "probe_timeout"):
+        for name in ("interval", "retry_interval", "probe_timeout", "heartbeat"):
             object.__setattr__(self, name, parse_seconds(getattr(self, name), name))
 
 
@@ -109,6 +112,14 @@ class Sidecar:
         self._on_report = on_report
         self._peers = peers
         self._durability = DurabilityCheck(_OWN, options.durability)
+        self.heart = Heart(
+            self._connect_own,
+            self.clock,
+            every=options.heartbeat,
+            timeout=_HEARTBEAT_TIMEOUT,
+            name=_OWN,
+        )
+        """The heartbeat of the primary; it does nothing in a replica."""
         self._role: PrimaryRole | ReplicaRole
         if identity.ordinal == first_ordinal:
             self._role = PrimaryRole(
@@ -118,6 +129,8 @@ class Sidecar:
                 expected=options.expected,
                 first_start=options.first_start,
                 durability=self._durability,
+                heart=self.heart,
+                now=self.clock.now,
             )
         else:
             self._role = ReplicaRole(peers, _OWN, self.clock.now)
@@ -155,6 +168,7 @@ class Sidecar:
         """Run passes until it is cancelled or the membership is closed."""
         watch = self._disco.watch()
         change = asyncio.create_task(_next_of(watch))
+        beating = asyncio.create_task(self.heart.run())
         running: asyncio.Task[Report] | None = None
         try:
             while True:
@@ -167,7 +181,7 @@ class Sidecar:
                     if changed is None:
                         return
                     change = asyncio.create_task(_next_of(watch))
-                    if self._waits_for_old_address(changed):
+                    if self._is_outdated(changed):
                         await _ended(running)
                 if not running.cancelled():
                     pause = self._publish(running.result())
@@ -175,7 +189,7 @@ class Sidecar:
                         self._disco.refresh()
                     await self._pause(change, pause)
         finally:
-            for task in (running, change):
+            for task in (running, change, beating):
                 if task is not None:
                     await _ended(task)
             self._drop_own()
@@ -208,9 +222,12 @@ class Sidecar:
             return self._options.interval
         return self._backoff.after(self._unsettled)
 
-    def _waits_for_old_address(self, change: Change) -> bool:
+    def _is_outdated(self, change: Change) -> bool:
+        """Whether the running pass must not be waited for, because of a change."""
         role = self._role
-        return isinstance(role, ReplicaRole) and role.waits_for_old_address(change.snapshot)
+        if isinstance(role, ReplicaRole):
+            return role.waits_for_old_address(change.snapshot)
+        return role.must_close(change.snapshot)
 
     def _waits_for_dns(self) -> bool:
         """Whether something is missing that a lookup may bring, such as the primary's address.
@@ -262,8 +279,11 @@ class Sidecar:
     async def _own_server(self) -> Connection:
         if self._own is None or self._own.closed:
             self._drop_own()
-            self._own = await self._connect(None, self._options.local())
+            self._own = await self._connect_own()
         return self._own
+
+    async def _connect_own(self) -> Connection:
+        return await self._connect(None, self._options.local())
 
     def _drop_own(self) -> None:
         own, self._own = self._own, None
@@ -279,6 +299,9 @@ class Sidecar:
 
 
 _OWN = "this pod's server"
+
+_HEARTBEAT_TIMEOUT = 5.0
+"""Seconds that a heartbeat may take."""
 
 _SLOWER = 1.5
 """The factor by which the pause grows from pass to pass while something is missing."""

@@ -83,6 +83,9 @@ class Server:
     logged: str = ""
     applied: str = ""
     replica: dict[str, Any] | None = None
+    log_number: int = 2
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    beat: dict[str, Any] | None = None
     sent: list[str] = field(default_factory=list)
     fails: dict[str, Exception] = field(default_factory=dict)
 
@@ -98,23 +101,31 @@ class Server:
             return [{"version": self.version, "comment": ""}]
         if sql.startswith("SELECT @@global"):
             return [self._variables()]
-        if sql.startswith("SHOW GLOBAL"):
-            return []
         if sql == "SHOW DATABASES":
             ours = ["peerdisco"] if "peerdisco" in self.schemas or self.cluster else []
             names = {"mysql", "information_schema", *self.schemas, *ours}
             return [{"Database": name} for name in sorted(names)]
         if sql.startswith("SELECT id, origin"):
             return [dict(zip(("id", "origin"), self.cluster, strict=True))] if self.cluster else []
-        if sql.startswith(
-            ("SELECT number", "SELECT epoch", "SHOW GLOBAL STATUS", "SHOW BINARY LOG")
-        ):
+        if sql.startswith("SELECT number"):
+            return list(self.epochs)
+        if sql.startswith("SELECT epoch"):
+            return [self.beat] if self.beat else []
+        log = ("SHOW GLOBAL STATUS LIKE 'Binlog_", "SHOW BINARY LOG STATUS", "SHOW MASTER STATUS")
+        if sql.startswith(log):
+            name = f"binlog.{self.log_number:06}"
+            return [{"Value": name} if self.mariadb else {"File": name}]
+        if sql.startswith("SHOW GLOBAL"):
             return []
         if sql == "SHOW REPLICA STATUS":
             return [self.replica] if self.replica else []
         self.sent.append(sql)
         self._apply(sql)
         return []
+
+    @property
+    def position(self) -> str:
+        return f"{self.logged}|{self.applied}" if self.mariadb else self.logged
 
     def _variables(self) -> dict[str, Any]:
         common = {"server_id": self.server_id, "read_only": int(self.read_only), "log_bin": 1}
@@ -132,7 +143,13 @@ class Server:
         elif sql == "SET GLOBAL super_read_only = OFF":
             self.super_read_only = False
         elif sql in ("RESET MASTER", "RESET BINARY LOGS AND GTIDS"):
-            self.logged = ""
+            self.logged, self.log_number = "", 1
+        elif sql == "FLUSH BINARY LOGS":
+            self.log_number += 1
+        elif found := re.match(r"INSERT INTO peerdisco.epochs .* VALUES \((\d+), '(.*?)'", sql):
+            self.epochs.append(self._epoch(int(found[1]), found[2], reset=sql.endswith("1)")))
+        elif "INTO peerdisco.heartbeat" in sql or sql.startswith("UPDATE peerdisco.heartbeat"):
+            self._renew(sql)
         elif found := re.match(r"INSERT INTO peerdisco.cluster .*\(1, '(.*?)', '(.*?)'", sql):
             self.cluster = (found[1], found[2])
         elif sql == "RESET REPLICA ALL":
@@ -148,6 +165,27 @@ class Server:
                 self.replica[f"{word}_IO_Running"] = runs
             if "IO_THREAD" not in sql:
                 self.replica[f"{word}_SQL_Running"] = runs
+
+    def _epoch(self, number: int, name: str, *, reset: bool) -> dict[str, Any]:
+        beat = self.beat or {"counter": None, "beat_at": None}
+        return {
+            "number": number, "id": name, "ordinal": 0, "opened_at": "2026-01-01 00:00:00",
+            "predecessor": self.epochs[-1]["id"] if self.epochs else None,
+            "server": str(self.server_id) if self.mariadb else ORIGIN, "log_reset": int(reset),
+            "left_position": self.position, "left_beat": beat["counter"],
+            "left_beat_at": beat["beat_at"],
+        }  # fmt: skip
+
+    def _renew(self, sql: str) -> None:
+        if "WHERE" in sql and self.read_only:
+            return
+        before = self.beat or {"epoch": "", "counter": 0}
+        found = re.search(r"epoch = '(.*?)'|VALUES \('(.*?)'", sql.partition("WHERE")[0])
+        self.beat = {
+            "epoch": (found[1] or found[2]) if found else before["epoch"],
+            "counter": before["counter"] + 1, "beat_at": "2026-01-01 00:00:00",
+            "position": self.position, "log_number": self.log_number,
+        }  # fmt: skip
 
     def _row(self, host: str, port: int, user: str) -> dict[str, Any]:
         mariadb = self.mariadb

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,18 +14,21 @@ from peerdisco.mysql.decisions import (
     judge_primary,
     judge_replica,
     plan_closing,
-    plan_primary,
     plan_replica,
     plan_stopping,
     probe_of,
 )
 from peerdisco.mysql.dialects import ReplicationSource
 from peerdisco.mysql.facts import ClusterRow, ServerFacts
+from peerdisco.mysql.history import History
+from peerdisco.mysql.opening import plan_primary
+from peerdisco.mysql.positions import MariaDBPosition
 from peerdisco.mysql.setup import Account
 from peerdisco.mysql.status import Receiver
 from peerdisco.primary.verdicts import Decision, Verdict
 from tests.unit.primary.test_verdicts import me, seen
 
+from .histories import epoch, heartbeat
 from .servers import CLUSTER, MARIADB, MYSQL, ORIGIN, SOURCE_HOST, UUID, facts, status
 
 OTHER = ClusterRow("ffffffff-0000-4000-8000-000000000002", from_blank=True)
@@ -54,7 +58,10 @@ def codes(verdict: Verdict) -> list[str]:
 
 
 BLANK = facts()
-MEMBER = facts(cluster=CLUSTER, schemas=("shop",), position="0-100-9", status=status())
+MEMBER = replace(
+    facts(cluster=CLUSTER, schemas=("shop",), status=status()),
+    position=MariaDBPosition.parse("0-100-9", "0-100-9"),
+)
 OWN = facts(cluster=CLUSTER, schemas=("shop",), position="0-100-9", server_id=100)
 
 
@@ -233,33 +240,84 @@ def test_a_database_that_was_there_before_is_not_adopted_beside_other_data(
     assert codes(primary(own, peer, BLANK, expected=3)) == ["peer-holds-data"]
 
 
-def steps(own: ServerFacts) -> list[str]:
-    return [step.sql for step in plan_primary(own, "an-id", "2026-01-01 12:00:00")]
+def steps(own: ServerFacts, **given: Any) -> list[str]:
+    plan = plan_primary(own, "an-id", "2026-01-01 12:00:00", "an-epoch", 0, **given)
+    return [step.sql for step in plan]
+
+
+IN_EPOCH = History((epoch(1, "0-100-4"),), heartbeat("epoch-1", 7, "0-100-8", log_number=5))
+OPEN = replace(OWN, read_only=False, closed=False, history=IN_EPOCH, origin="100", log_number=5)
+EPOCH = [
+    "START TRANSACTION",
+    "UPDATE peerdisco.heartbeat",
+    "INSERT INTO peerdisco.epochs",
+    "COMMIT",
+]
+OPENING = [*EPOCH, "SET GLOBAL read_only"]
+
+
+def words(own: ServerFacts, **given: Any) -> list[str]:
+    return [re.sub(r" (SET counter|\(|=|IF NOT).*", "", sql) for sql in steps(own, **given)]
 
 
 def test_a_primary_that_takes_writes_needs_nothing() -> None:
-    assert steps(replace(OWN, read_only=False, closed=False)) == []
+    assert steps(OPEN) == []
 
 
-def test_a_primary_is_opened_last() -> None:
-    assert steps(OWN) == ["SET GLOBAL read_only = OFF"]
+def test_a_primary_is_opened_last_and_in_a_new_epoch() -> None:
+    own = replace(OPEN, read_only=True)
+    assert words(own) == OPENING
+    assert "VALUES (2, 'an-epoch', 'epoch-1', 0, '100'" in steps(own)[2]
+    tables = ["CREATE TABLE", "CREATE TABLE"]
+    first = [EPOCH[0], "INSERT INTO peerdisco.heartbeat", *OPENING[2:]]
+    assert words(OWN) == [*tables, *first]
     blank = steps(BLANK)
     assert blank[:2] == ["RESET MASTER", "SET GLOBAL gtid_slave_pos = ''"]
-    assert "(1, 'an-id', 'blank', '2026-01-01 12:00:00')" in blank[-2]
-    assert blank[-1] == "SET GLOBAL read_only = OFF"
+    assert "(1, 'an-id', 'blank', '2026-01-01 12:00:00')" in blank[4]
+    assert words(BLANK)[5:] == [*tables, *["FLUSH BINARY LOGS"] * 3, *first]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"log_number": 6},  # restarted, perhaps with another volume
+        {"origin": "101"},  # opened by another server
+        {"history": History()},  # opened by an earlier version
+    ],
+)
+def test_an_open_primary_that_may_not_be_the_one_of_its_epoch_gets_a_new_one(
+    given: dict[str, Any],
+) -> None:
+    sent = steps(replace(OPEN, **given))
+    assert "START TRANSACTION" in sent
+    assert sent[-1].startswith("UPDATE peerdisco.epochs SET left_position = CONCAT(")
+    assert not any("read_only" in sql for sql in sent[:-1])
+
+
+def test_replicas_cannot_continue_after_the_log_was_reset() -> None:
+    sent = words(replace(OPEN, position=facts(position="0-100-3").position, log_number=1))
+    unlogged = ["SET SESSION sql_log_bin", "UPDATE peerdisco.heartbeat SET epoch"]
+    assert sent == [*["FLUSH BINARY LOGS"] * 3, *unlogged, "SET SESSION sql_log_bin", *EPOCH]
+
+
+def test_an_account_that_may_not_renew_the_heartbeat_begins_an_epoch_without() -> None:
+    own = replace(OPEN, read_only=True)
+    assert words(own, beats=False) == [EPOCH[0], *OPENING[2:]]
+    reset = replace(OPEN, position=facts(position="0-100-3").position)
+    assert words(reset, beats=False) == [EPOCH[0], *EPOCH[2:]]
 
 
 def test_the_log_of_a_cluster_whose_making_was_cut_off_is_kept() -> None:
     done = steps(facts(begun=True))
-    assert not any("RESET" in statement or "gtid_slave_pos" in statement for statement in done)
+    assert not any("RESET" in statement or "gtid_slave_pos =" in statement for statement in done)
     assert done[0] == "CREATE DATABASE IF NOT EXISTS peerdisco"
-    assert "'blank'" in done[-2]
+    assert "'blank'" in done[2]
 
 
 def test_the_logs_of_a_server_with_data_are_never_cleared() -> None:
     for own in (OWN, facts(schemas=("shop",)), facts(cluster=CLUSTER)):
         assert not any("RESET" in statement for statement in steps(own))
-    assert "'adopted'" in steps(facts(schemas=("shop",)))[-2]
+    assert "'adopted'" in steps(facts(schemas=("shop",)))[2]
 
 
 def test_mysql_is_opened_for_the_row_first_and_for_everybody_last() -> None:
@@ -270,8 +328,8 @@ def test_mysql_is_opened_for_the_row_first_and_for_everybody_last() -> None:
 
 
 def test_a_primary_drops_what_is_left_of_its_time_as_a_replica() -> None:
-    sent = steps(replace(OWN, status=status()))
-    assert sent == ["STOP REPLICA", "RESET REPLICA ALL", "SET GLOBAL read_only = OFF"]
+    sent = words(replace(OPEN, read_only=True, status=status()))
+    assert sent == ["STOP REPLICA", "RESET REPLICA ALL", *OPENING]
 
 
 # A replica.
@@ -324,7 +382,11 @@ def test_a_replica_that_was_written_to_is_refused() -> None:
     assert "0-101-10" in str(verdict)
     mysql = facts(MYSQL, cluster=CLUSTER, position=f"{UUID}:1-9", status=status())
     of = facts(MYSQL, cluster=CLUSTER, position=f"{UUID}:1-8", server_id=100)
-    assert codes(replica(mysql, of)) == ["own-changes"]
+    verdict = replica(mysql, of)
+    assert codes(verdict) == ["primary-is-older"]
+    assert "keep this volume" in str(verdict)
+    local = replace(mysql, position=facts(MYSQL, position=f"{UUID}:1-8,{ORIGIN}:1").position)
+    assert codes(replica(local, of)) == ["own-changes"]
 
 
 def test_a_replica_that_has_begun_and_has_not_got_the_row_yet_goes_on() -> None:
@@ -363,6 +425,35 @@ def test_a_blank_replica_needs_a_copy_of_what_the_log_does_not_hold(of: ServerFa
 def test_a_replica_that_cannot_go_on_is_refused(broken: dict[str, Any], code: str) -> None:
     verdict = replica(replace(MEMBER, status=status(**broken)))
     assert (verdict.decision, codes(verdict)) == (Decision.REFUSED, [code])
+
+
+CRASHED = replace(
+    MEMBER,
+    position=MariaDBPosition.parse("0-100-9", "0-100-8"),
+    status=status(applier_running=False, applier_errno=1950),
+)
+"""Killed during DDL, which is in its log and in its data, and not counted as applied."""
+
+
+def test_a_replica_that_was_killed_during_ddl_counts_it_as_applied() -> None:
+    assert codes(replica(CRASHED)) == ["follows"]
+    applied = "SET GLOBAL gtid_slave_pos = '0-100-9'"
+    sent = [step.sql for step in plan_replica(CRASHED, SOURCE)]
+    assert sent == ["STOP REPLICA", applied, "START REPLICA"]
+    copied = replace(CRASHED, status=None, position=MariaDBPosition.parse("0-100-9", ""))
+    sent = [step.sql for step in plan_replica(copied, SOURCE)]
+    assert (sent[0], sent[-1]) == (applied, "START REPLICA")
+
+
+def test_what_is_not_known_to_be_the_primarys_is_not_counted_as_applied() -> None:
+    local = replace(CRASHED, position=MariaDBPosition.parse("0-100-9,0-101-10", "0-100-8"))
+    assert codes(replica(local)) == ["own-changes"]
+    running = replace(CRASHED, status=status())
+    assert plan_replica(running, SOURCE) == []
+    # Before MariaDB 10.6 a crash may leave a part of a statement.
+    old = replace(CRASHED, version=facts("10.5.9-MariaDB").version)
+    assert codes(replica(old)) == ["replication-broken"]
+    assert plan_replica(facts(position="0-101-1"), SOURCE)[0].sql == "RESET MASTER"
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,7 @@ def test_ready_says_why_not(server: HealthServer) -> None:
         "lag": None,
         "data_age": None,
         "identity": None,
+        "epoch": None,
         "source": None,
         "verdict": None,
         "problems": [],
@@ -124,6 +125,7 @@ def test_ready(server: HealthServer, sidecar: Changes) -> None:
         "lag": 3,
         "data_age": None,
         "identity": CLUSTER.id,
+        "epoch": None,
         "source": "mysql-0.mysql",
         "verdict": {
             "decision": "allowed",

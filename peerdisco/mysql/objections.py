@@ -1,0 +1,198 @@
+"""What the histories of two servers say against following, or against opening. Pure.
+
+Each reason says which of the two has what the other does not have, so that nobody empties the only
+copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from ..primary.verdicts import Reason
+from .facts import ServerFacts
+from .history import Comparison, Standing, compare
+from .reasons import ServerReasonCode
+
+__all__ = ["NEW_COPY", "against_following", "against_opening", "agrees"]
+
+NEW_COPY = "empty this pod's volume and restart it to give it a new copy"
+
+
+def against_following(own: ServerFacts, primary: ServerFacts) -> Iterator[Reason]:
+    """Why this replica must not follow that primary; nothing if its history is the primary's."""
+    found = compare(own.recorded, primary.recorded)
+    code = _CODES.get(found.standing)
+    if code is not None:
+        yield Reason(code, _WORDS[found.standing](found))
+
+
+_CODES = {
+    Standing.AHEAD: ServerReasonCode.PRIMARY_IS_OLDER,
+    Standing.FORKED: ServerReasonCode.PRIMARY_IS_OLDER,
+    Standing.GAP: ServerReasonCode.PRIMARY_IS_OLDER,
+    Standing.LOG_RESET: ServerReasonCode.NEEDS_COPY,
+    Standing.TOO_OLD: ServerReasonCode.NEEDS_COPY,
+    Standing.LOCAL_WRITES: ServerReasonCode.OWN_CHANGES,
+}
+
+
+def _ahead(found: Comparison) -> str:
+    return (
+        f"the primary's data are older than this pod's (volume from an earlier snapshot?): keep "
+        f"this volume; {_difference(found)}; give the primary its newer volume, or a copy of the "
+        "replica that has most"
+    )
+
+
+def _forked(found: Comparison) -> str:
+    opened = f" at {_at(found.opened_at)}" if found.opened_at is not None else ""
+    return (
+        f"the primary was opened{opened} with data that are older than this pod's (volume from an "
+        f"earlier snapshot?): keep this volume; {_difference(found)}; the primary may hold newer "
+        "writes that this pod does not have, so keep its volume, too, until both are compared"
+    )
+
+
+def _gap(_: Comparison) -> str:
+    return (
+        "this pod has applied transactions of a primary whose history is another one than its "
+        "own, so that rows are missing here and others are only here: keep this volume until it "
+        f"is compared with the primary's; then {NEW_COPY}"
+    )
+
+
+def _log_reset(found: Comparison) -> str:
+    opened = f" before {_at(found.opened_at)}" if found.opened_at is not None else ""
+    reset = (
+        f"the binary log of the primary was reset{opened} (RESET MASTER), so that it cannot send "
+        "what this pod does not have"
+    )
+    if not found.count:
+        return f"{reset}; the primary has everything that this pod has: {NEW_COPY}"
+    return (
+        f"{reset}: give this pod a copy on another volume, and keep this one until it is known "
+        f"that the primary has {_transactions(found)}, from shortly before that"
+    )
+
+
+def _too_old(_: Comparison) -> str:
+    return (
+        "this pod's data are older than all that the primary still knows of its history: "
+        f"{NEW_COPY}, and keep the old volume if it may hold what was not replicated"
+    )
+
+
+def _local(found: Comparison) -> str:
+    return (
+        f"this pod has transactions that the primary does not have ({found.transactions}), and "
+        f"that no primary wrote: a client wrote here; move what is needed to the primary, then "
+        f"{NEW_COPY}"
+    )
+
+
+_WORDS = {
+    Standing.AHEAD: _ahead,
+    Standing.FORKED: _forked,
+    Standing.GAP: _gap,
+    Standing.LOG_RESET: _log_reset,
+    Standing.TOO_OLD: _too_old,
+    Standing.LOCAL_WRITES: _local,
+}
+
+
+def _difference(found: Comparison) -> str:
+    """What the one has and the other does not have, in words."""
+    epoch = f"epoch {found.common.number} ({found.common.id})" if found.common else "the beginning"
+    more = f", {_transactions(found)} more" if found.count else ""
+    return (
+        f"of {epoch}, the primary has the heartbeats until {_at(found.primary_at)}, and this pod "
+        f"those until {_at(found.replica_at)}{more}"
+    )
+
+
+def _transactions(found: Comparison) -> str:
+    word = "transaction" if found.count == 1 else "transactions"
+    return f"{found.count} {word} ({found.transactions})"
+
+
+def _at(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at is not None else "an unknown time"
+
+
+# The primary.
+
+
+def against_opening(own: ServerFacts, peers: Mapping[str, ServerFacts]) -> Iterator[Reason]:
+    """What peers of the same cluster have that this pod, which is to be the primary, does not have.
+
+    A peer that only has more is a reason alone. One whose history separated from this pod's counts
+    if no majority of those that answered has this pod's: a volume that was kept from an old fork
+    must not close everybody's primary.
+
+    Args:
+        own: The server's facts, read after the peers'.
+        peers: The facts of the peers of the same cluster that answered.
+    """
+    found = {name: compare(peer.recorded, own.recorded) for name, peer in peers.items()}
+    ahead = [name for name, one in found.items() if one.standing is Standing.AHEAD]
+    forked = [name for name, one in found.items() if one.standing is Standing.FORKED]
+    best = _most_advanced(own, {name: peers[name] for name in ahead})
+    for name in ahead:
+        yield Reason(ServerReasonCode.PEER_IS_AHEAD, _peer_ahead(name, found[name], best), name)
+    agreeing = 1 + sum(agrees(peer, own) for peer in peers.values())
+    for name in forked:
+        if agreeing > len(forked):
+            yield Reason(ServerReasonCode.PEER_OUTVOTED, _peer_outvoted(name, found[name]), name)
+        else:
+            yield Reason(ServerReasonCode.PEER_IS_AHEAD, _peer_forked(name, found[name]), name)
+
+
+def agrees(peer: ServerFacts, own: ServerFacts) -> bool:
+    """Whether a peer's data are a part of this pod's, and of its newest epoch."""
+    newest, theirs = own.history.newest, peer.history.newest
+    same = newest is None or (theirs is not None and theirs.id == newest.id)
+    return same and compare(peer.recorded, own.recorded).standing in (
+        Standing.PREFIX,
+        Standing.LOCAL_WRITES,
+    )
+
+
+def _most_advanced(own: ServerFacts, peers: Mapping[str, ServerFacts]) -> str | None:
+    """The peer that has everything that this pod and the others have; None if there is none."""
+
+    def has_all(best: ServerFacts) -> bool:
+        others = (own, *peers.values())
+        return not any(compare(one.recorded, best.recorded).primary_is_older for one in others)
+
+    return next((name for name, found in peers.items() if has_all(found)), None)
+
+
+def _peer_ahead(name: str, found: Comparison, best: str | None) -> str:
+    copy = f"or a copy of {best}'s data" if best is not None else "and keep those of all pods, too"
+    return (
+        f"{name} has {_more(found)} that this pod does not have: this pod's data are older (volume "
+        f"from an earlier snapshot?), those of {name} end at {_at(found.replica_at)} and this "
+        f"pod's at {_at(found.primary_at)}; keep the volume of {name}; give this pod its newer "
+        f"volume, {copy}"
+    )
+
+
+def _peer_forked(name: str, found: Comparison) -> str:
+    return (
+        f"{name} has {_more(found)} that this pod does not have, and this pod was opened without "
+        f"them at {_at(found.opened_at)}: its data were older (volume from an earlier snapshot?); "
+        f"keep the volume of {name}; this pod may hold writes since then that {name} does not "
+        "have, so keep its volume, too, until both are compared"
+    )
+
+
+def _peer_outvoted(name: str, found: Comparison) -> str:
+    return (
+        f"{name} has {_more(found)} that this pod and most of the pods do not have: its history "
+        "separated from theirs; keep its volume if these transactions are needed"
+    )
+
+
+def _more(found: Comparison) -> str:
+    return _transactions(found) if found.count else "a later epoch or heartbeat"

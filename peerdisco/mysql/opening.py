@@ -1,0 +1,126 @@
+"""The steps that open a primary, and begin an epoch. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from .dialects import Dialect, Step
+from .facts import ServerFacts
+from .literals import literal
+from .tables import CLUSTER_SCHEMA, CLUSTER_TABLE, EPOCHS_TABLE, HEARTBEAT_TABLE, Opening
+
+__all__ = ["FIRST_LOG", "begins_epoch", "plan_after_reset", "plan_primary"]
+
+
+def plan_primary(
+    own: ServerFacts,
+    cluster_id: str,
+    now: str,
+    epoch_id: str,
+    ordinal: int,
+    *,
+    before_open: Sequence[Step] = (),
+    beats: bool = True,
+) -> list[Step]:
+    """The steps until this server, which may be the primary, takes writes; none if it does.
+
+    A plan may be interrupted after any step: the next plan continues from there. Writes are
+    allowed last.
+
+    Args:
+        own: The server's facts.
+        cluster_id: For a cluster that is made now.
+        now: Date and time of it, ``YYYY-MM-DD HH:MM:SS`` in UTC.
+        epoch_id: For the epoch that begins now, if one does.
+        ordinal: The pod's.
+        before_open: Steps that come immediately before that writes are allowed.
+        beats: Whether the heartbeat may be renewed; not if the account lacks the privilege.
+    """
+    dialect = Dialect(own.version)
+    steps: list[Step] = []
+    if own.status is not None:
+        steps += [dialect.stop(), dialect.forget_source()]
+    if own.closed and begins_epoch(own):
+        steps += dialect.open_to_some()
+    # The cluster's history begins here: no replica needs to have seen what its image's
+    # initialisation logged, and each has done the same itself. What a run that was cut off has made
+    # is part of it: a log without its table stops every replica.
+    fresh = own.cluster is None and own.blank and not own.begun
+    if fresh:
+        steps += dialect.forget_own_log()
+    if own.cluster is None:
+        origin = "blank" if own.blank else "adopted"
+        steps += [
+            Step("making the cluster's schema", f"CREATE DATABASE IF NOT EXISTS {CLUSTER_SCHEMA}"),
+            Step("making the cluster's table", CLUSTER_TABLE),
+            Step(
+                "writing the cluster's row",
+                f"INSERT INTO {CLUSTER_SCHEMA}.cluster (pin, id, origin, created_at) VALUES "  # noqa: S608
+                f"(1, {literal(cluster_id)}, {literal(origin)}, {literal(now)})",
+            ),
+        ]
+    if begins_epoch(own):
+        reset, log_number = own.recorded.log_was_reset, 1 if fresh else own.log_number
+        opening = Opening(epoch_id, ordinal, own.origin, own.flavour, reset, log_number)
+        steps += _epoch_steps(own, opening, beats=beats)
+    if own.read_only:
+        steps += [*before_open, dialect.open()]
+    return steps
+
+
+def plan_after_reset(
+    own: ServerFacts, epoch_id: str, ordinal: int, *, beats: bool = True
+) -> list[Step]:
+    """The steps after the binary log of an open primary was reset; arguments as above."""
+    opening = Opening(epoch_id, ordinal, own.origin, own.flavour, True, own.log_number)
+    return _epoch_steps(own, opening, beats=beats)
+
+
+FIRST_LOG = 4
+"""The least number of a primary's binary log. One that was reset begins with 1 again, and has a
+lower number even after a restart or two."""
+
+
+def begins_epoch(own: ServerFacts) -> bool:
+    """Whether an epoch begins when this server, which may be the primary, is opened or confirmed.
+
+    Also if it is open already, but may have been restarted since its last heartbeat, with another
+    volume.
+    """
+    newest, beat = own.history.newest, own.history.heartbeat
+    return (
+        own.read_only
+        or newest is None
+        or newest.server != own.origin
+        or own.recorded.log_was_reset
+        or (beat is not None and beat.log_number != own.log_number)
+    )
+
+
+def _epoch_steps(own: ServerFacts, opening: Opening, *, beats: bool) -> list[Step]:
+    """The steps that begin an epoch. All of it is one transaction, so that no replica has a part.
+
+    The heartbeat comes first in it: a replica with another one stops there, before it gets the
+    epoch.
+    """
+    dialect, history = Dialect(own.version), own.history
+    steps = []
+    if history.newest is None:
+        steps.append(Step("making the table of the epochs", EPOCHS_TABLE))
+    if history.heartbeat is None:
+        steps.append(Step("making the table of the heartbeat", HEARTBEAT_TABLE))
+    if opening.log_number is not None and opening.log_number < FIRST_LOG:
+        steps += [dialect.next_log()] * (FIRST_LOG - opening.log_number)
+        opening = replace(opening, log_number=FIRST_LOG)
+    beats = beats or history.heartbeat is None
+    if opening.log_reset and beats:
+        steps += dialect.unlogged(Step("keeping replicas from continuing", opening.lock_out()))
+    doing = "beginning an epoch"
+    steps.append(Step(doing, "START TRANSACTION"))
+    if beats:
+        steps.append(Step(doing, opening.beat(history)))
+    steps += [Step(doing, opening.insert(history)), Step(doing, "COMMIT")]
+    if beats and not own.read_only and not opening.log_reset:
+        steps.append(Step(doing, opening.settle()))
+    return steps

@@ -1,0 +1,45 @@
+"""What may be repaired on a replica without an operator, because nothing can be lost. Pure."""
+
+from __future__ import annotations
+
+from .dialects import Dialect, Step
+from .facts import ServerFacts
+from .positions import MariaDBPosition
+
+__all__ = ["has_unapplied", "plan_counting", "plan_dropping_log"]
+
+
+def has_unapplied(own: ServerFacts) -> bool:
+    """Whether a stopped MariaDB replica has more in its log than it counts as applied.
+
+    So it is after a crash between the two, which DDL allows, and in a copy of a primary's volume.
+    What is in the log is in the data, since DDL is atomic: from MariaDB 10.6 on
+    (https://mariadb.com/kb/en/atomic-ddl/).
+    """
+    position, status = own.position, own.status
+    return (
+        isinstance(position, MariaDBPosition)
+        and own.version.number >= (10, 6, 0)
+        and (status is None or not status.applier_running)
+        and position.unapplied
+    )
+
+
+def plan_counting(own: ServerFacts) -> list[Step]:
+    """The steps until such a replica counts as applied what is in its log; none for others."""
+    if own.blank or not has_unapplied(own):
+        return []
+    assert isinstance(own.position, MariaDBPosition)
+    dialect = Dialect(own.version)
+    stop = [dialect.stop()] if own.status is not None else []
+    return [*stop, dialect.count_as_applied(own.position.all_applied)]
+
+
+def plan_dropping_log(own: ServerFacts) -> list[Step]:
+    """The steps until the own log of a MariaDB replica, known to be harmless, is empty.
+
+    What it has applied is not in that log alone: ``gtid_slave_pos`` stays.
+    """
+    dialect = Dialect(own.version)
+    stop = [dialect.stop()] if own.status is not None else []
+    return [*stop, dialect.drop_own_log()]

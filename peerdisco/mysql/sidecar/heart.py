@@ -1,0 +1,125 @@
+"""The heartbeat of an open primary, over a connection of its own.
+
+It is written beside the passes, since a pass waits for peers, and a write may wait for a lock, a
+full disk or a replica's acknowledgement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from ...clock import Clock
+from ...exceptions import DiscoveryError
+from ...timing.stalls import TimeLimit
+from ..errors import DatabaseError
+from ..facts import ServerFacts, read_mark
+from ..history import Recorded
+from ..tables import beat
+from .peers import Connection
+
+__all__ = ["Heart"]
+
+
+class Heart:
+    """Renews the heartbeat for as long as it has the facts of an open primary.
+
+    Before each beat it compares the position with the one before: a binary log that was reset is
+    behind. Then nothing is written, since that would hide it.
+
+    Args:
+        connect: Connects to the pod's own server.
+        clock: Time.
+        every: Seconds between two beats.
+        timeout: Seconds that one may take.
+        name: What to call the server in an error.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[Connection]],
+        clock: Clock,
+        *,
+        every: float,
+        timeout: float,
+        name: str,
+    ) -> None:
+        self._connect = connect
+        self._clock = clock
+        self._every = every
+        self._timeout = timeout
+        self._name = name
+        self._facts: ServerFacts | None = None
+        self._server: Connection | None = None
+        self._before: Recorded | None = None
+        self._woken = asyncio.Event()
+        self.log_reset = False
+        """Whether the binary log was reset since the epoch began."""
+        self.last_at: float | None = None
+        """When the last beat was written, in seconds of the clock; None if none was since the
+        primary was opened."""
+        self.error: DiscoveryError | None = None
+        """Why the last beat was not written; None if it was."""
+
+    def follow(self, facts: ServerFacts | None) -> None:
+        """Beat in the newest epoch of these facts; None to stop."""
+        epoch = facts.history.newest if facts is not None else None
+        known = self._facts.history.newest if self._facts is not None else None
+        self._facts = facts if epoch is not None else None
+        if epoch is None or known is None or epoch.id != known.id:
+            self._before = self.last_at = self.error = None
+            self.log_reset = False
+            self._woken.set()
+
+    async def run(self) -> None:
+        """Beat until it is cancelled."""
+        try:
+            while True:
+                self._woken.clear()
+                if self._facts is not None and not self.log_reset:
+                    await self._try(self._facts)
+                await self._clock.wait(self._woken, self._every)
+        finally:
+            self._drop()
+
+    async def _try(self, facts: ServerFacts) -> None:
+        try:
+            async with TimeLimit(self._timeout):
+                await self._beat(facts)
+        except TimeoutError:
+            self._fail(
+                DatabaseError(
+                    self._name, "writing the heartbeat", None, f"no answer in {self._timeout:g} s"
+                )
+            )
+        except DiscoveryError as error:
+            self._fail(error)
+
+    async def _beat(self, facts: ServerFacts) -> None:
+        newest = facts.history.newest
+        assert newest is not None
+        if self._server is None or self._server.closed:
+            self._server = await self._connect()
+        mark = await read_mark(self._server, self._name, facts)
+        before = self._before
+        self.log_reset = mark.log_was_reset or (
+            before is not None and bool(before.position.beyond(mark.position, of={facts.origin}))
+        )
+        if self.log_reset:
+            return
+        self._before = mark
+        try:
+            await self._server.execute(beat(facts.flavour, newest, mark.log_number))
+        except Exception as error:
+            raise DatabaseError.of(error, self._name, "writing the heartbeat") from error
+        self.error = None
+        self.last_at = self._clock.now()
+
+    def _fail(self, error: DiscoveryError) -> None:
+        self.error = error
+        self._drop()
+
+    def _drop(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()

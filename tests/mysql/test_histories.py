@@ -1,0 +1,287 @@
+"""Volumes from older snapshots, reset logs and lost volumes: nobody follows another history.
+
+Each test asserts the rows on every server, and does what the messages advise.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from .database import Database, Member
+from .waiting import until
+
+pytestmark = pytest.mark.timeout(180)  # MySQL takes seconds to start
+
+SETTLED = 7.0
+"""Seconds after which an open primary has asked its peers, and a replica its primary, twice."""
+
+
+@pytest.fixture
+def running(every_db: Database) -> Database:
+    every_db.start()
+    every_db.wait()
+    every_db.create_shop()
+    return every_db
+
+
+def write(member: Member, numbers: Iterable[int]) -> None:
+    """Rows in transactions of their own."""
+    member.server.sql(*(f"INSERT INTO shop.orders VALUES ({number})" for number in numbers))
+
+
+def save(member: Member, name: str) -> Path:
+    """A snapshot of a volume whose server is down."""
+    assert not member.server.alive
+    saved = member.server.volume.with_name(f"{member.name}-{name}")
+    shutil.copytree(member.server.datadir, saved)
+    return saved
+
+
+def restore(member: Member, saved: Path) -> None:
+    """Give a pod that is down the volume that was saved, of this pod or of another one."""
+    member.server.wipe()
+    shutil.copytree(saved, member.server.datadir)
+    if not saved.name.startswith(f"{member.name}-"):
+        member.server.as_another_server()
+
+
+def stop(*members: Member) -> None:
+    for member in members:
+        member.stop()
+
+
+def start(*members: Member) -> None:
+    for member in members:
+        member.start()
+
+
+def snapshot_of_primary(db: Database) -> Path:
+    stop(db.primary)
+    saved = save(db.primary, "snapshot")
+    start(db.primary)
+    db.wait()
+    return saved
+
+
+def closed(member: Member) -> bool:
+    return bool(member.server.variable("read_only"))
+
+
+OLD, NEW, OTHER = range(1, 101), range(101, 301), range(1001, 1401)
+
+
+@pytest.fixture
+def rewound(running: Database) -> Database:
+    """A primary that was opened with an older volume before a replica answered, and wrote on."""
+    write(running.primary, OLD)
+    saved = snapshot_of_primary(running)
+    write(running.primary, NEW)
+    running.wait_equal()
+    stop(*running.members)
+    restore(running.primary, saved)
+    start(running.primary)
+    running.primary.sidecar.wait_for("primary")
+    write(running.primary, OTHER)
+    return running
+
+
+def assert_apart(db: Database) -> None:
+    """Each volume still has the rows that only it has, and nobody is used."""
+    for replica in db.replicas:
+        until(lambda replica=replica: not replica.server.replicates, what="it has stopped")
+        assert db.rows(replica) == [*OLD, *NEW]
+        assert replica.sidecar.ready()[0] == 503
+    until(lambda: closed(db.primary), what="the primary is closed")
+    assert db.rows(db.primary) == [*OLD, *OTHER]
+
+
+def test_ordinal_0_is_opened_with_an_older_volume(rewound: Database) -> None:
+    """It has written more than its replicas had: their positions look like a part of its own."""
+    start(*rewound.replicas)
+    for replica in rewound.replicas:
+        why = replica.sidecar.wait_for("refused")
+        assert "keep this volume" in why
+        assert "older" in why
+        assert "empty" not in why
+    why = rewound.primary.sidecar.wait_for("refused")
+    assert "keep the volume of mysql-1" in why
+    assert_apart(rewound)
+    # The refusal is in the data: it survives the restart of everything.
+    stop(*rewound.members)
+    start(*rewound.members)
+    for member in rewound.members:
+        member.server.wait_ready()
+        member.sidecar.wait_for("refused")
+    assert_apart(rewound)
+
+
+def test_what_the_messages_advise_loses_nothing(rewound: Database) -> None:
+    """Both volumes were kept: the rows that only one has are brought together by hand."""
+    start(*rewound.replicas)
+    rewound.primary.sidecar.wait_for("refused")
+    stop(*rewound.members)
+    kept = save(rewound.primary, "kept")
+    restore(rewound.primary, save(rewound[1], "newer"))
+    start(*rewound.members)
+    rewound.wait()
+    assert rewound.wait_equal() == [*OLD, *NEW]
+    assert kept.is_dir()
+    write(rewound.primary, OTHER)
+    assert rewound.wait_equal() == [*OLD, *NEW, *OTHER]
+
+
+def test_ordinal_0_comes_back_with_an_older_volume_while_replicas_answer(
+    running: Database,
+) -> None:
+    write(running.primary, OLD)
+    saved = snapshot_of_primary(running)
+    write(running.primary, NEW)
+    running.wait_equal()
+    stop(running.primary)
+    restore(running.primary, saved)
+    start(running.primary)
+    why = running.primary.sidecar.wait_for("refused")
+    assert "this pod's data are older" in why
+    best = "mysql-1" if "a copy of mysql-1's data" in why else "mysql-2"
+    assert f"a copy of {best}'s data" in why
+    for replica in running.replicas:
+        assert "keep this volume" in replica.sidecar.wait_for("refused")
+        assert running.rows(replica) == [*OLD, *NEW]
+    # As it says: a copy of that pod's data.
+    stop(*running.members)
+    restore(running.primary, save(running.members[int(best[-1])], "copy"))
+    start(*running.members)
+    running.wait()
+    assert running.wait_equal() == [*OLD, *NEW]
+
+
+def test_the_log_of_the_primary_is_reset_and_outruns_the_old_one(running: Database) -> None:
+    """The replicas would follow again, with the rows missing that were written after the reset."""
+    write(running.primary, range(1, 109))
+    running.wait_equal()
+    primary = running.primary
+    until(lambda: primary.server.sql("SELECT * FROM peerdisco.heartbeat"), what="it beats")
+    for replica in running.replicas:
+        replica.server.sql("STOP REPLICA")
+        replica.sidecar.kill()
+    reset = "RESET MASTER"
+    if primary.server.flavour == "mysql":
+        reset = "RESET BINARY LOGS AND GTIDS"
+    primary.server.sql(reset, *(f"INSERT INTO shop.orders VALUES ({n})" for n in range(200, 700)))
+    rows = [*range(1, 109), *range(200, 700)]
+    until(
+        lambda: "binary log was reset" in primary.sidecar.states[-1][1],
+        what=lambda: f"the reset is noticed: {primary.sidecar.said}",
+    )
+    assert primary.sidecar.state == "primary"
+    for replica in running.replicas:
+        replica.sidecar.start()
+        why = replica.sidecar.wait_for("refused")
+        assert "RESET MASTER" in why
+        assert not replica.server.replicates
+        assert running.rows(replica) == [*range(1, 109)]
+    assert running.rows(primary) == rows
+    # As it says: an empty volume. The log does not reach back to the beginning.
+    replica = running[1]
+    replica.kill()
+    replica.server.wipe()
+    replica.start()
+    assert "copy" in replica.sidecar.wait_for("refused")
+    assert replica.server.schemas() == set()
+    # And a copy.
+    stop(*running.members)
+    saved = save(primary, "copy")
+    for replica in running.replicas:
+        restore(replica, saved)
+    start(*running.members)
+    running.wait()
+    write(primary, [1000])
+    assert running.wait_equal() == [*rows, 1000]
+
+
+def test_the_number_of_pods_is_wrong_and_the_only_known_volume_is_lost(
+    running: Database,
+) -> None:
+    write(running.primary, OLD)
+    running.wait_equal()
+    stop(running.primary)
+    for replica in running.replicas:
+        running.network.dns.publish(replica.name)
+    running.primary.server.wipe()
+    running.primary.sidecar.environment["PEERDISCO_MYSQL_REPLICAS"] = "1"
+    start(running.primary)
+    running.primary.sidecar.wait_for("primary")
+    running.create_shop()
+    for replica in running.replicas:
+        running.network.dns.publish(replica.name, replica.pod.address)
+    why = running.primary.sidecar.wait_for("refused")
+    assert "mysql-1 holds data of the cluster" in why
+    assert closed(running.primary)
+    assert running.primary.sidecar.ready()[0] == 503
+    for replica in running.replicas:
+        assert running.rows(replica) == [*OLD]
+
+
+def test_what_a_replica_logged_itself_does_not_make_it_the_newer_copy(running: Database) -> None:
+    write(running.primary, range(1, 31))
+    running.wait_equal()
+    running[1].server.sql("FLUSH TABLES")
+    stop(*running.replicas)
+    restore(running[2], save(running[1], "copy"))
+    write(running.primary, range(31, 331))
+    start(*running.replicas)
+    running[2].server.wait_ready()
+    stop(running.primary)
+    start(running.primary)
+    running.primary.sidecar.wait_for("primary")
+    assert running.rows(running.primary) == [*range(1, 331)]
+
+
+# What is repaired without an operator.
+
+
+def test_administrative_statements_on_a_replica_are_dropped(running: Database) -> None:
+    """MariaDB would stop with error 1950 at the next transaction of the primary."""
+    write(running.primary, [1, 2])
+    running.wait_equal()
+    replica = running[1]
+    if replica.server.flavour == "mysql":
+        replica.server.sql("SET GLOBAL super_read_only = OFF")
+    replica.server.sql("FLUSH TABLES", "ANALYZE TABLE shop.orders", "FLUSH PRIVILEGES")
+    write(running.primary, [3])
+    assert running.wait_equal() == [1, 2, 3]
+    until(lambda: replica.sidecar.ready()[0] == 200, what=lambda: str(replica.sidecar.said))
+    # What changes data is not.
+    replica.server.sql("CREATE SCHEMA stray")
+    assert "no primary wrote" in replica.sidecar.wait_for("refused")
+    assert "stray" in replica.server.schemas()
+
+
+def test_a_replica_that_was_killed_during_ddl_continues(running: Database) -> None:
+    """MariaDB logs the statement, and counts it as applied in a transaction of its own."""
+    replica = running[1]
+    if replica.server.flavour != "mariadb":
+        pytest.skip("MySQL's DDL and its position are one transaction")
+    write(running.primary, [1])
+    running.wait_equal()
+    before = str(replica.server.variable("gtid_slave_pos"))
+    running.primary.sidecar.stop()  # no heartbeat in between
+    running.primary.server.sql("CREATE TABLE shop.more (n INT PRIMARY KEY)")
+    running.wait_equal()
+    until(lambda: replica.server.variable("gtid_slave_pos") != before, what="it is applied")
+    last = str(replica.server.variable("gtid_slave_pos"))
+    server, _, number = last.rpartition("-")
+    replica.sidecar.stop()
+    replica.server.sql("STOP REPLICA", f"SET GLOBAL gtid_slave_pos = '{server}-{int(number) - 1}'")
+    replica.server.kill()
+    replica.server.start()
+    replica.sidecar.start()
+    replica.sidecar.wait_for("replica")
+    write(running.primary, [2])
+    running.primary.server.sql("INSERT INTO shop.more VALUES (1)")
+    assert running.wait_equal() == [1, 2]
+    until(lambda: replica.server.sql("SELECT n FROM shop.more"), what="it has the row")

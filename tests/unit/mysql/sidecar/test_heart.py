@@ -1,0 +1,160 @@
+"""The heartbeat of an open primary: when it is written, and what it notices."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import pytest
+
+from peerdisco.clock import SystemClock
+from peerdisco.mysql import read_facts
+from peerdisco.mysql.sidecar.heart import Heart
+from peerdisco.mysql.sidecar.peers import Connection
+
+from ..servers import MARIADB, MYSQL, ORIGIN, UUID, Server, ServerError
+
+DEADLINE = 10.0
+
+
+class Link:
+    """A connection to the pod's own server."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
+        return await self.server.execute(sql)
+
+
+class Beating:
+    """A heart and the server that it beats in."""
+
+    def __init__(self, version: str = MARIADB) -> None:
+        self.server = Server(version, server_id=100, read_only=False, cluster=("an-id", "blank"))
+        self.server.logged = "0-100-9" if version == MARIADB else f"{ORIGIN}:1-9"
+        self.server._apply("INSERT INTO peerdisco.epochs (x) VALUES (1, 'an-epoch', NULL")
+        self.server._apply("INSERT INTO peerdisco.heartbeat VALUES ('an-epoch', 1")
+        self.links: list[Link] = []
+        self.heart = Heart(
+            self._connect, SystemClock(), every=0.001, timeout=0.05, name="this pod's server"
+        )
+
+    async def _connect(self) -> Connection:
+        self.links.append(Link(self.server))
+        return self.links[-1]
+
+    @property
+    def counter(self) -> int:
+        assert self.server.beat is not None
+        return int(self.server.beat["counter"])
+
+    async def __aenter__(self) -> Self:
+        self.heart.follow(await read_facts(self.server, "db-0"))
+        self._task = asyncio.create_task(self.heart.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.wait({self._task})
+        assert all(link.closed for link in self.links)
+
+    async def until(self, condition: Any) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while not condition():
+                await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("version", [MARIADB, MYSQL])
+async def test_it_beats_while_the_server_is_open(version: str) -> None:
+    async with Beating(version) as it:
+        await it.until(lambda: it.counter > 5)
+        assert it.heart.last_at is not None
+        assert it.heart.error is None
+        it.heart.follow(None)
+        await asyncio.sleep(0.01)
+        before = it.counter
+        await asyncio.sleep(0.02)
+        assert it.counter == before
+        assert it.heart.last_at is None
+
+
+async def test_the_first_beat_of_an_epoch_does_not_wait() -> None:
+    it = Beating()
+    it.heart._every = 3600.0
+    async with it:
+        await it.until(lambda: it.counter == 2)
+        it.heart.follow(None)
+        await asyncio.sleep(0.01)
+        it.heart.follow(await read_facts(it.server, "db-0"))
+        await it.until(lambda: it.counter == 3)
+
+
+async def test_nothing_is_written_before_there_is_an_epoch() -> None:
+    it = Beating()
+    it.server.epochs.clear()
+    async with it:
+        await asyncio.sleep(0.02)
+        assert (it.counter, it.links) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("version", "before", "after"),
+    [(MARIADB, "0-100-9", "0-100-3"), (MYSQL, f"{ORIGIN}:1-9", f"{UUID}:1-9,{ORIGIN}:1-3")],
+)
+async def test_a_reset_log_is_noticed_and_the_heartbeat_kept(
+    version: str, before: str, after: str
+) -> None:
+    async with Beating(version) as it:
+        await it.until(lambda: it.counter > 3)
+        it.server.logged = after
+        await it.until(lambda: it.heart.log_reset)
+        assert it.server.beat is not None
+        assert before.rpartition("-")[2] in it.server.beat["position"]
+
+
+async def test_a_reset_log_that_has_outrun_the_old_one_has_a_lower_number() -> None:
+    async with Beating() as it:
+        await it.until(lambda: it.counter > 3)
+        it.server.logged, it.server.log_number = "0-100-900", 1
+        await it.until(lambda: it.heart.log_reset)
+
+
+async def test_a_reset_in_the_middle_of_a_beat_is_noticed_at_the_next() -> None:
+    """The beat itself then holds the position of after it."""
+    it = Beating()
+    apply = it.server._apply
+
+    def reset_first(sql: str) -> None:
+        if sql.startswith("UPDATE peerdisco.heartbeat") and it.counter == 5:
+            it.server.logged = "0-100-2"
+        apply(sql)
+
+    it.server._apply = reset_first  # type: ignore[method-assign]
+    async with it:
+        await it.until(lambda: it.heart.log_reset)
+        assert it.counter == 6
+
+
+async def test_a_beat_that_is_refused_or_takes_too_long_is_told_and_tried_again() -> None:
+    async with Beating() as it:
+        it.server.fails["UPDATE peerdisco.heartbeat"] = ServerError(1142, "UPDATE denied")
+        await it.until(lambda: it.heart.error is not None)
+        assert "writing the heartbeat: error 1142" in str(it.heart.error)
+        it.server.fails.clear()
+        await it.until(lambda: it.heart.error is None)
+
+        async def hangs(sql: str, /) -> Sequence[Mapping[str, Any]]:
+            await asyncio.sleep(DEADLINE)
+            return []
+
+        execute, it.server.execute = it.server.execute, hangs  # type: ignore[method-assign]
+        await it.until(lambda: it.heart.error is not None)
+        assert "no answer in 0.05 s" in str(it.heart.error)
+        it.server.execute = execute  # type: ignore[method-assign]
+        await it.until(lambda: it.heart.error is None)

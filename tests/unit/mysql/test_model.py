@@ -1,0 +1,111 @@
+"""All short histories of three servers, and the faults that are found without each rule.
+
+``python -m tests.unit.mysql.model DEPTH`` tries longer ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from peerdisco.mysql import objections
+from peerdisco.mysql.history import Comparison, Recorded, Standing
+from peerdisco.mysql.history import compare as really_compare
+
+from . import model
+
+DEPTH = 4
+MUTANT_DEPTH = 6
+
+
+def test_no_short_history_leads_to_another_history_on_a_ready_replica() -> None:
+    fault, states = model.explore(DEPTH)
+    assert fault is None, str(fault)
+    assert states > 5_000
+
+
+@pytest.fixture
+def forgets() -> Iterator[None]:
+    """Verdicts are kept from state to state; not from rule to rule."""
+    model.primarys_verdict.cache_clear()
+    model.replicas_verdict.cache_clear()
+    yield
+    model.primarys_verdict.cache_clear()
+    model.replicas_verdict.cache_clear()
+
+
+def positions_alone(replica: Recorded, primary: Recorded) -> Comparison:
+    """What was compared before there was a history: the transactions of one moment."""
+    if ahead := replica.position.beyond(primary.position, but_of=replica.origin):
+        return Comparison(Standing.AHEAD, None, ahead, 1)
+    if replica.position.beyond(primary.position):
+        return Comparison(Standing.LOCAL_WRITES)
+    return Comparison(Standing.PREFIX)
+
+
+REWIND = ("write 0", "beat 0", "judge 1", "restore 0", "open 0 alone", "write 0", "judge 1")
+RESET = ("write 0", "beat 0", "judge 1", "reset log 0", "write 0", "write 0", "judge 1")
+COPY = ("local 1", "copy 1 to 2", "write 0", "restart 0", "open 0")
+
+
+def play(*names: str) -> str:
+    """What is wrong after these events."""
+    events = dict(model.EVENTS)
+    state = model.start()
+    for name in names:
+        after = events[name](state)
+        assert after is not None, name
+        if wrong := model.broken(after):
+            return f"{name}: {wrong}"
+        state = after
+    return ""
+
+
+@pytest.mark.usefixtures("forgets")
+@pytest.mark.parametrize(
+    ("names", "fault"),
+    [
+        (REWIND, "follows db-0 and has another history"),
+        (RESET, "follows db-0 and has another history"),
+        (COPY, "no peer has more"),
+    ],
+    ids=["older volume", "reset log", "copy of a refused replica"],
+)
+def test_positions_alone_do_not_see_it(
+    names: tuple[str, ...], fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert play(*names) == ""
+    model.replicas_verdict.cache_clear()
+    model.primarys_verdict.cache_clear()
+    monkeypatch.setattr(objections, "compare", positions_alone)
+    assert fault in play(*names)
+
+
+def without_the_end_of_epochs(replica: Recorded, primary: Recorded) -> Comparison:
+    """Compares with the primary as it is now, and not as it was when it left the epoch."""
+    found = really_compare(replica, primary)
+    return found if found.standing is not Standing.FORKED else Comparison(Standing.PREFIX)
+
+
+def without_resets(replica: Recorded, primary: Recorded) -> Comparison:
+    found = really_compare(replica, primary)
+    return found if found.standing is not Standing.LOG_RESET else Comparison(Standing.PREFIX)
+
+
+def without_newer_epochs(replica: Recorded, primary: Recorded) -> Comparison:
+    found = really_compare(replica, primary)
+    return found if found.standing is not Standing.AHEAD else Comparison(Standing.PREFIX)
+
+
+@pytest.mark.usefixtures("forgets")
+@pytest.mark.parametrize(
+    "mutant",
+    [positions_alone, without_the_end_of_epochs, without_resets, without_newer_epochs],
+)
+def test_the_search_finds_what_is_wrong_without_a_rule(
+    mutant: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objections, "compare", mutant)
+    fault, _ = model.explore(MUTANT_DEPTH)
+    assert fault is not None

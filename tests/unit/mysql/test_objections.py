@@ -1,0 +1,155 @@
+"""Which of two servers is older, in words: nobody is told to empty the only copy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from peerdisco.mysql.facts import ServerFacts
+from peerdisco.mysql.history import History
+from peerdisco.mysql.objections import against_following, against_opening
+from peerdisco.mysql.positions import MariaDBPosition
+
+from .histories import epoch, heartbeat, position
+from .servers import CLUSTER, facts
+
+FIRST = epoch(1, "0-100-4")
+SECOND = epoch(2, "0-100-50", 40)
+REWOUND = epoch(2, "0-100-30", 20, name="other-2")
+
+
+def server(text: str, *epochs: Any, beat: Any = None, server_id: int = 101) -> ServerFacts:
+    made = facts(cluster=CLUSTER, schemas=("shop",), server_id=server_id, origin=str(server_id))
+    return replace(made, position=position(text), history=History(tuple(epochs), beat))
+
+
+def primary(text: str, *epochs: Any, beat: Any = None) -> ServerFacts:
+    return server(text, *epochs, beat=beat, server_id=100)
+
+
+def refusal(own: ServerFacts, of: ServerFacts) -> tuple[str, str]:
+    (reason,) = against_following(own, of)
+    return reason.code.code, reason.text
+
+
+def test_a_replica_of_the_same_history_may_follow() -> None:
+    assert not list(against_following(server("0-100-40", FIRST), primary("0-100-60", FIRST)))
+
+
+def test_an_older_primary_is_named_with_the_times_and_the_transactions() -> None:
+    own = server("0-100-49", FIRST, beat=heartbeat("epoch-1", 39))
+    code, text = refusal(own, primary("0-100-30", FIRST, beat=heartbeat("epoch-1", 20)))
+    assert code == "primary-is-older"
+    assert text.startswith("the primary's data are older than this pod's (volume from an earlier")
+    assert "keep this volume" in text
+    assert "epoch 1 (epoch-1)" in text
+    assert "until 2026-01-01 00:00:20 UTC, and this pod those until 2026-01-01 00:00:39" in text
+    assert "19 transactions (0-100-49) more" in text
+    code, text = refusal(own, primary("0-100-900", FIRST, REWOUND))
+    assert code == "primary-is-older"
+    assert "was opened at 2026-01-01 00:03:20 UTC with data that are older" in text
+    assert "keep its volume, too" in text
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        primary("0-100-30", FIRST, beat=heartbeat("epoch-1", 20)),
+        primary("0-100-900", FIRST, REWOUND),
+        primary("0-100-900"),
+    ],
+)
+def test_nobody_empties_the_newer_volume(of: ServerFacts) -> None:
+    own = server("0-100-901", FIRST, SECOND, beat=heartbeat("epoch-2", 50))
+    code, text = refusal(own, of)
+    assert code == "primary-is-older"
+    assert "empty" not in text
+
+
+def test_a_gap_and_an_old_volume() -> None:
+    own = server("0-100-60", FIRST, beat=heartbeat("other-2", 80))
+    code, text = refusal(own, primary("0-100-900", FIRST, REWOUND))
+    assert code == "primary-is-older"
+    assert "keep this volume until it is compared" in text
+    code, text = refusal(server("0-100-20", FIRST), primary("0-100-90", epoch(200, "0-100-80")))
+    assert code == "needs-copy"
+    assert "keep the old volume" in text
+
+
+def test_a_reset_log_needs_a_copy_and_says_whether_anything_may_be_lost() -> None:
+    reset = epoch(3, "0-100-80", 80, log_reset=True)
+    of = primary("0-100-7", FIRST, SECOND, reset)
+    code, text = refusal(server("0-100-80", FIRST, SECOND), of)
+    assert code == "needs-copy"
+    assert "RESET MASTER" in text
+    assert "the primary has everything that this pod has: empty this pod's volume" in text
+    code, text = refusal(server("0-100-85", FIRST, SECOND), of)
+    assert "5 transactions (0-100-85)" in text
+    assert "keep this one" in text
+    assert "empty" not in text
+
+
+def test_what_no_primary_wrote() -> None:
+    code, text = refusal(server("0-100-9,0-101-10", FIRST), primary("0-100-9", FIRST))
+    assert code == "own-changes"
+    assert "(0-101-10)" in text
+
+
+# Opening.
+
+
+def reasons(own: ServerFacts, **peers: ServerFacts) -> dict[str, tuple[str, str]]:
+    found = against_opening(own, {name.replace("_", "-"): one for name, one in peers.items()})
+    return {str(one.peer): (one.code.code, one.text) for one in found}
+
+
+def test_the_copy_is_of_the_peer_that_has_most() -> None:
+    own = primary("0-100-30", FIRST, beat=heartbeat("epoch-1", 20))
+    found = reasons(
+        own,
+        db_1=server("0-100-40", FIRST, beat=heartbeat("epoch-1", 30)),
+        db_2=server("0-100-49", FIRST, beat=heartbeat("epoch-1", 39), server_id=102),
+    )
+    assert {code for code, _ in found.values()} == {"peer-is-ahead"}
+    for _, text in found.values():
+        assert "a copy of db-2's data" in text
+        assert "this pod's data are older" in text
+        assert "empty" not in text
+    assert "19 transactions" in found["db-2"][1]
+
+
+def test_no_peer_is_recommended_that_lacks_what_another_has() -> None:
+    own = primary("0-100-30", FIRST)
+    found = reasons(
+        own,
+        db_1=server("0-100-60", FIRST, SECOND),
+        db_2=server("0-100-60", FIRST, REWOUND, server_id=102),
+    )
+    for _, text in found.values():
+        assert "a copy of" not in text
+        assert "keep those of all pods, too" in text
+
+
+def test_a_fork_closes_the_primary_unless_most_have_its_history() -> None:
+    own = primary("0-100-900", FIRST, REWOUND)
+    forked = server("0-100-49", FIRST)
+    both = reasons(own, db_1=forked, db_2=replace(forked, origin="102"))
+    assert [code for code, _ in both.values()] == ["peer-is-ahead"] * 2
+    assert "keep the volume of db-1" in both["db-1"][1]
+    assert "keep its volume, too" in both["db-1"][1]
+    assert [code for code, _ in reasons(own, db_1=forked).values()] == ["peer-is-ahead"]
+    follower = server("0-100-800", FIRST, REWOUND, server_id=102)
+    found = reasons(own, db_1=forked, db_2=follower)
+    assert {name: code for name, (code, _) in found.items()} == {"db-1": "peer-outvoted"}
+    # One that is not in its epoch yet does not speak for it.
+    behind = server("0-100-20", FIRST, server_id=102)
+    assert reasons(own, db_1=forked, db_2=behind)["db-1"][0] == "peer-is-ahead"
+
+
+def test_what_replicas_wrote_themselves_is_no_reason() -> None:
+    own = primary("0-100-330", FIRST, beat=heartbeat("epoch-1", 90))
+    local = server("0-100-30,0-101-31", FIRST)
+    copied = replace(local, origin="102", position=MariaDBPosition.parse("", "0-101-31"))
+    assert reasons(own, db_1=local, db_2=copied) == {}
