@@ -53,6 +53,7 @@ def add_database(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--flavour",
+        "--flavor",
         choices=("mariadb", "mysql"),
         help="the servers' family, for the fixes if no account can log in (default: mariadb)",
     )

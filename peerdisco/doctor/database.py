@@ -88,6 +88,7 @@ class DatabaseFacts:
         accounts: The accounts, in the order local, replication, backup.
         server: Its facts; None if the local account could not read them.
         variables: Its global variables.
+        status: Its global status, as far as semi-synchronous replication is concerned.
         tables: The tables that a copy may lose; None if no account could see all tables.
         peers: The servers of the peers.
         flavour: The family that was given as an option; None without one.
@@ -101,6 +102,7 @@ class DatabaseFacts:
     variables: Mapping[str, str] = field(default_factory=dict)
     tables: tuple[TableFacts, ...] | None = None
     peers: tuple[PeerServer, ...] = ()
+    status: Mapping[str, str] = field(default_factory=dict)
     flavour: Flavour | None = None
     ordinal: int | None = None
     hostname: str | None = None

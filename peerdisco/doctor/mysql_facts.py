@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from ..exceptions import DiscoveryError
+from ..mysql.durability import status_query
 from ..mysql.errors import DatabaseError
 from ..mysql.facts import Executor, ServerFacts, read_facts
 from ..mysql.setup import Account
@@ -54,6 +55,7 @@ async def read_database(
     known: list[AccountFacts] = []
     server: ServerFacts | None = None
     variables: dict[str, str] = {}
+    status: dict[str, str] = {}
     tables: tuple[TableFacts, ...] | None = None
     for kind, give in accounts.items():
         account = AccountFacts(kind, users[kind], given=give is not None)
@@ -64,8 +66,9 @@ async def read_database(
                     try:
                         account = await _account(link, account)
                         if kind == "local":
-                            variables = await _variables(link)
+                            variables = await _named_values(link, _VARIABLES)
                             server = await read_facts(link, where)
+                            status = await _named_values(link, status_query(server.flavour))
                         if kind == "backup":
                             tables = await _tables(link)
                     finally:
@@ -82,7 +85,7 @@ async def read_database(
     others = []
     if replication is not None:
         others = [await _peer(name, to, replication, timeout) for name, to in peers.items()]
-    return DatabaseFacts(where, tuple(known), server, variables, tables, tuple(others))
+    return DatabaseFacts(where, tuple(known), server, variables, tables, tuple(others), status)
 
 
 async def _account(link: Executor, account: AccountFacts) -> AccountFacts:
@@ -103,8 +106,8 @@ async def _account(link: Executor, account: AccountFacts) -> AccountFacts:
     return account.with_privileges(str(row["who"]), frozenset(everywhere), frozenset(on_cluster))
 
 
-async def _variables(link: Executor) -> dict[str, str]:
-    rows = await link.execute(_VARIABLES)
+async def _named_values(link: Executor, query: str) -> dict[str, str]:
+    rows = await link.execute(query)
     return {str(row["Variable_name"]).lower(): str(row["Value"]) for row in rows}
 
 

@@ -286,17 +286,30 @@ async def test_a_server_that_is_no_dns_server(world: World) -> None:
 
 
 async def test_the_wrong_cluster_domain(world: World) -> None:
+    words = ("my-database.default.svc.cluster.example",)
+    finding = await mended(world, "nameserver-zone", PROBLEM, *words,
+                           says="does not serve cluster.example")  # fmt: skip
+    assert world.words == ["my-database.default"]
+    assert "cluster.local" in finding.fix.text  # type: ignore[union-attr]
+
+
+async def test_the_wrong_cluster_domain_as_an_option(world: World) -> None:
     words = ("--cluster-domain", "cluster.example", "my-database")
-    world.pod["env"]["KUBERNETES_SERVICE_HOST"] = ""
-    async with Server() as other:
-        other.statefulset("mysql", service="my-database")
-        world.servers[CLUSTER_DNS] = other.nameserver
+    await mended(world, "nameserver-zone", PROBLEM, *words, says="does not serve cluster.example")
+    assert world.words == ["my-database.default"]
+
+
+async def test_a_name_server_outside_the_cluster(world: World) -> None:
+    async with ClusterDNS() as public:
+        public.fail("foreign")
+        words = ("my-database", "--nameserver", public.nameserver)
         findings = await world.doctor(*words)
-        finding = one(findings, "nameserver-zone", PROBLEM)
-        assert "cluster.example" in finding.found
-        assert finding.fix is not None
-        world.follow(finding.fix)
-        assert world.pod["env"]["PEERDISCO_CLUSTER_DOMAIN"] == "cluster.local"
+    fix = one(findings, "nameserver-zone", PROBLEM).fix
+    assert fix is not None
+    world.follow(fix)
+    assert world.printed == [CLUSTER_DNS]
+    mended = await world.doctor("my-database", "--nameserver", world.dns.nameserver)
+    assert wrong(mended) == []
 
 
 async def test_a_slow_server(world: World) -> None:
@@ -467,6 +480,17 @@ async def test_a_blocker_that_denies_ipv6(world: World) -> None:
 async def test_this_pod_is_not_listed(world: World) -> None:
     world.mysql.set_ready(0, False)
     await mended(world, "own-pod", PROBLEM, says="does not list this pod, mysql-0")
+
+
+async def test_a_client_is_not_expected_behind_the_service(world: World) -> None:
+    world.fields["metadata.name"] = world.hostname = "web-5d8f7-abcde"
+    world.governing = None
+    world.pod["env"]["PEERDISCO_SERVICE"] = "my-database"
+    world.fields["status.podIP"] = "10.244.7.7"
+    world.pod |= {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
+    findings = await world.doctor()
+    assert wrong(findings) == []
+    assert "is not one of the pods" in one(findings, "own-pod", Status.OK).found
 
 
 async def test_this_pods_name_has_another_address(world: World) -> None:

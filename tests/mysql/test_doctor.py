@@ -133,6 +133,17 @@ async def test_durability(patient: Patient) -> None:
     assert "innodb_flush_log_at_trx_commit is 2, not 1" in finding.found
 
 
+async def test_a_primary_without_its_replicas(patient: Patient) -> None:
+    name = "rpl_semi_sync_master_enabled"
+    patient.server.sql(f"SET GLOBAL {name} = ON")
+    try:
+        finding = one(await patient.doctor(), "mysql-acknowledgement", Status.WARNING)
+    finally:
+        patient.server.sql(f"SET GLOBAL {name} = OFF")
+    assert finding.facts["replicas"] == 0
+    assert one(await patient.doctor(), "mysql-acknowledgement", Status.OK)
+
+
 async def test_engines(patient: Patient) -> None:
     patient.server.script(
         "CREATE SCHEMA shop; CREATE TABLE shop.`odd ``name` (n INT) ENGINE=MyISAM;"

@@ -221,6 +221,8 @@ def _belongs(facts: Facts, service: ServiceName, peers: Sequence[Peer]) -> bool:
         return True
     if pod.governing is not None:
         return pod.governing == service.fqdn
+    if pod.statefulset is None:
+        return False  # a client, which may name the service in PEERDISCO_SERVICE
     own = pod.known.get("service")
     if own is not None and own.value == service.name:
         return True

@@ -45,6 +45,7 @@ def check_database(facts: DatabaseFacts) -> Iterator[Finding]:
         yield _log(facts)
         yield _config(facts)
         yield _durability(facts)
+        yield _acknowledgement(facts)
     yield _tables(facts)
     yield from _peers(facts)
 
@@ -249,6 +250,29 @@ def _durability(facts: DatabaseFacts) -> Finding:
             sql="\n".join(statements),
         ),
         differing=differing,
+    )
+
+
+def _acknowledgement(facts: DatabaseFacts) -> Finding:
+    """Whether commits wait for replicas, where they should."""
+    assert facts.family is not None
+    found = DurabilityFacts.of(facts.family, facts.variables, facts.status)
+    shortfalls = list(found.shortfalls())
+    if not shortfalls:
+        return ok("mysql-acknowledgement", f"replication is {found.mode.value}",
+                  mode=found.mode.value, replicas=found.replicas)  # fmt: skip
+    return warning(
+        "mysql-acknowledgement",
+        "; ".join(shortfalls),
+        "With semi-synchronous replication, a transaction is safe once a replica has it. Without "
+        "replicas, writes wait, or are acknowledged and on this server alone.",
+        Fix(
+            "Start or repair the replicas; the sidecar of each reports why it does not replicate. "
+            "Do not switch off the waiting to let writes through: they would be on one server.",
+            command="kubectl get pods --output wide",
+        ),
+        mode=found.mode.value,
+        replicas=found.replicas,
     )
 
 

@@ -8,7 +8,14 @@ from ...dns import wire
 from ...model import Outcome
 from ..facts import Exchange, Facts, ServerFacts
 from ..findings import Finding, Fix, ok, problem, unknown, warning
-from ..fixes import allow_dns, dns_policy, env_value, find_cluster_dns, use_servers
+from ..fixes import (
+    allow_dns,
+    dns_policy,
+    doctor,
+    env_value,
+    find_cluster_dns,
+    use_servers,
+)
 
 __all__ = ["SLOW", "check_nameservers"]
 
@@ -274,16 +281,24 @@ def _zone(facts: Facts) -> Iterator[Finding]:
 
 
 def _outside(facts: Facts, name: str, zone: str) -> Finding:
-    pod = facts.pod
-    detected = pod.resolv_conf.search
+    pod, service = facts.pod, facts.request.service
+    searched = _searched_domain(pod.resolv_conf.search)
     fix = dns_policy(host_network=pod.host_network)
-    if not pod.in_pod or any(domain.startswith("svc.") for domain in detected):
+    if searched is not None and searched != zone and service is not None:
         fix = env_value(
-            "Name the cluster's own domain in the container's env, or query a name server of the "
-            f"cluster (--nameserver). The clusterDomain of the kubelet is not {zone!r}, or "
-            f"{name} is outside the cluster.",
+            f"The pod's search list has {searched}: use that domain, in the command or in the "
+            "container's env.",
             "PEERDISCO_CLUSTER_DOMAIN",
-            _searched_domain(detected) or "cluster.local",
+            searched,
+            command=doctor(
+                facts.request, f"{service.name}.{service.namespace}", {"--cluster-domain": None}
+            ),
+        )
+    elif searched is not None or not pod.in_pod:
+        fix = find_cluster_dns(
+            "Query a name server of the cluster (--nameserver or PEERDISCO_NAMESERVERS); the "
+            "command shows its address. If that is this one, the cluster's own domain is another "
+            "(--cluster-domain): the kubelet's configuration has it as clusterDomain."
         )
     return problem(
         "nameserver-zone",
