@@ -10,8 +10,6 @@ import pytest
 
 from peerdisco import cli
 
-pytest.importorskip("shtab", reason="shtab is not installed")
-
 
 def output(capsys: pytest.CaptureFixture[str], *args: str, status: int = 0) -> str:
     assert cli.main(args) == status
@@ -80,7 +78,7 @@ def test_every_command_has_a_man_page(
     assert requests <= {".TH", ".SH", ".TP", ".nf", ".fi"}
 
 
-@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
+@pytest.mark.skipif(shutil.which("groff") is None, reason="needs groff: apt-get install groff-base")
 def test_a_man_page_is_rendered_without_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     page = output(capsys, "help", "--man", "run")
     done = subprocess.run(
@@ -124,7 +122,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         ("peerdisco mysql-", {"mysql-sidecar", "mysql-setup"}),
     ],
 )
-@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash: apt-get install bash")
 def test_bash_completes_commands_options_and_values(
     words: str, expected: set[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

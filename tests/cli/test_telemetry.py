@@ -71,7 +71,6 @@ def test_without_the_options_stderr_is_as_before(dns: ClusterDNS, env: dict[str,
     "command", [("watch",), ("run", "--on-change", "true"), ("wait", "--required", "9")]
 )
 def test_metrics_are_served(command: tuple[str, ...], env: dict[str, str]) -> None:
-    pytest.importorskip("prometheus_client", reason="prometheus-client is not installed")
     port = free_port()
     with running(*command, "my-database", "--metrics-listen", f"127.0.0.1:{port}", env=env) as it:
         deadline, text = time.monotonic() + 30, ""
@@ -89,7 +88,6 @@ def test_metrics_are_served(command: tuple[str, ...], env: dict[str, str]) -> No
 
 
 def test_an_address_in_use_is_one_line(env: dict[str, str]) -> None:
-    pytest.importorskip("prometheus_client", reason="prometheus-client is not installed")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = peerdisco("watch", "my-database", "--metrics-listen", f"127.0.0.1:{port}", env=env)

@@ -29,7 +29,7 @@ backend replicas
     server mysql-2 [fd00::5]:3306 check
 """
 
-pytestmark = pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+pytestmark = pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq: apt-get install jq")
 
 
 def membership() -> Snapshot:

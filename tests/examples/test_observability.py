@@ -9,12 +9,11 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import prometheus_client as prometheus
 import pytest
 import yaml
 
 from tests.docs.markdown import ROOT
-
-prometheus = pytest.importorskip("prometheus_client", reason="prometheus-client is not installed")
 
 EXAMPLE = ROOT / "examples" / "observability"
 PROMTOOL = shutil.which("promtool")

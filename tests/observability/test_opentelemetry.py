@@ -5,22 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import (
+    InMemorySpanExporter,
+)
+from opentelemetry.trace import StatusCode
 
 import peerdisco
 from peerdisco.model import Change, Outcome
+from peerdisco.observability.opentelemetry import OpenTelemetryObserver
 from peerdisco.testing import ManualClock, ScriptedSource, failure, peers
-
-sdk = pytest.importorskip("opentelemetry.sdk", reason="opentelemetry-sdk is not installed")
-from opentelemetry.sdk.metrics import MeterProvider  # noqa: E402
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader  # noqa: E402
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider  # noqa: E402
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: E402
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import (  # noqa: E402
-    InMemorySpanExporter,
-)
-from opentelemetry.trace import StatusCode  # noqa: E402
-
-from peerdisco.observability.opentelemetry import OpenTelemetryObserver  # noqa: E402
 
 SERVICE = "my-database.default.svc.cluster.local"
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import prometheus_client as prometheus
 import pytest
 
 import peerdisco
 from peerdisco.model import Change, Outcome
+from peerdisco.observability.prometheus import PrometheusObserver
 from peerdisco.testing import ClusterDNS, ManualClock, ScriptedSource, failure, peers
-
-prometheus = pytest.importorskip("prometheus_client", reason="prometheus-client is not installed")
-from peerdisco.observability.prometheus import PrometheusObserver  # noqa: E402
 
 SERVICE = "my-database.default.svc.cluster.local"
 

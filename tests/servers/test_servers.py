@@ -91,8 +91,6 @@ def test_hypercorn(tmp_path: Path, env: dict[str, str], mysql: StatefulSet) -> N
 
 
 def test_fastapi(tmp_path: Path, env: dict[str, str], mysql: StatefulSet) -> None:
-    for needed in ("uvicorn", "fastapi"):
-        pytest.importorskip(needed)
     port = free_port()
     with serving(tmp_path, env, "uvicorn", "fastapi_app:app", "--port", str(port)) as server:
         follows(server, port, mysql)
