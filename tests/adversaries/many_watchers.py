@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import resource
 import time
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,9 +41,23 @@ class Found:
     seconds: float = 0.0
 
 
-def highest_descriptor() -> int:
-    """The highest number of an open file of this process."""
-    return max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
+@contextmanager
+def few_descriptors(count: int) -> Iterator[None]:
+    """Nothing but so many files can be opened in this process: `EMFILE`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
+    held: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
+    try:
+        with suppress(OSError):
+            while True:
+                held.append(os.open("/dev/null", os.O_RDONLY))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1 + count, hard))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for number in held:
+            os.close(number)
 
 
 async def watch_many(
@@ -81,14 +97,11 @@ async def watch_many(
         for disco in discoveries:
             await disco.wait(PODS, timeout=60)
         tasks = [asyncio.create_task(watch(disco)) for disco in discoveries]
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with dns.fail("drop", name=lambda name: chance.random() < LOST):
-            limit = highest_descriptor() + 1 + descriptors
-            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-            try:
-                await asyncio.sleep(seconds)
-            finally:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        with (
+            dns.fail("drop", name=lambda name: chance.random() < LOST),
+            few_descriptors(descriptors),
+        ):
+            await asyncio.sleep(seconds)
         start = time.monotonic()
         while found.seconds < 60 and found.recovered < watchers:
             await asyncio.sleep(0.05)

@@ -62,7 +62,8 @@ async def test_discover(dns: ClusterDNS, service: str) -> None:
 async def test_discover_with_failover(dns: ClusterDNS) -> None:
     with ClusterDNS() as broken:
         broken.fail("servfail")
-        broken.delay(0.002)
+        for server in (broken, dns):
+            server.delay(0.02)  # a busy machine must not find the answers there already
 
         async def make() -> Coroutine[Any, Any, Any]:
             servers = [broken.nameserver, dns.nameserver]
@@ -238,7 +239,8 @@ async def test_a_command_hook() -> None:
     answer = peers("mysql", 3)
     snapshot = peerdisco.Snapshot(SERVICE, answer.peers)
     change = peerdisco.Change(snapshot.peers, (), (), snapshot)
-    hook = CommandHook(["sh", "-c", "cat > /dev/null; sleep 0.01", MARK], grace=0.2)
+    # Long enough that it runs when it is waited for, on a busy machine, too.
+    hook = CommandHook(["sh", "-c", "cat > /dev/null; sleep 0.3", MARK], grace=0.2)
 
     async def make() -> Coroutine[Any, Any, Any]:
         return hook(change, "change")

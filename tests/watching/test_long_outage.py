@@ -10,8 +10,9 @@ from peerdisco.testing import ManualClock, ScriptedSource, clock, failure, peers
 DAY = 86_400.0
 
 
+@pytest.mark.timeout(300)
 async def test_seven_days_of_servfail(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "_TURNS", 8)  # nothing here needs more, and there are 75,600 polls
+    monkeypatch.setattr(clock, "_TURNS", 16)  # nothing here needs more, and there are 75,600 polls
     time = ManualClock()
     source = ScriptedSource("my-database", [peers("mysql", 3), failure()])
     async with peerdisco.Discovery(
