@@ -21,6 +21,7 @@ __all__ = [
     "env_value",
     "find_cluster_dns",
     "headless_manifest",
+    "in_namespace",
     "publish_not_ready",
     "show_endpoints",
     "show_statefulsets",
@@ -125,7 +126,7 @@ def publish_not_ready(service: ServiceName) -> Fix:
         "List pods before they are ready. Clients that connect through this headless service then "
         "get pods that are not ready, too; give those a service of their own.",
         command=(
-            f"kubectl patch service {service.name}{_in(service)} --type merge "
+            f"kubectl patch service {service.name}{in_namespace(service)} --type merge "
             """--patch '{"spec":{"publishNotReadyAddresses":true}}'"""
         ),
     )
@@ -134,8 +135,8 @@ def publish_not_ready(service: ServiceName) -> Fix:
 def show_endpoints(service: ServiceName) -> str:
     """Commands that show the service and its endpoints."""
     return (
-        f"kubectl get service {service.name}{_in(service)} --output wide\n"
-        f"kubectl get endpointslices{_in(service)} "
+        f"kubectl get service {service.name}{in_namespace(service)} --output wide\n"
+        f"kubectl get endpointslices{in_namespace(service)} "
         f"--selector kubernetes.io/service-name={service.name} --output wide"
     )
 
@@ -143,7 +144,7 @@ def show_endpoints(service: ServiceName) -> str:
 def show_statefulsets(service: ServiceName) -> str:
     """The command that shows the governing service of each StatefulSet."""
     return (
-        f"kubectl get statefulsets{_in(service)} --output "
+        f"kubectl get statefulsets{in_namespace(service)} --output "
         "custom-columns=NAME:.metadata.name,SERVICE:.spec.serviceName"
     )
 
@@ -167,5 +168,6 @@ def headless_manifest(service: ServiceName) -> str:
     return "\n".join(lines)
 
 
-def _in(service: ServiceName) -> str:
+def in_namespace(service: ServiceName) -> str:
+    """The option of kubectl; empty for a name outside a cluster."""
     return f" --namespace {service.namespace}" if service.namespace else ""

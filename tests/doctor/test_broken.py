@@ -468,6 +468,30 @@ async def test_a_port_without_any_that_is_similar(world: World) -> None:
     await mended(world, "port-name", PROBLEM, *words, says="has a port 'mysql' (tcp)")
 
 
+async def test_a_record_that_names_no_pod(world: World) -> None:
+    world.dns.stray = "evil.example.com."
+
+    def remove() -> None:
+        world.dns.stray = None
+
+    finding = await mended(
+        world, "other-records", WARNING, says="evil.example.com", operator=remove
+    )
+    assert "it is not within my-database.default" in finding.found
+
+
+async def test_an_alias_of_a_name_outside_the_cluster(world: World) -> None:
+    """Whatever the next command finds out, no command of it has a namespace that is None."""
+    world.dns.not_headless["db"] = ("CNAME", "db.example.com.")
+    finding = one(await world.doctor("db"), "service-headless", PROBLEM)
+    assert finding.fix is not None
+    world.follow(finding.fix)
+    assert world.words == ["db.example.com."]
+    after = await world.doctor(*world.words)
+    assert wrong(after)
+    assert not [f for f in after if f.fix is not None and "None" in f.fix.command + f.fix.yaml]
+
+
 async def test_a_blocker_that_denies_ipv6(world: World) -> None:
     world.dns.fail("nxdomain", rtype="AAAA")
     await mended(world, "address-records", WARNING, says="NXDOMAIN for AAAA",

@@ -33,7 +33,7 @@ from peerdisco.testing.faults import Transport
 from peerdisco.testing.responder import Reaction, Responder
 from peerdisco.testing.state import ServicePort
 
-QUICK = Timing(timeout=0.25, burst=3, later=1, pause=0.0)
+QUICK = Timing(timeout=1.0, burst=3, later=1, pause=0.0)
 CLUSTER_DNS = "10.96.0.10"
 NODE_DNS = "203.0.113.53"
 READ_ONLY = {"get", "logs", "top"}
@@ -49,6 +49,8 @@ class Server(ClusterDNS):
         """Names of services, and what they are: a type of record and its value."""
         self.edns = "passed"
         """``passed``, ``removed`` from both messages, or ``dropped`` with the query."""
+        self.stray: str | None = None
+        """The target of one more SRV record in each answer."""
         self.behind: list[Responder] = []
         """Replicas that answer in turn, in place of this one."""
         self._turn = 0
@@ -66,7 +68,16 @@ class Server(ClusterDNS):
         if self.behind:
             self._turn += 1
             return self.behind[self._turn % len(self.behind)].react(wire, transport, 0.0)
-        return super()._react(wire, transport)
+        reaction = super()._react(wire, transport)
+        return reaction if self.stray is None else self._with_stray(reaction)
+
+    def _with_stray(self, reaction: Reaction) -> Reaction:
+        assert reaction.reply is not None
+        reply = dns.message.from_wire(reaction.reply)
+        if reply.answer and reply.answer[0].rdtype.name == "SRV":
+            text = f"0 1 3306 {self.stray}"
+            reply.answer.append(dns.rrset.from_text(reply.answer[0].name, 5, "IN", "SRV", text))
+        return Reaction(reply.to_wire())
 
     def _special(self, query: dns.message.Message) -> dns.message.Message | None:
         (question,) = query.question
@@ -192,7 +203,7 @@ class World:
 
     async def doctor(self, *words: str, pause: float = 0.0) -> tuple[Finding, ...]:
         """The findings of the command with these arguments."""
-        args = cli._parser(["doctor"]).parse_args(["doctor", "--timeout", "0.5", *words])
+        args = cli._parser(["doctor"]).parse_args(["doctor", "--timeout", "1.5", *words])
         timing = replace(QUICK, pause=pause)
         self.facts, findings = await diagnose(args, self.environment(), timing, self.now)
         for finding in findings:

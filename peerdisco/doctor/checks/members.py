@@ -9,7 +9,7 @@ from ...model import Answered, Peer
 from ...names import ServiceName
 from ..facts import Facts
 from ..findings import Finding, Fix, ok, problem, unknown, warning
-from ..fixes import doctor, env_value, publish_not_ready, show_statefulsets
+from ..fixes import doctor, env_value, in_namespace, publish_not_ready, show_statefulsets
 from ..suggestions import closest
 
 __all__ = ["check_members"]
@@ -114,8 +114,7 @@ def _ordinals(service: ServiceName, peers: Sequence[Peer]) -> Iterator[Finding]:
         Fix(
             f"The first command shows the state of the pods. If they run and are not ready, and "
             f"peers have to find them then: {publish.text[0].lower()}{publish.text[1:]}",
-            command=f"kubectl get pods --namespace {service.namespace} --output wide\n"
-            + publish.command,
+            command=f"kubectl get pods{in_namespace(service)} --output wide\n" + publish.command,
         ),
         missing=missing[:_MOST_SHOWN],
     )
@@ -138,7 +137,7 @@ def _primary(facts: Facts, service: ServiceName, peers: Sequence[Peer]) -> Itera
             "each command. Otherwise the primary is not running or not ready: the second command "
             "shows its state.",
             command=doctor(facts.request, service, {"--ordinal": str(lowest)})
-            + f"\nkubectl get pods --namespace {service.namespace} --output wide",
+            + f"\nkubectl get pods{in_namespace(service)} --output wide",
         ),
         primary=None,
         lowest=lowest,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...dns import wire
 from ...exceptions import NotHeadless, UnusableAnswer
 from ...model import Answered, Empty, Failed, Outcome, Peer
 from ...names import ServiceName, address_with_dashes
+from ...sources.leftovers import Leftovers
+from ...sources.peer_factory import PeerFactory
 from ..facts import Facts
 from ..findings import Finding, Fix, ok, problem, unknown, warning
 from ..fixes import (
@@ -14,6 +17,7 @@ from ..fixes import (
     doctor,
     env_value,
     headless_manifest,
+    in_namespace,
     publish_not_ready,
     show_endpoints,
     show_statefulsets,
@@ -42,6 +46,7 @@ def check_service(facts: Facts) -> Iterator[Finding]:
                 service=service.fqdn, pods=len(peers),
             )  # fmt: skip
             yield from _complete(facts, lookup.observation)
+            yield from _others(facts, service)
             yield _governs(facts, service, peers)
             yield _ports(service, peers)
             yield from _address_records(facts, service)
@@ -171,7 +176,7 @@ def _not_headless(facts: Facts, service: ServiceName, error: NotHeadless) -> Fin
             "its clients, with the labels of your pods as selector. Only a StatefulSet that names "
             "it in spec.serviceName gives its pods names in it.",
             command=f"{show_statefulsets(service)}\n"
-            f"kubectl get service {service.name} --namespace {service.namespace} --output "
+            f"kubectl get service {service.name}{in_namespace(service)} --output "
             "jsonpath='{.spec.selector}'",
             yaml=headless_manifest(headless),
         ),
@@ -199,6 +204,35 @@ def _complete(facts: Facts, observed: Answered) -> Iterator[Finding]:
         ),
         reason=reason,
     )
+
+
+def _others(facts: Facts, service: ServiceName) -> Iterator[Finding]:
+    """Records of the answer that name no pod of this service."""
+    name = wire.name_from_text(service.fqdn)
+    factory = PeerFactory(service.fqdn, clusters=service.spans_clusters)
+    for server in facts.serving:
+        leftovers = Leftovers(service.fqdn, name)
+        message = server.tcp.message or server.udp.message
+        for record in message.answers if message is not None else ():
+            if type(record) is not wire.Srv or record.owner != name:
+                leftovers.add_record(record, name)
+            elif factory.label(record.target) is None:
+                leftovers.add_target(record.target)
+        if leftovers:
+            example, reason = next(iter(leftovers.found.items()))
+            yield warning(
+                "other-records",
+                f"{server.name}: {len(leftovers.found)} records of {service} name no pod of it, "
+                f"such as {example}: {reason}",
+                "peerdisco ignores them, and other programs may connect there.",
+                Fix(
+                    "Remove what adds them: a rewrite or template plugin in the Corefile, or an "
+                    "endpoint that was written by hand.",
+                    command=f"{SHOW_COREFILE}\n{show_endpoints(service)}",
+                ),
+                server=server.name,
+                records=len(leftovers.found),
+            )
 
 
 def _governs(facts: Facts, service: ServiceName, peers: tuple[Peer, ...]) -> Finding:
@@ -257,7 +291,7 @@ def _ports(service: ServiceName, peers: tuple[Peer, ...]) -> Finding:
 def _declare_port(service: ServiceName) -> Fix:
     return Fix(
         "Declare the port on which the pods listen; for a database on port 3306:",
-        command=f"kubectl patch service {service.name} --namespace {service.namespace} "
+        command=f"kubectl patch service {service.name}{in_namespace(service)} "
         """--type merge --patch '{"spec":{"ports":[{"name":"db","port":3306}]}}'""",
     )
 
@@ -370,7 +404,7 @@ def _port_name(facts: Facts, service: ServiceName) -> Iterator[Finding]:
             "port-name", found, why,
             Fix(
                 "Use a name from spec.ports of the service, or leave --port-name out:",
-                command=f"kubectl get service {service.name} --namespace {service.namespace} "
+                command=f"kubectl get service {service.name}{in_namespace(service)} "
                 "--output jsonpath='{.spec.ports[*].name}'\n"
                 + doctor(facts.request, service, {"--port-name": None, "--protocol": None}),
             ),
