@@ -253,6 +253,11 @@ def judge_replica(
             f"the primary, {source}, holds no data of the cluster {own.cluster.id}, which this pod "
             "does: it has lost its volume",
         )
+    if primary.status is not None:
+        return _verdict(
+            ServerReasonCode.PRIMARY_NOT_READY,
+            f"the primary, {source}, still replicates from {primary.status.source_host}",
+        )
     return Verdict.of(
         [*_against_following(own, primary, source)]
         or [
@@ -370,7 +375,8 @@ def plan_replica(own: ServerFacts, source: ReplicationSource, *, mend: bool = Tr
     else:
         steps = [*plan_closing(own), *plan_counting(own)]
     if status is None:
-        return [*steps, dialect.follow(source), dialect.start()]
+        logged = () if own.blank else dialect.from_own_log(own.position)
+        return [*steps, *logged, dialect.follow(source), dialect.start()]
     configured = (status.source_host, status.source_port, status.source_user, status.gtid)
     wanted = (source.host, source.port, source.account.user, True)
     refused = (

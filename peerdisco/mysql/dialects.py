@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .literals import host_name, literal
+from .positions import MariaDBPosition, Position
 from .setup import HEARTBEAT, Account, replication_password
 from .versions import Flavour, Version
 
@@ -155,6 +156,20 @@ class Dialect:
             Step(step.doing, "SET SESSION sql_log_bin = 0"),
             step,
             Step(step.doing, "SET SESSION sql_log_bin = 1"),
+        )
+
+    def from_own_log(self, position: Position) -> tuple[Step, ...]:
+        """Let a server that was a primary follow from the end of its own log.
+
+        MariaDB keeps what a replica has applied apart from what the server itself has written.
+        """
+        if not isinstance(position, MariaDBPosition) or not position.logged:
+            return ()
+        doing = "setting the position to the end of its own log"
+        # In two statements: one that reads and sets both waits for itself for ever.
+        return (
+            Step(doing, "SET @position = @@GLOBAL.gtid_current_pos"),
+            Step(doing, "SET GLOBAL gtid_slave_pos = @position"),
         )
 
     def close(self) -> Step:

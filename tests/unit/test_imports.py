@@ -85,6 +85,7 @@ LAYERS = {
         "mysql.sidecar.report",
         "mysql.sidecar.status_page",
         "mysql.status",
+        "mysql.takeover",
         "mysql.tables",
         "mysql.versions",
     ],

@@ -20,7 +20,11 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
 
-PRIMARY_ORDINAL=${PRIMARY_ORDINAL:-0} # spec.ordinals.start, which DNS does not tell
+# The primary's ordinal, which DNS does not have: from a variable, or from the file of the sidecars.
+if [ -z "${PRIMARY_ORDINAL:-}" ] && [ -n "${PRIMARY_ORDINAL_FILE:-}" ]; then
+    read -r PRIMARY_ORDINAL _ <"$PRIMARY_ORDINAL_FILE" || [ -n "$PRIMARY_ORDINAL" ]
+fi
+PRIMARY_ORDINAL=${PRIMARY_ORDINAL:-0}
 CLONE_HEALTH_PORT=${CLONE_HEALTH_PORT:-8080} # of the sidecars; 0: only the servers are asked
 RECOVER_TIMEOUT=${RECOVER_TIMEOUT:-3600} # seconds that a replica has to apply what it has received
 

@@ -54,6 +54,7 @@ example:
   peerdisco mysql-sidecar my-database --replicas 3 --password-file /run/secrets/local \\
     --replication-password-file /run/secrets/replication
 """
+_ORDINAL_FILE_VARIABLE = "PEERDISCO_MYSQL_PRIMARY_ORDINAL_FILE"
 _DURABILITY_VARIABLE = "PEERDISCO_MYSQL_DURABILITY"
 LISTEN_PORT = 8080
 MAX_LAG = 30.0
@@ -94,6 +95,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="this is the first start, even if peers do not answer "
         "(default: PEERDISCO_MYSQL_FIRST_START=1)",
+    )
+    parser.add_argument_group("the primary").add_argument(
+        "--primary-ordinal-file",
+        metavar="FILE",
+        help="a file with the ordinal of the primary, instead of --ordinal; when it changes, the "
+        "role moves to that pod as soon as it has everything "
+        f"(default: {_ORDINAL_FILE_VARIABLE})",
     )
     parser.add_argument_group("durability").add_argument(
         "--durability",
@@ -156,6 +164,7 @@ async def _run(args: argparse.Namespace) -> None:
     args.statefulset = me.statefulset
     if args.interval is None and not os.environ.get("PEERDISCO_INTERVAL"):
         args.interval = INTERVAL
+    ordinal_file = args.primary_ordinal_file or os.environ.get(_ORDINAL_FILE_VARIABLE)
     pause_file = args.pause_file or os.environ.get("PEERDISCO_MYSQL_PAUSE_FILE")
     options = SidecarOptions(
         local=required(account_of(args, ""), ""),
@@ -167,6 +176,7 @@ async def _run(args: argparse.Namespace) -> None:
         durability=_durability(args),
         pause_file=Path(pause_file) if pause_file else None,
         heartbeat=args.heartbeat,
+        primary_ordinal_file=Path(ordinal_file) if ordinal_file else None,
     )
     listen = _listen(args.listen)
     connect = _connect(args, options.port, me)

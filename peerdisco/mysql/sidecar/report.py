@@ -67,6 +67,8 @@ class ProblemCode(Enum):
     """A setting of the server is weaker than its durability needs."""
     SEMI_SYNC = "semi-sync"
     """Commits wait because too few replicas acknowledge them, or no longer wait for them."""
+    MOVE = "move"
+    """The primary's role does not move to the wanted pod yet."""
 
 
 @dataclass(frozen=True, slots=True)

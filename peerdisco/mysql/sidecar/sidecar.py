@@ -16,6 +16,7 @@ from ...clock import Clock, SystemClock
 from ...discovery import Discovery, Watch
 from ...exceptions import DiscoveryError
 from ...model import Change, Identity, Peer, Snapshot
+from ...model.snapshots import PrimaryPolicy
 from ...names import Endpoint, parse_seconds
 from ...timing.backoff import Backoff
 from ..durability import Durability
@@ -27,11 +28,12 @@ from .announcements import Announcements
 from .durability_check import DurabilityCheck
 from .freshness import Freshness
 from .heart import Heart
+from .moves import Moves, WantedPrimary
 from .pause import Observer, PauseFile
 from .peers import Connect, Connection, PeerServers
 from .primary_role import PrimaryRole
 from .replica_role import ReplicaRole
-from .report import Report, State
+from .report import Report, Role, State
 from .status_page import History
 
 __all__ = ["Sidecar", "SidecarOptions"]
@@ -48,6 +50,8 @@ class SidecarOptions:
         port: The servers' port, where DNS has none.
         expected: How many pods the StatefulSet has; see `peerdisco.may_bootstrap`.
         first_start: Whether the user said that this is the first start.
+        primary_ordinal_file: A file with the ordinal of the primary, which may change; None if it
+            does not.
         durability: When transactions are to be acknowledged; None for what the server's own
             configuration says.
         interval: Seconds between two passes when nothing is missing.
@@ -66,6 +70,7 @@ class SidecarOptions:
     port: int = 3306
     expected: int | None = None
     first_start: bool = False
+    primary_ordinal_file: Path | None = None
     durability: Durability | None = None
     interval: float = 1.0
     retry_interval: float = 0.25
@@ -120,20 +125,23 @@ class Sidecar:
             name=_OWN,
         )
         """The heartbeat of the primary; it does nothing in a replica."""
-        self._role: PrimaryRole | ReplicaRole
-        if identity.ordinal == first_ordinal:
-            self._role = PrimaryRole(
-                identity,
-                peers,
-                _OWN,
-                expected=options.expected,
-                first_start=options.first_start,
-                durability=self._durability,
-                heart=self.heart,
-                now=self.clock.now,
-            )
-        else:
-            self._role = ReplicaRole(peers, _OWN, self.clock.now)
+        self._primary_role = PrimaryRole(
+            identity,
+            peers,
+            _OWN,
+            expected=options.expected,
+            first_start=options.first_start,
+            durability=self._durability,
+            heart=self.heart,
+            now=self.clock.now,
+        )
+        self._replica_role = ReplicaRole(peers, _OWN, self.clock.now)
+        first = identity.ordinal == first_ordinal and options.primary_ordinal_file is None
+        self._role: PrimaryRole | ReplicaRole = self._primary_role if first else self._replica_role
+        self._wanted = WantedPrimary(first_ordinal, options.primary_ordinal_file)
+        self._policy: PrimaryPolicy | None = None
+        """Picks the primary that the role goes by; None before the first pass."""
+        self._moves = Moves(identity, peers, self._wanted.read, _OWN)
         self._own: Connection | None = None
         self._announcements = Announcements()
         self._freshness = Freshness()
@@ -162,7 +170,7 @@ class Sidecar:
     @property
     def nudges(self) -> int:
         """How often the receiver of a replica was made to reconnect."""
-        return self._role.nudges if isinstance(self._role, ReplicaRole) else 0
+        return self._replica_role.nudges
 
     async def run(self) -> None:
         """Run passes until it is cancelled or the membership is closed."""
@@ -225,9 +233,11 @@ class Sidecar:
     def _is_outdated(self, change: Change) -> bool:
         """Whether the running pass must not be waited for, because of a change."""
         role = self._role
-        if isinstance(role, ReplicaRole):
-            return role.waits_for_old_address(change.snapshot)
-        return role.must_close(change.snapshot)
+        if isinstance(role, PrimaryRole):
+            return role.must_close(change.snapshot)
+        if self._policy is None:
+            return False
+        return role.waits_for_old_address(replace(change.snapshot, policy=self._policy))
 
     def _waits_for_dns(self) -> bool:
         """Whether something is missing that a lookup may bring, such as the primary's address.
@@ -259,13 +269,17 @@ class Sidecar:
             await self._account_check.check(server, own, self._where(snapshot.local))
             await self._durability.read(server, own)
             done = await self._durability.correct(server, own)
-            report = await self._role.reconcile(server, own, snapshot)
+            aim = await self._moves.aim(server, own, snapshot)
+            self._take(aim.role)
+            self._policy = aim.snapshot.policy
+            report = await self._role.reconcile(server, own, aim.snapshot)
             if report.done:
                 await self._durability.read(server, own)
+            moves = (problem for problem in (aim.problem, self._wanted.problem) if problem)
             return replace(
                 report,
                 done=(*done, *report.done),
-                problems=(*self._durability.problems, *report.problems),
+                problems=(*moves, *self._durability.problems, *report.problems),
                 durability=self._durability.facts,
             )
         except DiscoveryError as error:
@@ -275,6 +289,13 @@ class Sidecar:
             # Cancelled between a statement and its reply, or not usable for an unknown reason.
             self._drop_own()
             raise
+
+    def _take(self, role: Role) -> None:
+        """Take a role, and forget what was known in the other one."""
+        taken = self._primary_role if role is Role.PRIMARY else self._replica_role
+        if taken is not self._role:
+            self._role.forget()
+            self._role = taken
 
     async def _own_server(self) -> Connection:
         if self._own is None or self._own.closed:

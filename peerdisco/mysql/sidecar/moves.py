@@ -1,0 +1,163 @@
+"""Which pod is wanted as the primary, and which role follows from that for this pod."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ...exceptions import ConfigurationError
+from ...model import Identity, Peer, Snapshot
+from ...primary.policies import ordinal
+from ..facts import Executor, ServerFacts, read_facts
+from ..takeover import judge_handover, judge_takeover
+from .peers import PeerServers
+from .report import Problem, ProblemCode, Role
+
+__all__ = ["Aim", "Moves", "WantedPrimary"]
+
+_CONTENT = re.compile(r"(\d{1,10})(?:\s+without\s+([A-Za-z0-9.-]+))?")
+_OPTION = "--primary-ordinal-file"
+_EXPECTED = "an ordinal such as 1, or '1 without mysql-0'"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user wants.
+
+    Attributes:
+        ordinal: The ordinal of the primary.
+        without: The pod that is left out, with the rows that only it has; empty for none.
+    """
+
+    ordinal: int
+    without: str = ""
+
+
+class WantedPrimary:
+    """The wanted primary, from an option or from a file that may change.
+
+    Args:
+        first_ordinal: The ordinal without a file.
+        path: The file; None for none.
+    """
+
+    def __init__(self, first_ordinal: int, path: Path | None) -> None:
+        self._path = path
+        self._known = Wanted(first_ordinal) if path is None else None
+        self.problem: Problem | None = None
+        """Why the file could not be read last; the value before that stays."""
+
+    def read(self) -> Wanted:
+        """What is wanted now.
+
+        Raises:
+            ConfigurationError: The file has never been readable.
+        """
+        if self._path is not None:
+            try:
+                self._known, self.problem = _parse(self._path), None
+            except ConfigurationError as error:
+                if self._known is None:
+                    raise
+                detail = f"{error}; the last value, {self._known.ordinal}, stays"
+                self.problem = Problem(ProblemCode.MOVE, detail)
+        assert self._known is not None
+        return self._known
+
+
+def _parse(path: Path) -> Wanted:
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "not UTF-8"
+        raise ConfigurationError(_OPTION, f"{path}: {why}", _EXPECTED) from None
+    found = _CONTENT.fullmatch(text)
+    if found is None:
+        raise ConfigurationError(_OPTION, text[:80], _EXPECTED)
+    return Wanted(int(found[1]), found[2] or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What this pod does in one pass.
+
+    Attributes:
+        role: Its role.
+        snapshot: The membership, with the primary that this role goes by.
+        problem: What keeps the role from moving; None if nothing does.
+    """
+
+    role: Role
+    snapshot: Snapshot
+    problem: Problem | None = None
+
+
+class Moves:
+    """Decides which role this pod has, while the wanted primary may change.
+
+    Args:
+        identity: Who this pod is.
+        peers: The other pods' servers.
+        wanted: Returns what is wanted.
+        name: What to call the pod's own server in an error.
+    """
+
+    def __init__(
+        self, identity: Identity, peers: PeerServers, wanted: Callable[[], Wanted], name: str
+    ) -> None:
+        self._identity = identity
+        self._peers = peers
+        self._wanted = wanted
+        self._name = name
+
+    async def aim(self, server: Executor, own: ServerFacts, snapshot: Snapshot) -> Aim:
+        """The role for this pass.
+
+        Raises:
+            ConfigurationError: What is wanted has never been readable.
+            DatabaseError: The server did not answer.
+        """
+        wanted = self._wanted()
+        wanted_snapshot = _aimed(snapshot, wanted.ordinal)
+        if wanted.ordinal == self._identity.ordinal:
+            return await self._as_wanted(own, wanted_snapshot, wanted)
+        if own.read_only or own.status is not None or own.cluster is None:
+            return Aim(Role.REPLICA, wanted_snapshot)
+        # It takes writes, and another pod is wanted.
+        new_name = f"{self._identity.statefulset}-{wanted.ordinal}"
+        new = wanted_snapshot.primary
+        found = None if new is None else await self._peers.ask(new)
+        own = await read_facts(server, self._name)
+        against = judge_handover(own, self._identity.pod_name, new_name, found)
+        if against is None:
+            return Aim(Role.REPLICA, wanted_snapshot)
+        stays = _aimed(snapshot, self._identity.ordinal or 0)
+        return Aim(Role.PRIMARY, stays, Problem(ProblemCode.MOVE, against, new_name))
+
+    async def _as_wanted(self, own: ServerFacts, snapshot: Snapshot, wanted: Wanted) -> Aim:
+        old_name = self._source_of(own)
+        if old_name is None:
+            return Aim(Role.PRIMARY, snapshot)
+        number = int(old_name.rpartition("-")[2])
+        old: Peer | None = snapshot.by_ordinal(number)
+        found = None if old is None else await self._peers.ask(old)
+        against = judge_takeover(own, old_name, found, wanted.without)
+        if against is None:
+            return Aim(Role.PRIMARY, snapshot)
+        problem = Problem(ProblemCode.MOVE, against, old_name)
+        return Aim(Role.REPLICA, _aimed(snapshot, number), problem)
+
+    def _source_of(self, own: ServerFacts) -> str | None:
+        """The other pod from which this one replicates the cluster's data; None if from none."""
+        if own.status is None or own.cluster is None:
+            return None
+        name = own.status.source_host.partition(".")[0]
+        prefix, _, number = name.rpartition("-")
+        is_pod = prefix == self._identity.statefulset and number.isdecimal()
+        return name if is_pod and name != self._identity.pod_name else None
+
+
+def _aimed(snapshot: Snapshot, number: int) -> Snapshot:
+    return replace(snapshot, policy=ordinal(number))

@@ -1,0 +1,79 @@
+"""When the primary's role may move from one pod to another, from facts. Pure.
+
+The pod that was the primary makes its server read-only first. The pod that is wanted opens its own
+server when it has everything that the other one has. Neither needs the other's agreement: each
+reads the other's server, and what it reads can only become truer while both wait.
+"""
+
+from __future__ import annotations
+
+from .decisions import Unanswered
+from .facts import ServerFacts
+from .history import Standing, compare
+
+__all__ = ["judge_handover", "judge_takeover"]
+
+_MOST_BEHIND = 10
+"""Seconds that the wanted pod may be behind before the primary stops taking writes for it."""
+
+_Found = ServerFacts | Unanswered | None
+
+
+def judge_handover(own: ServerFacts, own_name: str, new_name: str, new: _Found) -> str | None:
+    """Why this pod, the primary, must not be made read-only for another one; None if it may.
+
+    Args:
+        own: The server's facts, read after the other one's.
+        own_name: The name of its pod.
+        new_name: The pod that is wanted as the primary.
+        new: The facts of its server; None if it is not listed.
+    """
+    if not isinstance(new, ServerFacts):
+        return f"{new_name} cannot be asked ({_why(new)}), so this pod stays the primary"
+    status = new.status
+    if status is None or not status.running or status.source_host.partition(".")[0] != own_name:
+        return f"{new_name} does not replicate from this pod, so this pod stays the primary"
+    standing = compare(new.recorded, own.recorded).standing
+    if standing is not Standing.PREFIX:
+        return f"the data of {new_name} are not this pod's ({standing.value})"
+    if status.lag is None or status.lag > _MOST_BEHIND:
+        behind = "an unknown time" if status.lag is None else f"{status.lag} s"
+        return f"{new_name} is {behind} behind, at most {_MOST_BEHIND} s are allowed"
+    return None
+
+
+def judge_takeover(own: ServerFacts, old_name: str, old: _Found, without: str = "") -> str | None:
+    """Why this pod, a replica, must not be opened yet; None if it may.
+
+    Args:
+        own: The server's facts, read before the other one's.
+        old_name: The pod from which it replicates: the primary until now.
+        old: The facts of its server; None if it is not listed.
+        without: The name of a pod that the user leaves out, with the rows that only it has.
+    """
+    given_up = without == old_name
+    if not isinstance(old, ServerFacts):
+        if given_up:
+            return None
+        return (
+            f"{old_name}, the primary until now, cannot be asked ({_why(old)}): start it; if it is "
+            f"destroyed, write 'without {old_name}' behind the ordinal, which loses what this pod "
+            f"does not have of it{_last_beat(own)}"
+        )
+    if not old.read_only:
+        return f"{old_name} still takes writes; its sidecar makes it read-only first"
+    if not given_up and (more := old.position.beyond(own.position)):
+        return (
+            f"{old_name} has transactions that this pod does not have yet ({more}); if they can "
+            f"never be applied here, 'without {old_name}' behind the ordinal loses them"
+        )
+    return None
+
+
+def _why(found: Unanswered | None) -> str:
+    return "it is not listed" if found is None else found.detail
+
+
+def _last_beat(own: ServerFacts) -> str:
+    beat = own.history.heartbeat
+    return "" if beat is None else f", after {beat.at:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,158 @@
+"""The primary's role moves to another pod, under writes; and does not while rows could be lost."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .database import Database, Member
+from .mariadb import connected
+from .waiting import until
+from .writer import Writer
+
+pytestmark = pytest.mark.timeout(240)
+
+LONGEST_GAP = 20.0
+"""Seconds without a writer that is acknowledged; a bound for a busy machine, not a promise."""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "primary"
+    path.write_text("0\n")
+    return path
+
+
+@pytest.fixture(params=[(), ("--durability", "semi-sync")], ids=["async", "semi-sync"])
+def db(request: pytest.FixtureRequest, make_every: Callable[..., Database], file: Path) -> Database:
+    return started(make_every(setup=request.param), file)
+
+
+def started(db: Database, file: Path) -> Database:
+    for member in db.members:
+        member.sidecar.environment["PEERDISCO_MYSQL_PRIMARY_ORDINAL_FILE"] = str(file)
+    db.start()
+    db.wait()
+    db.create_shop()
+    db.wait_equal()
+    return db
+
+
+def problem(member: Member) -> str:
+    found = [one for one in member.sidecar.ready()[1]["problems"] if one["code"] == "move"]
+    return str(found[0]["detail"]) if found else ""
+
+
+def wait_moved(db: Database, new: Member) -> None:
+    new.sidecar.wait_for("primary", timeout=60)
+    for member in db.members:
+        if member is not new:
+            until(
+                lambda member=member: (
+                    member.server.replicates
+                    and str(member.server.replica_status()).count(f"{new.name}.mysql")
+                ),
+                timeout=60,
+                what=lambda member=member: (
+                    f"{member.name} follows: {member.sidecar.said} {member.server.replica_status()}"
+                ),
+            )
+            assert member.server.variable("read_only")
+
+
+def wait_equal(db: Database, new: Member) -> set[int]:
+    rows = db.rows(new)
+    for member in db.members:
+        until(lambda member=member: db.rows(member) == rows, what=f"{member.name} has the rows")
+    return set(rows)
+
+
+def test_the_role_moves_there_and_back_without_a_lost_row(
+    db: Database, file: Path, record_property: Callable[[str, object], None]
+) -> None:
+    old, new = db[0], db[1]
+    acknowledged: list[int] = []
+    for first, (old, new) in ((1, (db[0], db[1])), (1_000_000, (db[1], db[0]))):
+        with Writer(old.server, first) as before:
+            before.wait(50)
+            file.write_text(f"{new.name[-1]}\n")
+            until(lambda old=old: old.server.variable("read_only"), what="the old one is closed")
+            closed_at = time.monotonic()
+            with Writer(new.server, first + 500_000) as after:
+                after.wait(1)
+                gap = time.monotonic() - closed_at
+                record_property("write gap in seconds", round(gap, 2))
+                assert gap < LONGEST_GAP
+                wait_moved(db, new)
+                after.wait(20)
+        acknowledged += [*before.acknowledged, *after.acknowledged]
+        assert set(acknowledged) <= wait_equal(db, new)
+
+
+@contextlib.contextmanager
+def table_lock(member: Member) -> Iterator[None]:
+    with connected(member.server.socket) as cursor:
+        cursor.execute("LOCK TABLES shop.orders READ")
+        yield
+
+
+def test_a_pod_without_acknowledged_rows_is_not_opened(
+    make: Callable[..., Database], file: Path
+) -> None:
+    """Neither while it lags, nor while the old primary cannot be asked."""
+    db = started(make(), file)
+    old, new = db[0], db[1]
+    with Writer(old.server) as writer:
+        writer.wait(20)
+        with table_lock(new):
+            writer.wait(100)
+            # The old one is gone before its sidecar reads the file.
+            old.kill()
+            file.write_text("1")
+            until(
+                lambda: "mysql-0, the primary until now, cannot be asked" in problem(new),
+                what=lambda: str(new.sidecar.ready()),
+            )
+            assert new.server.variable("read_only")
+    assert "without mysql-0" in problem(new)
+    old.start()
+    wait_moved(db, new)
+    assert set(writer.acknowledged) <= wait_equal(db, new)
+
+
+def test_the_role_stays_while_the_wanted_pod_does_not_replicate(
+    make: Callable[..., Database], file: Path
+) -> None:
+    db = started(make(), file)
+    db[2].stop()
+    file.write_text("2")
+    until(lambda: "mysql-2 cannot be asked" in problem(db.primary))
+    db.primary.server.sql("INSERT INTO shop.orders VALUES (1)")
+    assert db.primary.sidecar.ready()[0] == 200
+    file.write_text("two")
+    until(
+        lambda: (
+            "the last value, 2, stays" in problem(db.primary)
+            or "got 'two'" in str(db.primary.sidecar.ready())
+        )
+    )
+    file.write_text("0")
+    until(lambda: problem(db.primary) == "")
+
+
+def test_rows_are_given_up_only_by_name(make: Callable[..., Database], file: Path) -> None:
+    db = started(make(2), file)
+    old, new = db[0], db[1]
+    old.server.sql("INSERT INTO shop.orders VALUES (1)")
+    db.wait_equal()
+    old.kill()
+    file.write_text("1 without mysql-7")
+    until(lambda: "cannot be asked" in problem(new))
+    assert new.server.variable("read_only")
+    file.write_text("1 without mysql-0")
+    new.sidecar.wait_for("primary")
+    assert db.rows(new) == [1]
