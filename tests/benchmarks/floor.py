@@ -20,7 +20,7 @@ WINDOW = 128
 
 _TC = 0x02
 _END_OF_HEADER = 12
-_OPT = 11
+OPT = 11
 """Bytes of the OPT record, which ends every answer; before it, one pod's ends with its address."""
 
 
@@ -102,7 +102,7 @@ class Floor:
         found: dict[str, list[str]] = {}
         for message in await self.bare.exchange(*self.pods):
             name = names[message[0] << 8 | message[1]]
-            found[name] = [socket.inet_ntoa(message[-_OPT - 4 : -_OPT])]
+            found[name] = [socket.inet_ntoa(message[-OPT - 4 : -OPT])]
         return found
 
 

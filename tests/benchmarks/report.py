@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from peerdisco.sources.large.rotation import MOST_VERIFIED
 from tests.bind import NAMED
 from tests.simulation.compare import written
 
@@ -31,6 +32,19 @@ FLOOR, OURS, NEW = "floor", "peerdisco", "peerdisco, every address new"
 DNSPYTHON, SRV_ALONE = "dnspython", "dnspython, SRV alone"
 AIODNS, C_LIBRARY = "aiodns", "getaddrinfo"
 ON_AIODNS = "peerdisco on aiodns"
+SRV_EXCHANGE, A_EXCHANGE = "the SRV exchange alone", "the A exchange alone, read"
+ALL_EXCHANGES = "all its exchanges alone"
+LARGE = 1000
+NOTHING_NEW = (
+    (3, SRV_EXCHANGE, "1.5"),
+    (1000, A_EXCHANGE, "1.3"),
+    (1000, ALL_EXCHANGES, "2.0"),
+    (2000, A_EXCHANGE, "1.3"),
+    (5000, A_EXCHANGE, "1.3"),
+)
+"""Pods, what a poll that finds nothing new is compared with, and the limit."""
+EXCHANGES = {1000: 8, 2000: 8, 5000: 16}
+"""The most exchanges of such a poll, apart from the pods that it verifies in turn."""
 COLUMNS = (OURS, ON_AIODNS, AIODNS, DNSPYTHON, SRV_ALONE, C_LIBRARY)
 
 
@@ -133,13 +147,15 @@ def limits(results: Results) -> list[Sequence[str]]:
         what = f"5,000 pods from {server}"
         against = "5,000 bare exchanges"
         add(what, found(OURS, 5000, server), found(FLOOR, 5000, server), against, "1.5")
-    for server in ("CoreDNS", "BIND"):
-        for against in _values(results, "steady", "who"):
-            if against != OURS:
-                where = {"pods": 1000, "server": server}
-                ours = _one(results, "steady", who=OURS, **where)
-                theirs = _one(results, "steady", who=against, **where)
-                add(f"1,000 pods from {server}, nothing changed", ours, theirs, against, "2.0")
+    for pods, against, limit in NOTHING_NEW:
+        where = {"pods": pods, "server": "CoreDNS"}
+        ours = _one(results, "steady", who=OURS, **where)
+        theirs = _one(results, "steady", who=against, **where)
+        add(f"{_n(pods)} pods from CoreDNS, nothing changed", ours, theirs, against, limit)
+        if ours and theirs and pods >= LARGE:
+            what = f"exchanges of a poll, {_n(pods)} pods, nothing changed"
+            most = EXCHANGES[pods] + MOST_VERIFIED
+            rows.append((what, _n(ours["questions"]), "", "", "", "", f"{most}"))
     for who, limit in (("import peerdisco", "1.3"), ("peerdisco primary", "2.0")):
         base = "import asyncio"
         ours, theirs = (_one(results, "startup", who=one) for one in (who, base))
@@ -204,16 +220,12 @@ def detail(results: Results) -> list[Sequence[str]]:
 
 def steady(results: Results) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = [
-        ("DNS", "pods", "who", "questions", "median", "against the SRV exchange", "loop held for")
+        ("DNS", "pods", "who", "questions", "median", "against one exchange", "loop held for")
     ]
     for row in results.get("steady", []):
-        base = _one(
-            results,
-            "steady",
-            server=row["server"],
-            pods=row["pods"],
-            who="the SRV exchange alone",
-        )
+        where = {"server": row["server"], "pods": row["pods"]}
+        alone = (_one(results, "steady", who=who, **where) for who in (SRV_EXCHANGE, A_EXCHANGE))
+        base = next((one for one in alone if one is not None), None)
         ratio = "-" if base is None else f"{row['wall'] / base['wall']:.2f}"
         questions, stall = _n(row["questions"]), f"{row['stall'] * 1e3:.1f} ms"
         rows.append((row["server"], _n(row["pods"]), row["who"], questions, _ms(row), ratio, stall))

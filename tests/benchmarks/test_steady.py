@@ -20,19 +20,30 @@ from peerdisco.names import Endpoint
 
 from .conftest import Replaying
 from .contenders import NOTHING, Found, Look, floor, peerdisco
-from .floor import Bare, question
+from .floor import OPT, Bare, question
 from .services import Service
 from .turns import CLOCK, Result, hand_over, measure
 
-SIZES = {"CoreDNS": (3, 100, 700, 1000), "BIND": (3, 100, 1000)}
+SIZES = {"CoreDNS": (3, 10, 100, 700, 1000, 2000, 5000), "BIND": (3, 100, 1000)}
 SECONDS = 2.0
 OURS, FLOOR = "peerdisco", "the floor"
 ALONE, ALL = "the SRV exchange alone", "all its exchanges alone"
+ADDRESSES = "the A exchange alone, read"
+LARGE = 1000
+"""From so many pods on, CoreDNS's SRV answer is truncated, and a poll queries the addresses."""
+
+
+def contenders(server: str, pods: int) -> tuple[str, ...]:
+    if server == "CoreDNS" and pods >= LARGE:
+        return OURS, ALL, ADDRESSES
+    return OURS, FLOOR, ALL, ALONE
+
+
 CASES = [
     (server, pods, who)
     for server in SIZES
     for pods in SIZES[server]
-    for who in (OURS, FLOOR, ALL, ALONE)
+    for who in contenders(server, pods)
 ]
 
 BIND_GLUE = 13
@@ -43,10 +54,12 @@ Measured = tuple[int, dict[str, Result]]
 
 
 @asynccontextmanager
-async def exchanges(service: Service, server: Endpoint, count: int) -> AsyncIterator[Look]:
+async def exchanges(
+    service: Service, server: Endpoint, count: int, rtype: int = wire.SRV
+) -> AsyncIterator[Look]:
     """So many bare exchanges, the first of them the service's; nothing is read."""
     bare = await Bare.connect(server)
-    first = question(service.fqdn, wire.SRV)
+    first = question(service.fqdn, rtype)
     pods = [
         question(service.hostname(number % service.pods), wire.A, number)
         for number in range(count - 1)
@@ -62,6 +75,27 @@ async def exchanges(service: Service, server: Endpoint, count: int) -> AsyncIter
     bare.transport.abort()
 
 
+@asynccontextmanager
+async def addresses(service: Service, server: Endpoint) -> AsyncIterator[Look]:
+    """The bare exchange for the service's addresses, which are compared with those before."""
+    bare = await Bare.connect(server)
+    asked = question(service.fqdn, wire.A)
+    start = len(asked) - 2 - OPT + 12
+    known: set[bytes] = set()
+
+    async def look() -> Found:
+        nonlocal known
+        (reply,) = await bare.exchange(asked)
+        end = start + 16 * (reply[6] << 8 | reply[7])
+        shown = {reply[at : at + 4] for at in range(start, end, 16)}
+        if shown != known:
+            known = shown
+        return NOTHING
+
+    yield look
+    bare.transport.abort()
+
+
 async def in_turns(server: Endpoint, service: Service, counted: Replaying | None) -> Measured:
     async with AsyncExitStack() as stack:
         ours = await stack.enter_async_context(peerdisco(service, server))
@@ -71,9 +105,17 @@ async def in_turns(server: Endpoint, service: Service, counted: Replaying | None
                 counted.counts()
                 await ours()
             count = counted.counts()["questions"]
-        lookups = {OURS: ours, FLOOR: await stack.enter_async_context(floor(service, server))}
-        for who, questions in ((ALONE, 1), (ALL, count)):
-            lookups[who] = await stack.enter_async_context(exchanges(service, server, questions))
+        large = counted is not None and service.pods >= LARGE
+        rtype = wire.A if large else wire.SRV
+        others = {
+            FLOOR: floor(service, server),
+            ALONE: exchanges(service, server, 1),
+            ALL: exchanges(service, server, count, rtype),
+            ADDRESSES: addresses(service, server),
+        }
+        lookups = {OURS: ours}
+        for who in contenders("CoreDNS" if counted is not None else "BIND", service.pods)[1:]:
+            lookups[who] = await stack.enter_async_context(others[who])
         return count, await measure(lookups, SECONDS)
 
 
@@ -106,7 +148,7 @@ def test_steady(
         server=server,
         pods=pods,
         who=who,
-        questions=1 if who == ALONE else count,
+        questions=1 if who in (ALONE, ADDRESSES) else count,
         cpu=statistics.median(result.cpu),
         stall=result.stall,
         memory=result.memory,
