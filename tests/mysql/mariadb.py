@@ -290,6 +290,13 @@ class MariaDB:
     def as_another_server(self) -> None:
         """Make a volume that was copied from another server this one's own, while it is down."""
 
+    @contextmanager
+    def holding(self, statement: str) -> Iterator[None]:
+        """Keep the connection, and so the locks, of a statement that root executes."""
+        with connected(self.socket) as cursor:
+            cursor.execute(statement)
+            yield
+
     def purge_logs(self) -> None:
         """Begin a new binary log, and remove those before; a replica reads the new one first."""
         self.sql("FLUSH BINARY LOGS")

@@ -15,10 +15,13 @@ from ...timing.stalls import TimeLimit
 from ..errors import DatabaseError
 from ..facts import ServerFacts, read_mark
 from ..history import Recorded
-from ..tables import beat
+from ..tables import CLUSTER_SCHEMA, beat
 from .peers import Connection
 
 __all__ = ["Heart"]
+
+
+_BEAT = f"UPDATE {CLUSTER_SCHEMA}.heartbeat "
 
 
 class Heart:
@@ -58,8 +61,12 @@ class Heart:
         self.last_at: float | None = None
         """When the last beat was written, in seconds of the clock; None if none was since the
         primary was opened."""
+        self._writing = False
         self.error: DiscoveryError | None = None
         """Why the last beat was not written; None if it was."""
+        self.stuck: str | None = None
+        """Why a write does not complete on the server, which then takes none; None if it does, or
+        if that is not known."""
 
     def follow(self, facts: ServerFacts | None) -> None:
         """Beat in the newest epoch of these facts; None to stop."""
@@ -67,7 +74,7 @@ class Heart:
         known = self._facts.history.newest if self._facts is not None else None
         self._facts = facts if epoch is not None else None
         if epoch is None or known is None or epoch.id != known.id:
-            self._before = self.last_at = self.error = None
+            self._before = self.last_at = self.error = self.stuck = None
             self.log_reset = False
             self._woken.set()
 
@@ -101,6 +108,10 @@ class Heart:
         if self._server is None or self._server.closed:
             self._server = await self._connect()
         mark = await read_mark(self._server, self._name, facts)
+        if self.stuck is not None and (waits := await self._waiting()) is not None:
+            # Another beat would wait too, over one more connection each time.
+            self.stuck = waits
+            return
         before = self._before
         self.log_reset = mark.log_was_reset or (
             before is not None and bool(before.position.beyond(mark.position, of={facts.origin}))
@@ -108,15 +119,32 @@ class Heart:
         if self.log_reset:
             return
         self._before = mark
+        self._writing = True
         try:
             await self._server.execute(beat(facts.flavour, newest, mark.log_number))
         except Exception as error:
             raise DatabaseError.of(error, self._name, "writing the heartbeat") from error
-        self.error = None
+        self._writing = False
+        self.error = self.stuck = None
         self.last_at = self._clock.now()
+
+    async def _waiting(self) -> str | None:
+        """What an earlier beat waits for on the server; None if none does."""
+        assert self._server is not None
+        try:
+            rows = await self._server.execute("SHOW PROCESSLIST")
+        except Exception as error:
+            raise DatabaseError.of(error, self._name, "looking for the heartbeat") from error
+        for row in rows:
+            if str(row.get("Info") or "").startswith(_BEAT):
+                return f"the heartbeat waits for {row.get('Time')} s ({row.get('State')})"
+        return None
 
     def _fail(self, error: DiscoveryError) -> None:
         self.error = error
+        if self._writing:
+            self._writing = False
+            self.stuck = str(error)
         self._drop()
 
     def _drop(self) -> None:

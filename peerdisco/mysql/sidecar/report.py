@@ -33,7 +33,8 @@ class State(Enum):
     NO_SERVER = "no-server"
     """The server in this pod does not answer; it may not be up yet."""
     SLOW = "slow"
-    """The server in this pod is connected, and did not finish a statement in time."""
+    """The server in this pod is connected, and did not finish a statement in time; or it takes
+    writes, and one does not complete, as on a full disk."""
     ACCESS_DENIED = "access-denied"
     """The server rejects the login, or the account does not have a privilege that it needs."""
     FAILED = "failed"

@@ -252,6 +252,11 @@ class Sidecar:
     async def _pass(self) -> Report:
         paused = self._pause_file.exists
         report = self._freshness.noted(await self._reconciled(paused), self.clock.now())
+        if paused:
+            self.heart.follow(None)  # a heartbeat is a change, too
+        elif report.state is State.PRIMARY and self.heart.stuck is not None:
+            reason = f"{report.reason}; a write does not complete: {self.heart.stuck}"
+            report = replace(report, state=State.SLOW, reason=reason)
         problem = self._account_check.problem
         return replace(
             report,

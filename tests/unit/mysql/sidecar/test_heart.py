@@ -10,6 +10,7 @@ import pytest
 
 from peerdisco.clock import SystemClock
 from peerdisco.mysql import read_facts
+from peerdisco.mysql.errors import DatabaseError
 from peerdisco.mysql.sidecar.heart import Heart
 from peerdisco.mysql.sidecar.peers import Connection
 
@@ -158,3 +159,49 @@ async def test_a_beat_that_is_refused_or_takes_too_long_is_told_and_tried_again(
         assert "no answer in 0.05 s" in str(it.heart.error)
         it.server.execute = execute  # type: ignore[method-assign]
         await it.until(lambda: it.heart.error is None)
+
+
+async def test_a_beat_that_waits_in_the_server_is_not_repeated() -> None:
+    """Its statement goes on there after its connection was closed."""
+    waiting: list[str] = []
+
+    class Full(Link):
+        async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
+            if sql == "SHOW PROCESSLIST":
+                return [{"Info": sql, "Time": 7, "State": "disk full"} for sql in waiting]
+            if sql.startswith("UPDATE peerdisco.heartbeat") and full:
+                waiting.append(sql)
+                await asyncio.Event().wait()
+            return await super().execute(sql)
+
+    full = True
+    it = Beating()
+
+    async def connect() -> Connection:
+        it.links.append(Full(it.server))
+        return it.links[-1]
+
+    it.heart._connect = connect
+    async with it:
+        await it.until(lambda: it.heart.stuck is not None)
+        await it.until(lambda: "disk full" in str(it.heart.stuck))
+        await asyncio.sleep(0.1)
+        assert len(waiting) == 1
+        assert len(it.links) == 2
+        full = False
+        waiting.clear()
+        await it.until(lambda: it.heart.stuck is None)
+        assert it.heart.error is None
+
+
+async def test_a_connection_that_fails_says_nothing_about_writes() -> None:
+    """As when all connections are used: those that clients have can write."""
+    it = Beating()
+
+    async def connect() -> Connection:
+        raise DatabaseError("db-0", "connecting", 1040, "Too many connections")
+
+    it.heart._connect = connect
+    async with it:
+        await it.until(lambda: it.heart.error is not None)
+        assert it.heart.stuck is None
