@@ -60,6 +60,7 @@ if __name__ == "__main__":
     parser.add_argument("--timeout", type=float, default=300.0, help="to wait for them, in seconds")
     parser.add_argument("--interval", type=float, help="seconds between two lookups")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("peerdisco").setLevel(logging.ERROR)  # `members` logs the membership itself
     try:
         asyncio.run(main(parser.parse_args()))
     except peerdisco.DiscoveryError as error:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
 from ..exceptions import DiscoveryError, NotReady, ServiceNotFound
 from ..model import Answered, Empty, Failed, Identity, Observation, Snapshot
 from .options import query_arguments
+from .output import is_terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ async def lookup(
 
     plan = LookupOptions(**query_arguments(args, identity)).plan(read_pod_environment())
     async with plan.opened() as source:
-        observation, may_be_stale = await observe_once(source, timeout=timeout)
+        async with _shown(source.service, timeout):
+            observation, may_be_stale = await observe_once(source, timeout=timeout)
         if may_be_stale:
             print(f"peerdisco: {may_be_stale_in_words(source.service)}", file=sys.stderr)
         if args.verbose:
@@ -56,6 +59,15 @@ async def lookup(
         except DiscoveryError as error:
             unknown = plan.builder.snapshot(source.service, (), observed_at=None)
             return LookupResult(unknown, error, False)
+
+
+def _shown(service: str, timeout: float) -> AbstractAsyncContextManager[None]:
+    """Shows on a terminal that a lookup takes long."""
+    if not is_terminal(sys.stderr):
+        return nullcontext()
+    from .progress import progress  # noqa: PLC0415 - for a terminal alone
+
+    return progress(lambda seconds: f"the answer about {service}, {seconds:.0f} s of {timeout:g} s")
 
 
 def may_be_stale_in_words(service: str) -> str:

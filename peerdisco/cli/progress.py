@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
+import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -86,12 +86,19 @@ async def _update_line(words: Callable[[float], str]) -> None:
     await asyncio.sleep(AFTER)
     try:
         while True:
-            width = shutil.get_terminal_size().columns
+            width = _columns()
             line = f"waiting: {words(now() - start)}"[: max(1, width - 1)]
             print(f"{_CLEAR}{line}", end="", file=sys.stderr, flush=True)
             await asyncio.sleep(_UPDATE)
     finally:
         print(_CLEAR, end="", file=sys.stderr, flush=True)
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
 async def _log_lines(words: Callable[[float], str], log: Callable[[str], object]) -> None:

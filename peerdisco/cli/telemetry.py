@@ -29,6 +29,17 @@ _DISCOVERY = "peerdisco.discovery"
 def add_telemetry(parser: argparse.ArgumentParser) -> None:
     """The options ``--log-level``, ``--log-format`` and ``--metrics-listen``."""
     group = parser.add_argument_group("logs and metrics")
+    add_logs(group)
+    group.add_argument(
+        "--metrics-listen",
+        metavar="IP[:PORT]",
+        help="serve metrics for Prometheus at /metrics on this address (default port: "
+        f"{METRICS_PORT}); needs peerdisco[prometheus]",
+    )
+
+
+def add_logs(group: argparse._ArgumentGroup) -> None:
+    """The options ``--log-level`` and ``--log-format``."""
     group.add_argument(
         "--log-level",
         choices=LEVELS,
@@ -40,12 +51,6 @@ def add_telemetry(parser: argparse.ArgumentParser) -> None:
         choices=FORMATS,
         help="the format of the log: text, or json with one object per line; "
         "alone it implies --log-level info",
-    )
-    group.add_argument(
-        "--metrics-listen",
-        metavar="IP[:PORT]",
-        help="serve metrics for Prometheus at /metrics on this address (default port: "
-        f"{METRICS_PORT}); needs peerdisco[prometheus]",
     )
 
 

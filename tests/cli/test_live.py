@@ -223,3 +223,22 @@ async def test_the_words_of_a_wait_during_an_outage() -> None:
         assert words(12.2).startswith(
             "0 of 3 listed, 12 s of 300 s, no answer yet, lookups fail: my-database"
         )
+
+
+def test_a_slow_lookup_on_a_terminal_says_what_it_waits_for(
+    dns: ClusterDNS, env: dict[str, str]
+) -> None:
+    dns.fail("drop")
+    with terminal("peers", "my-database", "--timeout", "2.5", env=env) as lookup:
+        text = lookup.until("no name server answered|no answer")
+    assert "waiting: the answer about my-database.default.svc.cluster.local, 1 s of 2.5 s" in text
+
+
+def test_a_watch_without_a_table_says_that_it_waits_for_the_first_answer(
+    dns: ClusterDNS, env: dict[str, str]
+) -> None:
+    dns.fail("drop")
+    with terminal("watch", "my-database", "--plain", "--timeout", "3", env=env) as watch:
+        watch.until("waiting: the first answer about my-database.*, 1 s")
+        dns.restore()
+        watch.until(r"mysql-2")

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from tests.cli.command import bare_environment
+from tests.cli.command import WAITING, bare_environment
 
 QUICK = {"PEERDISCO_INTERVAL": "0.05"}
 """Lookups follow each other at once, so that the tests are short."""
@@ -29,8 +29,10 @@ class Running:
         return self._next(self.process.stdout)
 
     def complaint(self) -> str:
-        """The next line on stderr."""
-        return self._next(self.process.stderr)
+        """The next line on stderr that does not only say what is waited for."""
+        while (line := self._next(self.process.stderr)).startswith(WAITING):
+            pass
+        return line
 
     def _next(self, stream: IO[str] | None) -> str:
         assert stream is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from ..mysql_accounts import account_of, add_account, add_trust, required, trust
 from ..mysql_options import PORT, add_replicas, port_of, replicas_of
 from ..options import add_service, port, seconds
 from ..signals import run_until_signal
+from ..telemetry import add_logs, logs
 from ..watching import add_polling, open_discovery
 
 if TYPE_CHECKING:
@@ -148,6 +150,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "(default: PEERDISCO_MYSQL_PAUSE_FILE)",
     )
     add_polling(parser, INTERVAL)
+    add_logs(parser.add_argument_group("log"))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -180,13 +183,14 @@ async def _run(args: argparse.Namespace) -> None:
     )
     listen = _listen(args.listen)
     connect = _connect(args, options.port, me)
+    report = _log if logs(args) else _print
     async with open_discovery(args, timeout=args.timeout, identity=me) as disco:
         sidecar = Sidecar(
-            disco, me, connect, options, first_ordinal=args.ordinal, on_report=_reporter()
+            disco, me, connect, options, first_ordinal=args.ordinal, on_report=_reporter(report)
         )
         limits = (args.max_lag, args.max_staleness)
         with HealthServer(sidecar, listen, sidecar.clock.now, *limits) as health:
-            _report(f"listening on {health.listening}")
+            report(logging.INFO, f"listening on {health.listening}")
             await sidecar.run()
 
 
@@ -268,20 +272,22 @@ def _listen(given: str | None) -> Endpoint:
     return parse_endpoint(f"{host or '0.0.0.0'}:{number}", what, default_port=LISTEN_PORT)  # noqa: S104
 
 
-def _reporter() -> Callable[[Report], None]:
-    """Prints each report, and each problem when it appears and when it is over."""
+def _reporter(write: Callable[[int, str], None]) -> Callable[[Report], None]:
+    """Writes each report, and each problem when it appears and when it is over."""
     known: set[tuple[str, str | None]] = set()
 
     def report_state(report: Report) -> None:
         done = f" (done: {', '.join(report.done)})" if report.done else ""
         paused = " (paused)" if report.paused else ""
-        _report(f"{report.state.value}: {_one_line(report.reason)}{done}{paused}")
+        level = logging.ERROR if report.state.value in _SERIOUS else logging.INFO
+        write(level, f"{report.state.value}: {_one_line(report.reason)}{done}{paused}")
         now = {(problem.code.value, problem.peer) for problem in report.problems}
         for problem in report.problems:
             if (problem.code.value, problem.peer) not in known:
-                _report(f"warning ({problem.code.value}): {_one_line(problem.detail)}")
+                text = f"warning ({problem.code.value}): {_one_line(problem.detail)}"
+                write(logging.WARNING, text)
         for code, peer in sorted(known - now, key=str):
-            _report(f"resolved ({code}){f': {peer}' if peer else ''}")
+            write(logging.INFO, f"resolved ({code}){f': {peer}' if peer else ''}")
         known.clear()
         known.update(now)
 
@@ -292,5 +298,13 @@ def _one_line(text: str) -> str:
     return escaped(" ".join(text.split()))
 
 
-def _report(line: str) -> None:
+_SERIOUS = ("refused", "fenced", "failed", "access-denied")
+"""The states in which an operator has to act."""
+
+
+def _print(_level: int, line: str) -> None:
     print(f"peerdisco: {line}", file=sys.stderr, flush=True)
+
+
+def _log(level: int, line: str) -> None:
+    logging.getLogger("peerdisco.mysql").log(level, "%s", line)

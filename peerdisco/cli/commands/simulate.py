@@ -12,6 +12,7 @@ from ..exit_status import OK, Ended
 from ..options import UsageError, port, seconds, whole_number
 from ..signals import run_until_signal
 from ..streams import Unwritable
+from ..telemetry import telemetry
 
 if TYPE_CHECKING:
     from ...testing import ClusterDNS, StatefulSet
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--story needs --serve; without --serve the story is always played")
     args.output_needed = not args.serve
     screens = open_screen(plain=args.plain or args.serve, ends_unread=args.output_needed)
-    with screens as screen, contextlib.suppress(Ended, Unwritable):
+    with screens as screen, telemetry(args), contextlib.suppress(Ended, Unwritable):
         run_until_signal(_simulate(args, screen))
     with contextlib.suppress(Unwritable):
         screen.finish()

@@ -17,6 +17,7 @@ from ..change_lines import change_text
 from ..exit_status import OK, Ended
 from ..options import add_service
 from ..output import add_format, is_terminal
+from ..progress import progress
 from ..signals import run_until_signal
 from ..streams import PIPE_BUF, Unwritable, print_now
 from ..telemetry import add_telemetry
@@ -88,9 +89,17 @@ def run(args: argparse.Namespace) -> int:
 async def _watch(args: argparse.Namespace) -> None:
     out = _Output()
     try:
-        async with open_discovery(args, timeout=args.timeout) as disco:
+        async with (
+            open_discovery(args, timeout=args.timeout) as disco,
+            contextlib.AsyncExitStack() as waiting,
+        ):
             with _live(args, disco) as live:
+                if live is None:
+                    words = f"the first answer about {disco.service}"
+                    shown = progress(lambda seconds: f"{words}, {seconds:.0f} s")
+                    await waiting.enter_async_context(shown)
                 async for change in disco.watch():
+                    await waiting.aclose()
                     at = datetime.now(UTC)
                     if live is not None:
                         live.saw(change, at)
