@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -157,15 +158,22 @@ async def read_facts(server: Executor, name: str) -> ServerFacts:
         except Exception as error:
             raise DatabaseError.of(error, name, doing) from error
 
-    try:
+    with _understanding(name):
         facts = await _read_facts(server, name, ask)
         _ = facts.received  # parsed on access: its error belongs here, where the server is named
+        return facts
+
+
+@contextmanager
+def _understanding(name: str) -> Iterator[None]:
+    """Turn what parsing raises into an error that names the server."""
+    try:
+        yield
     except DiscoveryError:
         raise
     except (ValueError, LookupError, TypeError) as error:
         detail = one_line(f"a reply that cannot be understood ({type(error).__name__}: {error})")
         raise DatabaseError(name, "reading its state", MALFORMED_PACKET, detail) from error
-    return facts
 
 
 async def _read_facts(server: Executor, name: str, ask: _Ask) -> ServerFacts:
@@ -242,7 +250,7 @@ async def read_mark(server: Executor, name: str, facts: ServerFacts) -> Recorded
     """How far a server is whose other facts are known, and its last heartbeat.
 
     Raises:
-        DatabaseError: A query failed, or the server did not answer.
+        DatabaseError: A query failed, the server did not answer, or its answer is not understood.
     """
     mariadb = facts.flavour is Flavour.MARIADB
     try:
@@ -251,9 +259,9 @@ async def read_mark(server: Executor, name: str, facts: ServerFacts) -> Recorded
         logs = await server.execute(_log_query(facts.version))
     except Exception as error:
         raise DatabaseError.of(error, name, "asking how far it is") from error
-    heartbeat = _history(name, (), beats).heartbeat
-    history = replace(facts.history, heartbeat=heartbeat)
-    return Recorded(history, _position(row, mariadb=mariadb), facts.origin, _log_number(logs))
+    with _understanding(name):
+        history = replace(facts.history, heartbeat=_history(name, (), beats).heartbeat)
+        return Recorded(history, _position(row, mariadb=mariadb), facts.origin, _log_number(logs))
 
 
 def _position(row: Mapping[str, Any], *, mariadb: bool) -> Position:

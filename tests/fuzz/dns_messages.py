@@ -47,4 +47,15 @@ def read(message: bytes) -> bool:
     return found is not None
 
 
+def read_without_dnspython(message: bytes) -> bool:
+    """Read it with the package's own readers, four times as fast.
+
+    Raises:
+        AssertionError: Two of them disagree.
+    """
+    fast_readers_agree(message)
+    return read_with_peerdisco(message) is not None
+
+
+READERS = Target("dns-readers", corpus, read_without_dnspython, inputs=inputs)
 MESSAGES = Target("dns-messages", corpus, read, inputs=inputs, prepared=restricted)

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import Any, Self
 
 from peerdisco.exceptions import DiscoveryError
 from peerdisco.mysql.aiomysql import Account, connect
-from peerdisco.mysql.facts import read_facts
+from peerdisco.mysql.facts import ServerFacts, read_facts, read_mark
+from peerdisco.mysql.history import compare
 
 from ..mysql.recorded import recorded
 from ..unit.mysql.impostor import EOF_PACKET, OK, greeting, switch
@@ -40,6 +41,33 @@ NAMES = {
 """The columns that are asked for, and what each is called in the recordings."""
 
 
+def epoch(number: int, position: str) -> dict[str, Any]:
+    """A row of the table of epochs."""
+    return {
+        "number": number,
+        "id": f"epoch-{number}",
+        "predecessor": f"epoch-{number - 1}" if number > 1 else None,
+        "ordinal": 0,
+        "server": "100",
+        "opened_at": "2026-01-01 00:00:00.123",
+        "left_position": position.replace("\n", ""),
+        "left_beat": 17,
+        "left_beat_at": "2026-01-01 00:00:00.123",
+        "log_reset": 0,
+    }
+
+
+def heartbeat(position: str) -> dict[str, Any]:
+    """The row of the heartbeat."""
+    return {
+        "epoch": "epoch-2",
+        "counter": 18,
+        "beat_at": "2026-01-01 00:00:01.123",
+        "position": position.replace("\n", ""),
+        "log_number": 7,
+    }
+
+
 @cache
 def replies() -> tuple[bytes, ...]:
     """The replies of real servers to the questions of `read_facts`, in each recorded situation."""
@@ -50,6 +78,8 @@ def replies() -> tuple[bytes, ...]:
             variables = recording.variables.get(f"{situation}, replica")
             if variables is None:
                 continue
+            ours = {name: variables[its] for name, its in columns.items()}
+            position = ours.get("executed") or f"{ours.get('logged')}|{ours.get('applied')}"
             document = {
                 "SELECT VERSION()": [
                     {
@@ -57,10 +87,15 @@ def replies() -> tuple[bytes, ...]:
                         "comment": variables["@@version_comment"],
                     }
                 ],
-                "SELECT @@global": [{ours: variables[its] for ours, its in columns.items()}],
+                "SELECT @@global": [ours],
                 "SHOW DATABASES": [{"Database": "mysql"}, {"Database": "peerdisco"}],
                 "SHOW REPLICA STATUS": [dict(row) for row in status],
                 "SELECT id, origin": [{"id": "5f0c2a4e", "origin": "blank"}],
+                "SELECT epoch, counter": [heartbeat(position)],
+                "SELECT number, id": [epoch(2, position), epoch(1, position)],
+                "SHOW GLOBAL STATUS": [{"Variable_name": "f", "Value": "binlog.000007"}],
+                "SHOW MASTER STATUS": [{"File": "binlog.000007"}],
+                "SHOW BINARY LOG STATUS": [{"File": "binlog.000007"}],
             }
             found.append(json.dumps(document).encode())
     return tuple(found)
@@ -107,6 +142,22 @@ class Replying:
         return []
 
 
+def result(coroutine: Coroutine[None, None, Any]) -> Any:
+    """The result of a coroutine that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("it waits for something")
+
+
+@cache
+def sound_facts() -> tuple[ServerFacts, ...]:
+    """The facts in a recorded reply of each family."""
+    first_and_last = (replies()[0], replies()[-1])
+    return tuple(result(read_facts(Replying(json.loads(r)), "db-0")) for r in first_and_last)
+
+
 def read_replies(data: bytes) -> bool:
     """Read the facts out of replies whose values are not those of a sound server."""
     try:
@@ -115,17 +166,27 @@ def read_replies(data: bytes) -> bool:
         return False
     if not isinstance(document, dict) or not all(isinstance(v, list) for v in document.values()):
         return False
+    server, readings = Replying(document), [read_facts]
+    readings += [partial(read_mark, facts=sound) for sound in sound_facts()]
+    found = [facts_or_refusal(reading(server, "db-1")) for reading in readings]
+    for facts in found:
+        if isinstance(facts, str):
+            assert "\n" not in facts, "an error on several lines"
+        elif isinstance(facts, ServerFacts):
+            assert (facts.received is None) == (facts.status is None)
+            assert facts.position.beyond(facts.position) == ""
+            assert all(compare(facts.recorded, sound.recorded) for sound in sound_facts())
+        else:
+            assert all(compare(facts, sound.recorded) for sound in sound_facts())
+    return not isinstance(found[0], str)
+
+
+def facts_or_refusal(reading: Coroutine[None, None, Any]) -> Any:
+    """What was read, or the text of the error."""
     try:
-        read_facts(Replying(document), "db-1").send(None)  # it waits for nothing
-    except StopIteration as end:
-        facts = end.value
-        assert (facts.received is None) == (facts.status is None)
-        assert facts.position.beyond(facts.position) == ""
-        return True
+        return result(reading)
     except DiscoveryError as error:
-        refusal = str(error)
-    assert "\n" not in refusal, "an error on several lines"
-    return False
+        return str(error)
 
 
 def packets(*contents: bytes, first: int = 0) -> bytes:

@@ -7,5 +7,11 @@ from . import dns_messages, mysql_server, text
 __all__ = ["TARGETS"]
 
 TARGETS = {
-    target.name: target for target in (dns_messages.MESSAGES, *text.TARGETS, *mysql_server.TARGETS)
+    target.name: target
+    for target in (
+        dns_messages.MESSAGES,
+        dns_messages.READERS,
+        *text.TARGETS,
+        *mysql_server.TARGETS,
+    )
 }

@@ -11,7 +11,7 @@ from .campaign import portions, run
 from .target import Target
 from .targets import TARGETS
 
-CASES = {"arguments": 300, "dns-messages": 4000, "mysql-protocol": 1000}
+CASES = {"arguments": 300, "dns-messages": 4000, "dns-readers": 4000, "mysql-protocol": 1000}
 OTHERS = 3000
 
 

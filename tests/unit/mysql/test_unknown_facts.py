@@ -10,7 +10,7 @@ import pytest
 from peerdisco.mysql.decisions import judge_replica
 from peerdisco.mysql.dialects import ReplicationSource
 from peerdisco.mysql.errors import DatabaseError
-from peerdisco.mysql.facts import _history, _on, _user_schemas, read_facts
+from peerdisco.mysql.facts import _history, _on, _user_schemas, read_facts, read_mark
 from peerdisco.mysql.setup import Account, accounts_sql
 from peerdisco.mysql.status import ReplicaStatus
 from peerdisco.mysql.tables import CLUSTER_SCHEMA
@@ -111,3 +111,12 @@ def test_a_history_that_cannot_be_read_is_an_error_and_not_an_empty_one(
 ) -> None:
     with pytest.raises(DatabaseError, match="reading the tables of"):
         _history("db-0", [row], [])
+
+
+@pytest.mark.parametrize(("version", "value"), [(MARIADB, "0-1"), (MYSQL, "uuid")])
+async def test_a_position_that_is_not_understood_names_the_server(version: str, value: str) -> None:
+    server = Server(version)
+    sound = await read_facts(server, "db-1")
+    server.logged = value
+    with pytest.raises(DatabaseError, match=r"db-1: reading its state: .*cannot be understood"):
+        await read_mark(server, "db-1", sound)
