@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from ...names import Endpoint
 
@@ -284,10 +284,10 @@ class _Connection(asyncio.Protocol):
         self._deadline = loop.call_later(DEADLINE, self.abort)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # Not an assertion: the transports of other event loops need not inherit from asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         if self._aborted:
-            transport.abort()
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the base's name
         self._deadline.cancel()
