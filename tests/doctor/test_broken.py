@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
 
 import pytest
@@ -54,6 +56,19 @@ async def test_a_sound_set_up_has_nothing_to_mend(world: World) -> None:
     assert wrong(findings) == []
     assert status_of(findings) == 0
     assert len({finding.check for finding in findings}) > 15
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89])
+async def test_a_cancelled_examination_leaves_nothing(world: World, steps: int) -> None:
+    """At every stage: queries that are out, samples, lookups, and the names of addresses."""
+    task = asyncio.create_task(world.doctor("my-databse", "--port-name", "mysql"))
+    for _ in range(steps):
+        await asyncio.sleep(0.001)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    running = {str(task.get_coro()) for task in asyncio.all_tasks()}
+    assert not [text for text in running if "doctor." in text or "dns.query" in text], running
 
 
 # --- the pod

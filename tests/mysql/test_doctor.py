@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from peerdisco.cli.commands.doctor import diagnose, exit_status
 from peerdisco.doctor.checks.mysql import check_database
 from peerdisco.doctor.database import AccountFacts, DatabaseFacts, PeerServer, TableFacts
 from peerdisco.doctor.findings import Finding, Fix, Status
-from peerdisco.mysql.setup import render_config
+from peerdisco.doctor.mysql_facts import _account
+from peerdisco.mysql.setup import render_config, required_privileges
 from peerdisco.mysql.versions import Flavour
 from peerdisco.pod.environment import PodEnvironment
 from tests.cli.command import bare_environment
@@ -188,6 +190,41 @@ async def test_passwords_that_are_not_given(patient: Patient) -> None:
 # --- without a server
 
 
+class Replies:
+    """What MySQL 8.4 answers to an account that `mysql-setup accounts` created."""
+
+    async def execute(self, sql: str, /) -> list[dict[str, str]]:
+        if "CURRENT_USER" in sql:
+            return [{"who": "peerdisco@localhost"}]
+        everywhere, on_cluster = required_privileges(Flavour.MYSQL, "local")
+        dynamic = {name for name in everywhere if "_" in name}
+        grants = [
+            f"GRANT {', '.join(sorted(everywhere - dynamic))} ON *.*",
+            f"GRANT {','.join(sorted(dynamic))} ON *.*",
+            f"GRANT {', '.join(sorted(on_cluster))} ON `peerdisco`.*",
+        ]
+        return [{"Grants for it": f"{grant} TO `peerdisco`@`localhost`"} for grant in grants]
+
+
+async def test_the_grants_of_mysql() -> None:
+    """Dynamic privileges stand in a line of their own, and without blanks."""
+    account = await _account(Replies(), AccountFacts("local", "peerdisco", given=True))
+    facts = DatabaseFacts("here", (account,), flavour=Flavour.MYSQL)
+    assert one(check_database(facts), "mysql-account-local", Status.OK)
+    less = replace(account, everywhere=account.everywhere - {"CONNECTION_ADMIN"})
+    finding = one(check_database(replace(facts, accounts=(less,))), "mysql-account-local",
+                  Status.PROBLEM)  # fmt: skip
+    assert finding.fix is not None
+    assert "GRANT CONNECTION_ADMIN ON *.* TO 'peerdisco'@'localhost';" in finding.fix.sql
+
+
+@pytest.mark.parametrize("privilege", ["ALL PRIVILEGES", "ALL"])
+def test_an_account_with_every_privilege_has_enough(privilege: str) -> None:
+    account = AccountFacts("backup", "root", True, "root@%", frozenset({privilege}))
+    facts = DatabaseFacts("here", (account,), flavour=Flavour.MARIADB)
+    assert one(check_database(facts), "mysql-account-backup", Status.OK)
+
+
 GIVEN = tuple(AccountFacts(kind, kind, given=False) for kind in ("local", "replication", "backup"))
 
 
@@ -200,8 +237,6 @@ def test_many_tables_are_counted() -> None:
 
 async def test_peers(patient: Patient) -> None:
     """Servers of peers that have this server's number, accept writes too, or do not answer."""
-    from dataclasses import replace
-
     from peerdisco.mysql.aiomysql import connect
     from peerdisco.mysql.facts import read_facts
     from peerdisco.mysql.setup import Account
