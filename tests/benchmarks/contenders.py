@@ -128,7 +128,7 @@ async def dnspython(service: Service, server: Endpoint) -> AsyncIterator[Look]:
 
 @asynccontextmanager
 async def dnspython_srv(service: Service, server: Endpoint) -> AsyncIterator[Look]:
-    """SRV alone: names, and what `dns.asyncresolver` reads without being asked to look at it."""
+    """SRV alone: names, and what `dns.asyncresolver` reads of it."""
     resolver = _dnspython(server)
 
     async def look() -> Found:

@@ -1,4 +1,4 @@
-"""The services that the benchmarks look at, which both servers serve."""
+"""The services of the benchmarks, which both servers serve."""
 
 from __future__ import annotations
 
