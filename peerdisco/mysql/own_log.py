@@ -62,7 +62,7 @@ class OwnLog:
             self.reaches_back = not any(self._lacking(info.strip("[]")))
         elif kind == "Format_desc":
             self._current = None
-        elif found := _MARIADB.match(info) or _MYSQL.match(info):
+        elif kind == "Gtid" and (found := _MARIADB.match(info) or _MYSQL.match(info)):
             gtid = "-".join(found.groups())
             self._current = gtid if any(self._lacking(gtid)) else None
             if self._current is not None:

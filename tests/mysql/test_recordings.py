@@ -188,8 +188,10 @@ class Replay:
             return [dict(row) for row in self.recording.databases[self.account]]
         if sql == "SHOW REPLICA STATUS":
             return [dict(row) for row in self.status]
-        if sql.startswith("SELECT id, origin FROM"):
+        if "FROM peerdisco." in sql:
             raise LookupError(1146, "Table 'peerdisco.cluster' doesn't exist")
+        if sql.startswith(("SHOW GLOBAL STATUS LIKE 'Binlog_", "SHOW BINARY LOG STATUS")):
+            return []
         columns = re.findall(r"(\S+) AS (\w+)", sql)
         assert columns, sql
         return [

@@ -75,6 +75,7 @@ def test_an_empty_transaction() -> None:
         ("Query", "flush tables -- or\\n"),
         ("Table_map", "table_id: 22 (shop.o)"),
         ("Annotate_rows", "flush tables"),
+        ("Annotate_rows", "GTID 0-100-21"),
         ("Something_new", "flush tables"),
     ],
 )
