@@ -146,6 +146,16 @@ class Recorded:
             return False
         return self.log_number < beat.log_number
 
+    @property
+    def is_masked(self) -> bool:
+        """Whether the last transaction that it applied, of some domain, was no primary's.
+
+        What is below it is then not known on MariaDB: numbers are counted over all servers.
+        """
+        primaries = {epoch.server for epoch in self.history.epochs}
+        applied = self.position.applied_text.split(",")
+        return any(gtid.split("-")[1] not in primaries for gtid in applied if gtid)
+
     def _keeps_log_of(self, beat: Heartbeat, epoch: Epoch) -> bool:
         """Whether its logs are those of the server that wrote the heartbeat.
 
@@ -288,8 +298,10 @@ def _later_beat(
         return successor.left_beat is None or beat.counter > successor.left_beat
     if theirs is None or theirs.epoch != newest.id:
         return True
-    # With semi-synchronous replication a replica may show a row a moment before the primary does.
-    return beat.counter > theirs.counter + 1
+    # With semi-synchronous replication a replica may show a row before the primary does, which has
+    # it in its position by then.
+    ahead = 0 if replica.is_masked or primary.is_masked else 1
+    return beat.counter > theirs.counter + ahead
 
 
 def _comparison(

@@ -36,10 +36,12 @@ def plan_counting(own: ServerFacts) -> list[Step]:
 
 
 def plan_dropping_log(own: ServerFacts) -> list[Step]:
-    """The steps until the own log of a MariaDB replica, known to be harmless, is empty.
+    """The steps until a MariaDB replica, whose own log is known to be harmless, continues without.
 
     What it has applied is not in that log alone: ``gtid_slave_pos`` stays.
     """
     dialect = Dialect(own.version)
-    stop = [dialect.stop()] if own.status is not None else []
-    return [*stop, dialect.drop_own_log()]
+    if own.status is None:
+        return [dialect.drop_own_log()]
+    # The start clears the error with which the applier stopped.
+    return [dialect.stop(), dialect.drop_own_log(), dialect.start()]

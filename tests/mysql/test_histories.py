@@ -241,6 +241,41 @@ def test_what_a_replica_logged_itself_does_not_make_it_the_newer_copy(running: D
     assert running.rows(running.primary) == [*range(1, 331)]
 
 
+# An upgrade.
+
+
+def test_a_cluster_of_an_earlier_version_gets_a_history(running: Database) -> None:
+    """Without the tables, and with accounts that may not renew the heartbeat, in any order."""
+    write(running.primary, [1])
+    running.wait_equal()
+    for member in running.members:
+        member.sidecar.stop()
+    running.primary.server.sql("DROP TABLE peerdisco.epochs", "DROP TABLE peerdisco.heartbeat")
+    hosts = ("localhost", "127.0.0.1", "::1")
+    revoked = [f"REVOKE UPDATE ON peerdisco.* FROM 'peerdisco'@'{host}'" for host in hosts]
+    write(running.primary, [2])
+    running.wait_equal()
+    for member in running.members:
+        opened = "SET GLOBAL super_read_only = OFF"
+        if member is running.primary or member.server.flavour == "mariadb":
+            opened = "DO 0"
+        member.server.sql(opened, "SET SESSION sql_log_bin = 0", *revoked)
+    for member in reversed(running.members):
+        member.sidecar.start()
+    running.wait()
+    write(running.primary, [3])
+    assert running.wait_equal() == [1, 2, 3]
+    stop(running.primary)
+    start(running.primary)
+    running.wait()
+    write(running.primary, [4])
+    assert running.wait_equal() == [1, 2, 3, 4]
+    epochs = running.primary.server.sql("SELECT number FROM peerdisco.epochs ORDER BY number")
+    assert [row["number"] for row in epochs] == [1, 2]
+    for replica in running.replicas:
+        until(lambda replica=replica: replica.sidecar.ready()[0] == 200, what="it is ready")
+
+
 # What is repaired without an operator.
 
 

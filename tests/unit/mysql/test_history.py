@@ -108,6 +108,9 @@ def test_a_later_heartbeat_shows_what_positions_hide() -> None:
     assert standing(replica, primary) is Standing.AHEAD
     replica = recorded("0-100-90", FIRST, SECOND, beat=heartbeat("epoch-2", 61))
     assert standing(replica, primary) is Standing.PREFIX
+    # A primary that has applied what no primary wrote: its number hides what is below it.
+    hidden = replace(primary, position=MariaDBPosition.parse("0-100-80", "0-102-91"))
+    assert standing(replica, hidden) is Standing.AHEAD
     replica = recorded("0-100-40", FIRST, beat=heartbeat("epoch-1", 41))
     assert standing(replica) is Standing.FORKED
 
