@@ -53,6 +53,8 @@ async def nothing() -> None:
     ],
 )
 async def test_discover(dns: ClusterDNS, service: str) -> None:
+    dns.delay(0.02)  # a busy machine must not find the answer there already
+
     async def make() -> Coroutine[Any, Any, Any]:
         return peerdisco.discover(service, nameservers=[dns.nameserver], source="dns")
 
@@ -63,7 +65,7 @@ async def test_discover_with_failover(dns: ClusterDNS) -> None:
     with ClusterDNS() as broken:
         broken.fail("servfail")
         for server in (broken, dns):
-            server.delay(0.02)  # a busy machine must not find the answers there already
+            server.delay(0.02)
 
         async def make() -> Coroutine[Any, Any, Any]:
             servers = [broken.nameserver, dns.nameserver]
