@@ -20,6 +20,7 @@ from .objections import NEW_COPY, against_following, against_opening
 from .reasons import ServerReasonCode
 from .repairs import has_unapplied, plan_counting
 from .status import Receiver, ReplicaStatus
+from .versions import Flavour
 
 __all__ = [
     "Unanswered",
@@ -275,6 +276,13 @@ def _mismatch(own: ServerFacts, primary: ServerFacts) -> Iterator[Reason]:
             f"the server has the server_id of the primary, {own.server_id}; 'peerdisco mysql-setup "
             "config' gives each pod its own",
         )
+    if own.flavour is Flavour.MYSQL and own.origin == primary.origin:
+        yield Reason(
+            ServerReasonCode.MISCONFIGURED,
+            f"the server has the server_uuid of the primary, {own.origin}: its volume is a copy of "
+            "the primary's; stop this pod's server, remove auto.cnf from its data directory, and "
+            "start it, so that it gets its own; its data are not wrong because of that",
+        )
     if own.flavour is not primary.flavour:
         yield Reason(
             ServerReasonCode.MISCONFIGURED,
@@ -328,7 +336,15 @@ def _against_starting_from_nothing(
 
 
 def _against_status(status: ReplicaStatus, again: str) -> Iterator[Reason]:
-    if needs_copy(status.receiver_errno) and status.receiver is not Receiver.RUNNING:
+    if status.receiver is not Receiver.RUNNING and "same server_uuid" in status.receiver_error:
+        yield Reason(
+            ServerReasonCode.MISCONFIGURED,
+            "another replica has the server_uuid of this one: the volume of one of them is a copy "
+            "of the other's; in the pod that was given the copy, stop the server, remove auto.cnf "
+            "from its data directory, and start it, so that it gets its own; the data of neither "
+            f"are wrong because of that (error {status.receiver_errno}: {status.receiver_error})",
+        )
+    elif needs_copy(status.receiver_errno) and status.receiver is not Receiver.RUNNING:
         yield Reason(
             ServerReasonCode.NEEDS_COPY,
             f"the primary can no longer send what this pod needs (error {status.receiver_errno}: "

@@ -25,6 +25,12 @@ CLUSTER = ClusterRow("5f0c2a4e-0000-4000-8000-000000000001", from_blank=True)
 SOURCE_HOST = "db-0.db.shop.svc.cluster.local"
 
 
+def uuid_of(server_id: int) -> str:
+    """The ``server_uuid`` of a MySQL server: each has its own."""
+    known = {100: UUID, 101: ORIGIN}
+    return known.get(server_id, f"{server_id:08x}{UUID[8:]}")
+
+
 def facts(version: str = MARIADB, **given: Any) -> ServerFacts:
     """A blank, read-only server, but for what is given."""
     parsed = Version.parse(version)
@@ -33,7 +39,7 @@ def facts(version: str = MARIADB, **given: Any) -> ServerFacts:
     found: dict[str, Any] = {
         "version": parsed,
         "server_id": 101,
-        "origin": "101" if mariadb else ORIGIN,
+        "origin": "101" if mariadb else uuid_of(given.get("server_id", 101)),
         "read_only": True,
         "closed": True,
         "log_bin": True,
@@ -133,7 +139,12 @@ class Server:
             return {**common, "logged": self.logged, "applied": self.applied}
         closed = int(self.super_read_only)
         gtids = {"gtid_mode": "ON", "executed": self.logged, "purged": ""}
-        return {**common, "server_uuid": ORIGIN, "super_read_only": closed, **gtids}
+        return {
+            **common,
+            "server_uuid": uuid_of(self.server_id),
+            "super_read_only": closed,
+            **gtids,
+        }
 
     def _apply(self, sql: str) -> None:
         if sql == "SET GLOBAL read_only = OFF":

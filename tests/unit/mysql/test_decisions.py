@@ -23,6 +23,7 @@ from peerdisco.mysql.facts import ClusterRow, ServerFacts
 from peerdisco.mysql.history import History
 from peerdisco.mysql.opening import plan_primary
 from peerdisco.mysql.positions import MariaDBPosition
+from peerdisco.mysql.reasons import ServerReasonCode
 from peerdisco.mysql.setup import Account
 from peerdisco.mysql.status import Receiver
 from peerdisco.primary.verdicts import Decision, Verdict
@@ -564,3 +565,23 @@ def test_what_does_not_run_is_not_stopped() -> None:
 def test_a_step_does_not_show_its_statement() -> None:
     assert "it's" not in repr(plan_replica(BLANK, SOURCE))
     assert "it's" not in repr(SOURCE)
+
+
+def test_a_server_uuid_that_two_servers_have_is_no_reason_for_a_new_copy() -> None:
+    """A volume that was made from a snapshot brings ``auto.cnf`` with it."""
+    primary = facts(MYSQL, server_id=100, cluster=CLUSTER, read_only=False, origin=ORIGIN)
+    own = facts(MYSQL, cluster=CLUSTER, origin=ORIGIN, status=status())
+    (reason,) = judge_replica(own, primary, SOURCE).reasons
+    assert reason.code is ServerReasonCode.MISCONFIGURED
+    assert "auto.cnf" in reason.text
+
+    error = (
+        "Got fatal error 1236 from source when reading data from binary log: 'A replica with the "
+        "same server_uuid/server_id as this replica has connected to the source'"
+    )
+    kicked = status(receiver=Receiver.STOPPED, receiver_errno=13114, receiver_error=error)
+    own = facts(MYSQL, cluster=CLUSTER, origin=UUID, status=kicked)
+    (reason,) = judge_replica(own, primary, SOURCE).reasons
+    assert reason.code is ServerReasonCode.MISCONFIGURED
+    assert "auto.cnf" in reason.text
+    assert "empty this pod's volume" not in reason.text
