@@ -32,7 +32,8 @@ class Reporter:
         self.observers = tuple(observers)
         self._broken: set[Observer] = set()
         """The observers whose error was logged."""
-        self._said = _said.setdefault(service, _Said())
+        self._said: _Said | None = None
+        """Shared with the other open watchers of the service; None before the first report."""
 
     def lookup_ended(
         self, before: Snapshot, after: Snapshot, observation: Observation, seconds: float
@@ -46,6 +47,8 @@ class Reporter:
         if not turned and not self.observers and not _log.isEnabledFor(logging.DEBUG):
             return
         event = LookupEnded(self._service, observation, seconds, Change.between(before, after))
+        if self._said is None:
+            self._said = _said.setdefault(self._service, _Said())
         self._said.log(self, event)
         self._tell(lambda observer: observer.lookup_ended(event))
 
@@ -74,8 +77,10 @@ class Reporter:
 
     def closed(self) -> None:
         """Report that the watcher was closed."""
-        self._said.failing.discard(self)
-        self._said.incomplete.discard(self)
+        if self._said is not None:
+            self._said.failing.discard(self)
+            self._said.incomplete.discard(self)
+            self._said = None  # what it said ends with the last open watcher
         self._tell(lambda observer: observer.closed(self._service))
 
     def _tell(self, tell: Callable[[Observer], None]) -> None:

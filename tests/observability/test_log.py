@@ -111,6 +111,18 @@ async def test_a_watcher_that_is_closed_in_an_outage_hides_no_later_one(
     assert len(lines(caplog)) == 2
 
 
+async def test_a_watcher_logs_the_membership_after_another_one_was_closed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, LOGGER)
+    clock, kept = ManualClock(), []
+    for _ in range(2):
+        async with watcher(clock, peers("mysql", 2)) as disco:
+            kept.append(disco)
+            await clock.advance(5)
+    assert lines(caplog) == ["INFO joined: mysql-0, mysql-1; now 2 peers"] * 2
+
+
 async def test_incomplete_answers_are_a_warning_and_their_end_is_info(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -130,10 +130,11 @@ def _so_far(snapshot: Snapshot, args: argparse.Namespace) -> str:
     """What is listed, of what is required: ``2 of 3 listed (mysql-0, mysql-1)``."""
     needed = args.quorum // 2 + 1 if args.quorum is not None else args.required
     names = f" ({listed(snapshot.names)})" if snapshot.peers else ""
-    words = f"{len(snapshot)} of {needed} listed{names}"
+    enough = len(snapshot) >= needed
+    words = f"{len(snapshot)}{'' if enough else f' of {needed}'} listed{names}"
     if args.local and snapshot.local is None:
         return f"{words}, this pod is not listed"
-    if len(snapshot) >= needed and args.stable_for:
+    if enough and args.stable_for:
         return f"{words}, not stable for {args.stable_for:g} s yet"
     return words
 
