@@ -209,7 +209,15 @@ async def ensure_account(
     steps += [Step(doing, sql) for sql in replication_account_sql(own.flavour, account)]
     if own.closed and dialect.open_to_some():
         steps.append(dialect.close())
-    return await do_steps(server, name, steps, (account.password,))
+    try:
+        return await do_steps(server, name, steps, (account.password,))
+    except DatabaseError:
+        # Whoever uses the connection further writes what replicas must get.
+        await do_steps(server, name, [Step("logging its statements again", _LOGGED)])
+        raise
+
+
+_LOGGED = "SET SESSION sql_log_bin = 1"
 
 
 async def nudge(server: Executor, name: str, own: ServerFacts) -> tuple[str, ...]:

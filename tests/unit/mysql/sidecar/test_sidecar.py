@@ -510,6 +510,8 @@ async def test_a_login_that_the_own_server_rejects_is_reported() -> None:
         (problem,) = sidecar.report.problems
         assert "Access denied for 'repl'" in problem.detail
         assert "you need CREATE USER" in problem.detail
+        logs = [sql for sql in pods.server(0).sent if "sql_log_bin" in sql]
+        assert logs[:2] == ["SET SESSION sql_log_bin = 0", "SET SESSION sql_log_bin = 1"]
         assert not pods.server(0).read_only
 
 
