@@ -18,6 +18,7 @@ from ..exceptions import ConfigurationError
 if TYPE_CHECKING:
     import ssl
 
+    from ..mysql.dialects import SourceTrust
     from ..mysql.setup import Account
 
 DEFAULT_USERS = {
@@ -49,6 +50,36 @@ _TRUST = {
     "tls_ca": "PEERDISCO_MYSQL_TLS_CA",
     "tls_server_name": "PEERDISCO_MYSQL_TLS_SERVER_NAME",
 }
+_SOURCE_TRUST = {
+    "replication_tls_ca": "PEERDISCO_MYSQL_REPLICATION_TLS_CA",
+    "replication_public_key": "PEERDISCO_MYSQL_REPLICATION_PUBLIC_KEY",
+}
+
+
+def add_source_trust(group: argparse._ArgumentGroup) -> None:
+    """The options with which a replica's server verifies the primary."""
+    group.add_argument(
+        "--replication-tls-ca",
+        metavar="PATH",
+        help="replicate over TLS only, and verify the primary's certificate and its host name with "
+        "this CA, a file in the database's container "
+        f"(default: {_SOURCE_TRUST['replication_tls_ca']}, else the server's own settings)",
+    )
+    group.add_argument(
+        "--replication-public-key",
+        metavar="PATH",
+        help="the primary's RSA key for replication without TLS on MySQL, a file in the database's "
+        f"container (default: {_SOURCE_TRUST['replication_public_key']}, else the key that the "
+        "primary sends)",
+    )
+
+
+def source_trust_of(args: argparse.Namespace) -> SourceTrust:
+    """The values of the options of `add_source_trust`."""
+    from ..mysql.dialects import SourceTrust  # noqa: PLC0415 - not needed for --help
+
+    given = [getattr(args, name) or os.environ.get(_SOURCE_TRUST[name]) for name in _SOURCE_TRUST]
+    return SourceTrust(*(value or None for value in given))
 
 
 def add_trust(group: argparse._ArgumentGroup) -> None:

@@ -12,7 +12,7 @@ what it may become, and `ensure_primary` and `ensure_replica` make it that. The 
 from __future__ import annotations
 
 from .decisions import Unanswered, judge_primary, judge_replica, probe_of
-from .dialects import ReplicationSource
+from .dialects import ReplicationSource, SourceTrust
 from .ensure import Ensured, ensure_account, ensure_closed, ensure_primary, ensure_replica, nudge
 from .errors import Action, DatabaseError, classify
 from .facts import ClusterRow, Executor, ServerFacts, read_facts
@@ -41,6 +41,7 @@ __all__ = [
     "ReplicationSource",
     "ServerFacts",
     "ServerReasonCode",
+    "SourceTrust",
     "Unanswered",
     "Version",
     "accounts_sql",

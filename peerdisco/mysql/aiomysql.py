@@ -15,7 +15,7 @@ from typing import Any, Self
 from ..exceptions import ConfigurationError
 from ..names import parse_seconds
 from ..timing.stalls import TimeLimit
-from .errors import DatabaseError, is_from_server
+from .errors import TLS_ERROR, DatabaseError, is_from_server
 from .setup import Account
 
 __all__ = ["Connection", "connect"]
@@ -88,6 +88,7 @@ async def connect(
     server_public_key: bytes | None = None,
     tls: ssl.SSLContext | None = None,
     tls_server_name: str | None = None,
+    tls_if_required: bool = False,
 ) -> Connection:
     """Connect to a server.
 
@@ -106,6 +107,9 @@ async def connect(
         server_public_key: The server's RSA key for ``caching_sha2_password``, in PEM.
         tls: Requires TLS, with this context. It must verify certificates.
         tls_server_name: The name in the server's certificate; the host by default.
+        tls_if_required: Whether to connect again with TLS, without verifying the server, if it
+            rejects a connection without. Only for a server in the pod's network namespace, which
+            nobody outside of it can stand in for.
 
     Raises:
         DatabaseError: The server does not listen, does not answer in time, rejects the login, or
@@ -128,18 +132,51 @@ async def connect(
 
     where = {"unix_socket": socket} if socket else {"host": host, "port": port}
     name = socket or f"{host}:{port}"
-    connection = GuardedConnection(
-        **where,
-        own_server=own_server,
-        tls_server_name=tls_server_name,
-        user=account.user,
-        password=_in_utf8(account.password),
-        charset="utf8mb4",
-        autocommit=True,
-        cursorclass=GuardedCursor,
-        server_public_key=server_public_key,
-        ssl=None if socket else tls,
-    )
+
+    def connection(context: ssl.SSLContext | None) -> GuardedConnection:
+        return GuardedConnection(
+            **where,
+            own_server=own_server,
+            tls_server_name=tls_server_name,
+            user=account.user,
+            password=_in_utf8(account.password),
+            charset="utf8mb4",
+            autocommit=True,
+            cursorclass=GuardedCursor,
+            server_public_key=server_public_key,
+            ssl=None if socket else context,
+        )
+
+    try:
+        return Connection(await _opened(connection(tls), name, timeout), timeout)
+    except DatabaseError as error:
+        if socket or tls or not tls_if_required or error.errno not in _MAY_NEED_TLS:
+            raise
+        try:
+            return Connection(await _opened(connection(_unverified()), name, timeout), timeout)
+        except DatabaseError as second:
+            # A server without TLS rejected the first for another reason.
+            raise (error if second.errno == TLS_ERROR else second) from None
+
+
+_MAY_NEED_TLS = frozenset({1045, 1835, 3159})
+"""1045 is what an account with REQUIRE SSL is told, and 3159 what ``require_secure_transport``
+leads to."""
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def _opened(connection: Any, name: str, timeout: float) -> Any:
+    """Log in.
+
+    Raises:
+        DatabaseError: It did not work.
+    """
     try:
         # aiomysql's own time limit does not cover a server that accepts and then sends nothing.
         async with TimeLimit(timeout):
@@ -152,7 +189,7 @@ async def connect(
             error = type(error)(*error.args[:1], cause.strerror or str(cause))
         # The server has not received the password and cannot quote it.
         raise DatabaseError.of(error, name, "connecting") from None
-    return Connection(connection, timeout)
+    return connection
 
 
 async def _open(connection: Any) -> None:

@@ -13,7 +13,7 @@ from ..primary.verdicts import (
     confirm_local_primary,
     may_bootstrap,
 )
-from .dialects import Dialect, ReplicationSource, Step
+from .dialects import Dialect, ReplicationSource, SourceTrust, Step
 from .errors import Action, classify, needs_copy
 from .facts import ServerFacts
 from .objections import NEW_COPY, against_following, against_opening
@@ -400,11 +400,17 @@ def plan_replica(own: ServerFacts, source: ReplicationSource, *, mend: bool = Tr
         and status.receiver_errno != 0
         and classify(status.receiver_errno) is Action.MEND
     )
-    if configured != wanted or (refused and mend):
+    if configured != wanted or not _verifies(status, source.trust, own) or (refused and mend):
         return [*steps, dialect.stop(), dialect.follow(source), dialect.start()]
     if status.receiver is Receiver.STOPPED or not status.applier_running:
         steps.append(dialect.start())
     return steps
+
+
+def _verifies(status: ReplicaStatus, trust: SourceTrust, own: ServerFacts) -> bool:
+    """Whether the replica verifies its source as configured; more does no harm."""
+    key = trust.public_key if own.flavour is Flavour.MYSQL else None
+    return trust.tls_ca in (None, status.tls_ca) and key in (None, status.public_key)
 
 
 def plan_stopping(own: ServerFacts) -> list[Step]:

@@ -13,7 +13,26 @@ from .positions import MariaDBPosition, Position
 from .setup import HEARTBEAT, Account, replication_password
 from .versions import Flavour, Version
 
-__all__ = ["Dialect", "ReplicationSource", "Step"]
+__all__ = ["Dialect", "ReplicationSource", "SourceTrust", "Step"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTrust:
+    """How a replica's server verifies its source, before it logs in there.
+
+    Attributes:
+        tls_ca: The file with the CA, in the file system of the server: it uses TLS only, and the
+            certificate must have the name of the source. None to leave its settings for TLS alone.
+        public_key: The file with the source's RSA key for ``caching_sha2_password`` without TLS,
+            also there. None for the key that the source sends. MariaDB has no use for it.
+    """
+
+    tls_ca: str | None = None
+    public_key: str | None = None
+
+
+NO_TRUST = SourceTrust()
+"""Nothing is configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +43,7 @@ class ReplicationSource:
         host: A DNS name, so that a new address needs no new configuration.
         port: Its port.
         account: With which to log in there.
+        trust: How it is verified.
 
     Raises:
         ConfigurationError: The host is no DNS name.
@@ -32,6 +52,7 @@ class ReplicationSource:
     host: str
     port: int
     account: Account
+    trust: SourceTrust = NO_TRUST
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "host", host_name(self.host))
@@ -93,6 +114,12 @@ class Dialect:
                 # Not current_pos: one local write would be taken for the primary's.
                 "MASTER_USE_GTID": "slave_pos",
             }
+            if source.trust.tls_ca is not None:
+                options |= {
+                    "MASTER_SSL": "1",
+                    "MASTER_SSL_CA": literal(source.trust.tls_ca),
+                    "MASTER_SSL_VERIFY_SERVER_CERT": "1",
+                }
             verb = "CHANGE MASTER TO"
         else:
             options = {
@@ -107,6 +134,18 @@ class Dialect:
                 # caching_sha2_password needs it where the connection is not encrypted.
                 "GET_SOURCE_PUBLIC_KEY": "1",
             }
+            if source.trust.tls_ca is not None:
+                options |= {
+                    "SOURCE_SSL": "1",
+                    "SOURCE_SSL_CA": literal(source.trust.tls_ca),
+                    "SOURCE_SSL_VERIFY_SERVER_CERT": "1",
+                    "GET_SOURCE_PUBLIC_KEY": "0",
+                }
+            if source.trust.public_key is not None:
+                options |= {
+                    "SOURCE_PUBLIC_KEY_PATH": literal(source.trust.public_key),
+                    "GET_SOURCE_PUBLIC_KEY": "0",
+                }
             verb = "CHANGE REPLICATION SOURCE TO"
         listed = ", ".join(f"{name} = {value}" for name, value in options.items())
         return Step(f"setting the source to {source}", f"{verb} {listed}")

@@ -44,10 +44,11 @@ _WAIT = frozenset({1040, 1053, 1080, 1129, 1158, 1159, 1160, 1161, 1203, 1226, 1
 """1040 too many connections, 1053 and 1080 shutting down, 1129 host blocked after errors, 1158 to
 1161 the network, 1203 and 1226 an account's limits, 1927 connection killed."""
 
-_MEND = frozenset({1045, 1597, 13120, 2061, 1205, 1213, 1198, 3021, 3081, 3085})
-"""1045, 1597 and 13120 the password or a privilege may have changed, 2061 the public key was not
-asked for, 1205 and 1213 a lock that somebody else had, 1198, 3021, 3081 and 3085 changed while it
-ran."""
+_MEND = frozenset({1045, 1593, 1597, 13120, 2061, 1205, 1213, 1198, 3021, 3081, 3085})
+"""1045, 1597 and 13120 the password or a privilege may have changed, 1593 what the source answered
+at the beginning was not understood, so that another one may have answered, 2061 the public key was
+not asked for, 1205 and 1213 a lock that somebody else had, 1198, 3021, 3081 and 3085 changed while
+it ran."""
 
 _LOGS_DO_NOT_REACH_BACK = frozenset({1236, 13114})
 """The source cannot send what the replica needs; MariaDB and MySQL up to 8.0, and MySQL from then

@@ -11,6 +11,7 @@ Protocol: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connec
 from __future__ import annotations
 
 import asyncio
+import ssl
 from ipaddress import ip_address
 from typing import Any
 
@@ -74,6 +75,11 @@ class GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
         if self._ssl_context and not self.server_capabilities & _CLIENT_SSL:
             raise aiomysql.OperationalError(
                 TLS_ERROR, "the server does not support TLS, which --tls-ca requires"
+            )
+        context = self._ssl_context
+        if context and context.verify_mode is ssl.CERT_NONE and not self._stays_here():
+            raise aiomysql.OperationalError(
+                TLS_ERROR, "TLS without verification is used within the pod only"
             )
         if plugin not in _ALLOWED:
             # As the servers' own clients do. The server then names the account's plugin.

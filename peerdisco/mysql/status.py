@@ -39,6 +39,8 @@ class ReplicaStatus:
         applier_errno: The applier's last error; 0 if it has none.
         applier_error: The same in the server's words.
         received: The GTIDs up to which it has received, as the server writes them.
+        tls_ca: The file with the CA with which it verifies its source; empty if it does not.
+        public_key: The file with the source's RSA key; empty if it has none.
         lag: Seconds that it is behind the source, as it knows; None if it cannot tell, which is
             so whenever one of its threads does not run (MySQL says 0 then).
     """
@@ -55,6 +57,8 @@ class ReplicaStatus:
     applier_error: str = ""
     lag: int | None = None
     received: str = ""
+    tls_ca: str = ""
+    public_key: str = ""
 
     @classmethod
     def of_row(cls, row: Mapping[str, object]) -> ReplicaStatus:
@@ -97,6 +101,8 @@ class ReplicaStatus:
             applier_error=text("Last_SQL_Error"),
             lag=int(lag) if lag and applies and receiver is Receiver.RUNNING else None,
             received=text("Gtid_IO_Pos", "Retrieved_Gtid_Set"),
+            tls_ca=_verified_by(row),
+            public_key=str(row.get("Source_public_key_path") or ""),
         )
 
     @property
@@ -114,3 +120,12 @@ class ReplicaStatus:
     def running(self) -> bool:
         """Whether both threads run."""
         return self.receiver is Receiver.RUNNING and self.applier_running
+
+
+def _verified_by(row: Mapping[str, object]) -> str:
+    """The file with the CA, if the source is reached over TLS alone and its name is verified."""
+    for word in ("Source", "Master"):
+        settings = (row.get(f"{word}_SSL_Allowed"), row.get(f"{word}_SSL_Verify_Server_Cert"))
+        if settings == ("Yes", "Yes"):
+            return str(row.get(f"{word}_SSL_CA_File") or "")
+    return ""

@@ -263,6 +263,11 @@ def test_variants_differ_in_what_is_the_familys_own() -> None:
         assert container(pod, "clone")["command"] == ["sh", f"/clone/clone-{flavour}.sh"]
         setup = {v["name"]: v.get("value") for v in container(pod, "setup")["env"]}
         assert setup["FLAVOUR"] == flavour
+        stops = container(pod, "mysql").get("lifecycle", {}).get("preStop", {}).get("exec")
+        if flavour == "mysql":
+            assert "SET GLOBAL offline_mode = ON" in stops["command"][-1]
+        else:
+            assert stops is None
     backup = container(pods(BUILT["backup"])[0], "dump")
     assert backup["image"] == container(database("mariadb")[1], "mysql")["image"]
 

@@ -9,6 +9,8 @@ import pytest
 from .database import Database, Member
 from .waiting import until
 
+pytestmark = pytest.mark.timeout(180)  # many restarts, on a busy machine
+
 REPLICATION = "PEERDISCO_MYSQL_REPLICATION_PASSWORD_FILE"
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from . import database, mysqld, pods
 from .database import Database, Image
+from .mariadb import connected
 from .pods import Bridge, Network, network
 from .waiting import until
 
@@ -114,3 +116,16 @@ def test_a_transaction_on_a_replica_is_found(db: Database) -> None:
     until(lambda: not replica.server.replicates, what="it has stopped")
     assert replica.server.variable("super_read_only")
     db[1].sidecar.wait_for("replica")
+
+
+def test_a_primary_with_idle_clients_stops_without_waiting_for_them(db: Database) -> None:
+    """As the hook of the example has it; otherwise it takes ten seconds while replicas follow."""
+    server = db.primary.server
+    with connected(server.socket, user="shop"):
+        server.sql("SET GLOBAL offline_mode = ON")
+        began = time.monotonic()
+        server.stop()
+        assert time.monotonic() - began < 7
+    server.start(wait=False)
+    db.wait()
+    assert not server.variable("offline_mode")

@@ -72,7 +72,7 @@ ONLY: dict[str, dict[str, tuple[Receiver, bool, int, int]]] = {
 }
 
 WAITS = {2003, 2005}
-MENDS = {1045, 1597, 13120, 2061}
+MENDS = {1593, 1045, 1597, 13120, 2061}
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)

@@ -15,7 +15,15 @@ from ...exceptions import ConfigurationError, IdentityError
 from ...names import parse_endpoint
 from ...wording.foreign import escaped
 from ..exit_status import OK, Ended
-from ..mysql_accounts import account_of, add_account, add_trust, required, trust_of
+from ..mysql_accounts import (
+    account_of,
+    add_account,
+    add_source_trust,
+    add_trust,
+    required,
+    source_trust_of,
+    trust_of,
+)
 from ..mysql_options import PORT, add_replicas, port_of, replicas_of
 from ..options import add_service, port, seconds
 from ..signals import run_until_signal
@@ -89,6 +97,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     peers = parser.add_argument_group("the peers' servers")
     add_account(peers, "replication", "the account for replication and probes")
     add_trust(peers)
+    add_source_trust(peers)
     start = parser.add_argument_group("the first start")
     add_replicas(start)
     start.add_argument(
@@ -177,6 +186,7 @@ async def _run(args: argparse.Namespace) -> None:
         expected=replicas_of(args),
         first_start=_first_start(args),
         durability=_durability(args),
+        trust=source_trust_of(args),
         pause_file=Path(pause_file) if pause_file else None,
         heartbeat=args.heartbeat,
         primary_ordinal_file=Path(ordinal_file) if ordinal_file else None,
@@ -223,7 +233,12 @@ def _connect(args: argparse.Namespace, default_port: int, me: Identity) -> Conne
     async def to(where: Endpoint | None, account: Account) -> Connection:
         if where is None:
             return await connect(
-                account, host=own.address, port=own.port, socket=socket, own_server=True
+                account,
+                host=own.address,
+                port=own.port,
+                socket=socket,
+                own_server=True,
+                tls_if_required=True,
             )
         return await connect(
             account,

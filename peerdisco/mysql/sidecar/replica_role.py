@@ -10,7 +10,7 @@ from ...exceptions import ConfigurationError
 from ...model import Peer, Snapshot
 from ...primary.verdicts import Reason, Verdict
 from ..decisions import Unanswered
-from ..dialects import ReplicationSource
+from ..dialects import NO_TRUST, ReplicationSource, SourceTrust
 from ..ensure import ensure_closed, ensure_replica, nudge
 from ..facts import Executor, ServerFacts, read_facts
 from ..history import Epoch
@@ -63,11 +63,19 @@ class ReplicaRole:
         peers: The other pods' servers.
         name: What to call the pod's own server in an error.
         now: Seconds that only go forward.
+        trust: How the servers verify the primary.
     """
 
     role = Role.REPLICA
 
-    def __init__(self, peers: PeerServers, name: str, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        peers: PeerServers,
+        name: str,
+        now: Callable[[], float],
+        trust: SourceTrust = NO_TRUST,
+    ) -> None:
+        self._trust = trust
         self._peers = peers
         self._name = name
         self._now = now
@@ -101,7 +109,9 @@ class ReplicaRole:
                 replication_password(own.flavour, account)
             except ConfigurationError as error:
                 return await self._without_account(server, own, snapshot, done, error)
-            source = ReplicationSource(primary.hostname, self._peers.port_of(primary), account)
+            source = ReplicationSource(
+                primary.hostname, self._peers.port_of(primary), account, self._trust
+            )
         undisturbed = own.status is not None and own.status.running and own.closed and not done
         recently = self._now() - following.judged_at < _JUDGED_APART
         if own.history.has_gap or own.history.newest != following.epoch:

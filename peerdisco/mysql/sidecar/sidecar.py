@@ -19,6 +19,7 @@ from ...model import Change, Identity, Peer, Snapshot
 from ...model.snapshots import PrimaryPolicy
 from ...names import Endpoint, parse_seconds
 from ...timing.backoff import Backoff
+from ..dialects import NO_TRUST, SourceTrust
 from ..durability import Durability
 from ..errors import DatabaseError
 from ..facts import Executor, read_facts
@@ -58,6 +59,7 @@ class SidecarOptions:
         retry_interval: Seconds between two passes when something is missing; 1.5 times as much
             each time, up to ``interval``.
         probe_timeout: Seconds that a peer's server has to answer.
+        trust: How replicas' servers verify the primary.
         pause_file: While this file exists, the sidecar changes nothing; None if there is none.
         heartbeat: Seconds between two heartbeats of the open primary.
 
@@ -75,6 +77,7 @@ class SidecarOptions:
     interval: float = 1.0
     retry_interval: float = 0.25
     probe_timeout: float = 2.0
+    trust: SourceTrust = NO_TRUST
     pause_file: Path | None = None
     heartbeat: float = 1.0
 
@@ -135,7 +138,7 @@ class Sidecar:
             heart=self.heart,
             now=self.clock.now,
         )
-        self._replica_role = ReplicaRole(peers, _OWN, self.clock.now)
+        self._replica_role = ReplicaRole(peers, _OWN, self.clock.now, trust=options.trust)
         first = identity.ordinal == first_ordinal and options.primary_ordinal_file is None
         self._role: PrimaryRole | ReplicaRole = self._primary_role if first else self._replica_role
         self._wanted = WantedPrimary(first_ordinal, options.primary_ordinal_file)

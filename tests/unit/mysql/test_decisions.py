@@ -418,7 +418,7 @@ def test_a_blank_replica_needs_a_copy_of_what_the_log_does_not_hold(of: ServerFa
     [
         ({"receiver": Receiver.STOPPED, "receiver_errno": 1236}, "needs-copy"),
         ({"receiver": Receiver.STOPPED, "receiver_errno": 13114}, "needs-copy"),
-        ({"receiver": Receiver.STOPPED, "receiver_errno": 1593}, "replication-broken"),
+        ({"receiver": Receiver.STOPPED, "receiver_errno": 1595}, "replication-broken"),
         ({"applier_running": False, "applier_errno": 1062}, "replication-broken"),
         ({"applier_running": False, "applier_errno": 1950}, "replication-broken"),
     ],

@@ -25,7 +25,7 @@ from peerdisco.mysql.errors import Action, DatabaseError, classify, errno_of
         (3021, Action.MEND),
         (1236, Action.REFUSE),
         (13114, Action.REFUSE),
-        (1593, Action.REFUSE),
+        (1593, Action.MEND),
         (13117, Action.REFUSE),
         (1064, Action.REFUSE),
     ],
