@@ -56,7 +56,7 @@ NOT_HERE = {"kubectl", "docker", "pip", "make", "git"}
 """What a ``console`` block may also hold, and is then only shown."""
 
 LANGUAGES = {
-    "python", "output", "console", "run", "yaml", "json", "sh", "text", "dockerfile",
+    "python", "output", "console", "run", "yaml", "json", "sh", "sql", "text", "dockerfile",
     "{code-block}", "{eval-rst}", "{toctree}", "{literalinclude}", "{include}", "{contents}",
     "{note}", "{warning}",
 }  # fmt: skip
