@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from . import database, mysqld, pods
+from .certificates import Authority
 from .database import Database, Image
 from .mariadb import connected
 from .pods import Bridge, Network, network
@@ -129,3 +130,28 @@ def test_a_primary_with_idle_clients_stops_without_waiting_for_them(db: Database
     server.start(wait=False)
     db.wait()
     assert not server.variable("offline_mode")
+
+
+def test_replication_over_verified_tls(db: Database) -> None:
+    authority = Authority(db.network.directory)
+    for member in db.members:
+        key, certificate = authority.issue(member.name, "*.mysql.default.svc.cluster.local", "db")
+        member.server.arguments = (
+            f"--ssl-ca={authority.path}",
+            f"--ssl-cert={certificate}",
+            f"--ssl-key={key}",
+            "--require-secure-transport=ON",
+        )
+        del member.sidecar.environment["PEERDISCO_MYSQL_SOCKET"]
+    for member in db.members:
+        member.stop()
+    ca = str(authority.path)
+    options = ("--tls-ca", ca, "--tls-server-name", "db", "--replication-tls-ca", ca)
+    for member in db.members:
+        member.server.start(wait=False)
+        member.sidecar.start(*options)
+    db.wait()
+    for replica in db.replicas:
+        assert replica.server.replica_status()["Source_SSL_Verify_Server_Cert"] == "Yes"
+    db.primary.server.sql("INSERT INTO shop.orders VALUES (2)")
+    assert db.wait_equal() == [1, 2]
