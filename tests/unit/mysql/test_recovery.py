@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from peerdisco.mysql import Receiver, ServerFacts, Unanswered
+from peerdisco.mysql.history import History
 from peerdisco.mysql.positions import MariaDBPosition
 from peerdisco.mysql.recovery import Recovery, judge_recovery
 
+from .histories import epoch
 from .servers import CLUSTER, MARIADB, MYSQL, UUID, facts, status
 
 REPLICAS = ("db-1", "db-2")
@@ -142,3 +144,12 @@ def test_replicas_that_each_have_more_are_refused() -> None:
 def test_what_a_replica_wrote_itself_makes_it_no_better_source() -> None:
     own = replica(MARIADB, 5, origin="101", position=MariaDBPosition.parse("0-101-6", "0-100-5"))
     assert judge(own, replica(MARIADB, 5, origin="102")).source == "db-2"
+
+
+def test_replicas_of_two_histories_are_refused() -> None:
+    """Their numbers are the same, and their data came from different primaries."""
+    common = epoch(1, "0-100-1")
+    histories = [History((common, epoch(2, "0-100-5", name=name))) for name in ("b", "c")]
+    two = (replica(MARIADB, 9, history=history) for history in histories)
+    (why,) = judge(*two).refused
+    assert why.startswith("db-2 has another history than db-1 (forked)")
