@@ -18,16 +18,19 @@ import peerdisco
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(peerdisco.__path__, "peerdisco.")
-    if not module.name.endswith("__main__")
+    # The command is a program: nobody imports it, and it delays what a command does not need.
+    if not module.name.endswith("__main__") and not module.name.startswith("peerdisco.cli.")
 ]
 
 
 def annotated(name: str, public: Any) -> Iterator[tuple[str, Any]]:
-    """A function, or a class with its methods and properties, but for what NamedTuple writes."""
+    """A function, or a class with its public methods and properties, without NamedTuple's own."""
     yield name, public
     if not inspect.isclass(public):
         return
     for attribute in dir(public):
+        if attribute.startswith("_") and not attribute.endswith("__"):
+            continue
         value = inspect.getattr_static(public, attribute)
         value = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
         if inspect.isfunction(value) and not value.__module__.startswith("namedtuple_"):
