@@ -1,0 +1,67 @@
+"""The page about reliability: its figures, its picture, and that each promise has its tests."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.docs.markdown import ROOT
+from tests.reliability import report
+from tests.reliability.campaigns import CAMPAIGNS
+from tests.reliability.promises import PROMISES
+
+
+def test_the_page_is_that_of_the_results() -> None:
+    text = report.PAGE.read_text(encoding="utf-8")
+    assert text == report.page(text, report.results()), "python -m tests.reliability renews it"
+
+
+def test_the_picture_is_that_of_the_results() -> None:
+    command = (sys.executable, report.PICTURE, "-")
+    made = subprocess.run(command, capture_output=True, text=True, check=True, timeout=50).stdout
+    assert made == report.RESULTS.with_suffix(".svg").read_text(encoding="utf-8")
+    assert ET.fromstring(made).tag.endswith("svg")
+
+
+def test_every_campaign_held() -> None:
+    kept = report.results()
+    assert kept
+    for name, row in kept.items():
+        assert row["command"] == CAMPAIGNS[name].shown, f"run {name} again: its command changed"
+        assert row["failed"] <= row["allowed"], name
+
+
+def test_every_promise_has_its_tests() -> None:
+    page = (ROOT / "docs" / "explanation" / "promises.md").read_text(encoding="utf-8")
+    assert list(PROMISES) == re.findall(r"^\*\*(.+)\*\*$", page, re.MULTILINE)
+
+
+@pytest.mark.parametrize("test", sorted({test for tests in PROMISES.values() for test in tests}))
+def test_the_tests_of_a_promise_exist(test: str) -> None:
+    path, name = report.place(test)
+    assert path.exists()
+    if name:
+        assert re.search(rf"^(async )?def {name}\(", path.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+REST = "20 accepted, 10 refused"
+
+
+@pytest.mark.parametrize(
+    ("output", "figures"),
+    [
+        (
+            "\n".join(
+                [f"a: 2,000 inputs, {REST}, 0 faults; ...", f"b: 30 inputs, {REST}, 1 faults; ..."]
+            ),
+            {"tried": 2030, "failed": 1, "allowed": 0},
+        ),
+        ("nothing\n", None),
+    ],
+)
+def test_figures_are_read_from_the_output(output: str, figures: object) -> None:
+    assert CAMPAIGNS["dns messages"].read(output) == figures

@@ -1,0 +1,132 @@
+"""The campaigns: each is a command of this repository that prints its figures."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..fuzz.targets import TARGETS
+from ..mutants import AREAS
+
+__all__ = ["CAMPAIGNS", "Campaign", "Figures", "run"]
+
+ROOT = Path(__file__).parents[2]
+
+Figures = Mapping[str, int]
+"""``tried``: what was tried; ``failed``: how often a promise did not hold; ``allowed``: how often
+that may be."""
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A command, and how to read what it prints.
+
+    Attributes:
+        name: In the results and for the command line.
+        tries: What it tries, in the plural.
+        holds: What must hold for each of them.
+        command: The arguments of Python.
+        read: The figures in its output; None if they are not there.
+    """
+
+    name: str
+    tries: str
+    holds: str
+    command: tuple[str, ...]
+    read: Callable[[str], Figures | None]
+
+    @property
+    def shown(self) -> str:
+        """The command as one types it."""
+        return f"python {' '.join(self.command)}"
+
+
+def _fuzz(output: str) -> Figures | None:
+    found = re.findall(r"([\d,]+) inputs, .* (\d+) faults", output)
+    if not found:
+        return None
+    tried = sum(int(inputs.replace(",", "")) for inputs, _ in found)
+    return {"tried": tried, "failed": sum(int(faults) for _, faults in found), "allowed": 0}
+
+
+def _seeds(output: str) -> Figures | None:
+    found = re.search(r"(\d+) runs, (\d+) of them break", output)
+    return found and {"tried": int(found[1]), "failed": int(found[2]), "allowed": 0}
+
+
+def _mutants(output: str) -> Figures | None:
+    found = re.search(r"([\d,]+) mutants, [\d.]+% noticed, (\d+) survived", output)
+    if found is None:
+        return None
+    tried = int(found[1].replace(",", ""))
+    return {"tried": tried, "failed": int(found[2]), "allowed": tried // 20}
+
+
+_OTHERS = [name for name in TARGETS if not name.startswith("dns-")]
+
+CAMPAIGNS = {
+    campaign.name: campaign
+    for campaign in (
+        Campaign(
+            "dns messages",
+            "broken DNS messages",
+            "both readers agree, and none takes more than 50 ms",
+            ("-m", "tests.fuzz", "dns-readers", "--cases", "10000000"),
+            _fuzz,
+        ),
+        Campaign(
+            "dnspython",
+            "broken DNS messages, read by dnspython, too",
+            "all three readers agree",
+            ("-m", "tests.fuzz", "dns-messages", "--cases", "2000000"),
+            _fuzz,
+        ),
+        Campaign(
+            "other input",
+            "broken files, variables, names, arguments and replies of database servers",
+            "each is read, or refused with one line that says why",
+            ("-m", "tests.fuzz", *_OTHERS, "--cases", "100000"),
+            _fuzz,
+        ),
+        Campaign(
+            "clusters",
+            "simulated clusters with caches, outages, foreign servers and replicas that lag",
+            "no false change, and every true one within its time",
+            ("-m", "tests.simulation", "--seeds", "20000"),
+            _seeds,
+        ),
+        *(
+            Campaign(
+                f"mutants: {area}",
+                f"changes of the code that decides: {area}",
+                "a test fails",
+                ("-m", "tests.mutants", area),
+                _mutants,
+            )
+            for area in AREAS
+        ),
+    )
+}
+
+
+def run(campaign: Campaign) -> Figures:
+    """Run a campaign, and show what it prints.
+
+    Raises:
+        RuntimeError: It printed no figures.
+    """
+    lines = []
+    command = [sys.executable, *campaign.command]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    figures = campaign.read("".join(lines))
+    if figures is None:
+        raise RuntimeError(f"no figures in the output of {campaign.shown}")
+    return figures
