@@ -160,8 +160,7 @@ async def connect(
 
 
 _MAY_NEED_TLS = frozenset({1045, 1835, 3159})
-"""1045 is what an account with REQUIRE SSL is told, and 3159 what ``require_secure_transport``
-leads to."""
+"""1045: an account with REQUIRE SSL; 3159: a server with ``require_secure_transport``."""
 
 
 def _unverified() -> ssl.SSLContext:

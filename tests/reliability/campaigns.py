@@ -58,6 +58,16 @@ def _seeds(output: str) -> Figures | None:
     return found and {"tried": int(found[1]), "failed": int(found[2]), "allowed": 0}
 
 
+def _violations(output: str) -> Figures | None:
+    found = re.search(r"(\d+) runs, (\d+) violations", output)
+    return found and {"tried": int(found[1]), "failed": int(found[2]), "allowed": 0}
+
+
+def _states(output: str) -> Figures | None:
+    found = re.search(r"(\d+) states: (no fault)?", output)
+    return found and {"tried": int(found[1]), "failed": 0 if found[2] else 1, "allowed": 0}
+
+
 def _mutants(output: str) -> Figures | None:
     found = re.search(r"([\d,]+) mutants, [\d.]+% noticed, (\d+) survived", output)
     if found is None:
@@ -98,6 +108,20 @@ CAMPAIGNS = {
             "no false change, and every true one within its time",
             ("-m", "tests.simulation", "--seeds", "20000"),
             _seeds,
+        ),
+        Campaign(
+            "large services",
+            "simulated services of thousands of pods whose answers are cut short and shuffled",
+            "no false change, and every true one within its time",
+            ("-m", "tests.simulation.large", "--seeds", "100"),
+            _violations,
+        ),
+        Campaign(
+            "histories",
+            "states of three database servers, reached by every sequence of five events",
+            "no ready replica is missing a row of its history, and no two primaries see each other",
+            ("-m", "tests.unit.mysql.model", "5"),
+            _states,
         ),
         *(
             Campaign(
