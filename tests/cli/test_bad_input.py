@@ -27,7 +27,7 @@ SERVICE = "my-database.default.svc.cluster.local"
         (["peers", SERVICE, "--timeout", "soon"], ["--timeout", "'soon'", "seconds"]),
         (["peers", SERVICE, "--timeout", "0"], ["--timeout", "'0'", "above 0"]),
         (["peers", SERVICE, "--timeout", "inf"], ["--timeout", "'inf'", "above 0"]),
-        (["peers", SERVICE, "-o", "yaml"], ["yaml", "table", "json"]),
+        (["peers", SERVICE, "-o", "toml"], ["toml", "table", "json"]),
         (["peers", SERVICE, "--ordinal", "-1"], ["--ordinal", "'-1'"]),
         (["peers", SERVICE, "--source", "zookeeper"], ["'zookeeper'", "dns", "static:"]),
         (["peers", SERVICE, "--source", "static:"], ["source", "static:"]),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import peerdisco as package
-from peerdisco.cli.commands.mysql_sidecar import PORT_VARIABLE
+from peerdisco.cli.mysql_options import PORT_VARIABLE
 
 from ..hooks.running import running
 from .command import peerdisco

@@ -305,7 +305,8 @@ class Enumeration:
         gone = {name for name in names if name not in addresses and name not in unknown}
         self._gone |= gone
         different = {n: many for n, many in addresses.items() if known.get(n) != many}
-        hidden = {name for name in self._failed if not self._confirms(known.get(name, ()))}
+        failed = [name for name in names if name in self._failed and name not in addresses]
+        hidden = {name for name in failed if not self._confirms(known.get(name, ()))}
         lost = (gone | hidden) & known.keys()
         self._changed.update(different, lost)
         if lost:
