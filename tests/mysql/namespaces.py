@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
+from .waiting import until
+
 NOBODY = 65534
 """The user without rights, whom every Linux has."""
 
@@ -99,9 +101,24 @@ class Process:
         return self._pid
 
     def signal(self, number: int) -> None:
-        """Send it a signal, if it is there still."""
-        if self.popen.poll() is None:
-            os.kill(self.pid, number)
+        """Send it a signal, if it is there still; it has stopped or goes on when this returns."""
+        if self.popen.poll() is not None:
+            return
+        if number == signal.SIGCONT:
+            self.release()
+            return
+        os.kill(self.pid, number)
+        if number == signal.SIGSTOP:
+            # nsenter stops when its child does, and then nothing would collect the child's status.
+            until(lambda: _stopped(self.popen.pid), what="nsenter stops")
+        elif number == signal.SIGKILL:
+            self.release()
+
+    def release(self) -> None:
+        """Let nsenter go on if it has stopped, which then continues its child itself."""
+        if self.popen.poll() is None and _stopped(self.popen.pid):
+            self.popen.send_signal(signal.SIGCONT)
+            until(lambda: not _stopped(self.pid), what="the process goes on")
 
     def kill(self) -> int:
         """End it at once, as kill -9 does; its status."""
@@ -114,6 +131,14 @@ class Process:
     @property
     def alive(self) -> bool:
         return self.popen.poll() is None
+
+
+def _stopped(pid: int) -> bool:
+    """Whether a signal has stopped a process; not if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return False
 
 
 def _child_of(popen: subprocess.Popen[Any]) -> int:
@@ -173,7 +198,8 @@ class Namespace:
             [*self.enter, *command], capture_output=True, text=True, check=False, timeout=timeout
         )
         if done.returncode:
-            raise RuntimeError(f"{command}: status {done.returncode}: {done.stderr.strip()}")
+            said = f"{done.stdout}{done.stderr}".strip()
+            raise RuntimeError(f"{command}: status {done.returncode}: {said}")
         return done.stdout
 
     def popen(
@@ -200,6 +226,8 @@ class Namespace:
 
     def close(self) -> None:
         """End the holder, and with it what it is the first process of."""
+        for process in self._processes:
+            process.release()
         self._popen.communicate(timeout=20)
         for process in self._processes:
             process.popen.communicate(timeout=20)

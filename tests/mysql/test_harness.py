@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,26 @@ def test_a_pod_sees_what_a_pod_sees(either: Network) -> None:
     assert pod.run("getent", "hosts", "mysql-1.mysql").split()[0] == other.address
     listed = pod.run(sys.executable, "-m", "peerdisco", "peers", "mysql", "-o", "addresses")
     assert listed.split() == [pod.address, other.address]
+
+
+def test_a_process_that_was_stopped_goes_on_or_is_killed(either: Network) -> None:
+    """The nsenter above it stops as well, and would leave its pod without an end."""
+    pod = either.pod("mysql-0")
+    process, left = pod.popen("sleep", "60"), pod.popen("sleep", "60")
+    for _ in range(10):
+        process.signal(signal.SIGSTOP)
+        assert state_of(process.pid) == state_of(process.popen.pid) == "T"
+        process.signal(signal.SIGCONT)
+        assert "T" not in (state_of(process.pid), state_of(process.popen.pid))
+    process.signal(signal.SIGSTOP)
+    assert process.kill() == -signal.SIGKILL
+    left.signal(signal.SIGSTOP)
+    pod.close()
+    assert not left.alive
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 ACCOUNT = (
