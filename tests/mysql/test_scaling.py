@@ -9,17 +9,26 @@ from pathlib import Path
 import pytest
 
 from .database import Database, Member
+from .waiting import until
 from .writer import Writer
 
 SCRIPTS = Path(__file__).parents[2] / "examples" / "mysql" / "clone"
+REPLICATION = "PEERDISCO_MYSQL_REPLICATION_PASSWORD_FILE"
 
 
 @pytest.fixture
 def running(db: Database) -> Database:
+    for member in db.members:
+        listen(member)
     db.start()
     db.wait()
     db.create_shop()
     return db
+
+
+def listen(member: Member) -> None:
+    """Let the sidecar listen where find-source.sh asks it."""
+    member.sidecar.environment["PEERDISCO_MYSQL_LISTEN"] = "8080"
 
 
 def clone(db: Database, member: Member) -> str:
@@ -35,7 +44,8 @@ def clone(db: Database, member: Member) -> str:
         "CLONE_DIRECTORY": member.server.datadir.name,
         "CLONE_RUN": str(run),
         "CLONE_DEFAULTS_FILE": str(member.server.defaults_file),
-        "CLONE_PASSWORD_FILE": member.sidecar.environment["PEERDISCO_MYSQL_BACKUP_PASSWORD_FILE"],
+        "CLONE_PASSWORD_FILE": db.environment["PEERDISCO_MYSQL_BACKUP_PASSWORD_FILE"],
+        REPLICATION: db.environment[REPLICATION],
     }
     scripts = (SCRIPTS / "find-source.sh", SCRIPTS / "clone-mariadb.sh")
     command = "; ".join(f"sh {script} 2>&1" for script in scripts)
@@ -49,6 +59,7 @@ def grow(db: Database, *ordinals: int) -> None:
     """Add pods with empty volumes, give each a copy, and start it."""
     for ordinal in ordinals:
         member = db.add(ordinal)
+        listen(member)
         assert "done: copied from mysql-" in clone(db, member)
         db.members.append(member)
         member.start()
@@ -116,6 +127,7 @@ def test_what_was_away_for_too_long_is_given_a_new_copy(running: Database) -> No
     assert db.rows(late) == [1]
     late.kill()
     late.server.wipe()
+    until(lambda: db[1].sidecar.ready()[0] == 200, what="the other replica may be copied")
     assert "done: copied from mysql-1" in clone(db, late)
     late.start()
     db.members.append(late)

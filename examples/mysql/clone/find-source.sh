@@ -4,17 +4,19 @@
 #   find-source.sh [SERVICE]
 #
 # Writes host names into CLONE_RUN/sources, one a line, in the order in which they are to be asked:
-# what 'peerdisco mysql-source copy' prints, and the primary is the last of them. The file is empty if there is data already,
-# or if this pod is the primary's, which has nobody to copy from. CLONE_FROM (a pod's name) is taken
-# instead of all this, also for the primary's pod: that is how a lost ordinal 0 is restored. It is
-# also read from the file of this pod's name in CLONE_FROM_DIRECTORY. Then CLONE_RUN/named exists,
-# and CLONE_RUN/others holds the pods that must not have more than that one.
+# what 'peerdisco mysql-source copy' prints, and the primary is the last of them. The file is empty
+# if there is data already, or if this pod is the primary's, which has nobody to copy from.
+# CLONE_FROM (a pod's name) is taken instead of all this, also for the primary's pod: that is how a
+# lost ordinal 0 is restored. It is also read from the file of this pod's name in
+# CLONE_FROM_DIRECTORY. Then CLONE_RUN/named exists, and CLONE_RUN/others holds the pods that must
+# not have more than that one.
 #
 # For the primary's pod, 'peerdisco mysql-recover' has to agree: it waits until that pod has applied
-# everything that any replica has received, and needs the account for replication and the number of
-# pods (PEERDISCO_MYSQL_REPLICATION_PASSWORD_FILE, PEERDISCO_MYSQL_REPLICAS).
+# everything that any replica has received, and needs the number of pods (PEERDISCO_MYSQL_REPLICAS).
 #
-# It needs the peerdisco command, and POD_NAME; the script that copies needs the server's programs.
+# It needs the peerdisco command, POD_NAME, and the password of the account for replication
+# (PEERDISCO_MYSQL_REPLICATION_PASSWORD_FILE), with which it asks the other pods' servers; the script
+# that copies needs the server's programs.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
