@@ -95,7 +95,8 @@ async def cancel_everywhere(
         # what we left open would stay open for ever.
         deadline = asyncio.get_running_loop().time() + 5
         while remains() != before and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0)
+            # Not 0: many short system calls keep the interpreter's lock from the server's thread.
+            await asyncio.sleep(0.001)
         assert remains() == before, f"step {cancel_at} left something behind"
         if not stepped.cancelled:
             return cancel_at - 1

@@ -53,12 +53,18 @@ class Forked:
             out, err = (stream.read() if stream else "" for stream in (self.stdout, self.stderr))
             self.returncode = os.waitstatus_to_exitcode(int(self.report.readline()))
         finally:
-            if self.returncode is None:
-                os.kill(self.pid, signal.SIGKILL)
-            for stream in (self.stdout, self.stderr, self.report):
-                if stream is not None:
-                    stream.close()
+            self.close()
         return out, err
+
+    def close(self) -> None:
+        """Kill it if it has not ended, and leave nothing open; a second call does nothing."""
+        if self.report.closed:
+            return
+        if self.returncode is None:
+            os.kill(self.pid, signal.SIGKILL)
+        for stream in (self.stdout, self.stderr, self.report):
+            if stream is not None:
+                stream.close()
 
 
 def usual(env: Mapping[str, str]) -> bool:

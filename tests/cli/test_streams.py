@@ -141,7 +141,8 @@ OUTCOMES = {
     "mysql-setup, unknown": Outcome(
         ("mysql-setup", "accounts", "--flavour", "mariadb"), 2, "nothing"
     ),
-    "mysql-source, wrong": Outcome(("mysql-source", "backup", DB), 2, "nothing", env=MYSQL),
+    # Without a password; with one, it would connect to the pods.
+    "mysql-source, wrong": Outcome(("mysql-source", "backup", DB), 2, "nothing", env=REPLICA),
     "mysql-recover, wrong": Outcome(("mysql-recover", DB), 2, "nothing", env=MYSQL),
     "mysql-sidecar, wrong": Outcome(("mysql-sidecar", DB), 2, "nothing", env=REPLICA),
     "simulate": Outcome(("simulate", "--plain", "--speed", "40"), 0),
@@ -239,7 +240,9 @@ def forked(
     """The same in a fork of a process that has done the imports."""
     closed = [n for n, what in ((0, stdout), (1, stdout), (2, stderr)) if what == "closed"]
     with stream(stdout) as out, stream(stderr) as err:
-        yield fork(module, args, bare_environment(env), out, err, closed)
+        process = fork(module, args, bare_environment(env), out, err, closed)
+        with contextlib.closing(process):
+            yield process
 
 
 @pytest.fixture
