@@ -18,7 +18,7 @@ LEAST_STALL = 0.1
 busy."""
 
 _BEATS = 20
-_SHORTEST_BEAT, _LONGEST_BEAT = 0.05, 1.0
+_SHORTEST_BEAT, _LONGEST_BEAT = 0.02, 1.0
 
 
 class Stalls:

@@ -85,7 +85,7 @@ async def test_a_blocked_loop_is_no_outage_for_a_lookup_of_several_exchanges(
 ) -> None:
     """Over UDP and then over TCP: the time is up before the second question is sent."""
     dns.statefulset("many", service="many", replicas=40)
-    with Stalls(1.0) as stalls:
+    with Stalls(TIMEOUT) as stalls:
         async with blocked(0.0, 0.13):
             found = await peerdisco.discover(
                 "many.default.svc.cluster.local", nameservers=[dns.nameserver], timeout=TIMEOUT
@@ -230,6 +230,16 @@ async def test_no_limit_and_a_limit_that_is_not_reached() -> None:
     for seconds in (None, 60.0):
         async with TimeLimit(seconds):
             await asyncio.sleep(0.01)
+
+
+async def test_short_stalls_that_follow_each_other_are_measured() -> None:
+    """As on uvloop, where timers run between them."""
+    with Stalls(TIMEOUT) as stalls:
+        for _ in range(4):
+            time.sleep(0.13)
+            for _ in range(2):  # the timers run in the second round
+                await asyncio.sleep(0)
+        assert stalls.seconds > TIMEOUT
 
 
 async def test_a_stall_is_measured_and_ordinary_work_is_none() -> None:
