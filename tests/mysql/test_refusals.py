@@ -222,7 +222,13 @@ def test_the_primary_is_absent(running: Database) -> None:
     running.network.dns.publish("mysql-0")
     for replica in running.replicas:
         replica.server.restart()
-        replica.sidecar.wait_for("waiting", "connecting")
+        # Asked, since what it reported before the restart is not reported again.
+        until(
+            lambda replica=replica: (
+                replica.sidecar.ready()[1]["state"] in ("waiting", "connecting")
+            ),
+            what="it waits for the primary",
+        )
         assert replica.server.variable("read_only")
         assert running.rows(replica) == [1, 2]
     running.network.dns.publish("mysql-0", running.primary.pod.address)
