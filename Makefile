@@ -56,7 +56,7 @@ LOOP_SUITES := tests/loops tests/watching tests/contract tests/cancellation test
 PYTHON_SUITES := --ignore tests/unit/test_typing.py tests/unit tests/cli/test_commands.py tests/cli/test_watch.py tests/docs/test_repl.py
 # The portion for which CI has the time beside `make test`.
 SOME_LOOP_SUITES := tests/loops tests/cancellation
-SOME_PYTHON_SUITES := --ignore tests/unit/test_typing.py --ignore tests/unit/dns/test_wire_differential.py --ignore tests/unit/mysql/sidecar tests/unit
+SOME_PYTHON_SUITES := --ignore tests/unit/test_typing.py --ignore tests/unit/dns/test_wire_differential.py --ignore tests/unit/mysql tests/unit
 
 test-loop: $(VENV)/test.stamp ## run the suites of EVENT_LOOP (debug, eager, uvloop) on that loop
 	EVENT_LOOP=$(EVENT_LOOP) PYTHONPATH=$(CURDIR)/tests/loops/site $(PYTEST) $(LOOP_SUITES)
