@@ -72,8 +72,13 @@ def test_the_replication_password_is_unusable_from_the_first_start(db: Database)
     secret(db).write_bytes(b"certainly-not\n\n")
     db.evidence.secrets.append("certainly-not")
     db.start()
-    why = db.primary.sidecar.wait_for("waiting")
-    assert "password" in why
+    sidecar = db.primary.sidecar
+    sidecar.wait_for("waiting")
+    # Until the servers of the peers run, it waits for these.
+    until(
+        lambda: sidecar.states[-1][0] == "waiting" and "password" in sidecar.states[-1][1],
+        what="it says that the password cannot be used",
+    )
     secret(db).write_bytes(right)
     db.wait()
 

@@ -56,13 +56,13 @@ class Primary:
             raise DatabaseError.of(ServerError(2003, "nobody"), where.address, "connecting")
         return Open(self.peers[where.address])
 
-    async def look(self, *, later: float = 6.0, at: Snapshot | None = None) -> Report:
+    async def judge(self, *, later: float = 6.0, at: Snapshot | None = None) -> Report:
         self.now += later
         own = await read_facts(self.own, "db-0")
         return await self.role.reconcile(self.own, own, at or self.snapshot)
 
     async def opened(self) -> None:
-        assert (await self.look()).state is State.PRIMARY
+        assert (await self.judge()).state is State.PRIMARY
         self.own.logged = "0-100-9"
         for server in self.peers.values():
             server.cluster = self.own.cluster
@@ -84,19 +84,19 @@ def epoch(number: int, name: str, **given: Any) -> dict[str, Any]:
 
 
 async def test_it_asks_every_few_seconds_and_when_the_peers_change(primary: Primary) -> None:
-    await primary.look(later=1)
+    await primary.judge(later=1)
     assert primary.asked == []
-    await primary.look(later=6)
+    await primary.judge(later=6)
     assert sorted(primary.asked) == ["10.0.0.2", "10.0.0.3"]
     primary.asked.clear()
-    await primary.look(later=1, at=seen("db-0=10.0.0.1", "db-1=10.0.0.9"))
+    await primary.judge(later=1, at=seen("db-0=10.0.0.1", "db-1=10.0.0.9"))
     assert primary.asked == ["10.0.0.9"]
 
 
 async def test_peers_that_do_not_answer_change_nothing(primary: Primary) -> None:
     primary.peers.clear()
     for _ in range(4):
-        report = await primary.look()
+        report = await primary.judge()
         assert (report.state, primary.own.read_only) == (State.PRIMARY, False)
 
 
@@ -107,30 +107,30 @@ async def test_another_cluster_is_seen_later() -> None:
     await primary.opened()
     for server in primary.peers.values():
         server.cluster = ("the-old-one", "blank")
-    assert (await primary.look(at=seen(*ALL))).state is State.PRIMARY  # it reads twice
-    report = await primary.look(later=0.1, at=seen(*ALL))
+    assert (await primary.judge(at=seen(*ALL))).state is State.PRIMARY  # it reads twice
+    report = await primary.judge(later=0.1, at=seen(*ALL))
     assert report.state is State.REFUSED
     assert "db-1 holds data of the cluster the-old-one" in report.reason
     assert primary.own.read_only
-    assert (await primary.look(at=seen(*ALL))).state is State.REFUSED
+    assert (await primary.judge(at=seen(*ALL))).state is State.REFUSED
 
 
 async def test_one_peer_of_another_cluster_closes_nothing(primary: Primary) -> None:
     primary.peers["10.0.0.2"].cluster = ("an-old-one", "blank")
     for _ in range(3):
-        report = await primary.look()
+        report = await primary.judge()
         assert (report.state, primary.own.read_only) == (State.PRIMARY, False)
     assert [problem.peer for problem in report.problems] == ["db-1"]
     primary.peers["10.0.0.2"].cluster = primary.own.cluster
-    assert (await primary.look()).problems == ()
+    assert (await primary.judge()).problems == ()
 
 
 async def test_a_newer_epoch_closes_it(primary: Primary) -> None:
     """Another pod was made the primary, and this one was away meanwhile."""
     other = primary.peers["10.0.0.2"]
     other.epochs.append(epoch(2, "newer", server="101"))
-    assert (await primary.look()).state is State.PRIMARY
-    report = await primary.look(later=0.1)
+    assert (await primary.judge()).state is State.PRIMARY
+    report = await primary.judge(later=0.1)
     assert report.state is State.REFUSED
     assert "db-1 has a later epoch" in report.reason
     assert primary.own.read_only
@@ -142,20 +142,20 @@ async def test_two_open_primaries_see_each_other(primary: Primary) -> None:
     other.read_only = False
     primary.own.epochs.append(epoch(2, "newer"))
     for _ in range(3):
-        assert (await primary.look()).state is State.PRIMARY
+        assert (await primary.judge()).state is State.PRIMARY
     primary.own.epochs.pop()
-    await primary.look()
-    report = await primary.look(later=0.1)
+    await primary.judge()
+    report = await primary.judge(later=0.1)
     assert report.state is State.REFUSED
     assert primary.own.read_only
 
 
 async def test_a_single_contradiction_is_read_again(primary: Primary) -> None:
     primary.peers["10.0.0.2"].logged = "0-100-12"
-    assert (await primary.look()).state is State.PRIMARY
+    assert (await primary.judge()).state is State.PRIMARY
     primary.own.logged = "0-100-12"
     for _ in range(3):
-        assert (await primary.look()).state is State.PRIMARY
+        assert (await primary.judge()).state is State.PRIMARY
         assert not primary.own.read_only
 
 
@@ -165,18 +165,18 @@ async def test_a_reset_log_begins_an_epoch_that_nobody_of_before_can_follow(
     assert primary.own.beat is not None
     primary.own.beat["position"] = "0-100-9|"
     primary.own.logged = "0-100-2"
-    report = await primary.look(later=0.5)
+    report = await primary.judge(later=0.5)
     assert report.state is State.PRIMARY
     assert "its binary log was reset before" in report.reason
     assert "each replica of before needs a new copy" in report.reason
     assert [row["log_reset"] for row in primary.own.epochs] == [0, 1]
     assert "beginning an epoch" in report.done
-    assert (await primary.look(later=0.5)).done == ()
+    assert (await primary.judge(later=0.5)).done == ()
 
 
 async def test_a_reset_that_only_the_heart_has_noticed(primary: Primary) -> None:
     primary.heart.log_reset = True
-    report = await primary.look(later=0.5)
+    report = await primary.judge(later=0.5)
     assert "its binary log was reset" in report.reason
     assert [row["log_reset"] for row in primary.own.epochs] == [0, 1]
     assert not primary.heart.log_reset

@@ -54,7 +54,7 @@ class Pair:
     def at(address: str) -> Snapshot:
         return seen(f"db-0={address}", "db-1=10.0.0.2", identity=me("db-1", "10.0.0.2"))
 
-    async def look(self, *, later: float = 10.0) -> Report:
+    async def judge(self, *, later: float = 10.0) -> Report:
         self.now += later
         own = await read_facts(self.replica, "db-1")
         return await self.role.reconcile(self.replica, own, self.snapshot)
@@ -79,67 +79,67 @@ def pair(request: pytest.FixtureRequest) -> Pair:
 
 
 async def test_a_new_address_is_a_nudge_and_the_same_one_is_none(pair: Pair) -> None:
-    assert (await pair.look()).state is State.REPLICA
-    await pair.look()
+    assert (await pair.judge()).state is State.REPLICA
+    await pair.judge()
     assert pair.role.nudges == 0
     assert not pair.role.waits_for_old_address(pair.snapshot)
     pair.snapshot = pair.at("10.0.0.9")
     assert pair.role.waits_for_old_address(pair.snapshot)
-    await pair.look()
+    await pair.judge()
     assert pair.replica.sent[-2:] == NUDGE
-    await pair.look()
+    await pair.judge()
     assert pair.role.nudges == 1
 
 
 async def test_a_receiver_that_hears_nothing_of_what_the_primary_has_is_nudged(pair: Pair) -> None:
     """It is connected to where the name led before, and believes that all is well."""
-    await pair.look()
+    await pair.judge()
     pair.primary.logged = pair.gtid(7)
-    await pair.look()
+    await pair.judge()
     assert pair.role.nudges == 0, "it may be on its way"
     pair.receives(6)
-    await pair.look()
+    await pair.judge()
     assert pair.role.nudges == 0, "something has come"
-    await pair.look()
+    await pair.judge()
     assert pair.role.nudges == 1
     pair.receives(7)
-    await pair.look()
-    await pair.look()
+    await pair.judge()
+    await pair.judge()
     assert pair.role.nudges == 1
 
 
 async def test_a_receiver_that_is_busy_is_left_alone(pair: Pair) -> None:
-    await pair.look()
+    await pair.judge()
     for number in range(10, 20):
         pair.primary.logged = pair.gtid(number)
         pair.receives(number - 5)
-        await pair.look()
+        await pair.judge()
     assert pair.role.nudges == 0
 
 
 async def test_a_receiver_without_a_connection_is_nudged_now_and_then(pair: Pair) -> None:
-    await pair.look()
+    await pair.judge()
     pair.connects("Connecting")
     for _ in range(8):
-        await pair.look(later=0.5)
+        await pair.judge(later=0.5)
         pair.connects("Connecting")
     assert 0 < pair.role.nudges <= 3
 
 
 async def test_a_receiver_that_was_stopped_is_started_and_not_nudged(pair: Pair) -> None:
-    await pair.look()
+    await pair.judge()
     pair.connects("No")
     pair.snapshot = pair.at("10.0.0.9")
-    report = await pair.look()
+    report = await pair.judge()
     assert report.state is State.REPLICA
     assert pair.role.nudges == 0
     assert pair.replica.sent[-1] == "START REPLICA"
 
 
 async def test_a_replica_is_compared_every_few_seconds(pair: Pair) -> None:
-    await pair.look()
+    await pair.judge()
     pair.primary.cluster = ("another-id", "blank")
     pair.replica.cluster = ("an-id", "blank")
-    assert (await pair.look(later=1.0)).state is State.REPLICA
-    assert (await pair.look(later=5.0)).state is State.REFUSED
+    assert (await pair.judge(later=1.0)).state is State.REPLICA
+    assert (await pair.judge(later=5.0)).state is State.REFUSED
     assert pair.replica.sent[-1] == "STOP REPLICA"
