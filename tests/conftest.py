@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -51,6 +52,26 @@ def no_pod_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("PEERDISCO_", "POD_")) and name != "PEERDISCO_REWRITE_DOCS":
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def the_log_is_left_as_it_was() -> Iterator[None]:
+    """No test leaves a level, a handler or a filter that the next ones would log with."""
+    before = _logging()
+    yield
+    assert _logging() == before, "left by this test; end what changed the log"
+
+
+def _logging() -> dict[str, object]:
+    """How the loggers of the package are set, without those that are as new."""
+    loggers = logging.root.manager.loggerDict.items()
+    return {
+        name: (logger.level, logger.propagate, logger.disabled, *logger.handlers)
+        for name, logger in [("", logging.root), *loggers]
+        if isinstance(logger, logging.Logger)
+        and name.partition(".")[0] in ("", "peerdisco")
+        and (logger.level or logger.handlers or logger.disabled or not logger.propagate)
+    }
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -79,6 +79,8 @@ def test_a_second_start_changes_nothing(db: Database) -> None:
     """Nothing but the heartbeat, which goes on."""
     db.start()
     db.wait()
+    # Replicas receive the history from the primary, some time after they are ready.
+    until(lambda: all(map(history, db.members)), what="every member has the history")
     before = [history(member) for member in db.members]
     for member in db.members:
         assert member.sidecar.stop() == 0
@@ -92,7 +94,9 @@ def test_a_second_start_changes_nothing(db: Database) -> None:
 
 
 def history(member: Member) -> list[dict[str, object]]:
-    return member.server.sql("SELECT * FROM peerdisco.epochs")
+    """The rows of the history; none where the table has not been replicated yet."""
+    known = "SELECT 1 FROM information_schema.tables WHERE table_name = 'epochs'"
+    return member.server.sql(known) and member.server.sql("SELECT * FROM peerdisco.epochs")
 
 
 def test_a_restart_of_all_pods(db: Database) -> None:

@@ -74,11 +74,11 @@ def test_the_replication_password_is_unusable_from_the_first_start(db: Database)
     db.start()
     sidecar = db.primary.sidecar
     sidecar.wait_for("waiting")
-    # Until the servers of the peers run, it waits for these.
     until(
-        lambda: sidecar.states[-1][0] == "waiting" and "password" in sidecar.states[-1][1],
+        lambda: "replication-account" in problems(db.primary),
         what="it says that the password cannot be used",
     )
+    assert sidecar.states[-1][0] == "waiting"
     secret(db).write_bytes(right)
     db.wait()
 
