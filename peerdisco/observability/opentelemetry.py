@@ -15,8 +15,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
+from types import MappingProxyType
+from typing import NamedTuple
 
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
 from opentelemetry.trace import (
@@ -39,7 +42,9 @@ _SCOPE = "peerdisco"
 _MOST_ANSWERS = 32
 """Addresses in ``dns.answers``: each of them takes time in every span."""
 
-_Attributes = dict[str, AttributeValue]
+_Attributes = Mapping[str, AttributeValue]
+_Count = tuple[str, str]
+"""What a counter counts: the service, and the value of the counter's own attribute."""
 
 
 class OpenTelemetryObserver(Observer):
@@ -48,8 +53,12 @@ class OpenTelemetryObserver(Observer):
     ``docs/reference/metrics.md`` lists the names. A span is made when the lookup or the run has
     ended, with the time at which it began, so it is no parent of spans that a hook makes.
 
+    A lookup makes one measurement and one span. Everything else is kept here and read when the
+    metrics are exported, because each measurement takes as long as several lines of this module.
+
     Args:
-        tracer_provider: Makes the spans; None for the global one.
+        tracer_provider: Makes the spans; None for the global one, and
+            ``opentelemetry.trace.NoOpTracerProvider()`` for metrics alone.
         meter_provider: Makes the metrics; None for the global one.
         clock: The Unix time in nanoseconds; for tests.
     """
@@ -67,57 +76,50 @@ class OpenTelemetryObserver(Observer):
         self._duration = meter.create_histogram(
             "dns.lookup.duration", "s", "Measures the time taken to perform a DNS lookup."
         )
-        self._changes = meter.create_counter(
-            "peerdisco.changes", "{change}", "Confirmed changes of the membership and its health."
-        )
-        self._received = meter.create_counter(
-            "peerdisco.dns.received", "By", "Bytes of the DNS replies."
-        )
-        self._truncated = meter.create_counter(
-            "peerdisco.dns.truncated_replies", "{reply}", "DNS replies that were truncated."
-        )
         self._hook_duration = meter.create_histogram(
             "peerdisco.hook.duration", "s", "Duration of a run of a hook."
         )
-        self._answers: dict[str, tuple[tuple[Peer, ...], tuple[str, ...]]] = {}
+        self._described: dict[str, _Described] = {}
+        """The newest lookup of each service; most lookups have the same attributes."""
         self._lock = threading.Lock()
+        self._counts: dict[str, Counter[_Count]] = {name: Counter() for name, *_ in _COUNTERS}
         self._newest: dict[str, tuple[Snapshot, int]] = {}
         """The newest snapshot of each service, and the time of the newest answer."""
+        for name, unit, text, key in _COUNTERS:
+            meter.create_observable_counter(name, [self._count_callback(name, key)], unit, text)
         for name, unit, text, value in _GAUGES:
             meter.create_observable_gauge(name, [self._callback(value)], unit, text)
 
     def lookup_ended(self, event: LookupEnded) -> None:
         end = self._clock()
-        attributes = _of_lookup(event, self._answers_of(event.snapshot))
-        self._trace(f"DNS lookup {event.service}", end, event.seconds, attributes, event)
-        measured = {
-            key: value for key, value in attributes.items() if key in _MEASURED and value != ""
-        }
-        self._duration.record(event.seconds, measured)
-        for attempt in event.attempts:
-            of = {"dns.question.name": event.service, "network.transport": attempt.transport}
-            self._received.add(attempt.size, of)
-            if attempt.truncated:
-                self._truncated.add(1, of)
-        if event.change:
-            self._count(event.service, event.change)
+        described = self._describe(event)
+        self._trace(end, described.span, event)
+        self._duration.record(event.seconds, described.measured)
         with self._lock:
+            for attempt in event.attempts:
+                of = (event.service, attempt.transport)
+                self._counts[_RECEIVED][of] += attempt.size
+                if attempt.truncated:
+                    self._counts[_TRUNCATED][of] += 1
+            if event.change:
+                self._count(event.service, event.change)
             since = self._newest[event.service][1] if event.service in self._newest else end
             self._newest[event.service] = (event.snapshot, since if event.error else end)
 
-    def _answers_of(self, snapshot: Snapshot) -> tuple[str, ...]:
-        """The addresses for ``dns.answers``, made once for the same peers."""
-        peers, answers = self._answers.get(snapshot.service, ((), ()))
-        if peers is not snapshot.peers:
-            addresses = (str(address) for peer in snapshot for address in peer.addresses)
-            answers = tuple(islice(addresses, _MOST_ANSWERS))
-            self._answers[snapshot.service] = (snapshot.peers, answers)
-        return answers
+    def _describe(self, event: LookupEnded) -> _Described:
+        """The attributes of a lookup: those of the one before if nothing differs."""
+        snapshot, last = event.snapshot, self._described.get(event.service)
+        facts = (event.outcome, event.server, snapshot.stale, snapshot.complete)
+        if last is None or last.facts != facts or last.peers is not snapshot.peers:
+            span = _of_lookup(event)
+            measured = {key: value for key, value in span.items() if key in _MEASURED}
+            last = _Described(snapshot.peers, facts, MappingProxyType(span), measured)
+            self._described[event.service] = last
+        return last
 
-    def _trace(
-        self, name: str, end: int, seconds: float, attributes: _Attributes, event: LookupEnded
-    ) -> None:
-        start = end - int(seconds * 1e9)
+    def _trace(self, end: int, attributes: _Attributes, event: LookupEnded) -> None:
+        start = end - int(event.seconds * 1e9)
+        name = f"DNS lookup {event.service}"
         span = self._tracer.start_span(name, None, SpanKind.INTERNAL, attributes, None, start)
         if span.is_recording():
             if len(event.attempts) > 1 or event.error is not None:
@@ -132,12 +134,11 @@ class OpenTelemetryObserver(Observer):
             value = getattr(change, kind)
             number = int(value) if isinstance(value, bool) else len(value)
             if number:
-                of = {"dns.question.name": service, "peerdisco.change.kind": kind}
-                self._changes.add(number, of)
+                self._counts[_CHANGES][service, kind] += number
 
     def hook_ended(self, event: HookEnded) -> None:
         end = self._clock()
-        attributes: _Attributes = {
+        attributes: dict[str, AttributeValue] = {
             "dns.question.name": event.service,
             "peerdisco.hook.name": event.hook,
             "peerdisco.hook.outcome": event.outcome,
@@ -160,7 +161,18 @@ class OpenTelemetryObserver(Observer):
     def closed(self, service: str) -> None:
         with self._lock:
             self._newest.pop(service, None)
-        self._answers.pop(service, None)
+        self._described.pop(service, None)
+
+    def _count_callback(
+        self, name: str, key: str
+    ) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        def observe(_: CallbackOptions) -> Iterator[Observation]:
+            with self._lock:
+                counts = dict(self._counts[name])
+            for (service, value), number in counts.items():
+                yield Observation(number, {"dns.question.name": service, key: value})
+
+        return observe
 
     def _callback(
         self, value: Callable[[Snapshot, float], float]
@@ -179,6 +191,20 @@ class OpenTelemetryObserver(Observer):
 _MEASURED = {"dns.question.name", "error.type", "server.address", "server.port"}
 """The attributes of a lookup's span that its duration has too."""
 
+_CHANGES, _RECEIVED = "peerdisco.changes", "peerdisco.dns.received"
+_TRUNCATED = "peerdisco.dns.truncated_replies"
+_COUNTERS = (
+    (
+        _CHANGES,
+        "{change}",
+        "Confirmed changes of the membership and its health.",
+        "peerdisco.change.kind",
+    ),
+    (_RECEIVED, "By", "Bytes of the DNS replies.", "network.transport"),
+    (_TRUNCATED, "{reply}", "DNS replies that were truncated.", "network.transport"),
+)
+"""The counters: name, unit, description, and the attribute beside the service."""
+
 _GAUGES: tuple[tuple[str, str, str, Callable[[Snapshot, float], float]], ...] = (
     ("peerdisco.peers", "{peer}", "Peers that are listed.", lambda snapshot, _: len(snapshot)),
     (
@@ -196,8 +222,17 @@ _GAUGES: tuple[tuple[str, str, str, Callable[[Snapshot, float], float]], ...] = 
 )
 
 
-def _of_lookup(event: LookupEnded, answers: tuple[str, ...]) -> _Attributes:
-    attributes: _Attributes = {
+class _Described(NamedTuple):
+    """The attributes of a lookup, and what they depend on."""
+
+    peers: tuple[Peer, ...]
+    facts: tuple[str, str, bool, bool]
+    span: _Attributes
+    measured: _Attributes
+
+
+def _of_lookup(event: LookupEnded) -> dict[str, AttributeValue]:
+    attributes: dict[str, AttributeValue] = {
         "dns.question.name": event.service,
         "peerdisco.lookup.outcome": event.outcome,
         "peerdisco.peers": len(event.snapshot),
@@ -209,7 +244,8 @@ def _of_lookup(event: LookupEnded, answers: tuple[str, ...]) -> _Attributes:
         attributes["server.address"] = address.strip("[]")
         attributes["server.port"] = int(port)
     if event.error is None:
-        attributes["dns.answers"] = answers
+        addresses = (str(address) for peer in event.snapshot for address in peer.addresses)
+        attributes["dns.answers"] = tuple(islice(addresses, _MOST_ANSWERS))
     else:
         attributes["error.type"] = event.outcome
     return attributes

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import (
     InMemorySpanExporter,
 )
-from opentelemetry.trace import StatusCode
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler, SamplingResult
+from opentelemetry.trace import NoOpTracerProvider, StatusCode
 
 import peerdisco
 from peerdisco.model import Change, Outcome
@@ -117,3 +119,73 @@ def test_without_a_provider_nothing_is_recorded_and_nothing_fails() -> None:
     observer = OpenTelemetryObserver()
     event = peerdisco.HookEnded(SERVICE, "on-start", 0.1, 1, ValueError("x"))
     observer.hook_ended(event)
+
+
+class Measurements(AlwaysOffExemplarFilter):
+    """Counts the measurements, which is what the SDK calls it for."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def should_sample(self, *arguments: Any) -> bool:
+        self.count += 1
+        return False
+
+
+class Attributes(Sampler):
+    """Keeps the attributes with which spans begin."""
+
+    def __init__(self) -> None:
+        self.seen: list[Mapping[str, Any]] = []
+
+    def should_sample(self, *arguments: Any, **options: Any) -> SamplingResult:
+        self.seen.append(arguments[4] if len(arguments) > 4 else options["attributes"])
+        return ALWAYS_ON.should_sample(*arguments, **options)
+
+    def get_description(self) -> str:
+        return "Attributes"
+
+
+async def test_a_lookup_is_one_measurement_however_much_it_changes() -> None:
+    """A measurement of the SDK takes longer than all of the observer's own code."""
+    measurements, reader = Measurements(), InMemoryMetricReader()
+    meters = MeterProvider([reader], exemplar_filter=measurements)
+    observer = OpenTelemetryObserver(NoOpTracerProvider(), meters)
+    script = [failure(Outcome.REFUSED), peers("mysql", 2), peers("mysql", 3)]
+    clock = ManualClock()
+    source = ScriptedSource("my-database", script)
+    async with peerdisco.Discovery(
+        source=source, clock=clock, chance=lambda: 0.5, observers=[observer]
+    ):
+        await clock.advance(20)
+        lookups = measurements.count
+    data = reader.get_metrics_data()
+    assert data is not None
+    points = {
+        metric.name: [*metric.data.data_points]
+        for resource in data.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
+    assert sum(point.count for point in points["dns.lookup.duration"]) == lookups >= 3
+    assert sum(point.value for point in points["peerdisco.changes"]) == 5
+
+
+async def test_a_lookup_like_the_one_before_has_the_same_attributes() -> None:
+    sampler = Attributes()
+    observer = OpenTelemetryObserver(TracerProvider(sampler=sampler), MeterProvider())
+    clock = ManualClock()
+    script = [peers("mysql", 2)] * 3 + [failure(Outcome.REFUSED)] + [peers("mysql", 3)] * 3
+    source = ScriptedSource("my-database", script)
+    async with peerdisco.Discovery(
+        source=source, clock=clock, chance=lambda: 0.5, observers=[observer]
+    ):
+        await clock.advance(30)
+    first, *_, last = sampler.seen
+    assert sampler.seen[1] is first
+    assert first["dns.answers"] == ("10.244.0.3", "10.244.0.4")
+    assert [seen["error.type"] for seen in sampler.seen if "error.type" in seen] == ["refused"]
+    assert last["peerdisco.peers"] == 3
+    assert len(last["dns.answers"]) == 3
+    with pytest.raises(TypeError):
+        first["dns.answers"] = ()  # type: ignore[index]
