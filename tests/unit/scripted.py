@@ -282,7 +282,7 @@ def _targets() -> Iterator[str]:
 # What is said of replies.
 
 
-def soon(seconds: float = 10.0) -> float:
+def soon(seconds: float = 60.0) -> float:
     """A deadline that a test which passes does not reach."""
     return asyncio.get_running_loop().time() + seconds
 
