@@ -26,17 +26,26 @@ _LOG_EVERY = 30.0
 _CLEAR = "\r\x1b[K"
 
 
+Words = Callable[[float], str | None]
+"""What is waited for, from the seconds that it has taken so far.
+
+None while nothing is waited for, and an empty text where the log has the reason already.
+"""
+
+
 @asynccontextmanager
 async def progress(
-    words: Callable[[float], str], *, log: Callable[[str], object] | None = None
+    words: Words, *, log: Callable[[str], object] | None = None, update: bool = True
 ) -> AsyncIterator[None]:
     """Show what this block waits for: one updated line on a terminal, else a line now and then.
 
     Args:
-        words: The line, from the seconds that the block has taken so far.
+        words: The line. After None, the line of a terminal comes again with the next wait, whose
+            seconds begin at 0; those of a log do not.
         log: Writes a line that stays; None to show nothing unless stderr is a terminal.
+        update: Whether a line of a terminal may be updated; it must not where others write to it.
     """
-    terminal = is_terminal(sys.stderr)
+    terminal = is_terminal(sys.stderr) and update
     task = None
     if terminal or log is not None:
         show = _update_line(words) if terminal or log is None else _log_lines(words, log)
@@ -77,21 +86,50 @@ def waiting_in_words(
 
 def print_waiting(line: str) -> None:
     """The log of `progress` for a command without a log of its own."""
-    print(f"peerdisco: waiting: {line}", file=sys.stderr, flush=True)
+    print_line(f"waiting: {line}")
 
 
-async def _update_line(words: Callable[[float], str]) -> None:
+def print_line(line: str) -> None:
+    """Print a line of the command itself on stderr, in the place of the updated line."""
+    updated_line.clear()
+    print(f"peerdisco: {line}", file=sys.stderr, flush=True)
+
+
+class UpdatedLine:
+    """The line of a terminal that is written again and again."""
+
+    def __init__(self) -> None:
+        self._shown = False
+
+    def show(self, text: str) -> None:
+        """Write this text in the place of the one before, cut to the width of the terminal."""
+        self._shown = True
+        line = text[: max(1, _columns() - 1)]
+        print(f"{_CLEAR}{line}", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Remove it, if it is there; what others have written meanwhile stays."""
+        if self._shown:
+            self._shown = False
+            print(_CLEAR, end="", file=sys.stderr, flush=True)
+
+
+updated_line = UpdatedLine()
+"""The one of stderr."""
+
+
+async def _update_line(words: Words) -> None:
     now = asyncio.get_running_loop().time
-    start = now()
-    await asyncio.sleep(AFTER)
-    try:
-        while True:
-            width = _columns()
-            line = f"waiting: {words(now() - start)}"[: max(1, width - 1)]
-            print(f"{_CLEAR}{line}", end="", file=sys.stderr, flush=True)
-            await asyncio.sleep(_UPDATE)
-    finally:
-        print(_CLEAR, end="", file=sys.stderr, flush=True)
+    while True:
+        start = now()
+        await asyncio.sleep(_UPDATE if words(0.0) is None else AFTER)
+        try:
+            while (text := words(now() - start)) is not None:
+                if text:
+                    updated_line.show(f"waiting: {text}")
+                await asyncio.sleep(_UPDATE)
+        finally:
+            updated_line.clear()
 
 
 def _columns() -> int:
@@ -101,12 +139,16 @@ def _columns() -> int:
         return 80
 
 
-async def _log_lines(words: Callable[[float], str], log: Callable[[str], object]) -> None:
+async def _log_lines(words: Words, log: Callable[[str], object]) -> None:
     now = asyncio.get_running_loop().time
     start = now()
     for at in _times():
         await asyncio.sleep(start + at - now())
-        log(words(now() - start))
+        line = words(now() - start)
+        if line is None:
+            return
+        if line:
+            log(line)
 
 
 def _times() -> Iterator[float]:

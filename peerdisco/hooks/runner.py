@@ -200,13 +200,18 @@ class HookRunner:
         """Whether `on_start` still has to run."""
         return self._on_start is not None and self._pending.handled is None
 
+    @property
+    def waits_for(self) -> str | None:
+        """The reason why a pending hook cannot run yet, in one line; None if there is none."""
+        obstacle = self._obstacle()
+        return None if obstacle is None else f"the {self._current[1]} hook waits: {obstacle}"
+
     def _obstacle(self) -> str | None:
-        """The reason why a pending hook cannot run yet; None if there is none."""
         newest = self._pending.newest
         if newest is None:
             return None
         if newest.observed_at is None:
-            return f"no lookup has succeeded yet: {newest.last_error}"
+            return f"no lookup has succeeded yet: {_one_line(newest.last_error)}"
         if self._needs_local and newest.local is None:
             why = f"{newest.service} lists {peers_in_words(newest)} and not {self._identity}"
         elif self._pending.handled is None and not newest.peers:
@@ -223,13 +228,13 @@ class HookRunner:
     async def _wait_for_work(self) -> None:
         reminder: asyncio.Future[object] | None = None
         try:
-            while (obstacle := self._obstacle()) is not None or not self._pending.is_due:
+            while (obstacle := self.waits_for) is not None or not self._pending.is_due:
                 if obstacle is None:
                     if reminder is not None:
                         reminder.cancel()
                     reminder = None
                 elif reminder is None or reminder.done():
-                    self._report(f"the {self._current[1]} hook waits: {_one_line(obstacle)}")
+                    self._report(obstacle)
                     reminder = asyncio.ensure_future(self._sleep(REMIND_EVERY))
                 await self._read(reminder)
         finally:

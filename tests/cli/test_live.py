@@ -7,12 +7,13 @@ import io
 import os
 import pty
 import re
+import socket
 import struct
 import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,9 +21,11 @@ from datetime import UTC, datetime
 import pytest
 
 import peerdisco
+from peerdisco.cli.commands.mysql_sidecar import _start_in_words
 from peerdisco.cli.progress import _times, waiting_in_words
+from peerdisco.mysql.sidecar.report import Report, Role, State
 from peerdisco.testing import ClusterDNS, ManualClock, ScriptedSource, failure, peers
-from tests.hooks.running import running
+from tests.hooks.running import Pipe, running
 
 from .command import bare_environment
 from .command import peerdisco as command
@@ -242,3 +245,72 @@ def test_a_watch_without_a_table_says_that_it_waits_for_the_first_answer(
         watch.until("waiting: the first answer about my-database.*, 1 s")
         dns.restore()
         watch.until(r"mysql-2")
+
+
+def test_run_says_that_it_waits_for_the_first_answer(dns: ClusterDNS, env: dict[str, str]) -> None:
+    dns.fail("drop")
+    options = ("--on-change", "sh -c 'echo changed'", "--timeout", "20")
+    with running("run", "my-database", *options, env=env) as run:
+        service = "my-database.default.svc.cluster.local"
+        assert run.waits() == f"the first answer about {service}, 1 s"
+        run.end()
+
+
+def test_run_says_that_a_hook_takes_long(
+    env: dict[str, str], pipe: Callable[[str], Pipe], script: Callable[..., str]
+) -> None:
+    go = pipe("go")
+    hook = script("hook", f"read line < {go}", "echo done")
+    limits = {"none": "", "30": " of 30 s"}
+    for limit, words in limits.items():
+        options = ("--on-change", hook, "--hook-timeout", limit)
+        with running("run", "my-database", *options, env=env) as run:
+            assert run.waits() == f"the on-change hook runs, 1 s{words}"
+            go.say()
+            assert run.line() == "done"
+            assert run.end()[:3] == (0, "", "")
+
+
+def test_a_hook_that_waits_for_its_pod_is_one_line_on_a_terminal(
+    dns: ClusterDNS, env: dict[str, str]
+) -> None:
+    pods = dns.statefulset("late", service="late", replicas=1)
+    options = ("--on-start", "sh -c 'echo started'", "--interval", "0.1")
+    with terminal("run", "late", *options, columns=70, env={**env, "POD_NAME": "late-1"}) as run:
+        text = run.until(r"hook waits: late\.[^\n]*waiting: the on-start hook waits: [^\n]*")
+        pods.scale(2)
+        text += run.until("started")
+    reported, shown = text.split("\n", 1)
+    assert reported.startswith("peerdisco: the on-start hook waits: late.default")
+    assert "\n" not in shown.partition("started")[0]
+    assert "\r\x1b[Kstarted" in run.text  # the line is cleared before the hook writes
+
+
+def test_a_sidecar_says_that_its_first_pass_takes_long(env: dict[str, str]) -> None:
+    """The server accepts connections, and says nothing on them."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        more = {
+            "POD_NAME": "mysql-0",
+            "PEERDISCO_MYSQL_PASSWORD": "a",
+            "PEERDISCO_MYSQL_REPLICATION_PASSWORD": "b",
+            "PEERDISCO_MYSQL_PORT": str(server.getsockname()[1]),
+        }
+        options = ("--replicas", "3", "--listen", "127.0.0.1:0")
+        with running("mysql-sidecar", "my-database", *options, env={**env, **more}) as sidecar:
+            assert sidecar.complaint().startswith("peerdisco: listening on 127.0.0.1:")
+            line = sidecar.complaint()
+            assert (
+                line == "peerdisco: still starting: this pod's server and the peers are read, 1 s"
+            )
+            sidecar.end()
+
+
+def test_the_words_of_a_start() -> None:
+    """What is reported at once is said again after a while; what settles ends it."""
+    state = State.WAITING
+    words = _start_in_words(lambda: Report(state, "the primary is not listed", Role.REPLICA))
+    assert words(1.0) == ""
+    assert words(10.0) == "waiting: the primary is not listed, 10 s"
+    for state in State:
+        settled = state.value in ("primary", "replica", "refused", "fenced")
+        assert (words(60.0) is None) == settled

@@ -34,6 +34,12 @@ class Running:
             pass
         return line
 
+    def waits(self) -> str:
+        """What is waited for, as the next line on stderr that says so has it."""
+        while not (line := self._next(self.process.stderr)).startswith(WAITING):
+            pass
+        return line.removeprefix(WAITING)
+
     def _next(self, stream: IO[str] | None) -> str:
         assert stream is not None
         line = stream.readline()
@@ -47,12 +53,18 @@ class Running:
         status = self.process.wait(20)
         seconds = time.monotonic() - start
         out, err = self.process.communicate(timeout=20)
-        return status, out, err, seconds
+        return status, out, _said(err), seconds
 
     def ended(self) -> tuple[int, str, str]:
         """Wait for its end: the status, and what was still to be read."""
         out, err = self.process.communicate(timeout=50)
-        return self.process.returncode, out, err
+        return self.process.returncode, out, _said(err)
+
+
+def _said(err: str) -> str:
+    """Without the lines that only say what is waited for: on a busy machine anything may wait."""
+    lines = err.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(WAITING))
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import logging
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ from ..mysql_accounts import (
 )
 from ..mysql_options import PORT, add_replicas, port_of, replicas_of
 from ..options import add_service, port, seconds
+from ..progress import print_line, progress
 from ..signals import run_until_signal
 from ..telemetry import add_logs, logs
 from ..watching import add_polling, open_discovery
@@ -201,7 +201,11 @@ async def _run(args: argparse.Namespace) -> None:
         limits = (args.max_lag, args.max_staleness)
         with HealthServer(sidecar, listen, sidecar.clock.now, *limits) as health:
             report(logging.INFO, f"listening on {health.listening}")
-            await sidecar.run()
+            words = _start_in_words(lambda: sidecar.report)
+            async with progress(
+                words, log=lambda line: report(logging.INFO, f"still starting: {line}")
+            ):
+                await sidecar.run()
 
 
 def _identity(args: argparse.Namespace) -> Identity:
@@ -309,6 +313,26 @@ def _reporter(write: Callable[[int, str], None]) -> Callable[[Report], None]:
     return report_state
 
 
+def _start_in_words(read: Callable[[], Report]) -> Callable[[float], str | None]:
+    """What the start waits for, until the server has its role or an operator has to act.
+
+    Args:
+        read: Returns the newest report.
+    """
+
+    def words(seconds: float) -> str | None:
+        report = read()
+        if report.state.value == "starting":
+            return f"this pod's server and the peers are read, {seconds:.0f} s"
+        if report.state.value in _STARTED:
+            return None
+        if seconds < _SAID_AGAIN:
+            return ""  # its first line has just been written
+        return f"{report.state.value}: {_one_line(report.reason)}, {seconds:.0f} s"
+
+    return words
+
+
 def _one_line(text: str) -> str:
     return escaped(" ".join(text.split()))
 
@@ -316,9 +340,15 @@ def _one_line(text: str) -> str:
 _SERIOUS = ("refused", "fenced", "failed", "access-denied")
 """The states in which an operator has to act."""
 
+_STARTED = ("primary", "replica", "refused", "fenced")
+"""The states in which the start waits for nothing."""
+
+_SAID_AGAIN = 5.0
+"""Seconds after which the reason of a start that takes long is said again."""
+
 
 def _print(_level: int, line: str) -> None:
-    print(f"peerdisco: {line}", file=sys.stderr, flush=True)
+    print_line(line)
 
 
 def _log(level: int, line: str) -> None:

@@ -14,12 +14,15 @@ from ...exceptions import ConfigurationError
 from ..exit_status import NO, OK, Ended
 from ..hook_commands import refuse_shell_text, shell_command
 from ..options import UsageError, add_service, seconds, whole_number
+from ..output import is_terminal
+from ..progress import Words, print_line, progress
 from ..signals import PATIENCE, become_init, run_until_signal
-from ..telemetry import add_telemetry, logs
+from ..telemetry import add_telemetry, logs, waiting_log
 from ..watching import add_polling, open_discovery
 
 if TYPE_CHECKING:
-    from ...hooks import CommandHook
+    from ...discovery import Discovery
+    from ...hooks import CommandHook, HookRunner
     from ...model import Snapshot
 
 SUMMARY = "run hooks at the start and at each change"
@@ -191,10 +194,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _hook(args: argparse.Namespace, option: str, command: str | None) -> CommandHook | None:
-    from ...hooks import CommandHook  # noqa: PLC0415 - not needed for --help
-
     if not command:
         return None
+    from ..shown_hook import ShownHook  # noqa: PLC0415 - not needed for --help
+
+    hook = _command_hook(args, option, command)
+    return ShownHook.of(hook, option.removeprefix("--"), waiting_log(args))
+
+
+def _command_hook(args: argparse.Namespace, option: str, command: str) -> CommandHook:
+    from ...hooks import CommandHook  # noqa: PLC0415 - not needed for --help
+
     options: dict[str, Any] = {
         "timeout": _finite(args.hook_timeout),
         "grace": _finite(args.grace),
@@ -245,18 +255,37 @@ async def _run(
             listed_only=args.listed_only,
             attempts=args.attempts,
             end_on_failure=args.exit_on_failure,
-            report=None if logs(args) else _report,
+            report=None if logs(args) else print_line,
             report_runs=args.verbose,
         )
         try:
-            await runner.run()
+            async with progress(_waiting_in_words(disco, runner), log=waiting_log(args)):
+                await runner.run()
         except HookFailed as error:
             if on_change is None:
-                _report(f"the on-start hook failed, exiting: {error}")
+                print_line(f"the on-start hook failed, exiting: {error}")
             else:
-                _report(f"a hook failed, exiting (--exit-on-failure): {error}")
+                print_line(f"a hook failed, exiting (--exit-on-failure): {error}")
             return NO
     return OK
+
+
+def _waiting_in_words(disco: Discovery, runner: HookRunner) -> Words:
+    """What a hook waits for.
+
+    The runner itself reports why a hook waits, at once and now and then. Only a terminal shows it
+    all the time.
+    """
+    terminal = is_terminal(sys.stderr)
+
+    def words(seconds: float) -> str | None:
+        snapshot = disco.snapshot
+        if not snapshot.known and snapshot.last_error is None:
+            return f"the first answer about {disco.service}, {seconds:.0f} s"
+        obstacle = runner.waits_for if terminal else None
+        return None if obstacle is None else f"{obstacle}, {seconds:.0f} s"
+
+    return words
 
 
 def _host_address(snapshot: Snapshot) -> dict[str, str]:
@@ -275,7 +304,3 @@ def _host_address(snapshot: Snapshot) -> dict[str, str]:
     if address:
         facts |= {"POD_IP": address, "POD_IP_TYPE": "IPv6" if ":" in address else "IPv4"}
     return facts
-
-
-def _report(line: str) -> None:
-    print(f"peerdisco: {line}", file=sys.stderr, flush=True)
