@@ -1,6 +1,6 @@
 """What a process can see of the pod it runs in: the environment and the kubelet's files.
 
-`read_pod_environment` is the one place that reads the machine; everything that follows from a
+`PodReading` is the one place that reads the machine; everything that follows from a
 `PodEnvironment` is pure. `ResolvConfFile` reads the name servers again when they change.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -18,10 +19,13 @@ from .hosts_file import OwnLine, from_kubelet, host_network, own_line
 from .resolv_conf import ResolvConf, parse_resolv_conf
 
 __all__ = [
+    "FIRST_PATIENCE",
     "HOSTS",
     "NAMESPACE_FILE",
+    "PATIENCE",
     "RESOLV_CONF",
     "PodEnvironment",
+    "PodReading",
     "ResolvConfFile",
     "read_pod_environment",
 ]
@@ -34,7 +38,7 @@ NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 FIRST_PATIENCE = 1.0
 """Seconds that the first reading of the files may take."""
-PATIENCE = 0.04
+PATIENCE = 0.02
 """Seconds that a later one may hold the event loop; the last known values are used meanwhile."""
 
 
@@ -96,6 +100,51 @@ class PodEnvironment:
         )
 
 
+class PodReading:
+    """One reading of the machine, on a thread of its own, because a mount may hang.
+
+    A file counts as empty if it is missing, unreadable or not a regular file, or if it could not
+    be read when `result` is called.
+    """
+
+    def __init__(
+        self,
+        *,
+        environ: Mapping[str, str] | None = None,
+        resolv_conf: str = RESOLV_CONF,
+        hosts: str = HOSTS,
+        namespace_file: str = NAMESPACE_FILE,
+    ) -> None:
+        self._environ = dict(os.environ if environ is None else environ)
+        self._paths = (namespace_file, resolv_conf, hosts)
+        self._texts: dict[str, str] = {}
+        self._reading = Background(self._read)
+        self._reading.run(0)
+        self._began = time.monotonic()
+
+    def _read(self) -> None:
+        for path in dict.fromkeys(self._paths):
+            self._texts[path] = _read(path)
+
+    def wait(self, patience: float) -> bool:
+        """Wait for the files; whether they were read within so many seconds."""
+        return self._reading.wait(patience)
+
+    def result(self) -> PodEnvironment:
+        """What is known by now."""
+        if unread := ", ".join(path for path in self._paths if path not in self._texts):
+            seconds = round(time.monotonic() - self._began, 1)
+            _log.warning("cannot read within %g s, taken as empty: %s", seconds, unread)
+        namespace, resolv_conf, hosts = (self._texts.get(path, "") for path in self._paths)
+        return PodEnvironment(
+            environ=self._environ,
+            hostname=socket.gethostname(),
+            resolv_conf=parse_resolv_conf(resolv_conf),
+            hosts=_lines(hosts),
+            service_account_namespace=namespace.strip() or None,
+        )
+
+
 def read_pod_environment(
     *,
     environ: Mapping[str, str] | None = None,
@@ -103,27 +152,12 @@ def read_pod_environment(
     hosts: str = HOSTS,
     namespace_file: str = NAMESPACE_FILE,
 ) -> PodEnvironment:
-    """Read the machine once.
-
-    A file counts as empty if it is missing, unreadable or not a regular file, or if it cannot be
-    read within a second.
-    """
-    files = dict.fromkeys((namespace_file, resolv_conf, hosts), "")
-
-    def read() -> None:
-        for path in files:
-            files[path] = _read(path)
-
-    if not Background(read).run(FIRST_PATIENCE):
-        unread = ", ".join(path for path, text in files.items() if not text)
-        _log.warning("cannot read within %g s, taken as empty: %s", FIRST_PATIENCE, unread)
-    return PodEnvironment(
-        environ=dict(os.environ if environ is None else environ),
-        hostname=socket.gethostname(),
-        resolv_conf=parse_resolv_conf(files[resolv_conf]),
-        hosts=_lines(files[hosts]),
-        service_account_namespace=files[namespace_file].strip() or None,
+    """Read the machine once, within a second; see `PodReading`."""
+    reading = PodReading(
+        environ=environ, resolv_conf=resolv_conf, hosts=hosts, namespace_file=namespace_file
     )
+    reading.wait(FIRST_PATIENCE)
+    return reading.result()
 
 
 def _read(path: str) -> str:
@@ -146,12 +180,16 @@ class ResolvConfFile:
 
     The event loop does not wait for the file: if it cannot be read at once, for instance because
     its mount hangs, the last known name servers are used until it can.
+
+    Args:
+        path: The file.
+        known: The name servers that it had a moment ago; empty if it was not read yet.
     """
 
-    def __init__(self, path: str = RESOLV_CONF) -> None:
+    def __init__(self, path: str = RESOLV_CONF, *, known: tuple[Endpoint, ...] = ()) -> None:
         self._path = path
         self._version: tuple[int, int, int] | None = None
-        self._nameservers: tuple[Endpoint, ...] = ()
+        self._nameservers = known
         self._reading = Background(self._read_again)
 
     def nameservers(self) -> tuple[Endpoint, ...]:

@@ -53,3 +53,9 @@ class Background:
             self._thread.start()
             self._thread.join(patience)
         return not self._thread.is_alive()
+
+    def wait(self, patience: float) -> bool:
+        """Wait for the last run; whether it ended within so many seconds."""
+        if self._thread is not None:
+            self._thread.join(patience)
+        return self._thread is None or not self._thread.is_alive()

@@ -20,7 +20,7 @@ from ..model import (
     Snapshot,
 )
 from ..names import parse_seconds
-from ..pod.environment import read_pod_environment
+from ..pod.environment import FIRST_PATIENCE, PATIENCE, PodEnvironment, PodReading
 from . import Source
 from .lookup import lookup
 from .options import TIMEOUT, LookupOptions
@@ -29,6 +29,9 @@ __all__ = ["discover", "observe_once", "snapshot_from_observation"]
 
 _AGAIN_AFTER = 1.05 / (PERSISTS_LOOKUPS - 1)
 """Seconds between two of the lookups that show within a second whether TTL 0 persists."""
+
+_READ_AGAIN = 0.01
+"""Seconds between two checks whether the pod's files are read."""
 
 
 async def discover(
@@ -76,7 +79,7 @@ async def discover(
             ``peerdisco[aiodns]``. None for ``PEERDISCO_RESOLVER``, else ``builtin``.
         source: Where the peers come from: ``dns``, ``static:NAME=IP[:PORT],...`` or a `Source`,
             which stays open. None for ``PEERDISCO_SOURCE``, else ``dns``.
-        timeout: Seconds the lookup may take. An answer with TTL 0 is queried again within them,
+        timeout: Seconds that all of it may take. An answer with TTL 0 is queried again within them,
             which takes a second; see `Snapshot.may_be_stale`.
 
     Returns:
@@ -105,12 +108,26 @@ async def discover(
         resolver=resolver,
         source=source,
     )
-    plan = options.plan(read_pod_environment())
+    now = asyncio.get_running_loop().time
+    deadline = now() + timeout
+    plan = options.plan(await _read_pod(min(FIRST_PATIENCE, timeout / 2)))
     async with plan.opened() as opened:
-        observation, may_be_stale = await observe_once(opened, timeout=timeout)
+        observation, may_be_stale = await observe_once(opened, timeout=deadline - now())
     return snapshot_from_observation(
         observation, plan.service, plan.builder, may_be_stale=may_be_stale
     )
+
+
+async def _read_pod(patience: float) -> PodEnvironment:
+    """Read the pod's files for so many seconds; a mount that hangs holds no event loop."""
+    now = asyncio.get_running_loop().time
+    deadline = now() + patience
+    reading = PodReading()
+    ended = reading.wait(min(PATIENCE, patience))
+    while not ended and now() < deadline:
+        await asyncio.sleep(_READ_AGAIN)
+        ended = reading.wait(0)
+    return reading.result()
 
 
 async def observe_once(source: Source, *, timeout: float) -> tuple[Observation, bool]:

@@ -124,6 +124,7 @@ class LookupOptions:
             protocol=protocol,
             resolver=_find_resolver(self.resolver, pod),
             clusters=service.spans_clusters or cluster is not None,
+            known_nameservers=pod.resolv_conf.nameservers,
         )
 
     def _reject(self, source: str, *options: str) -> None:

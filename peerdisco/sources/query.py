@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..dns.resolver import Resolver, ResolverProtocol
 from ..names import Endpoint, ServiceName
@@ -30,6 +30,7 @@ class ServiceQuery:
         protocol: The protocol of the named ports.
         resolver: Sends the queries: ``builtin`` or ``aiodns``.
         clusters: Whether the pods' names contain their clusters' names.
+        known_nameservers: Those that resolv.conf had a moment ago; no part of the comparison.
     """
 
     service: ServiceName
@@ -39,6 +40,7 @@ class ServiceQuery:
     protocol: str = "tcp"
     resolver: str = "builtin"
     clusters: bool = False
+    known_nameservers: tuple[Endpoint, ...] = field(default=(), compare=False)
 
     def open(self) -> Source:
         """A source that makes the lookups; the caller closes it."""
@@ -51,7 +53,7 @@ class ServiceQuery:
     def _lookups_of(self, port_name: str | None) -> HeadlessDNS:
         return HeadlessDNS(
             self.service,
-            self.nameservers or ResolvConfFile().nameservers,
+            self.nameservers or ResolvConfFile(known=self.known_nameservers).nameservers,
             port_name=port_name,
             protocol=self.protocol,
             clusters=self.clusters,

@@ -1,7 +1,7 @@
 """Adversaries and faults, each as a test by name. This is the index; `test_index.py` holds it.
 
-Under each of them the event loop is not held for 50 ms of the processor's time, no timeout is
-exceeded, and the memory stays within a bound (`bounds.py`).
+Under each of them the event loop is not held for 50 ms, no timeout is exceeded by 100 ms, and the
+memory stays within a bound (`bounds.py`, which `test_bounds.py` tests).
 
 On the wire. Every script of `wire.py` is a test of one lookup and of a watcher:
     late, after the timeout, twice, a forgery after the truth:
@@ -55,6 +55,7 @@ Faults of the machine:
         tests/unit/pod/test_environment.py::test_name_servers_are_read_again_when_the_file_changes
         tests/unit/pod/test_environment.py::test_a_fifo_is_no_file_and_holds_nobody
         tests/unit/pod/test_environment.py::test_while_a_mount_hangs_the_last_name_servers_are_used
+        tests/adversaries/test_machine.py::test_a_mount_that_hangs_holds_no_lookup
     an interface that goes down and comes back:
         tests/adversaries/test_machine.py::test_an_interface_that_goes_down_and_comes_back
     forks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -93,6 +94,24 @@ async def test_without_descriptors_a_hook_fails_and_says_so() -> None:
     with few_descriptors(0), pytest.raises(HookFailed, match="Too many open files"):
         await hook(change)
     await hook(change)
+
+
+# Files.
+
+
+async def test_a_mount_that_hangs_holds_no_lookup(
+    dns: ClusterDNS, hangs: threading.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    await peerdisco.discover(SERVICE, nameservers=[dns.nameserver], timeout=5)  # imports
+    hangs.clear()
+    async with bounded(0.6):
+        found = await peerdisco.discover(SERVICE, nameservers=[dns.nameserver], timeout=0.6)
+    assert len(found) == 3
+    (message,) = caplog.messages
+    assert message.startswith("cannot read within 0.3")
+    async with bounded(0.4):
+        with pytest.raises(peerdisco.DiscoveryError, match="name server"):
+            await peerdisco.discover(SERVICE, timeout=0.4)
 
 
 # Clocks.
