@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -24,6 +26,7 @@ from peerdisco.names import (
     parse_pod_name,
     parse_port_name,
     parse_protocol,
+    parse_seconds,
     parse_service,
     reverse_name,
     srv_prefix,
@@ -528,3 +531,84 @@ def test_what_is_read_can_be_asked(text: str) -> None:
         return
     assert 0 < endpoint.port < 65536
     assert str(ip_address(endpoint.address)) == endpoint.address
+
+
+# What errors say.
+
+
+def parse_option(given: str) -> object:
+    return parse_seconds(given, "--timeout", text=True)
+
+
+def parse_leave_after(given: object) -> object:
+    return parse_seconds(given, "leave_after", zero=True)
+
+
+A_PORT = "a port from 1 to 65535 after the address"
+
+
+@pytest.mark.parametrize(
+    ("parse", "given", "expected"),
+    [
+        (parse_pod_name, "mysql", "NAME-ORDINAL, as in a StatefulSet, such as 'mysql-0'"),
+        (
+            parse_port_name,
+            "a_b",
+            "a port's name as in the service: at most 63 letters, digits and dashes",
+        ),
+        (parse_domain, "a..b", "a DNS domain, such as cluster.local"),
+        (
+            parse_nameserver,
+            "kube-dns",
+            "an IP address and at most a port (IP, IP:PORT or [IPv6]:PORT), not a host name",
+        ),
+        (parse_nameserver, "10.0.0.1:0", A_PORT),
+        (parse_nameserver, "10.0.0.1:000053", A_PORT),
+        (parse_option, "x", "a number of seconds above 0 up to 1e+09"),
+        (parse_leave_after, -1, "a number of seconds from 0 up to 1e+09"),
+    ],
+)
+def test_the_error_says_what_is_expected(
+    parse: Callable[[Any], object], given: object, expected: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse(given)
+    assert str(caught.value) == f"{caught.value.what}: got {given!r}, expected {expected}"
+
+
+def test_the_names_of_the_arguments_in_errors() -> None:
+    for parse, what in (
+        (parse_port_name, "port name"),
+        (parse_domain, "cluster domain"),
+        (parse_nameserver, "name server"),
+    ):
+        with pytest.raises(ConfigurationError, match=rf"^{what}: got '\?'"):
+            parse("?")
+
+
+def test_a_huge_number_is_not_printed() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_leave_after(10**400)
+    assert str(caught.value).startswith("leave_after: got 'an integer of more than 300 digits', ")
+
+
+def test_seconds_are_read_from_a_text_only_where_a_text_is_given() -> None:
+    assert parse_seconds("0.5", "--timeout", text=True) == 0.5
+    with pytest.raises(ConfigurationError):
+        parse_seconds("0.5", "timeout")
+    with pytest.raises(ConfigurationError):
+        parse_seconds(0.5, "--timeout", text=True)
+    assert parse_seconds(0, "leave_after", zero=True) == 0
+
+
+def test_the_longest_domain() -> None:
+    longest = ".".join(["a" * 62] * 4) + ".a"
+    assert len(longest) == 253
+    assert parse_domain(longest) == longest
+    with pytest.raises(ConfigurationError):
+        parse_domain("a" + longest)
+
+
+def test_an_endpoint_is_written_with_brackets_only_where_it_has_colons() -> None:
+    assert str(Endpoint("10.0.0.1", 53)) == "10.0.0.1:53"
+    assert str(Endpoint("fd00::1", 53)) == "[fd00::1]:53"
