@@ -25,7 +25,7 @@ from ..sources.options import LookupOptions
 from ..sources.peer_factory import unpack
 from ..sources.query import ServiceQuery
 from .dns_facts import Timing, examine_server
-from .facts import DnsFacts, Facts, Lookup, PodFacts, Request
+from .facts import DnsFacts, Facts, Lookup, NamedPort, PodFacts, Request
 from .pod_facts import gather_pod_facts
 from .suggestions import port_questions, service_candidates
 
@@ -112,7 +112,7 @@ def _setup(options: LookupOptions, pod: PodEnvironment) -> _Setup:
             service_source=_source_of_service(options, pod),
             unusable=unusable,
             statefulset=statefulset,
-            port_name=query.port_names[0] if query and query.port_names else None,
+            port_names=query.port_names if query else (),
             protocol=query.protocol if query else "tcp",
             nameservers_source=_source_of_servers(options, pod),
             resolver=query.resolver if query else "builtin",
@@ -204,9 +204,7 @@ class _Examination:
         facts = DnsFacts()
         if query is not None:
             facts = replace(facts, lookup=await self._lookup(replace(query, port_names=())))
-            if query.port_names:
-                first = replace(query, port_names=query.port_names[:1])
-                facts = replace(facts, port_lookup=await self._lookup(first))
+            facts = replace(facts, named_ports=await self._named_ports(query))
         if facts.lookup is not None and _unanswered(facts.lookup):
             return facts  # each further query would wait for its whole time limit
         async with Resolver(self._setup.servers) as resolver:
@@ -215,9 +213,17 @@ class _Examination:
             facts = await self._names_of_peers(resolver, facts)
             if facts.lookup is not None and isinstance(facts.lookup.observation, Empty):
                 facts = replace(facts, services=await self._services(resolver, facts))
-            if facts.port_lookup is not None and not _listed(facts.port_lookup):
-                facts = replace(facts, ports=await self._ports(resolver))
-        return facts
+            ports = [await self._with_candidates(resolver, port) for port in facts.named_ports]
+        return replace(facts, named_ports=tuple(ports))
+
+    async def _named_ports(self, query: ServiceQuery) -> tuple[NamedPort, ...]:
+        """The lookup of each chosen port, all at the same time."""
+        async with asyncio.TaskGroup() as group:
+            asked = [
+                (name, group.create_task(self._lookup(replace(query, port_names=(name,)))))
+                for name in query.port_names
+            ]
+        return tuple(NamedPort(name, task.result()) for name, task in asked)
 
     async def _lookup(self, query: ServiceQuery) -> Lookup:
         source = replace(query, nameservers=self._setup.servers).open()
@@ -301,14 +307,15 @@ class _Examination:
         )
         return tuple(await self._answering(resolver, names, (wire.SRV, wire.A)))
 
-    async def _ports(self, resolver: Resolver) -> tuple[tuple[str, str], ...]:
-        """The port names that answer, of those that may be meant."""
-        request = self._setup.request
-        assert request.port_name is not None
-        questions = port_questions(request.port_name)
+    async def _with_candidates(self, resolver: Resolver, port: NamedPort) -> NamedPort:
+        """A port, with the names that may be meant if no pod is listed with it."""
+        if _listed(port.lookup):
+            return port
+        questions = port_questions(port.name)
         names = [srv_prefix(*question) + self._service.fqdn for question in questions]
         found = await self._answering(resolver, names, (wire.SRV,))
-        return tuple(q for q, name in zip(questions, names, strict=True) if name in found)
+        candidates = (q for q, name in zip(questions, names, strict=True) if name in found)
+        return replace(port, candidates=tuple(candidates))
 
     async def _answering(
         self, resolver: Resolver, names: Iterable[str], rtypes: Sequence[int]

@@ -104,7 +104,7 @@ class Request:
         service_source: Where its name comes from.
         unusable: The error if an option or a variable cannot be used, or the service is not known.
         statefulset: The StatefulSet that was chosen; None for all.
-        port_name: The port's name that was chosen; None for all.
+        port_names: The ports' names that were chosen; empty for all ports.
         protocol: The port's protocol.
         ordinal: The primary's ordinal.
         nameservers_source: Where the name servers come from.
@@ -117,7 +117,7 @@ class Request:
     service_source: str = ""
     unusable: str | None = None
     statefulset: str | None = None
-    port_name: str | None = None
+    port_names: tuple[str, ...] = ()
     protocol: str = "tcp"
     ordinal: int = 0
     nameservers_source: str = ""
@@ -237,31 +237,45 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedPort:
+    """A port that was chosen by its name.
+
+    Attributes:
+        name: Its name.
+        lookup: The lookup of the pods with this port.
+        candidates: Names that answer and may be the one that was meant, each with its protocol;
+            empty if the lookup lists pods.
+    """
+
+    name: str
+    lookup: Lookup
+    candidates: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DnsFacts:
     """What DNS answered.
 
     Attributes:
         servers: The name servers, in order.
         lookup: The lookup of the whole service; None if it is not known.
-        port_lookup: The lookup of the chosen port; None if none was chosen.
+        named_ports: The lookups of the chosen ports, in their order.
         own_addresses: The addresses of this pod's own name in DNS; None if that was not asked, or
             was not answered.
         own_names: The names of this pod's own addresses in DNS (PTR); None as above.
         nameless: Listed addresses without a name in DNS (PTR), of those that were asked.
         reversed_: Listed addresses whose names were asked.
         services: Services that answer and may be the one that was meant.
-        ports: Port names that answer, each with its protocol.
     """
 
     servers: tuple[ServerFacts, ...] = ()
     lookup: Lookup | None = None
-    port_lookup: Lookup | None = None
+    named_ports: tuple[NamedPort, ...] = ()
     own_addresses: tuple[IPv4Address | IPv6Address, ...] | None = None
     own_names: tuple[str, ...] | None = None
     nameless: tuple[str, ...] = ()
     reversed_: int = 0
     services: tuple[str, ...] = ()
-    ports: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Following one of them literally must be safe: none deletes anything, and each sa
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..names import ServiceName
 from .facts import Request
@@ -35,18 +35,20 @@ SHOW_COREFILE = (
 
 
 def doctor(
-    request: Request, service: str | ServiceName, changes: Mapping[str, str | None] | None = None
+    request: Request,
+    service: str | ServiceName,
+    changes: Mapping[str, str | Sequence[str] | None] | None = None,
 ) -> str:
     """The command that examines another service, or with other options.
 
     Args:
         request: What was examined; its other options stay.
         service: The service.
-        changes: Options with their new values; None to leave an option out.
+        changes: Options with their new value or values; None to leave an option out.
     """
     options = dict(request.options)
     for option, value in (changes or {}).items():
-        options[option] = () if value is None else (value,)
+        options[option] = (value,) if isinstance(value, str) else tuple(value or ())
     words = [word for option, values in options.items() for value in values
              for word in (option, value)]  # fmt: skip
     return shlex.join(["peerdisco", "doctor", str(service), *words])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
@@ -45,55 +45,40 @@ class PrometheusObserver(Observer):
         *,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._lookups = Counter(
-            "peerdisco_lookups",
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"peerdisco_{name}", text, ("service", *labels), registry=registry)
+
+        def histogram(name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
+            name, names = f"peerdisco_{name}_duration_seconds", ("service", *labels)
+            return Histogram(name, text, names, buckets=buckets, registry=registry)
+
+        self._lookups = counter(
+            "lookups",
             "Lookups of the service, by outcome and by the name server that decided it.",
-            ("service", "outcome", "server"),
-            registry=registry,
-        )
-        self._duration = Histogram(
-            "peerdisco_lookup_duration_seconds",
+            "outcome", "server",
+        )  # fmt: skip
+        self._duration = histogram(
+            "lookup",
             "Duration of a lookup, with retries and all name servers that were queried.",
-            ("service",),
-            buckets=_LOOKUP_BUCKETS,
-            registry=registry,
+            _LOOKUP_BUCKETS,
         )
-        self._queries = Counter(
-            "peerdisco_dns_queries",
+        self._queries = counter(
+            "dns_queries",
             "DNS queries of the lookups, by outcome and name server.",
-            ("service", "outcome", "server", "transport"),
-            registry=registry,
+            "outcome", "server", "transport",
+        )  # fmt: skip
+        self._bytes = counter("dns_received_bytes", "Bytes of the DNS replies.", "transport")
+        self._truncated = counter(
+            "dns_truncated_replies", "DNS replies that were truncated.", "transport"
         )
-        self._bytes = Counter(
-            "peerdisco_dns_received_bytes",
-            "Bytes of the DNS replies.",
-            ("service", "transport"),
-            registry=registry,
-        )
-        self._truncated = Counter(
-            "peerdisco_dns_truncated_replies",
-            "DNS replies that were truncated.",
-            ("service", "transport"),
-            registry=registry,
-        )
-        self._changes = Counter(
-            "peerdisco_changes",
+        self._changes = counter(
+            "changes",
             "Confirmed changes: peers that joined, left or were replaced, and turns of the health.",
-            ("service", "kind"),
-            registry=registry,
+            "kind",
         )
-        self._hooks = Counter(
-            "peerdisco_hook_runs",
-            "Runs of hooks, by hook and outcome.",
-            ("service", "hook", "outcome"),
-            registry=registry,
-        )
-        self._hook_duration = Histogram(
-            "peerdisco_hook_duration_seconds",
-            "Duration of a run of a hook.",
-            ("service", "hook"),
-            buckets=_HOOK_BUCKETS,
-            registry=registry,
+        self._hooks = counter("hook_runs", "Runs of hooks, by hook and outcome.", "hook", "outcome")
+        self._hook_duration = histogram(
+            "hook", "Duration of a run of a hook.", _HOOK_BUCKETS, "hook"
         )
         self._gauges = _Gauges(now)
         registry.register(self._gauges)

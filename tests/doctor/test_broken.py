@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import shlex
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +14,7 @@ from peerdisco.doctor.findings import Finding, Status
 from peerdisco.testing import ClusterDNS
 from peerdisco.testing.cluster import Cluster
 from peerdisco.testing.responder import Responder
+from peerdisco.testing.state import ServicePort
 from tests.doctor.world import CLUSTER_DNS, NODE_DNS, Server, World, later, one, status_of, wrong
 
 PROBLEM, WARNING, UNKNOWN = Status.PROBLEM, Status.WARNING, Status.UNKNOWN
@@ -471,8 +474,6 @@ async def test_a_typing_error_in_the_port(world: World) -> None:
 
 
 async def test_the_wrong_protocol(world: World) -> None:
-    from peerdisco.testing.state import ServicePort
-
     world.dns.statefulset("shop", service="shop", ports=[ServicePort("gossip", 7946, "UDP")])
     words = ("shop", "--port-name", "gossip")
     await mended(world, "port-name", PROBLEM, *words, says="gossip (udp)", leaves={"own-pod"})
@@ -481,6 +482,45 @@ async def test_the_wrong_protocol(world: World) -> None:
 async def test_a_port_without_any_that_is_similar(world: World) -> None:
     words = ("my-database", "--port-name", "mysql")
     await mended(world, "port-name", PROBLEM, *words, says="has a port 'mysql' (tcp)")
+
+
+@pytest.mark.parametrize(
+    ("names", "wrong_name"), [(("mysql", "metrcs"), "metrcs"), (("mysq", "metrics"), "mysq")]
+)
+async def test_every_port_name_is_examined(
+    world: World, names: tuple[str, ...], wrong_name: str
+) -> None:
+    world.dns.statefulset("shop", service="shop", ports={"mysql": 3306, "metrics": 9104})
+    words = ["shop", "--statefulset", "shop"]
+    for name in names:
+        words += ["--port-name", name]
+    finding = await mended(world, "port-name", PROBLEM, *words, says=f"a port {wrong_name!r}",
+                           leaves={"own-pod"})  # fmt: skip
+    assert finding.fix is not None
+    fixed = shlex.split(finding.fix.command)
+    assert [*itertools.pairwise(fixed)].count(("--port-name", "mysql")) == 1
+    assert ("--port-name", "metrics") in [*itertools.pairwise(fixed)]
+
+
+async def test_two_wrong_port_names_are_two_findings(world: World) -> None:
+    world.dns.statefulset("shop", service="shop", ports={"mysql": 3306})
+    words = ("shop", "--statefulset", "shop", "--port-name", "mysq", "--port-name", "http2")
+    findings = [f for f in await world.doctor(*words) if f.check == "port-name"]
+    assert [finding.status for finding in findings] == [PROBLEM, PROBLEM]
+    assert ["mysq" in findings[0].found, "http2" in findings[1].found] == [True, True]
+
+
+async def test_a_port_beside_others_that_has_another_protocol(world: World) -> None:
+    ports = [ServicePort("mysql", 3306, "TCP"), ServicePort("gossip", 7946, "UDP")]
+    world.dns.statefulset("shop", service="shop", ports=ports)
+    words = ("shop", "--statefulset", "shop", "--port-name", "mysql", "--port-name", "gossip")
+    await mended(world, "port-name", PROBLEM, *words, says="gossip (udp)", leaves={"own-pod"})
+
+
+async def test_a_port_that_cannot_be_any_other_is_left_out(world: World) -> None:
+    world.dns.statefulset("shop", service="shop", ports={"mysql": 3306})
+    words = ("shop", "--statefulset", "shop", "--port-name", "mysql", "--port-name", "quorum")
+    await mended(world, "port-name", PROBLEM, *words, says="a port 'quorum'", leaves={"own-pod"})
 
 
 async def test_a_record_that_names_no_pod(world: World) -> None:

@@ -10,7 +10,7 @@ from ...model import Answered, Empty, Failed, Outcome, Peer
 from ...names import ServiceName, address_with_dashes
 from ...sources.leftovers import Leftovers
 from ...sources.peer_factory import PeerFactory
-from ..facts import Facts
+from ..facts import Facts, NamedPort, Request
 from ..findings import Finding, Fix, ok, problem, unknown, warning
 from ..fixes import (
     SHOW_COREFILE,
@@ -22,6 +22,7 @@ from ..fixes import (
     show_endpoints,
     show_statefulsets,
 )
+from ..suggestions import closest
 
 __all__ = ["check_service"]
 
@@ -51,7 +52,8 @@ def check_service(facts: Facts) -> Iterator[Finding]:
             yield _ports(service, peers)
             yield from _address_records(facts, service)
             yield from _reverse(facts)
-            yield from _port_name(facts, service)
+            for port in facts.dns.named_ports:
+                yield _port_name(facts.request, service, port)
         case Answered(incomplete_reason=str(reason)):
             yield _nameless(service, reason)
         case Answered() | Empty():
@@ -382,40 +384,49 @@ def _reverse(facts: Facts) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def _port_name(facts: Facts, service: ServiceName) -> Iterator[Finding]:
-    request, lookup = facts.request, facts.dns.port_lookup
-    if request.port_name is None or lookup is None:
-        return
-    name = f"{request.port_name!r} ({request.protocol})"
-    observed = lookup.observation
+def _port_name(request: Request, service: ServiceName, port: NamedPort) -> Finding:
+    name = f"{port.name!r} ({request.protocol})"
+    observed, candidates = port.lookup.observation, port.candidates
     if isinstance(observed, Answered) and observed.peers:
-        yield ok("port-name", f"{_pods(len(observed.peers))} with the port {name}",
-                 port_name=request.port_name)  # fmt: skip
-        return
-    ports = facts.dns.ports
-    if isinstance(observed, Failed) and not ports:
-        yield unknown("port-name", f"the port {name} could not be looked up: {observed.error}",
-                      "Nothing is known about the pods with this port.")  # fmt: skip
-        return
-    found = f"no pod of {service} has a port {name}"
-    why = "The lookup with this port lists no peers."
-    if not ports:
-        yield problem(
-            "port-name", found, why,
-            Fix(
-                "Use a name from spec.ports of the service, or leave --port-name out:",
-                command=f"kubectl get service {service.name}{in_namespace(service)} "
-                "--output jsonpath='{.spec.ports[*].name}'\n"
-                + doctor(facts.request, service, {"--port-name": None, "--protocol": None}),
-            ),
-            port_name=request.port_name, candidates=[],
-        )  # fmt: skip
-        return
-    port, protocol = ports[0]
-    changes = {"--port-name": port, "--protocol": None if protocol == "tcp" else protocol}
-    listed = ", ".join(f"{name} ({kind})" for name, kind in ports)
-    yield problem(
-        "port-name", f"{found}; did you mean {listed}?", why,
-        Fix("Use a port that the service has:", command=doctor(facts.request, service, changes)),
-        port_name=request.port_name, candidates=[list(pair) for pair in ports],
-    )  # fmt: skip
+        return ok("port-name", f"{_pods(len(observed.peers))} with the port {name}",
+                  port_name=port.name)  # fmt: skip
+    if isinstance(observed, Failed) and not candidates:
+        return unknown("port-name", f"the port {name} could not be looked up: {observed.error}",
+                       "Nothing is known about the pods with this port.")  # fmt: skip
+    listed = ", ".join(f"{name} ({kind})" for name, kind in candidates)
+    meant = f"; did you mean {listed}?" if candidates else ""
+    return problem(
+        "port-name",
+        f"no pod of {service} has a port {name}{meant}",
+        "The lookup with this port lists no peers.",
+        _other_port(request, service, port),
+        port_name=port.name,
+        candidates=[list(pair) for pair in candidates],
+    )
+
+
+def _other_port(request: Request, service: ServiceName, port: NamedPort) -> Fix:
+    """A port that answers, in the place of one that does not."""
+    others = [name for name in request.port_names if name != port.name]
+    unused = {name: kind for name, kind in reversed(port.candidates) if name not in others}
+    if not unused:
+        return _no_port(request, service, port)
+    name = (closest(port.name, unused) or [*reversed(unused)])[0]
+    text = "Use a port that the service has:"
+    names = [name if given == port.name else given for given in request.port_names]
+    if others and unused[name] != request.protocol:
+        text = f"Look up the port over {unused[name]} by itself; all names share one protocol:"
+        names = [name]
+    protocol = None if unused[name] == "tcp" else unused[name]
+    changes = {"--port-name": names, "--protocol": protocol}
+    return Fix(text, command=doctor(request, service, changes))
+
+
+def _no_port(request: Request, service: ServiceName, port: NamedPort) -> Fix:
+    others = [name for name in request.port_names if name != port.name]
+    changes = {"--port-name": others, **({} if others else {"--protocol": None})}
+    return Fix(
+        "Use a name from spec.ports of the service, or leave this one out:",
+        command=f"kubectl get service {service.name}{in_namespace(service)} "
+        "--output jsonpath='{.spec.ports[*].name}'\n" + doctor(request, service, changes),
+    )
