@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,18 @@ def variables(spec: Document, identity: Mapping[str, str]) -> dict[str, str]:
         else:
             found[variable["name"]] = identity[variable["valueFrom"]["fieldRef"]["fieldPath"]]
     return found
+
+
+def assert_base_can_be_pinned(lines: list[str], tag: str) -> None:
+    """The base image is an argument, and the comments have the commands to pin that very tag."""
+    first, second = [line for line in lines if line and not line.startswith("#")][:2]
+    base = first.removeprefix("ARG BASE=")
+    assert re.fullmatch(tag, base)
+    assert second == "FROM $BASE"
+    comments = [line for line in lines if line.startswith("#")]
+    inspect = f"#   docker buildx imagetools inspect --format '{{{{.Manifest.Digest}}}}' {base}"
+    assert inspect in comments
+    assert f"#   --build-arg BASE={base}@sha256:..." in comments
 
 
 def assert_pip_checks_hashes(instructions: list[list[str]]) -> None:

@@ -8,7 +8,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from .manifests import assert_pip_checks_hashes
+from .manifests import assert_base_can_be_pinned, assert_pip_checks_hashes
 from .processes import EXAMPLES
 
 KUBERNETES = EXAMPLES / "kubernetes"
@@ -132,6 +132,7 @@ def test_image_holds_what_the_sidecar_runs() -> None:
         for word in words[:-1]
         if not word.startswith("--")
     }
+    assert_base_can_be_pinned(lines, r"python:3\.\d+-slim")
     assert copied == {"kubernetes/requirements.txt", "shell/role.sh", "shell/follow.sh"}
     assert_pip_checks_hashes(instructions)
     assert all((EXAMPLES / file).is_file() for file in copied)
