@@ -69,7 +69,7 @@ def _states(output: str) -> Figures | None:
 
 
 def _mutants(output: str) -> Figures | None:
-    found = re.search(r"([\d,]+) mutants, [\d.]+% noticed, (\d+) survived", output)
+    found = re.search(r"([\d,]+) of [\d,]+ mutants, [\d.]+% noticed, (\d+) survived", output)
     if found is None:
         return None
     tried = int(found[1].replace(",", ""))
