@@ -1,4 +1,4 @@
-"""The manifests of examples/mysql, as kustomize makes them, and their containers run in pods."""
+"""The manifests of the examples, as kustomize makes them, and their containers run in pods."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def build(directory: Path) -> list[Document]:
     """What ``kubectl kustomize`` prints, but for the order and the hashes behind names."""
     kustomization = yaml.safe_load((directory / "kustomization.yaml").read_text())
     assert kustomization.keys() <= {
-        *("apiVersion", "kind", "resources", "configMapGenerator", "images", "patches"),
+        *("apiVersion", "kind", "resources", "components", "configMapGenerator", "images"),
+        "patches",
     }
     documents: list[Document] = []
     for resource in kustomization.get("resources", ()):
@@ -32,6 +33,8 @@ def build(directory: Path) -> list[Document]:
         documents += (
             build(path.resolve()) if path.is_dir() else yaml.safe_load_all(path.read_text())
         )
+    for component in kustomization.get("components", ()):
+        documents = with_component((directory / component).resolve(), documents)
     for generator in kustomization.get("configMapGenerator", ()):
         made = {
             "apiVersion": "v1",
@@ -55,8 +58,27 @@ def build(directory: Path) -> list[Document]:
     return documents
 
 
+def with_component(directory: Path, documents: list[Document]) -> list[Document]:
+    """The documents after the patches of a component, each of which has a kind as its target."""
+    component = yaml.safe_load((directory / "kustomization.yaml").read_text())
+    assert component.keys() == {"apiVersion", "kind", "patches"}
+    assert component["kind"] == "Component"
+    for patch in component["patches"]:
+        assert patch["target"].keys() == {"kind"}
+        change = yaml.safe_load((directory / patch["path"]).read_text())
+        del change["metadata"]["name"]
+        documents = [
+            merged(document, change) if document["kind"] == patch["target"]["kind"] else document
+            for document in documents
+        ]
+    return documents
+
+
 def merged(old: Any, new: Any) -> Any:
-    """A strategic merge of what these patches hold: lists of things that have a name."""
+    """A strategic merge of what these patches hold: lists of things with a name or a path.
+
+    As with kustomize, what is new comes before what was there.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         keys = [*old, *(key for key in new if key not in old)]
         return {
@@ -64,8 +86,9 @@ def merged(old: Any, new: Any) -> Any:
             for key in keys
         }
     if isinstance(old, list) and isinstance(new[0], dict):
-        changes = {item["name"]: item for item in new}
-        kept = [merged(item, changes.pop(item["name"], item)) for item in old]
+        key = "mountPath" if "mountPath" in new[0] else "name"
+        changes = {item[key]: item for item in new}
+        kept = [merged(item, changes.pop(item[key], item)) for item in old]
         result = [*changes.values(), *kept]
         return [item for item in result if not (isinstance(item, dict) and item.get("$patch"))]
     return new

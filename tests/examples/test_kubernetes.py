@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import copy
+import re
 import subprocess
+from collections.abc import Callable
+from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
 
-from .manifests import assert_base_can_be_pinned, assert_pip_checks_hashes
+from .manifests import (
+    BACKUP,
+    MARIADB,
+    OVERLAY,
+    Document,
+    assert_base_can_be_pinned,
+    assert_pip_checks_hashes,
+    build,
+    container,
+    named,
+    pods,
+)
+from .pod_security import violations
 from .processes import EXAMPLES
 
 KUBERNETES = EXAMPLES / "kubernetes"
+EXISTING = KUBERNETES / "existing"
+TUTORIAL = EXAMPLES.parent / "docs" / "tutorial" / "in-a-cluster.md"
 
 
 def manifests() -> dict[str, dict]:
@@ -55,9 +73,9 @@ def test_manifests_belong_together() -> None:
 
     volumes = {volume["name"] for volume in pod["volumes"]}
     volumes |= {claim["metadata"]["name"] for claim in spec["volumeClaimTemplates"]}
-    for container in (mysql, *pod["initContainers"]):
-        assert {mount["name"] for mount in container.get("volumeMounts", ())} <= volumes
-        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    for one in (mysql, *pod["initContainers"]):
+        assert {mount["name"] for mount in one.get("volumeMounts", ())} <= volumes
+        assert one["securityContext"]["allowPrivilegeEscalation"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
 
 
@@ -147,5 +165,134 @@ def test_kustomization_names_what_there_is() -> None:
     kustomization = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())
     assert all((KUBERNETES / file).is_file() for file in kustomization["resources"])
     (image,) = kustomization["images"]
-    for container in init_containers():
-        assert container["image"].rpartition(":")[0] == image["name"]
+    for one in init_containers():
+        assert one["image"].rpartition(":")[0] == image["name"]
+
+
+# The sidecar, added to a StatefulSet that exists.
+
+
+def test_a_patch_of_ten_lines_adds_the_sidecar() -> None:
+    patch = (EXISTING / "patch.yaml").read_text()
+    assert len(patch.splitlines()) == 10
+    assert patch in (EXAMPLES.parent / "docs" / "how-to" / "sidecar.md").read_text()
+    (before,) = (
+        document
+        for document in yaml.safe_load_all((EXISTING / "statefulset.yaml").read_text())
+        if document["kind"] == "StatefulSet"
+    )
+    after = named(build(EXISTING), "StatefulSet", "cache")
+    kubernetes_validate.validate(after, "1.33", strict=True)
+    pod = after["spec"]["template"]["spec"]
+    # First, so that it runs before the other init containers and beside all of them.
+    assert [one["name"] for one in pod["initContainers"]] == ["peerdisco", "prepare"]
+    assert {"name": "peers", "mountPath": "/run/peerdisco", "readOnly": True} in container(
+        pod, "cache"
+    )["volumeMounts"]
+    # Nothing of the StatefulSet is lost or changed.
+    rest = copy.deepcopy(after)
+    spec = rest["spec"]["template"]["spec"]
+    spec["initContainers"].remove(container(spec, "peerdisco"))
+    del spec["volumes"]
+    container(spec, "cache")["volumeMounts"] = [
+        mount for mount in container(spec, "cache")["volumeMounts"] if mount["name"] != "peers"
+    ]
+    assert rest == before
+
+
+def test_the_added_sidecar_is_that_of_the_whole_example() -> None:
+    """But for the service, which it finds itself, and what the pod says of the user there."""
+    added = container(pods(build(EXISTING))[0], "peerdisco")
+    sidecar, _ = init_containers()
+    assert [v for v in sidecar["env"] if v["name"] != "PEERDISCO_SERVICE"] == added["env"]
+    context = {**sidecar.pop("securityContext"), "runAsNonRoot": True, "runAsUser": 65534}
+    assert added.pop("securityContext") == {**context, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert {**sidecar, "env": added["env"]} == added
+
+
+# Pod Security.
+
+
+def tutorial() -> list[Document]:
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", TUTORIAL.read_text(), re.DOTALL | re.MULTILINE)
+    return [*yaml.safe_load_all(block)]
+
+
+@pytest.mark.parametrize(
+    "documents",
+    [
+        pytest.param(tutorial, id="tutorial"),
+        pytest.param(lambda: build(KUBERNETES), id="kubernetes"),
+        pytest.param(lambda: build(EXISTING), id="existing"),
+        pytest.param(lambda: build(MARIADB), id="mariadb"),
+        pytest.param(lambda: build(OVERLAY), id="mysql"),
+        pytest.param(lambda: [*yaml.safe_load_all(cron_job())], id="backup"),
+    ],
+)
+def test_pods_pass_pod_security_restricted(documents: Callable[[], list[Document]]) -> None:
+    found = pods(documents())
+    assert found
+    for pod in found:
+        assert violations(pod) == []
+
+
+def cron_job() -> str:
+    (file,) = (path for path in BACKUP.glob("*.yaml") if "kind: CronJob" in path.read_text())
+    return file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "why"),
+    [
+        (("hostNetwork",), True, "hostNetwork"),
+        (("hostPID",), True, "hostPID"),
+        (("volumes",), [{"name": "x", "hostPath": {"path": "/"}}], "volume x: hostPath"),
+        (("securityContext", "runAsUser"), 0, "runAsUser"),
+        (("securityContext", "seccompProfile"), {"type": "Unconfined"}, "seccompProfile"),
+        (("securityContext", "sysctls"), [{"name": "kernel.msgmax"}], "sysctl kernel.msgmax"),
+        (("securityContext", "runAsNonRoot"), None, "try-it: runAsNonRoot"),
+        (("securityContext", "seccompProfile"), None, "try-it: seccompProfile"),
+        (("containers", 0, "securityContext"), None, "try-it: allowPrivilegeEscalation"),
+        (("containers", 0, "securityContext", "privileged"), True, "try-it: privileged"),
+        (("containers", 0, "securityContext", "runAsUser"), 0, "try-it: runAsUser"),
+        (
+            ("containers", 0, "securityContext", "capabilities", "drop"),
+            [],
+            "try-it: capabilities.d",
+        ),
+        (("containers", 0, "securityContext", "capabilities", "add"), ["SYS_ADMIN"], "try-it: cap"),
+        (("containers", 0, "ports", 0, "hostPort"), 3306, "try-it: hostPort"),
+    ],
+)
+def test_a_pod_that_breaks_a_rule_is_rejected(
+    path: tuple[str | int, ...], value: object, why: str
+) -> None:
+    (pod,) = pods(tutorial())
+    inside: Any = pod
+    for key in path[:-1]:
+        inside = inside[key]
+    inside[path[-1]] = value
+    assert any(found.startswith(why) for found in violations(pod)), violations(pod)
+
+
+def test_the_commands_of_the_tutorial_name_what_its_manifests_have() -> None:
+    documents = tutorial()
+    (statefulset,) = (one for one in documents if one["kind"] == "StatefulSet")
+    (service,) = (one for one in documents if one["kind"] == "Service")
+    name = statefulset["metadata"]["name"]
+    assert statefulset["spec"]["serviceName"] == service["metadata"]["name"]
+    assert (
+        service["spec"]["selector"].items()
+        <= statefulset["spec"]["template"]["metadata"]["labels"].items()
+    )
+    commands = re.findall(r"^\$ (kubectl .*)$", TUTORIAL.read_text(), re.MULTILINE)
+    assert len(commands) > 8
+    replicas = statefulset["spec"]["replicas"]
+    for command in commands:
+        for kind, named_set in re.findall(r"(statefulset)/(\S+)", command):
+            assert (kind, named_set) == ("statefulset", name), command
+        for pod in re.findall(r"(?:exec|delete pod) (\S+)", command):
+            assert pod in {f"{name}-{ordinal}" for ordinal in range(replicas)}, command
+        replicas = int(next(iter(re.findall(r"--replicas (\d+)", command)), replicas))
+    for file in re.findall(r"--filename (\S+)", TUTORIAL.read_text()):
+        assert f"Save this as `{file}`" in TUTORIAL.read_text()

@@ -415,7 +415,7 @@ def _other_port(request: Request, service: ServiceName, port: NamedPort) -> Fix:
     text = "Use a port that the service has:"
     names = [name if given == port.name else given for given in request.port_names]
     if others and unused[name] != request.protocol:
-        text = f"Look up the port over {unused[name]} by itself; all names share one protocol:"
+        text = f"Look up the port over {unused[name]} on its own; all names share one protocol:"
         names = [name]
     protocol = None if unused[name] == "tcp" else unused[name]
     changes = {"--port-name": names, "--protocol": protocol}
