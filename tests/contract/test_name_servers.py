@@ -225,7 +225,8 @@ async def test_one_of_two_replicas_that_fails_is_not_noticed(kind: Kind, serve: 
     for _ in range(40):
         async with source_for(kind, [server]) as source:
             assert await seen_names(source, 5) == PODS
-    assert len({asked.client for asked in server.asked}) == len(server.asked)
+    # Each is asked from a random port, and two of some seventy may coincide.
+    assert len({asked.client for asked in server.asked}) > 0.9 * len(server.asked)
 
 
 @pytest.mark.parametrize("rcode", ["SERVFAIL", "REFUSED"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,31 @@ async def test_a_failure_names_every_server(serve: Serve) -> None:
     asking = AiodnsResolver([server.endpoint for server in servers])
     reply = await asking.ask(NAME, wire.A, deadline=soon())
     assert {attempt.server for attempt in reply.attempts} == {str(s.endpoint) for s in servers}
+
+
+@pytest.mark.parametrize("after", [0, 1, 64])
+async def test_a_question_that_fails_at_once_is_unreachable(
+    after: int, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """c-ares then raises an error of its own, instead of giving it to the future."""
+    import aiodns
+    import pycares
+
+    real, sent = aiodns.DNSResolver.query_dns, 0
+
+    def query_dns(cares: aiodns.DNSResolver, host: str, kind: str) -> Any:
+        nonlocal sent
+        sent += 1
+        if sent > after:
+            raise pycares.AresError(pycares.errno.ARES_ECONNREFUSED, "Could not contact servers")
+        return real(cares, host, kind)
+
+    monkeypatch.setattr(aiodns.DNSResolver, "query_dns", query_dns)
+    server = await serve(silent if after else says("10.0.0.1"))
+    asking = AiodnsResolver([server.endpoint])
+    replies = await asking.ask_many([(NAME, wire.A)] * 80, deadline=soon(1), tcp=True)
+    assert [reply.outcome for reply in replies] == [Outcome.UNREACHABLE] * 80
+    await asking.aclose()
 
 
 async def test_at_most_so_many_questions_are_out_at_a_time(serve: Serve) -> None:
