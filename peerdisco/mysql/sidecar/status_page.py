@@ -197,7 +197,7 @@ h1 small {{ font-size: 55%; font-weight: normal; }}
 h2 {{ font-size: 1rem; margin: 1.2rem 0 .3rem; }}
 table {{ border-collapse: collapse; width: 100%; }}
 td, th {{ text-align: left; vertical-align: top; padding: .15rem 1rem .15rem 0;
-  border-bottom: 1px solid GrayText; overflow-wrap: anywhere; }}
+  border-bottom: 1px solid GrayText; overflow-wrap: anywhere; min-width: 7rem; }}
 .ready, .not-ready {{ font-weight: bold; padding: .3rem .6rem; border-left: .5rem solid; }}
 .ready {{ border-color: seagreen; }}
 .not-ready {{ border-color: firebrick; }}

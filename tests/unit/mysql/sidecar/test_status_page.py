@@ -190,8 +190,9 @@ def chromium(*args: str, home: Path) -> str:
     assert CHROMIUM is not None
     command = [
         CHROMIUM,
-        *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"),
-        *("--disable-background-networking", f"--user-data-dir={home}"),
+        *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+        f"--user-data-dir={home}",
         *args,
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=True)
