@@ -464,9 +464,7 @@ class Discovery:
         if changes or settled or not before.lookups:
             known = self._builder.snapshot(self.service, membership.peers, observed_at=observed_at)
         self._published = before.after(
-            replace(known, observed_at=observed_at),
-            membership,
-            refreshes if counted else before.refreshes,
+            known, membership, refreshes if counted else before.refreshes, observed_at
         )
         self._notify()
 

@@ -364,6 +364,9 @@ class Endpoint:
     port: int
     tcp: bool = False
 
+    def __hash__(self) -> int:
+        return hash(self.address)  # sooner than that of all, and each lookup needs several
+
     def __str__(self) -> str:
         address = f"[{self.address}]" if ":" in self.address else self.address
         return f"{address}:{self.port}"

@@ -22,6 +22,7 @@ __all__ = [
     "question_after_id",
     "read_addresses",
     "read_service_records",
+    "read_with_glue",
     "records_from_message",
 ]
 
@@ -165,6 +166,14 @@ def read_service_records(reply: bytes, name: bytes, suffix: bytes) -> ServiceRec
         name: The name in the question, in wire form.
         suffix: The service's own name, at the end of every target.
     """
+    found = read_with_glue(reply, name, suffix)
+    return None if found is None else found[0]
+
+
+def read_with_glue(
+    reply: bytes, name: bytes, suffix: bytes
+) -> tuple[ServiceRecords, int, int] | None:
+    """`read_service_records`, and where the address records of the additional section are."""
     if (
         reply[2] & _ODD_FLAGS != 0x80
         or reply[3] & 0x0F
@@ -182,14 +191,14 @@ def read_service_records(reply: bytes, name: bytes, suffix: bytes) -> ServiceRec
     addresses: dict[bytes, tuple[bytes, ...]] = {}
     pointers: dict[bytes, bytes] = {}
     ttls: set[bytes] = set()
-    position = _HEADER + len(name) + 4
+    start = _HEADER + len(name) + 4
     try:
-        position = _read_services(reply, position, name, suffix, ports, pointers, ttls)
-        if not position:
+        start = _read_services(reply, start, name, suffix, ports, pointers, ttls)
+        if not start:
             return None
         pointers[_TO_QUESTION] = name
         pointers[(0xC000 | _HEADER + len(name) - len(suffix)).to_bytes(2, "big")] = suffix
-        if _read_glue(reply, position, glue, suffix, pointers, ports, addresses, ttls) != end:
+        if _read_glue(reply, start, glue, suffix, pointers, ports, addresses, ttls) != end:
             return None
     except IndexError:
         return None
@@ -203,7 +212,8 @@ def read_service_records(reply: bytes, name: bytes, suffix: bytes) -> ServiceRec
         or max(held) > wire.LARGEST_TTL
     ):
         return None
-    return ServiceRecords(ports, addresses, float(smallest_ttl(held)), bool(reply[2] & _TC))
+    ttl = float(smallest_ttl(held))
+    return ServiceRecords(ports, addresses, ttl, bool(reply[2] & _TC)), start, end
 
 
 def _read_services(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from itertools import count
 from typing import NamedTuple
@@ -251,21 +251,25 @@ class Query:
         exchange = _Exchange(
             self._connections,
             server,
-            transport,
-            _Reader(self._name, self._rtype, self._read),
+            self._name,
+            self._rtype,
+            self._read,
             until=min(self._deadline, start + timeout),
             note_senders=again,
         )
+        send: Callable[[bool], Awaitable[Answer]]
+        send = exchange.over_tcp if transport == "tcp" else exchange.over_udp
         try:
-            answer = await exchange.run(edns and not servers.is_plain(server))
-            if exchange.edns and _without_edns(answer):
-                answer = await exchange.run(False)
+            edns = edns and not servers.is_plain(server)
+            answer = await send(edns)
+            if edns and _without_edns(answer):
+                answer = await send(False)
                 if not _without_edns(answer):
                     servers.learn_plain(server)
             outcome, detail = servers.outcome(server, answer, self._name, self._rtype)
             self._silent.discard(server)
         except TimeoutError:
-            outcome, detail = Outcome.TIMEOUT, exchange.reader.why_no_reply()
+            outcome, detail = Outcome.TIMEOUT, exchange.why_no_reply()
             self._silent.add(server)
             self._timed_out = True
         except wire.MalformedMessage as error:
@@ -282,55 +286,11 @@ class Query:
             outcome=outcome,
             seconds=now() - start,
             detail=detail,
-            size=0 if answer is None else exchange.reader.size,
+            size=0 if answer is None else exchange.size,
             truncated=answer is not None and answer.truncated,
         )
         self._attempts.append(attempt)
         return _Usable(attempt, answer) if answer is not None and outcome in USABLE else None
-
-
-class _Exchange:
-    """Question and reply with one server over one transport.
-
-    Attributes:
-        reader: Reads the replies.
-        edns: Whether the last question had EDNS.
-        connection: The TCP connection that brought the last reply; None over UDP.
-    """
-
-    def __init__(
-        self,
-        connections: Connections,
-        server: Endpoint,
-        transport: str,
-        reader: _Reader,
-        *,
-        until: float,
-        note_senders: bool,
-    ) -> None:
-        self._connections = connections
-        self._server = server
-        self._transport = transport
-        self._until = until
-        self._note_senders = note_senders
-        self.reader = reader
-        self.edns = False
-        self.connection: TcpConnection | None = None
-
-    async def run(self, edns: bool) -> Answer:
-        """Send the question and wait for the reply; see `exchange_udp` for the errors."""
-        self.edns = edns
-        reader, until = self.reader, self._until
-        question = _question(reader.name, reader.rtype, wire.EDNS_PAYLOAD if edns else None)
-        if self._transport == "tcp":
-            answer: Answer
-            answer, self.connection = await self._connections.exchange(
-                self._server, question, reader.read, until
-            )
-            return answer
-        note = reader.senders.add if self._note_senders else None
-        async with asyncio.timeout_at(until):
-            return await exchange_udp(self._server, question, reader.read, note)
 
 
 def _without_edns(answer: Answer) -> bool:
@@ -348,37 +308,81 @@ def _fqdn(name: bytes) -> str:
     return wire.name_to_text(name) + "."
 
 
-class _Reader:
-    """Reads the replies to one question, and counts strays: messages that are no reply to it.
+class _Exchange:
+    """A question to one server: sends it, reads the replies, and counts strays.
+
+    A stray is a message that is no reply to the question.
 
     Attributes:
-        name: In wire form.
-        rtype: The record type's number.
         size: The length of the reply in bytes.
-        senders: Addresses and ports other than the server's that sent something.
+        connection: The TCP connection that brought the reply; None over UDP.
     """
 
-    __slots__ = ("_listing", "_question", "_strays", "name", "rtype", "senders", "size")
+    __slots__ = (
+        "_connections",
+        "_name",
+        "_note_senders",
+        "_read_records",
+        "_rtype",
+        "_senders",
+        "_server",
+        "_strays",
+        "_until",
+        "connection",
+        "size",
+    )
 
-    def __init__(self, name: bytes, rtype: int, read: ReadServiceRecords | None) -> None:
-        self.name = name
-        self.rtype = rtype
-        self._question = wire.Question(name, rtype, wire.IN)
-        self._listing = read
+    def __init__(
+        self,
+        connections: Connections,
+        server: Endpoint,
+        name: bytes,
+        rtype: int,
+        read: ReadServiceRecords | None,
+        *,
+        until: float,
+        note_senders: bool,
+    ) -> None:
+        self._connections = connections
+        self._server = server
+        self._name = name
+        self._rtype = rtype
+        self._read_records = read
+        self._until = until
+        self._note_senders = note_senders
         self._strays = 0
+        self._senders: set[str] = set()
+        """Addresses and ports other than the server's that sent something."""
         self.size = 0
-        self.senders: set[str] = set()
+        self.connection: TcpConnection | None = None
 
-    def read(self, question: bytes, reply: bytes) -> Answer | None:
+    def over_udp(self, edns: bool) -> Awaitable[Answer]:
+        """One exchange over UDP; see `exchange_udp` for the errors."""
+        note = self._senders.add if self._note_senders else None
+        return exchange_udp(self._server, self._question(edns), self._read, self._until, note)
+
+    async def over_tcp(self, edns: bool) -> Answer:
+        """One exchange over TCP; see `Connections.exchange` for the errors."""
+        answer: Answer
+        answer, self.connection = await self._connections.exchange(
+            self._server, self._question(edns), self._read, self._until
+        )
+        return answer
+
+    def _question(self, edns: bool) -> bytes:
+        return _question(self._name, self._rtype, wire.EDNS_PAYLOAD if edns else None)
+
+    def _read(self, question: bytes, reply: bytes) -> Answer | None:
         """What a reply says; None for a stray. See `transport.ReplyReader`."""
         if not wire.answers_to(reply, question):
             self._strays += 1
             return None
         self.size = len(reply)
-        if self._listing is not None and (listing := self._listing(reply)) is not None:
-            return listing
+        read = self._read_records
+        if read is not None and (records := read(reply)) is not None:
+            return records
         asked = wire.question_of(reply)
-        if asked == self._question:
+        if asked == (self._name, self._rtype, wire.IN):
             return wire.read(reply)
         # A failure may come without the question; an answer without it proves nothing.
         if asked is None and len(reply) <= _LARGEST_FAILURE:
@@ -390,8 +394,8 @@ class _Reader:
 
     def why_no_reply(self) -> str:
         """The detail of a timeout. Strays never change the outcome: anybody can send them."""
-        if self.senders:
-            senders = ", ".join(sorted(self.senders)[:_MOST_SENDERS])
+        if self._senders:
+            senders = ", ".join(sorted(self._senders)[:_MOST_SENDERS])
             return f"a reply came from {senders} instead, and is not believed"
         if self._strays:
             return f"{self._strays} messages that are no reply to the question"

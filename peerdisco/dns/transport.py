@@ -95,9 +95,10 @@ async def exchange_udp(
     server: Endpoint,
     question: bytes,
     read: ReplyReader[_T],
+    until: float | None = None,
     note_sender: Callable[[str], object] | None = None,
 ) -> _T:
-    """Ask once over UDP and wait for the reply, however long that takes.
+    """Ask once over UDP and wait for the reply.
 
     A new socket for each question gives each an unpredictable port (RFC 5452), and keeps clear of
     the connection-tracking race that loses one of two questions from one socket.
@@ -106,20 +107,21 @@ async def exchange_udp(
         server: The name server.
         question: Its id does not matter.
         read: Reads the reply.
+        until: When to give up, in the event loop's time; None for no limit.
         note_sender: Called with the address and port of any other sender; its message is not read.
             None lets the kernel drop these, which also reports a closed port.
 
     Raises:
+        TimeoutError: It did not come until then.
         OSError: The system refused (ConnectionRefusedError when nobody listens there).
         TooManyStrays: `MOST_STRAYS` datagrams came that are no reply to the question.
         MalformedMessage: A datagram with the right id cannot be read.
     """
-    loop = asyncio.get_running_loop()
     question = _with_random_id(question)
+    address = socket_address(server)
     family = socket.AF_INET6 if ":" in server.address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
-        address = socket_address(server)
         if note_sender is None:
             sock.connect(address)
             sock.send(question)
@@ -127,33 +129,42 @@ async def exchange_udp(
             sock.sendto(question, address)
         for _ in range(MOST_STRAYS):
             if note_sender is None:
-                reply = await loop.sock_recv(sock, _LARGEST_DATAGRAM)
+                reply = await _receive(sock, sock.recv, until)
                 foreign = False
             else:
-                reply, source = await _receive_from(sock)
+                reply, source = await _receive(sock, sock.recvfrom, until)
                 foreign = source[:2] != address[:2]
                 if foreign:
                     note_sender(str(Endpoint(source[0], source[1])))
             if not foreign and (message := read(question, reply)) is not None:
                 return message
-            # While a datagram is ready, receiving does not suspend: no timeout would come through.
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # while a datagram is ready, receiving does not suspend
+            if until is not None and asyncio.get_running_loop().time() >= until:
+                raise TimeoutError
         raise TooManyStrays
 
 
-async def _receive_from(sock: socket.socket) -> tuple[bytes, tuple[Any, ...]]:
-    """``loop.sock_recvfrom``, which uvloop does not have."""
-    loop = asyncio.get_running_loop()
+async def _receive(sock: socket.socket, receive: Callable[[int], _T], until: float | None) -> _T:
+    """The next datagram.
+
+    Not ``loop.sock_recv`` within ``asyncio.timeout``, which take several times as long together;
+    uvloop has no ``loop.sock_recvfrom``.
+    """
     while True:
         try:
-            return sock.recvfrom(_LARGEST_DATAGRAM)
+            return receive(_LARGEST_DATAGRAM)
         except BlockingIOError:
-            readable = loop.create_future()
+            pass
+        loop = asyncio.get_running_loop()
+        readable = loop.create_future()
+        timer = None if until is None else loop.call_at(until, _give_up, readable)
         loop.add_reader(sock, _wake, readable)
         try:
             await readable
         finally:
             loop.remove_reader(sock)
+            if timer is not None:
+                timer.cancel()
 
 
 def _wake(future: asyncio.Future[Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from ..exceptions import WatcherError
 from ..model import Change, Snapshot
@@ -42,18 +43,26 @@ class Published:
             return self.snapshot
         return replace(self.snapshot, age=max(0.0, now - self.observed_at))
 
-    def after(self, known: Snapshot, membership: Membership, refreshes: int) -> Published:
+    def after(
+        self,
+        known: Snapshot,
+        membership: Membership,
+        refreshes: int,
+        answered_at: datetime | None,
+    ) -> Published:
         """The state after one more lookup.
 
         Args:
-            known: The confirmed peers, with the time of their newest answer.
+            known: The confirmed peers.
             membership: Its evidence and errors, after it has seen the lookup.
             refreshes: As the attribute.
+            answered_at: The date and time (UTC) of the newest answer; None before the first.
         """
         suspected = membership.suspected
         unconfirmed = (peer for peer in known if peer.unique_name in suspected)
         snapshot = replace(
             known,
+            observed_at=answered_at,
             incomplete_reason=membership.incomplete_reason,
             last_error=membership.last_error,
             may_be_stale=membership.may_be_stale,

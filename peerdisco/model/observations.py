@@ -39,6 +39,9 @@ class Outcome(Enum):
     UNREACHABLE = "unreachable"
     """The operating system refused the exchange (connection refused, no route)."""
 
+    __hash__ = object.__hash__
+    """That of `enum.Enum` is a function in Python, which each lookup would call several times."""
+
     @property
     def replied(self) -> bool:
         """Whether the name server sent a reply, even an error."""

@@ -24,6 +24,7 @@ from peerdisco.dns.aiodns_resolver import AiodnsResolver
 from peerdisco.dns.resolver import Resolver, ResolverProtocol
 from peerdisco.exceptions import DiscoveryError
 from peerdisco.membership.snapshots import SnapshotBuilder
+from peerdisco.model import Peer
 from peerdisco.names import Endpoint, parse_service
 from peerdisco.sources.headless_dns import HeadlessDNS
 from peerdisco.sources.once import snapshot_from_observation
@@ -81,16 +82,20 @@ async def peerdisco(
     """What `discover` does, with the source kept, as a watcher keeps it."""
     source = HeadlessDNS(parse_service(service.fqdn), [server], resolver=resolver)
     view = SnapshotBuilder()
+    counted: tuple[tuple[Peer, ...], int] = ((), 0)
+    """The peers of the last lookup, and how many of them have an address."""
 
     async def look() -> Found:
+        nonlocal counted
         try:
             snapshot = snapshot_from_observation(
                 await source.observe(timeout=TIMEOUT), source.service, view
             )
         except DiscoveryError:
             return NOTHING
-        addresses = sum(1 for peer in snapshot if peer.addresses)
-        return Found(len(snapshot), addresses, snapshot.complete)
+        if snapshot.peers is not counted[0]:
+            counted = snapshot.peers, sum(1 for peer in snapshot if peer.addresses)
+        return Found(len(snapshot), counted[1], snapshot.complete)
 
     yield look
     await source.aclose()

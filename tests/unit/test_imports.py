@@ -38,6 +38,7 @@ LAYERS = {
         "dns",
         "dns.evidence",
         "dns.fast_path",
+        "dns.glue",
         "dns.reply",
         "dns.retries",
         "dns.wire",

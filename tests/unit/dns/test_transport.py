@@ -144,6 +144,40 @@ async def test_a_wait_over_udp_that_is_cancelled_closes_its_socket(serve: Serve)
     assert open_sockets() == before
 
 
+async def test_a_wait_over_udp_ends_in_time_and_closes_its_socket(serve: Serve) -> None:
+    server = await serve(silent)
+    before, now = open_sockets(), asyncio.get_running_loop().time
+    start = now()
+    with pytest.raises(TimeoutError):
+        await exchange_udp(server.endpoint, QUESTION, read, start + 0.05)
+    assert now() >= start + 0.04
+    assert open_sockets() == before
+
+
+async def test_strays_do_not_prolong_a_wait_over_udp(serve: Serve) -> None:
+    """While one is ready, receiving does not suspend."""
+
+    def script(asked: Asked) -> None:
+        for _ in range(10):
+            asked.send(b"stray")
+
+    server = await serve(script)
+    now = asyncio.get_running_loop().time
+    read_until = now() + 0.02
+    seen = 0
+
+    def slow(question: bytes, reply: bytes) -> wire.Message | None:
+        nonlocal seen
+        seen += 1
+        while now() < read_until:
+            pass
+        return None
+
+    with pytest.raises(TimeoutError):
+        await exchange_udp(server.endpoint, QUESTION, slow, read_until)
+    assert seen == 1
+
+
 @pytest.mark.skipif(
     not has_ipv6(),
     reason="this machine has no IPv6 loopback: sysctl net.ipv6.conf.lo.disable_ipv6=0",
