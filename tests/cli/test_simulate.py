@@ -24,8 +24,13 @@ def lines_of(out: str, who: str) -> list[str]:
     return re.findall(rf"^ *[0-9.]+ s  {who} +(.*)$", out, re.MULTILINE)
 
 
+SPEED = "15"
+"""At which an outage is shorter than a lookup that waits for an answer: a story that did not wait
+for its client would be over before the client has seen one."""
+
+
 def test_the_story_without_a_terminal() -> None:
-    done = peerdisco("simulate", "--speed", "5")
+    done = peerdisco("simulate", "--speed", SPEED)
     assert (done.status, done.err) == (0, "")
     cluster, client = lines_of(done.out, "cluster"), lines_of(done.out, "client")
     assert [line.partition(" ")[0] for line in cluster[3:5]] == ["scaled", "mysql-1"]
@@ -81,7 +86,7 @@ def free_port() -> int:
 def test_the_story_on_a_terminal() -> None:
     terminal, end = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "peerdisco", "simulate", "--speed", "10"],
+        [sys.executable, "-m", "peerdisco", "simulate", "--speed", SPEED],
         stdout=end,
         stderr=subprocess.PIPE,
         env=bare_environment({"TERM": "xterm", "COLUMNS": "120", "LINES": "40"}),

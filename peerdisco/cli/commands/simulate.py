@@ -17,6 +17,7 @@ from ..telemetry import telemetry
 if TYPE_CHECKING:
     from ...testing import ClusterDNS, StatefulSet
     from ..simulation.screen import Screen
+    from ..simulation.story import Event
 
 SUMMARY = "see it work without a cluster, or develop without one"
 DESCRIPTION = """\
@@ -40,6 +41,8 @@ INTERVAL = 0.5
 LOOKUP_TIMEOUT = 0.4
 REDRAW = 0.2
 """Seconds between two updates of a live screen."""
+PATIENCE = 20.0
+"""Seconds for which the story waits at most until the client shows an event."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -154,11 +157,21 @@ async def _play(
             await asyncio.sleep(start + event.at / args.speed - loop.time())
             event.happen(dns, statefulset)
             screen.happened(event.words, statefulset)
+            await _until_shown(event, statefulset, screen)
         await asyncio.sleep(start + LENGTH / args.speed - loop.time())
         if not args.serve:
             screen.over = True
             return
         statefulset.scale(0)
+
+
+async def _until_shown(event: Event, statefulset: StatefulSet, screen: Screen) -> None:
+    """Wait until the client shows the event, or the patience is at its end."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            while screen.snapshot is None or not event.shown(screen.snapshot, statefulset):
+                screen.changed.clear()
+                await screen.changed.wait()
 
 
 async def _watch(dns: ClusterDNS, screen: Screen, speed: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from collections import deque
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ...model import Change, Peer
+from ...model import Change, Peer, Snapshot
 from ..output import PEER_HEADER, peer_row, use_colour
 from ..streams import print_now
 
@@ -37,6 +38,10 @@ class Screen:
         self._primary = ""
         self.over = False
         """Whether the story has ended."""
+        self.snapshot: Snapshot | None = None
+        """The list after the last change that was shown; None before the first."""
+        self.changed = asyncio.Event()
+        """Set when a change was shown."""
         self.disco: Discovery | None = None
         self.statefulset: StatefulSet | None = None
 
@@ -67,6 +72,8 @@ class Screen:
         if primary is not None and primary.name != self._primary:
             self._primary = primary.name
             self.print_line("client", f"{primary.name} is the primary")
+        self.snapshot = change.snapshot
+        self.changed.set()
 
     def finish(self) -> None:
         """Print what was shown and what to type next, if the story is over."""
