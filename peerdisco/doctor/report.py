@@ -65,8 +65,7 @@ def _finding_lines(finding: Finding, width: int, colour: bool) -> Iterator[str]:
     first, *more = _wrapped(text, width - _STATUS_WIDTH)
     yield f"{label}{first}"
     yield from (" " * _STATUS_WIDTH + line for line in more)
-    if finding.why:
-        yield from _labelled("why", finding.why, width)
+    yield from _labelled("why", finding.why, width)
     if finding.fix is not None:
         yield from _fix_lines(finding.fix, width)
 

@@ -515,3 +515,12 @@ def test_a_snapshot_of_the_same_peers_is_not_sorted_again() -> None:
     assert repr(known.peers) == repr(tuple(known.peers))
     others = dataclasses.replace(known, peers=known.peers[::-1])
     assert others == known
+
+
+def test_a_copy_that_knows_more_is_no_longer_incomplete_for_that_reason() -> None:
+    before = Snapshot(SERVICE)
+    assert before.incomplete_reason is not None
+    after = dataclasses.replace(before, peers=(peer("db-0"),))
+    assert (after.incomplete_reason, after.complete) == (None, True)
+    cut = dataclasses.replace(after, incomplete_reason="truncated")
+    assert dataclasses.replace(cut, peers=()).incomplete_reason == "truncated"

@@ -39,14 +39,15 @@ def check_service(facts: Facts) -> Iterator[Finding]:
             "Nothing is known about its pods; the finding above has the reason.",
         )
         return
-    match lookup.observation:
+    observation = lookup.observation
+    match observation:
         case Answered(peers=peers) if peers:
             yield ok(
                 "service-exists",
                 f"{service} ({facts.request.service_source}) has {_pods(len(peers))}",
                 service=service.fqdn, pods=len(peers),
             )  # fmt: skip
-            yield from _complete(facts, lookup.observation)
+            yield from _complete(facts, observation)
             yield from _others(facts, service)
             yield _governs(facts, service, peers)
             yield _ports(service, peers)
@@ -71,10 +72,10 @@ def check_service(facts: Facts) -> Iterator[Finding]:
                     command=show_endpoints(service),
                 ),
             )
-        case Failed(error=failure):
+        case _:
             yield unknown(
                 "service-exists",
-                str(failure),
+                str(observation.error),
                 "A failed lookup says nothing about the pods: no pod has left because of it.",
                 Fix("Fix the name servers first; the findings above say how.")
                 if facts.dns.servers

@@ -352,7 +352,12 @@ def test_a_member_follows() -> None:
 
 @pytest.mark.parametrize(
     ("of", "code"),
-    [(None, "primary-absent"), (GONE, "primary-absent"), (BLANK, "primary-not-ready")],
+    [
+        (None, "primary-absent"),
+        (GONE, "primary-absent"),
+        (BLANK, "primary-not-ready"),
+        (replace(OWN, status=status()), "primary-not-ready"),
+    ],
 )
 def test_a_replica_waits_for_its_primary(of: ServerFacts | Unanswered | None, code: str) -> None:
     for own in (BLANK, MEMBER):
@@ -405,6 +410,7 @@ def test_a_replica_set_up_by_hand_is_taken_over() -> None:
     "of",
     [
         replace(OWN, cluster=replace(CLUSTER, from_blank=False)),
+        replace(OWN, history=History((epoch(1, "0-100-5", log_reset=True),))),
         facts(MYSQL, cluster=CLUSTER, server_id=100, purged=f"{UUID}:1-5"),
     ],
 )

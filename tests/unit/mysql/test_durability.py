@@ -115,3 +115,16 @@ def test_a_server_without_the_plugin_says_so() -> None:
     assert not found.supported
     assert not found.configured
     assert found.mode is Durability.ASYNCHRONOUS
+
+
+@pytest.mark.parametrize(
+    ("flavour", "name"),
+    [
+        (Flavour.MARIADB, "rpl_semi_sync_master_enabled"),
+        (Flavour.MYSQL, "rpl_semi_sync_source_enabled"),
+    ],
+)
+def test_the_statement_that_begins_and_ends_the_waiting(flavour: Flavour, name: str) -> None:
+    found = DurabilityFacts.of(flavour, {}, {})
+    assert found.set_waiting(True) == f"SET GLOBAL {name} = ON"
+    assert found.set_waiting(False) == f"SET GLOBAL {name} = OFF"

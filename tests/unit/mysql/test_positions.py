@@ -109,3 +109,10 @@ def test_what_is_no_gtid_set_is_refused() -> None:
 def test_between_two_kinds_of_server_no_transactions_are_counted() -> None:
     assert maria("0-100-5").count_beyond(GtidSet.parse(f"{A}:1-5")) == 0
     assert GtidSet.parse(f"{A}:1-5").count_beyond(maria("0-100-5")) == 0
+
+
+def test_a_gtid_set_without_another_one() -> None:
+    own = GtidSet.parse(f"{A}:1-9,{B}:1-3:7")
+    assert own.without(GtidSet.parse(f"{A}:1-5,{B}:2")).text == f"{A}:6-9,{B}:1-1:3-3:7-7"
+    assert own.without(GtidSet.parse("")) == own
+    assert own.without(own).empty

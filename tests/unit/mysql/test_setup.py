@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from peerdisco.exceptions import ConfigurationError
-from peerdisco.mysql.setup import Account, accounts_sql, render_config, server_id
+from peerdisco.mysql.setup import (
+    Account,
+    accounts_sql,
+    render_config,
+    required_privileges,
+    server_id,
+)
 from peerdisco.mysql.versions import Flavour
 
 HOST = "mysql-2.mysql.default.svc.cluster.local"
@@ -110,3 +116,22 @@ def test_a_password_that_no_replica_can_log_in_with_is_refused(
     with pytest.raises(ConfigurationError, match=f"at most {longest}") as refused:
         accounts_sql(flavour, local=local, replication=Account("copier", fits + letter))
     assert letter * 2 not in str(refused.value)
+
+
+@pytest.mark.parametrize("flavour", list(Flavour))
+@pytest.mark.parametrize("kind", ["local", "replication", "backup"])
+def test_the_required_privileges_are_those_that_the_accounts_get(
+    flavour: Flavour, kind: str
+) -> None:
+    accounts = {"local": LOCAL, "replication": REPLICATION, "backup": BACKUP}
+    granted = [
+        statement.removeprefix("GRANT ").rpartition(" TO ")[0].rpartition(" ON ")
+        for statement in accounts_sql(flavour, **{kind: accounts[kind]})
+        if statement.startswith("GRANT ")
+    ]
+    everywhere, on_cluster = required_privileges(flavour, kind)
+    assert everywhere == {name for names, _, where in granted if where == "*.*" for name in
+                          names.split(", ")}  # fmt: skip
+    assert on_cluster == {name for names, _, where in granted if where != "*.*" for name in
+                          names.split(", ")}  # fmt: skip
+    assert "SELECT" in everywhere | on_cluster

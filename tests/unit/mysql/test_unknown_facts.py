@@ -17,7 +17,7 @@ from peerdisco.mysql.tables import CLUSTER_SCHEMA
 from peerdisco.mysql.versions import Flavour
 from peerdisco.primary.verdicts import Decision
 
-from .servers import CLUSTER, MARIADB, MYSQL, SOURCE_HOST, Server, facts
+from .servers import CLUSTER, MARIADB, MYSQL, SOURCE_HOST, Server, ServerError, facts
 
 
 def test_a_server_that_is_no_replica_has_received_nothing() -> None:
@@ -120,3 +120,15 @@ async def test_a_position_that_is_not_understood_names_the_server(version: str, 
     server.logged = value
     with pytest.raises(DatabaseError, match=r"db-1: reading its state: .*cannot be understood"):
         await read_mark(server, "db-1", sound)
+
+
+@pytest.mark.parametrize("version", [MARIADB, MYSQL])
+async def test_a_server_that_fails_while_its_position_is_read_is_named(version: str) -> None:
+    server = Server(version)
+    sound = await read_facts(server, "db-1")
+    server.fails["SELECT @@global"] = ServerError(2013, "Lost connection during query")
+    with pytest.raises(
+        DatabaseError, match=r"db-1: asking how far it is.*Lost connection"
+    ) as caught:
+        await read_mark(server, "db-1", sound)
+    assert caught.value.errno == 2013
