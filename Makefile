@@ -9,6 +9,9 @@ SOURCES := peerdisco tests examples docs
 WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS)
 export WORKERS
+# Keep bytecode, also where the environment says otherwise: the tests start hundreds of Pythons, and
+# compiling the package takes almost half of each start.
+export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-loop test-python test-pythons test-all-pythons coverage check fix bench docs package lock sbom clean

@@ -20,6 +20,7 @@ from peerdisco.doctor.facts import (
     Facts,
     Known,
     Lookup,
+    NamedPort,
     PodFacts,
     Request,
     ServerFacts,
@@ -154,7 +155,11 @@ def test_addresses_without_names_matter_to_a_service_without_ports(
 
 def test_a_port_that_could_not_be_looked_up() -> None:
     failed = Failed(ResolverUnavailable(SERVICE.fqdn, ()))
-    given = facts(listed(), request=Request(SERVICE, port_name="mysql"), port_lookup=Lookup(failed))
+    given = facts(
+        listed(),
+        request=Request(SERVICE, port_names=("mysql",)),
+        named_ports=(NamedPort("mysql", Lookup(failed)),),
+    )
     finding = one(check_service(given), "port-name", Status.UNKNOWN)
     assert finding.found.startswith("the port 'mysql' (tcp) could not be looked up: ")
 

@@ -427,14 +427,14 @@ async def test_cancelled_twice_it_kills_at_once(fifo: Callable[[str], Fifo], lif
 async def test_cancelled_at_every_step_of_its_end_it_is_reaped(
     fifo: Callable[[str], Fifo], life: Life
 ) -> None:
-    say = fifo("say")
+    say, before = fifo("say"), children()
     running = asyncio.create_task(shell(FAMILY, life, say, grace=1e6)(change(peers("mysql", 1))))
     await begun(say)
     while not running.done():
         running.cancel()
         await asyncio.sleep(0)
     # The task has ended, so nobody is left to reap a process that ends now.
-    assert children() == set()
+    assert children() <= before
     await life.ended()
 
 
@@ -494,7 +494,7 @@ async def test_a_stopped_hook_ends_at_sigterm(fifo: Callable[[str], Fifo], life:
 async def test_cancelled_while_it_starts_it_leaves_nobody(
     fifo: Callable[[str], Fifo], life: Life
 ) -> None:
-    script = 'exec 9> "$1"; while :; do sleep 100; done'
+    script, before = 'exec 9> "$1"; while :; do sleep 100; done', children()
     for turns in range(12):
         running = asyncio.create_task(shell(script, life, grace=0.1)(change(peers("mysql", 1))))
         for _ in range(turns):
@@ -503,7 +503,7 @@ async def test_cancelled_while_it_starts_it_leaves_nobody(
         with pytest.raises(asyncio.CancelledError):
             await running
     # Whoever was started has ended: nobody is left who could hold it.
-    assert children() == set()
+    assert children() <= before
 
 
 async def test_cancelled_while_it_cannot_be_started() -> None:
@@ -526,7 +526,10 @@ async def test_what_it_leaves_in_the_background_goes_on(
 
 
 def children() -> set[int]:
-    """Those of this process, ended ones too that nobody has waited for."""
+    """Those of this process, ended ones too that nobody has waited for.
+
+    A test of another file may have left the process that forks commands for all of them.
+    """
     found: set[int] = set()
     for task in Path("/proc/self/task").iterdir():
         try:
