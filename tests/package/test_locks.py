@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hatchling.build import get_requires_for_build_editable
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -63,6 +64,18 @@ def test_a_lock_file_has_what_is_declared(file: str) -> None:
         version = locked.get(canonicalize_name(requirement.name))
         assert version is not None, f"{file} does not have {requirement.name}: make lock"
         assert version in requirement.specifier, f"{file}: {requirement}: make lock"
+
+
+def test_the_development_lock_has_what_builds_the_editable_installation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`make LOCKED=1` builds it without an environment of its own."""
+    monkeypatch.chdir(ROOT)
+    needed = [*PYPROJECT["build-system"]["requires"], *get_requires_for_build_editable()]
+    locked = {name: version for name, version, _, _ in entries("requirements/develop.txt")}
+    assert len(needed) > 1
+    for requirement in map(Requirement, needed):
+        assert locked.get(canonicalize_name(requirement.name), "none") in requirement.specifier
 
 
 @lock_files
