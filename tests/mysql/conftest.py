@@ -83,6 +83,17 @@ def db(make: Callable[..., Database]) -> Database:
     return make()
 
 
+@pytest.fixture
+def running(db: Database) -> Database:
+    """Three pods that replicate; each has one order."""
+    db.start()
+    db.wait()
+    db.create_shop()
+    db.primary.server.sql("INSERT INTO shop.orders VALUES (1)")
+    db.wait_equal()
+    return db
+
+
 SERVERS = {"mariadb": MariaDB, "other-mariadb": OtherMariaDB, "mysql": MySQL}
 
 

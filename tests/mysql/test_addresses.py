@@ -5,20 +5,8 @@ from __future__ import annotations
 import shutil
 import signal
 
-import pytest
-
 from .database import Database, Member
 from .waiting import until
-
-
-@pytest.fixture
-def running(db: Database) -> Database:
-    db.start()
-    db.wait()
-    db.create_shop()
-    db.primary.server.sql("INSERT INTO shop.orders VALUES (1)")
-    db.wait_equal()
-    return db
 
 
 def receiver(member: Member) -> str:

@@ -6,24 +6,12 @@ import json
 import sys
 from pathlib import Path
 
-import pytest
-
 from .database import Database, Member
 from .pods import Pod
 from .waiting import until
 
 MOST_MEMORY = 160 * 2**20
 """Bytes of a sidecar; it has about 60 MB."""
-
-
-@pytest.fixture
-def running(db: Database) -> Database:
-    db.start()
-    db.wait()
-    db.create_shop()
-    db.primary.server.sql("INSERT INTO shop.orders VALUES (1)")
-    db.wait_equal()
-    return db
 
 
 def peak(member: Member) -> int:

@@ -4,20 +4,8 @@ from __future__ import annotations
 
 import time
 
-import pytest
-
 from .database import Database, Member
 from .waiting import until
-
-
-@pytest.fixture
-def running(db: Database) -> Database:
-    db.start()
-    db.wait()
-    db.create_shop()
-    db.primary.server.sql("INSERT INTO shop.orders VALUES (1)")
-    db.wait_equal()
-    return db
 
 
 def ready(member: Member) -> bool:

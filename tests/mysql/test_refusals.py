@@ -12,13 +12,10 @@ from .waiting import until
 
 
 @pytest.fixture
-def running(db: Database) -> Database:
-    db.start()
-    db.wait()
-    db.create_shop()
-    db.primary.server.sql("INSERT INTO shop.orders VALUES (1), (2)")
-    db.wait_equal()
-    return db
+def running(running: Database) -> Database:
+    running.primary.server.sql("INSERT INTO shop.orders VALUES (2)")
+    running.wait_equal()
+    return running
 
 
 def wipe(member: Member) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from peerdisco.mysql.facts import ClusterRow, ServerFacts
@@ -65,6 +65,25 @@ def status(**given: Any) -> ReplicaStatus:
         "lag": 0,
     }
     return ReplicaStatus(**{**found, **given})
+
+
+def primary_at(version: str, last: int, **given: Any) -> ServerFacts:
+    """An open primary that has written this many transactions, but for what is given."""
+    mariadb = version == MARIADB
+    found = facts(
+        version,
+        position=f"0-100-{last}" if mariadb else f"{UUID}:1-{last}",
+        cluster=CLUSTER,
+        origin="100" if mariadb else UUID,
+        read_only=False,
+    )
+    return replace(found, **given)
+
+
+def replica_at(version: str, last: int, **given: Any) -> ServerFacts:
+    """A replica that has applied this many of them, but for what is given."""
+    own = {"origin": "101", "read_only": True, "status": status()}
+    return primary_at(version, last, **{**own, **given})
 
 
 class ServerError(Exception):

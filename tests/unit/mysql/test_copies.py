@@ -3,54 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-import pytest
-
-from peerdisco.mysql import ServerFacts, Unanswered
+from peerdisco.mysql import Unanswered
 from peerdisco.mysql.copies import Health, judge_replica_as_source, judge_source_of_all
 
-from .servers import CLUSTER, MARIADB, MYSQL, UUID, facts, status
+from .servers import CLUSTER, facts, primary_at, replica_at
 
 READY = Health(True, "replica", "replicates")
 OPEN = Health(True, "primary", "takes writes")
 
 
-@pytest.fixture(params=[MARIADB, MYSQL])
-def version(request: pytest.FixtureRequest) -> str:
-    found: str = request.param
-    return found
-
-
-def server(version: str, last: int, **given: Any) -> ServerFacts:
-    position = f"0-100-{last}" if version == MARIADB else f"{UUID}:1-{last}"
-    origin = "100" if version == MARIADB else UUID
-    found = facts(version, position=position, cluster=CLUSTER, origin=origin, read_only=False)
-    return replace(found, **given)
-
-
-def replica(version: str, last: int, **given: Any) -> ServerFacts:
-    return server(
-        version, last, **{"origin": "102", "read_only": True, "status": status(), **given}
-    )
-
-
 def test_a_ready_replica_with_the_primarys_history_is_a_source(version: str) -> None:
-    primary = server(version, 9)
-    assert judge_replica_as_source(replica(version, 8), READY, primary) is None
-    assert judge_replica_as_source(replica(version, 8), None, primary) is None
+    primary = primary_at(version, 9)
+    assert judge_replica_as_source(replica_at(version, 8), READY, primary) is None
+    assert judge_replica_as_source(replica_at(version, 8), None, primary) is None
 
 
 def test_what_speaks_against_a_replica(version: str) -> None:
-    primary = server(version, 9)
+    primary = primary_at(version, 9)
     refused = Health(False, "refused", "a client wrote here")
     other = replace(CLUSTER, id="another")
     for found, health, expected in (
-        (replica(version, 8), refused, "not ready (refused: a client wrote here)"),
-        (replica(version, 8), Health(False, "", "refused"), "not ready (no answer: refused)"),
-        (replica(version, 10), READY, "its history is not the primary's"),
-        (replica(version, 8, cluster=other), READY, "another, which is not the primary's"),
-        (replica(version, 8, cluster=None), READY, "holds no data of a cluster"),
+        (replica_at(version, 8), refused, "not ready (refused: a client wrote here)"),
+        (replica_at(version, 8), Health(False, "", "refused"), "not ready (no answer: refused)"),
+        (replica_at(version, 10), READY, "its history is not the primary's"),
+        (replica_at(version, 8, cluster=other), READY, "another, which is not the primary's"),
+        (replica_at(version, 8, cluster=None), READY, "holds no data of a cluster"),
         (Unanswered("no answer in 5 s"), READY, "does not answer: no answer in 5 s"),
     ):
         against = judge_replica_as_source(found, health, primary)
@@ -59,7 +37,7 @@ def test_what_speaks_against_a_replica(version: str) -> None:
 
 
 def test_the_primary_has_to_be_open_or_empty(version: str) -> None:
-    primary = server(version, 9)
+    primary = primary_at(version, 9)
     assert judge_source_of_all(primary, OPEN) is None
     assert judge_source_of_all(primary, None) is None
     # Its writes may wait for the replica that is to be copied.

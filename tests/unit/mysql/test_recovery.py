@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from peerdisco.mysql import Receiver, ServerFacts, Unanswered
 from peerdisco.mysql.history import History
 from peerdisco.mysql.positions import MariaDBPosition
 from peerdisco.mysql.recovery import Recovery, judge_recovery
 
 from .histories import epoch
-from .servers import CLUSTER, MARIADB, MYSQL, UUID, facts, status
+from .servers import CLUSTER, MARIADB, UUID, facts, status
 
 REPLICAS = ("db-1", "db-2")
 
@@ -39,12 +37,6 @@ def judge(*replicas: ServerFacts | Unanswered, **given: Any) -> Recovery:
     expected = given.pop("expected", REPLICAS)
     found |= given.pop("also", {})
     return judge_recovery("db-0", found, expected, **{"primary_lost": True, **given})
-
-
-@pytest.fixture(params=[MARIADB, MYSQL])
-def version(request: pytest.FixtureRequest) -> str:
-    found: str = request.param
-    return found
 
 
 def test_the_replica_with_most_is_the_source(version: str) -> None:

@@ -2,75 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from peerdisco.exceptions import ConfigurationError
-from peerdisco.mysql import ServerFacts, Unanswered
+from peerdisco.mysql import Unanswered
 from peerdisco.mysql.sidecar.moves import Wanted, WantedPrimary
 from peerdisco.mysql.takeover import judge_handover, judge_takeover
 
-from .servers import CLUSTER, MARIADB, MYSQL, UUID, facts, status
-
-
-@pytest.fixture(params=[MARIADB, MYSQL])
-def version(request: pytest.FixtureRequest) -> str:
-    found: str = request.param
-    return found
-
-
-def server(version: str, last: int, **given: Any) -> ServerFacts:
-    position = f"0-100-{last}" if version == MARIADB else f"{UUID}:1-{last}"
-    origin = "100" if version == MARIADB else UUID
-    found = facts(version, position=position, cluster=CLUSTER, origin=origin, read_only=False)
-    return replace(found, **given)
-
-
-def replica(version: str, last: int, **given: Any) -> ServerFacts:
-    return server(
-        version, last, **{"origin": "101", "read_only": True, "status": status(), **given}
-    )
+from .servers import primary_at, replica_at, status
 
 
 def test_the_primary_gives_way_to_a_replica_of_its_own(version: str) -> None:
-    own = server(version, 9)
-    assert judge_handover(own, "db-0", "db-1", replica(version, 8)) is None
+    own = primary_at(version, 9)
+    assert judge_handover(own, "db-0", "db-1", replica_at(version, 8)) is None
     for found, expected in (
         (None, "cannot be asked (it is not listed)"),
         (Unanswered("no answer"), "cannot be asked (no answer)"),
-        (server(version, 8), "does not replicate from this pod"),
-        (replica(version, 8, status=status(applier_running=False)), "does not replicate"),
-        (replica(version, 8, status=status(source_host="db-2.db")), "does not replicate"),
-        (replica(version, 10), "are not this pod's"),
-        (replica(version, 8, status=status(lag=11)), "11 s behind"),
-        (replica(version, 8, status=status(lag=None)), "an unknown time behind"),
+        (primary_at(version, 8), "does not replicate from this pod"),
+        (replica_at(version, 8, status=status(applier_running=False)), "does not replicate"),
+        (replica_at(version, 8, status=status(source_host="db-2.db")), "does not replicate"),
+        (replica_at(version, 10), "are not this pod's"),
+        (replica_at(version, 8, status=status(lag=11)), "11 s behind"),
+        (replica_at(version, 8, status=status(lag=None)), "an unknown time behind"),
     ):
         assert expected in str(judge_handover(own, "db-0", "db-1", found))
 
 
 def test_a_replica_opens_when_it_has_everything_of_a_closed_primary(version: str) -> None:
-    own = replica(version, 9)
-    closed = server(version, 9, read_only=True)
+    own = replica_at(version, 9)
+    closed = primary_at(version, 9, read_only=True)
     assert judge_takeover(own, "db-0", closed) is None
     for found, expected in (
         (None, "cannot be asked (it is not listed)"),
         (Unanswered("no answer"), "cannot be asked (no answer)"),
-        (server(version, 9), "still takes writes"),
-        (server(version, 10, read_only=True), "has transactions that this pod does not have yet"),
+        (primary_at(version, 9), "still takes writes"),
+        (
+            primary_at(version, 10, read_only=True),
+            "has transactions that this pod does not have yet",
+        ),
     ):
         assert expected in str(judge_takeover(own, "db-0", found))
 
 
 def test_rows_are_given_up_by_the_name_of_their_pod_alone(version: str) -> None:
-    own = replica(version, 9)
-    ahead = server(version, 10, read_only=True)
+    own = replica_at(version, 9)
+    ahead = primary_at(version, 10, read_only=True)
     for found in (None, Unanswered("no answer"), ahead):
         assert judge_takeover(own, "db-0", found, "db-0") is None
         assert "without db-0" in str(judge_takeover(own, "db-0", found, "db-2"))
-    assert "still takes writes" in str(judge_takeover(own, "db-0", server(version, 9), "db-0"))
+    assert "still takes writes" in str(judge_takeover(own, "db-0", primary_at(version, 9), "db-0"))
 
 
 def test_the_file_keeps_its_last_value(tmp_path: Path) -> None:
