@@ -144,7 +144,9 @@ class Heart:
         self.error = error
         if self._writing:
             self._writing = False
-            self.stuck = str(error)
+            # An account of an earlier version may not renew the heartbeat; the server takes writes.
+            denied = isinstance(error, DatabaseError) and error.access_denied
+            self.stuck = None if denied else str(error)
         self._drop()
 
     def _drop(self) -> None:

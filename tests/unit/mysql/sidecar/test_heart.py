@@ -205,3 +205,23 @@ async def test_a_connection_that_fails_says_nothing_about_writes() -> None:
     async with it:
         await it.until(lambda: it.heart.error is not None)
         assert it.heart.stuck is None
+
+
+async def test_an_account_that_may_not_renew_the_heartbeat_says_nothing_about_writes() -> None:
+    """One that an earlier version made: clients have accounts of their own."""
+
+    class Denied(Link):
+        async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
+            if sql.startswith("UPDATE peerdisco.heartbeat"):
+                raise DatabaseError("db-0", "writing", 1142, "UPDATE command denied")
+            return await super().execute(sql)
+
+    it = Beating()
+
+    async def connect() -> Connection:
+        return Denied(it.server)
+
+    it.heart._connect = connect
+    async with it:
+        await it.until(lambda: it.heart.error is not None)
+        assert it.heart.stuck is None
