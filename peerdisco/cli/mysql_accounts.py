@@ -68,9 +68,10 @@ def add_source_trust(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--replication-public-key",
         metavar="PATH",
-        help="the primary's RSA key for replication without TLS on MySQL, a file in the database's "
-        f"container (default: {_SOURCE_TRUST['replication_public_key']}, else the key that the "
-        "primary sends)",
+        help="replicate without TLS on MySQL, unless --replication-tls-ca is given, with the "
+        "password encrypted for this RSA key of the primary, a file in the database's container "
+        f"(default: {_SOURCE_TRUST['replication_public_key']}, else the key that the primary "
+        "sends)",
     )
 
 

@@ -24,7 +24,8 @@ class SourceTrust:
         tls_ca: The file with the CA, in the file system of the server: it uses TLS only, and the
             certificate must have the name of the source. None to leave its settings for TLS alone.
         public_key: The file with the source's RSA key for ``caching_sha2_password`` without TLS,
-            also there. None for the key that the source sends. MariaDB has no use for it.
+            also there: without ``tls_ca``, TLS is not used. None for the key that the source sends.
+            MariaDB has no use for it.
     """
 
     tls_ca: str | None = None
@@ -142,6 +143,8 @@ class Dialect:
                     "GET_SOURCE_PUBLIC_KEY": "0",
                 }
             if source.trust.public_key is not None:
+                # Over TLS that is not verified, the password is sent as it is, whatever the key.
+                options |= {} if source.trust.tls_ca is not None else {"SOURCE_SSL": "0"}
                 options |= {
                     "SOURCE_PUBLIC_KEY_PATH": literal(source.trust.public_key),
                     "GET_SOURCE_PUBLIC_KEY": "0",

@@ -40,7 +40,8 @@ class ReplicaStatus:
         applier_error: The same in the server's words.
         received: The GTIDs up to which it has received, as the server writes them.
         tls_ca: The file with the CA with which it verifies its source; empty if it does not.
-        public_key: The file with the source's RSA key; empty if it has none.
+        public_key: The file with the source's RSA key; empty if it has none, or if it may send the
+            password as it is, over TLS that is not verified.
         lag: Seconds that it is behind the source, as it knows; None if it cannot tell, which is
             so whenever one of its threads does not run (MySQL says 0 then).
     """
@@ -102,7 +103,7 @@ class ReplicaStatus:
             lag=int(lag) if lag and applies and receiver is Receiver.RUNNING else None,
             received=text("Gtid_IO_Pos", "Retrieved_Gtid_Set"),
             tls_ca=_verified_by(row),
-            public_key=str(row.get("Source_public_key_path") or ""),
+            public_key=_encrypted_for(row),
         )
 
     @property
@@ -120,6 +121,13 @@ class ReplicaStatus:
     def running(self) -> bool:
         """Whether both threads run."""
         return self.receiver is Receiver.RUNNING and self.applier_running
+
+
+def _encrypted_for(row: Mapping[str, object]) -> str:
+    """The file with the RSA key, if the source cannot get the password without that key."""
+    if row.get("Source_SSL_Allowed") == "Yes" and not _verified_by(row):
+        return ""
+    return str(row.get("Source_public_key_path") or "")
 
 
 def _verified_by(row: Mapping[str, object]) -> str:

@@ -67,6 +67,25 @@ class Authority:
         return files
 
 
+def key_pair(directory: Path, name: str) -> tuple[Path, Path]:
+    """The files with an RSA private key and its public key, in PEM."""
+    private, public = directory / f"{name}.pem", directory / f"{name}.pub.pem"
+    key = _key()
+    private.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        )
+    )
+    public.write_bytes(
+        key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    return private, public
+
+
 def _key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from . import database, mysqld, pods
-from .certificates import Authority
-from .database import Database, Image
+from .certificates import Authority, key_pair
+from .database import Database, Image, Member
 from .mariadb import connected
 from .pods import Bridge, Network, network
 from .waiting import until
@@ -49,9 +50,9 @@ def epochs(db: Database) -> list[object]:
     return [member.server.sql("SELECT * FROM peerdisco.epochs") for member in db.members]
 
 
-def executed(db: Database) -> list[str]:
+def executed(members: list[Member]) -> list[str]:
     """What each server has executed, in transactions of all servers."""
-    return [str(member.server.variable("gtid_executed")) for member in db.members]
+    return [str(member.server.variable("gtid_executed")) for member in members]
 
 
 def test_three_servers_replicate_and_a_second_run_does_nothing(db: Database) -> None:
@@ -96,7 +97,7 @@ def test_the_primary_comes_back_with_another_address(db: Database) -> None:
 def test_ordinal_0_returns_with_an_empty_volume(db: Database) -> None:
     """MySQL itself would not notice: to it, the transactions of a new server are just others."""
     db.primary.kill()
-    before = executed(db)[1:]
+    before = executed(db.replicas)
     db.primary.server.wipe()
     db.primary.start()
     db.primary.server.wait_ready()
@@ -106,7 +107,7 @@ def test_ordinal_0_returns_with_an_empty_volume(db: Database) -> None:
     assert db.primary.server.schemas() == set()
     for replica in db.replicas:
         assert db.rows(replica) == [1]
-    assert executed(db)[1:] == before
+    assert executed(db.replicas) == before
 
 
 def test_a_transaction_on_a_replica_is_found(db: Database) -> None:
@@ -155,3 +156,54 @@ def test_replication_over_verified_tls(db: Database) -> None:
         assert replica.server.replica_status()["Source_SSL_Verify_Server_Cert"] == "Yes"
     db.primary.server.sql("INSERT INTO shop.orders VALUES (2)")
     assert db.wait_equal() == [1, 2]
+
+
+def test_replication_without_tls_verifies_the_pinned_key(db: Database) -> None:
+    """``SOURCE_PUBLIC_KEY_PATH``: the password is encrypted for this key, and for no other."""
+    directory = db.network.directory
+    private, public = key_pair(directory, "servers")
+    _, other = key_pair(directory, "other")
+    pinned = directory / "pinned.pem"
+    shutil.copy(public, pinned)
+    db.network.own(directory)
+    for member in db.members:
+        member.stop()
+        member.server.arguments = (
+            f"--caching-sha2-password-private-key-path={private}",
+            f"--caching-sha2-password-public-key-path={public}",
+        )
+    key = ("--server-public-key", str(public), "--replication-public-key", str(pinned))
+    for member in db.members:
+        member.server.start(wait=False)
+        member.sidecar.start(*key)
+    db.wait()
+    replica = db[1]
+    status = replica.server.replica_status()
+    assert status["Source_public_key_path"] == str(pinned)
+    assert status["Get_Source_public_key"] == 0
+    assert status["Source_SSL_Allowed"] == "No"
+
+    # The primary has forgotten the account: a login has to send the password, encrypted.
+    db.primary.sidecar.kill()
+    replica.sidecar.kill()
+    log_in_again(db, replica)
+    until(lambda: replica.server.replicates, what=lambda: str(replica.server.replica_status()))
+    db.primary.server.sql("INSERT INTO shop.orders VALUES (2)")
+    assert db.wait_equal() == [1, 2]
+
+    shutil.copy(other, pinned)
+    log_in_again(db, replica)
+    until(
+        lambda: replica.server.replica_status()["Last_IO_Errno"],
+        what=lambda: str(replica.server.replica_status()),
+    )
+    assert not replica.server.replicates
+    shutil.copy(public, pinned)
+    log_in_again(db, replica)
+    until(lambda: replica.server.replicates, what=lambda: str(replica.server.replica_status()))
+
+
+def log_in_again(db: Database, replica: Member) -> None:
+    replica.server.sql("STOP REPLICA IO_THREAD")
+    db.primary.server.sql("FLUSH PRIVILEGES")
+    replica.server.sql("START REPLICA IO_THREAD")

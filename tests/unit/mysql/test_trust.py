@@ -55,7 +55,18 @@ def options(version: str, trust: SourceTrust) -> set[str]:
         (
             MYSQL,
             SourceTrust(public_key=KEY),
-            {f"SOURCE_PUBLIC_KEY_PATH = '{KEY}'", "GET_SOURCE_PUBLIC_KEY = 0"},
+            {f"SOURCE_PUBLIC_KEY_PATH = '{KEY}'", "GET_SOURCE_PUBLIC_KEY = 0", "SOURCE_SSL = 0"},
+        ),
+        (
+            MYSQL,
+            SourceTrust(CA, KEY),
+            {
+                "SOURCE_SSL = 1",
+                r"SOURCE_SSL_CA = '/etc/tls/it\'s a CA.pem'",
+                "SOURCE_SSL_VERIFY_SERVER_CERT = 1",
+                f"SOURCE_PUBLIC_KEY_PATH = '{KEY}'",
+                "GET_SOURCE_PUBLIC_KEY = 0",
+            },
         ),
     ],
 )
@@ -103,4 +114,6 @@ def test_what_a_server_says(version: str, given: dict[str, str], ca: str) -> Non
     row |= {"Source_public_key_path": KEY} if version == MYSQL else {}
     found = ReplicaStatus.of_row(row)
     assert found.tls_ca == ca
-    assert found.public_key == (KEY if version == MYSQL else "")
+    # Over TLS that is not verified, whoever answers gets the password.
+    safe = ca or given.get("SSL_Allowed") != "Yes"
+    assert found.public_key == (KEY if version == MYSQL and safe else "")
