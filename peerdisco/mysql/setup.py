@@ -187,7 +187,8 @@ _PRIVILEGES: dict[Flavour, dict[str, _Privileges]] = {
             _WRITES,
         ),
         "replication": _Privileges("REPLICATION SLAVE, REPLICA MONITOR, SHOW DATABASES", "SELECT"),
-        "backup": _Privileges(_READS_ALL),
+        # All but _READS_ALL is for mariadb-backup, and PROCESS to see ALTER TABLE in progress.
+        "backup": _Privileges(f"{_READS_ALL}, PROCESS, RELOAD, LOCK TABLES, BINLOG MONITOR"),
     },
     Flavour.MYSQL: {
         "local": _Privileges(

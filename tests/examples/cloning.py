@@ -15,7 +15,7 @@ from tests.docs.markdown import ROOT
 from tests.mysql.mariadb import MariaDB
 from tests.mysql.namespaces import Process
 from tests.mysql.pods import Network, Pod
-from tests.mysql.waiting import until
+from tests.mysql.waiting import DEADLINE, until
 
 CLONE = ROOT / "examples" / "mysql" / "clone"
 
@@ -49,10 +49,14 @@ class Script:
         for line in self.process.popen.stderr:
             self.lines.append(line.rstrip("\n"))
 
-    def wait_for(self, text: str) -> None:
+    def wait_for(self, text: str, timeout: float = DEADLINE) -> None:
         """Wait until it has said a line that begins so."""
         until(
-            lambda: any(line.startswith(text) for line in self.lines) or not self._reader.is_alive()
+            lambda: (
+                any(line.startswith(text) for line in self.lines) or not self._reader.is_alive()
+            ),
+            timeout=timeout,
+            what=lambda: f"{text!r} is said; {self.lines}",
         )
         assert any(line.startswith(text) for line in self.lines), self.lines
 

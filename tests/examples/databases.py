@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
 import pymysql
 
@@ -12,7 +13,7 @@ from tests.mysql.database import Image
 from tests.mysql.evidence import Evidence
 from tests.mysql.mariadb import MariaDB
 from tests.mysql.pods import Network, Pod
-from tests.mysql.waiting import until
+from tests.mysql.waiting import DEADLINE, until
 
 from .cloning import Volume
 
@@ -82,6 +83,16 @@ class Pods:
             server.script(script)
         return server
 
+    def replica(self, ordinal: int, source: MariaDB) -> MariaDB:
+        """A pod whose server has received and applied all that its source has."""
+        server = self.server(ordinal)
+        self.replicate(server, source)
+        until(
+            lambda: server.variable("gtid_slave_pos") == source.variable("gtid_binlog_pos"),
+            what=lambda: f"{server.pod.name} replicates: {server.replica_status()}",
+        )
+        return server
+
     def volume(self, ordinal: int) -> Volume:
         """A pod with an empty volume."""
         pod, config = self._pod(ordinal)
@@ -108,7 +119,7 @@ class Pods:
         assert copy.replica_status() == {}, "the dump's CHANGE MASTER is no source"
         assert copy.variable("read_only") == 1
         self.replicate(copy, source)
-        source.sql("INSERT INTO shop.orders SELECT 1 + MAX(n), 'since' FROM shop.orders")
+        source.sql("INSERT INTO shop.orders (n, note) SELECT 1 + MAX(n), 'since' FROM shop.orders")
         until(
             lambda: copy.value(COUNT) == source.value(COUNT),
             what=f"{copy.pod.name} replicates: {copy.replica_status()}",
@@ -136,6 +147,43 @@ def locked(server: MariaDB) -> Iterator[None]:
         yield
     finally:
         connection.close()
+
+
+ALTER = "ALTER TABLE shop.orders ADD COLUMN more INT, ALGORITHM = COPY"
+
+
+@contextlib.contextmanager
+def altering(server: MariaDB) -> Iterator[Callable[[], None]]:
+    """An ALTER TABLE that ends when the function is called: it waits for a client that reads."""
+    reader = pymysql.connect(unix_socket=str(server.socket), user="root")
+    thread = threading.Thread(target=server.sql, args=(ALTER,))
+
+    def release() -> None:
+        reader.rollback()
+        thread.join(DEADLINE)
+
+    try:
+        with reader.cursor() as cursor:
+            cursor.execute("START TRANSACTION")
+            cursor.execute("SELECT * FROM shop.orders LIMIT 1")
+        thread.start()
+        wait_until_altering(server)
+        yield release
+        release()
+    finally:
+        reader.close()
+        thread.join(DEADLINE)
+
+
+def wait_until_altering(server: MariaDB) -> None:
+    until(
+        lambda: any(
+            str(row["Info"]).startswith("ALTER TABLE shop.orders")
+            and "metadata lock" in (row["State"] or "")
+            for row in server.sql("SHOW PROCESSLIST")
+        ),
+        what="ALTER TABLE is in progress",
+    )
 
 
 def wait_until_held(server: MariaDB) -> None:

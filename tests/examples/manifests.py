@@ -12,8 +12,9 @@ import yaml
 from .processes import EXAMPLES
 
 MYSQL = EXAMPLES / "mysql"
-MARIADB, OVERLAY, BACKUP = (
+MARIADB, FILES, OVERLAY, BACKUP = (
     MYSQL / "kubernetes" / "mariadb",
+    MYSQL / "kubernetes" / "mariadb-backup",
     MYSQL / "kubernetes" / "mysql",
     MYSQL / "backup",
 )

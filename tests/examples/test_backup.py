@@ -9,12 +9,24 @@ from pathlib import Path
 import pytest
 
 from tests.docs.markdown import ROOT
-from tests.mysql.mariadb import MariaDB
+from tests.mysql.mariadb import MariaDB, connected
+from tests.mysql.namespaces import Process
 from tests.mysql.pods import Pod
 from tests.mysql.waiting import until
 
 from .cloning import Script
-from .databases import COUNT, ROW, ROWS, SHOP, Pods, locked, wait_until_held
+from .databases import (
+    ALTER,
+    COUNT,
+    REPLICATED,
+    ROW,
+    ROWS,
+    SHOP,
+    Pods,
+    locked,
+    wait_until_altering,
+    wait_until_held,
+)
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -23,12 +35,12 @@ SIDECAR = """
 import http.server, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(int(sys.argv[3]) if self.path == "/readyz" else 404)
+        self.send_response(200 if self.path == "/readyz" else 404)
         self.end_headers()
-        self.wfile.write(b'{"state": "replica", "reason": "900 seconds behind"}')
+        self.wfile.write(sys.argv[3].encode())
 http.server.HTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
 """
-"""Of which the job asks nothing but whether the pod is ready."""
+"""Of which the job asks nothing but its state, and whether the pod is ready."""
 LAST = "mysql-2.mysql.default.svc.cluster.local"
 
 
@@ -48,6 +60,8 @@ class Job:
             "BACKUP_RUN": str(self.run_directory),
             "BACKUP_PASSWORD_FILE": str(pods.password),
             "BACKUP_READY_PORT": "",
+            "BACKUP_TIMEOUT": "1",
+            "PEERDISCO_MYSQL_REPLICATION_PASSWORD_FILE": str(pods.password.parent / "replication"),
             "BACKUP_KEEP": "2",
             "PEERDISCO_SERVICE": "mysql",
         }
@@ -83,10 +97,21 @@ def job(pods: Pods) -> Job:
     return Job(pods)
 
 
-def test_backup_of_the_last_replica_is_whole_and_can_be_restored(pods: Pods, job: Job) -> None:
-    pods.server(0)
-    pods.server(1)
-    pods.server(2, ROW, SHOP)
+@pytest.fixture
+def primary(pods: Pods) -> MariaDB:
+    return pods.server(0, ROW, SHOP)
+
+
+@pytest.fixture
+def replica(pods: Pods, primary: MariaDB) -> MariaDB:
+    """The only one."""
+    return pods.replica(1, primary)
+
+
+def test_backup_of_the_last_replica_is_whole_and_can_be_restored(
+    pods: Pods, job: Job, primary: MariaDB, replica: MariaDB
+) -> None:
+    pods.replica(2, primary)
     assert job.find() == 0, job.said
     assert job.last == f"backup: from {LAST}"
     assert job.dump() == 0, job.said
@@ -94,7 +119,7 @@ def test_backup_of_the_last_replica_is_whole_and_can_be_restored(pods: Pods, job
     file = job.target / name
     assert file.stat().st_mode & 0o077 == 0, "others can read it"
     text = gzip.decompress(file.read_bytes()).decode()
-    assert "-- SET GLOBAL gtid_slave_pos='0-102-" in text
+    assert "-- SET GLOBAL gtid_slave_pos='0-100-" in text
     assert "`peerdisco`" not in text
     assert not list(job.run_directory.glob("*.cnf"))
 
@@ -113,10 +138,11 @@ def restore(server: MariaDB, file: Path) -> None:
     server.pod.run("sh", "-c", command, timeout=40)
 
 
-def test_tables_that_a_dump_would_have_of_another_moment_are_refused(pods: Pods, job: Job) -> None:
-    pods.server(0)
-    replica = pods.server(1, ROW, SHOP)
+def test_tables_that_a_dump_would_have_of_another_moment_are_refused(
+    pods: Pods, job: Job, replica: MariaDB
+) -> None:
     job.find()
+    replica.sql("STOP REPLICA")
     replica.sql("CREATE TABLE shop.hits (n INT) ENGINE = MyISAM")
     assert job.dump() == 1
     assert "shop.hits (MyISAM)" in job.last
@@ -132,9 +158,8 @@ def test_tables_that_a_dump_would_have_of_another_moment_are_refused(pods: Pods,
     assert other.sql(every) == [{"price": 10}, {"price": 20}]
 
 
+@pytest.mark.usefixtures("replica")
 def test_only_so_many_are_kept(pods: Pods, job: Job) -> None:
-    pods.server(0)
-    pods.server(1, ROW, SHOP)
     others = ["mysql-20200101T000000Z.sql.gz.txt", "other-20200101T000000Z.sql.gz"]
     old = [f"mysql-2020010{day}T000000Z.sql.gz" for day in (1, 2, 3)]
     partial = "mysql-20200104T000000Z.sql.gz.partial"
@@ -151,10 +176,13 @@ def test_only_so_many_are_kept(pods: Pods, job: Job) -> None:
 def test_primary_is_not_used_unless_configured(pods: Pods, job: Job) -> None:
     primary = pods.server(0, ROW, SHOP, "SET GLOBAL read_only = OFF")
     assert job.find() == 1
-    assert job.last == (
-        "backup: failed: there is no replica, and the primary is left in peace "
-        "unless BACKUP_FROM_PRIMARY=1"
-    )
+    assert job.said == [
+        "peerdisco: there is no pod that may be used",
+        (
+            "backup: failed: no pod may be backed up, see above "
+            "(BACKUP_FROM_PRIMARY=1 permits the primary)"
+        ),
+    ]
     # Whatever the name: a server that takes writes is the primary.
     (job.run_directory / "host").write_text(f"{primary.pod.name}.mysql\n")
     assert job.dump() == 1
@@ -166,22 +194,55 @@ def test_primary_is_not_used_unless_configured(pods: Pods, job: Job) -> None:
     assert len(job.files) == 1
 
 
-def test_replica_that_is_not_ready_gives_no_backup(pods: Pods, job: Job) -> None:
-    for ordinal in (0, 1):
-        pods.network.pod(f"mysql-{ordinal}")
-    replica = pods.network.pod("mysql-2")
-    for status, expected in ((503, 1), (200, 0)):
-        port = str(8080 + status)
-        sidecar = replica.popen(sys.executable, "-c", SIDECAR, replica.address, port, str(status))
-        until(lambda port=port: answers(replica, port), what="the sidecar answers")
-        assert job.find(BACKUP_READY_PORT=port) == expected, job.said
-        sidecar.kill()
-        if status == 503:
-            assert "503: " in job.said[-2]
-            assert "900 seconds behind" in job.said[-2]
-            assert job.last == f"backup: failed: {LAST} is not ready, see above"
-    assert job.find(BACKUP_READY_PORT="9") == 1  # nobody listens there
-    assert "Connection refused" in job.said[-2]
+def test_primary_is_used_where_no_replica_may_be(
+    pods: Pods, job: Job, primary: MariaDB, replica: MariaDB
+) -> None:
+    assert job.find(BACKUP_FROM_PRIMARY="1") == 0
+    assert job.last.startswith("backup: from mysql-1.")
+    replica.stop()
+    assert job.find(BACKUP_FROM_PRIMARY="1") == 0
+    assert job.last.startswith("backup: from mysql-0.")
+    primary.stop()
+    assert job.find(BACKUP_FROM_PRIMARY="1") == 1
+    assert "mysql-0: it does not answer" in job.said[-2]
+
+
+def test_replica_of_another_history_gives_no_backup(
+    pods: Pods, job: Job, primary: MariaDB, replica: MariaDB
+) -> None:
+    pods.server(2, ROW, SHOP, REPLICATED)
+    assert job.find() == 0
+    assert "peerdisco: mysql-2 is not used: its history is not the primary's" in job.said[-2]
+    assert job.last.startswith("backup: from mysql-1.")
+
+
+def test_replica_that_is_not_ready_gives_no_backup(
+    pods: Pods, job: Job, primary: MariaDB, replica: MariaDB
+) -> None:
+    reports = {
+        primary.pod: '{"ready": true, "state": "primary"}',
+        replica.pod: '{"ready": false, "state": "replica", "reason": "900 seconds behind"}',
+    }
+    started = [sidecar(pod, report) for pod, report in reports.items()]
+    assert job.find(BACKUP_READY_PORT=PORT) == 1
+    assert "mysql-1 is not used: its sidecar is not ready (replica: 900 seconds" in job.said[-3]
+    started.pop().kill()
+    started.append(sidecar(replica.pod, '{"ready": true, "state": "replica"}'))
+    assert job.find(BACKUP_READY_PORT=PORT) == 0, job.said
+    # A primary that is refused may hold older data than its replicas.
+    started.pop(0).kill()
+    assert job.find(BACKUP_READY_PORT=PORT, BACKUP_FROM_PRIMARY="1") == 1
+    assert "mysql-0: its sidecar has not opened it (no answer:" in job.said[-2]
+    started.pop().kill()
+
+
+PORT = "8080"
+
+
+def sidecar(pod: Pod, report: str) -> Process:
+    made = pod.popen(sys.executable, "-c", SIDECAR, pod.address, PORT, report)
+    until(lambda: answers(pod, PORT), what="the sidecar answers")
+    return made
 
 
 def answers(pod: Pod, port: str) -> bool:
@@ -189,9 +250,7 @@ def answers(pod: Pod, port: str) -> bool:
     return "no" not in pod.run("sh", "-c", f'{sys.executable} -c "{probe}" 2>&1 || echo no')
 
 
-def test_dump_that_breaks_off_is_no_backup(pods: Pods, job: Job) -> None:
-    pods.server(0)
-    replica = pods.server(1, ROW, SHOP)
+def test_dump_that_breaks_off_is_no_backup(job: Job, replica: MariaDB) -> None:
     job.find()
     with locked(replica):
         script = job.script("dump-mariadb.sh")
@@ -204,9 +263,7 @@ def test_dump_that_breaks_off_is_no_backup(pods: Pods, job: Job) -> None:
     assert job.files == []
 
 
-def test_job_that_is_killed_leaves_no_backup(pods: Pods, job: Job) -> None:
-    pods.server(0)
-    replica = pods.server(1, ROW, SHOP)
+def test_job_that_is_killed_leaves_no_backup(job: Job, replica: MariaDB) -> None:
     job.find()
     with locked(replica):
         script = job.script("dump-mariadb.sh")
@@ -218,9 +275,8 @@ def test_job_that_is_killed_leaves_no_backup(pods: Pods, job: Job) -> None:
     assert [Path(name).suffix for name in job.files] == [".gz"]
 
 
+@pytest.mark.usefixtures("replica")
 def test_volume_that_is_full_is_no_backup(pods: Pods, job: Job) -> None:
-    pods.server(0)
-    pods.server(1, ROW, SHOP)
     job.find()
     limit = Script(
         job.pod,
@@ -233,9 +289,8 @@ def test_volume_that_is_full_is_no_backup(pods: Pods, job: Job) -> None:
     assert job.files == []
 
 
+@pytest.mark.usefixtures("replica")
 def test_wrong_password_is_one_clear_line(pods: Pods, job: Job) -> None:
-    pods.server(0)
-    pods.server(1, ROW, SHOP)
     job.find()
     pods.password.write_text("quite another one")
     assert job.dump() == 1
@@ -245,8 +300,7 @@ def test_wrong_password_is_one_clear_line(pods: Pods, job: Job) -> None:
 
 
 def test_nothing_of_yours_is_no_backup(pods: Pods, job: Job) -> None:
-    pods.server(0)
-    pods.server(1, ROW)
+    pods.replica(1, pods.server(0, ROW))
     job.find()
     assert job.dump() == 1
     assert "holds no schema of yours" in job.last
@@ -255,14 +309,37 @@ def test_nothing_of_yours_is_no_backup(pods: Pods, job: Job) -> None:
 def test_outage_of_the_dns_is_said_so(pods: Pods, job: Job) -> None:
     pods.network.dns.fail("servfail")
     assert job.find() == 1
-    assert job.last == "backup: failed: it could not be found out who is there"
+    assert job.last.startswith("backup: failed: no pod may be backed up, see above")
     assert "SERVFAIL" in job.said[-2]
+
+
+def test_alter_table_in_progress_is_waited_for(
+    job: Job, primary: MariaDB, replica: MariaDB
+) -> None:
+    """Of replication: the statement that the primary has executed."""
+    job.find()
+    with connected(replica.socket) as reader:
+        reader.execute("START TRANSACTION")
+        reader.execute("SELECT * FROM shop.orders LIMIT 1")
+        primary.sql(ALTER)
+        wait_until_altering(replica)
+        assert job.dump() == 1
+        assert "mysql-1.mysql.default.svc.cluster.local still changes the definition" in job.last
+        assert "ALTER TABLE shop.orders (system user, " in job.last
+        assert job.files == []
+        script = job.script("dump-mariadb.sh", BACKUP_TIMEOUT="20")
+        script.wait_for("backup: waiting: mysql-1.")
+        reader.execute("ROLLBACK")
+        assert script.ended() == 0, script.lines
+    (name,) = job.files
+    assert "`more` int" in gzip.decompress((job.target / name).read_bytes()).decode()
 
 
 @pytest.mark.parametrize(
     ("environment", "complaint"),
     [
         ({"BACKUP_KEEP": "0"}, "BACKUP_KEEP: got '0', expected a number of 1 or more"),
+        ({"BACKUP_TIMEOUT": "long"}, "BACKUP_TIMEOUT: got 'long', expected a number of seconds"),
         ({"BACKUP_NAME": "../x"}, "BACKUP_NAME: got '../x', expected letters"),
         ({"BACKUP_DIR": "/nowhere"}, "/nowhere is no directory"),
         ({}, "find-candidate.sh has to run first"),

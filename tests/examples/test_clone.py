@@ -6,7 +6,7 @@ import pytest
 
 from tests.mysql.waiting import DEADLINE, until
 
-from .databases import COUNT, REPLICATED, ROW, ROWS, SHOP, Pods, locked, wait_until_held
+from .databases import COUNT, REPLICATED, ROW, ROWS, SHOP, Pods, altering, locked, wait_until_held
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -206,7 +206,7 @@ def test_dump_that_knows_too_little_is_refused(pods: Pods) -> None:
     volume = pods.volume(2)
     (volume.run / "sources").write_text(f"{NEAREST}\n")
     assert volume.clone() == 1
-    assert volume.last.startswith("clone: failed: the dump told no position")
+    assert volume.last.startswith("clone: failed: the copy has no position")
     nearest.sql("CREATE SCHEMA other")
     assert volume.clone() == 1
     assert "holds 0-101-501, and mysql-1" in volume.last
@@ -228,6 +228,59 @@ def test_tables_that_a_copy_would_have_half_are_refused(pods: Pods, engine: str)
     assert volume.clone() == 0, volume.story
 
 
+def test_alter_table_in_progress_is_waited_for(pods: Pods) -> None:
+    primary, volume = pods.server(0, ROW, SHOP), pods.volume(1)
+    volume.find()
+    with altering(primary) as release:
+        assert volume.clone(CLONE_TIMEOUT="0") == 1
+        assert volume.last.startswith(
+            f"clone: failed: {BEGINNING} still changes the definition of a table after 0 s: "
+            "ALTER TABLE shop.orders (root, "
+        )
+        assert volume.files == set()
+        script = volume.script("clone-mariadb.sh")
+        script.wait_for(f"clone: waiting: {BEGINNING} changes the definition of a table: ALTER")
+        release()
+        assert script.ended() == 0, script.lines
+    volume.said += script.lines
+    pods.assert_replicates(volume.server, primary)
+    assert volume.server.sql("SHOW COLUMNS FROM shop.orders LIKE 'more'")
+
+
+def test_account_that_does_not_see_an_alter_table_is_reported(pods: Pods) -> None:
+    """One of an earlier version: mariadb-dump itself fails with error 1412."""
+    primary, volume = pods.server(0, ROW, SHOP), pods.volume(1)
+    primary.sql("REVOKE PROCESS ON *.* FROM 'peerdisco_backup'@'%'")
+    assert (volume.find(), volume.clone()) == (0, 0), volume.story
+    assert any("does not have the privilege PROCESS" in line for line in volume.said)
+
+
+def test_numbers_of_another_server_are_another_history(pods: Pods) -> None:
+    """The same numbers, and as many epochs: only who wrote them differs."""
+    pods.server(0, ROW, SHOP)
+    pods.server(1, ROW, SHOP, REPLICATED)
+    volume = pods.volume(2)
+    (volume.run / "sources").write_text(f"{NEAREST}\n{BEGINNING}\n")
+    assert volume.clone() == 1
+    assert "these are different transactions" in volume.last
+    assert "the copy has 0-101-" in volume.last
+    assert volume.clone() == 0, volume.story
+    assert volume.last == f"clone: done: copied from {BEGINNING}"
+
+
+def test_named_source_of_a_replica_has_to_have_the_primarys_history(pods: Pods) -> None:
+    primary = pods.server(0, ROW, SHOP)
+    pods.server(2, ROW, SHOP, REPLICATED)
+    volume = pods.volume(1)
+    assert volume.find(CLONE_FROM="mysql-2", CLONE_TIMEOUT="1") == 1
+    assert "peerdisco: mysql-2 is not used: its history is not the primary's" in volume.said[-3]
+    assert volume.last == "clone: failed: CLONE_FROM: mysql-2 may not be copied, see above"
+    pods.replica(3, primary)
+    assert volume.find(CLONE_FROM="mysql-3") == 0, volume.said
+    assert volume.clone() == 0, volume.story
+    pods.assert_replicates(volume.server, primary)
+
+
 def test_rows_that_were_replaced_in_a_versioned_table_are_copied(pods: Pods) -> None:
     primary, volume = pods.server(0, ROW, SHOP), pods.volume(1)
     primary.script(
@@ -240,11 +293,16 @@ def test_rows_that_were_replaced_in_a_versioned_table_are_copied(pods: Pods) -> 
     assert volume.server.sql(every) == [{"price": 10}, {"price": 20}]
 
 
-def test_a_source_that_followed_another_primary_is_refused(pods: Pods) -> None:
-    history = "CREATE TABLE peerdisco.epochs (number INT PRIMARY KEY, id CHAR(36)); "
-    pods.server(0, ROW, SHOP, history + "INSERT INTO peerdisco.epochs VALUES (1, 'a'), (2, 'b')")
-    other = history + "INSERT INTO peerdisco.epochs VALUES (1, 'a'), (2, 'c')"
-    pods.server(1, ROW, SHOP, other, REPLICATED)
+HISTORY = (
+    "CREATE TABLE peerdisco.epochs (number INT PRIMARY KEY, id CHAR(36), server CHAR(36)); "
+    "INSERT INTO peerdisco.epochs VALUES (1, 'a', '100'), "
+)
+
+
+@pytest.mark.parametrize("epoch", ["(2, 'c', '100')", "(2, 'b', '101')"], ids=["id", "server"])
+def test_a_source_that_followed_another_primary_is_refused(pods: Pods, epoch: str) -> None:
+    pods.server(0, ROW, SHOP, f"{HISTORY} (2, 'b', '100')")
+    pods.server(1, ROW, SHOP, HISTORY + epoch, REPLICATED)
     volume = pods.volume(2)
     (volume.run / "sources").write_text(f"{NEAREST}\n{BEGINNING}\n")
     assert volume.clone() == 1

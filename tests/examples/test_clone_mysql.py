@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import threading
 from pathlib import Path
 
 import pytest
 
 from peerdisco.mysql import Account, Flavour, accounts_sql
 from tests.mysql import mysqld
+from tests.mysql.mariadb import connected
 from tests.mysql.mysqld import PROGRAM
 from tests.mysql.namespaces import Process
 from tests.mysql.pods import Network
@@ -199,7 +201,7 @@ def test_copy_that_is_killed_begins_again(
     replica = MySQL(loopback, pods, 1)
     replica.script("find-source.sh").ended()
     script = replica.script("clone-mysql.sh")
-    script.wait_for(f"clone: {stage}:")
+    script.wait_for(f"clone: {stage}:", timeout=90)
     script.kill()
     assert replica.clone() == 0, replica.said
     assert_copied(replica)
@@ -229,6 +231,47 @@ def test_tables_that_clone_would_leave_empty_are_refused(
     assert replica.clone() == 1
     assert "shop.hits (MyISAM)" in replica.said[-1]
     assert not (replica.volume / "mysql").exists()
+
+
+def test_alter_table_in_progress_is_waited_for(
+    loopback: Network, pods: Pods, primary: MySQL
+) -> None:
+    """CLONE itself permits it, and has the table as it was."""
+    replica = MySQL(loopback, pods, 1)
+    replica.script("find-source.sh").ended()
+    script = replica.script("clone-mysql.sh")
+    with connected(primary.volume / "s") as reader:
+        reader.execute("START TRANSACTION")
+        reader.execute("SELECT * FROM shop.orders LIMIT 1")
+        alter = "ALTER TABLE shop.orders ADD COLUMN more INT, ALGORITHM = COPY"
+        thread = threading.Thread(target=primary.sql, args=(alter,))
+        thread.start()
+        script.wait_for("clone: waiting: mysql-0.", timeout=90)
+        assert (
+            "changes the definition of a table: ALTER TABLE shop.orders (root, "
+            in (script.lines[-1])
+        )
+        reader.execute("ROLLBACK")
+    thread.join()
+    assert script.ended(90) == 0, script.lines
+    assert_copied(replica)
+    assert "more" in replica.sql("SHOW COLUMNS FROM shop.orders")
+
+
+def test_a_copy_with_transactions_that_the_primary_does_not_have_is_refused(
+    loopback: Network, pods: Pods, primary: MySQL
+) -> None:
+    """The source wrote on after its own history was compared."""
+    first = MySQL(loopback, pods, 1)
+    assert first.clone() == 0, first.said
+    first.start()
+    first.sql("CREATE SCHEMA stray")
+    second = MySQL(loopback, pods, 2)
+    (second.run / "sources").write_text("mysql-1.mysql\nmysql-0.mysql\n")
+    script = second.script("clone-mysql.sh")
+    assert script.ended(90) == 1
+    assert "the copy has transactions that mysql-0.mysql does not have: " in script.lines[-1]
+    assert not (second.volume / "mysql").exists()
 
 
 def test_backup_by_mysqldump_can_be_restored(loopback: Network, pods: Pods, primary: MySQL) -> None:

@@ -17,7 +17,7 @@ from .processes import EXAMPLES
 
 @pytest.mark.parametrize(
     "script",
-    [file for file in sorted(EXAMPLES.rglob("*.sh")) if file.name != "common.sh"],
+    [file for file in sorted(EXAMPLES.rglob("*.sh")) if not file.name.startswith("common")],
     ids=lambda script: f"{script.parent.name}/{script.name}",
 )
 def test_scripts_are_posix_shell(script: Path) -> None:

@@ -29,6 +29,7 @@ from tests.mysql.waiting import until
 
 from .manifests import (
     BACKUP,
+    FILES,
     MARIADB,
     MYSQL,
     OVERLAY,
@@ -46,9 +47,11 @@ from .manifests import (
     template,
 )
 
-DIRECTORIES = {"mariadb": MARIADB, "mysql": OVERLAY, "backup": BACKUP}
+DIRECTORIES = {"mariadb": MARIADB, "mariadb-backup": FILES, "mysql": OVERLAY, "backup": BACKUP}
 BUILT = {name: build(directory) for name, directory in DIRECTORIES.items()}
 ALL = pytest.mark.parametrize("name", DIRECTORIES)
+MADE_BY_HAND = {"mysql-copy": {"copy.pem"}}
+"""The keys of Secrets that commands of the README make."""
 DATABASES = pytest.mark.parametrize("name", ["mariadb", "mysql"])
 
 
@@ -101,8 +104,11 @@ def test_what_is_named_is_there(name: str) -> None:
             if "configMap" in volume and not volume["configMap"].get("optional"):
                 named(documents, "ConfigMap", volume["configMap"]["name"])
             if "secret" in volume:
-                keys = named(documents, "Secret", volume["secret"]["secretName"])["stringData"]
-                assert {item["key"] for item in volume["secret"]["items"]} <= keys.keys()
+                secret = volume["secret"]["secretName"]
+                keys = MADE_BY_HAND.get(secret) or set(
+                    named(documents, "Secret", secret)["stringData"]
+                )
+                assert {item["key"] for item in volume["secret"]["items"]} <= keys
             if "persistentVolumeClaim" in volume:
                 assert volume["persistentVolumeClaim"]["claimName"] in claims
         for one in containers(pod):
@@ -271,6 +277,24 @@ def test_variants_differ_in_what_is_the_familys_own() -> None:
             assert stops is None
     backup = container(pods(BUILT["backup"])[0], "dump")
     assert backup["image"] == container(database("mariadb")[1], "mysql")["image"]
+
+
+def test_copies_of_files_are_made_by_the_servers_own_image_and_port() -> None:
+    _, pod = database("mariadb-backup")
+    server, serve, clone = (container(pod, name) for name in ("mysql", "serve", "clone"))
+    assert server["image"] == serve["image"] == clone["image"]
+    key = {"name": "copy-key", "mountPath": "/etc/peerdisco-copy", "readOnly": True}
+    assert key in serve["volumeMounts"]
+    assert key in clone["volumeMounts"]
+    assert {"name": "backup-account", "mountPath": "/etc/peerdisco", "readOnly": True} in serve[
+        "volumeMounts"
+    ]
+    (port,) = (one["containerPort"] for one in serve["ports"])
+    assert f"STREAM_PORT:-{port}" in (MYSQL / "clone" / "common-stream.sh").read_text()
+    policy = named(BUILT["mariadb-backup"], "NetworkPolicy", "mysql-copy")["spec"]
+    own = {"podSelector": {"matchLabels": {"app": "mysql"}}}
+    assert [rule["from"] for rule in policy["ingress"]] == [[own]]
+    assert [rule["ports"][0]["port"] for rule in policy["egress"]] == [port]
 
 
 def test_job_may_talk_to_the_database_and_to_nobody_else() -> None:

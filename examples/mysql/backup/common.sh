@@ -9,6 +9,7 @@ BACKUP_KEEP=${BACKUP_KEEP:-7} # how many there are afterwards
 BACKUP_USER=${BACKUP_USER:-peerdisco_backup}
 BACKUP_PASSWORD_FILE=${BACKUP_PASSWORD_FILE:-/etc/peerdisco/backup}
 BACKUP_PORT=${BACKUP_PORT:-3306}
+BACKUP_TIMEOUT=${BACKUP_TIMEOUT:-300} # seconds to wait for an ALTER TABLE in progress
 
 say() {
     printf 'backup: %s\n' "$*" >&2
@@ -36,6 +37,37 @@ SCHEMAS="SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME N
 UNSAFE="SELECT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME, ' (', ENGINE, ')') FROM information_schema.TABLES
     WHERE TABLE_SCHEMA NOT IN $OWN_SCHEMAS AND TABLE_TYPE <> 'TEMPORARY' AND ENGINE <> 'InnoDB'
     ORDER BY 1 LIMIT 5"
+# Statements in progress that change the definition of a table, of clients and of replication. Only
+# the beginning of a statement is printed, because the rest may hold a password.
+SPACE='([[:space:]]|/[*].*?[*]/|/[*]![0-9]*)+'
+MODIFIERS="((ONLINE|OFFLINE|IGNORE|OR|REPLACE|UNIQUE|FULLTEXT|SPATIAL|LOCAL|NO_WRITE_TO_BINLOG)$SPACE)*"
+OBJECTS="(TABLES?|INDEX|SCHEMA|DATABASE|SEQUENCE|TABLESPACE)$SPACE(IF$SPACE(NOT$SPACE)?EXISTS$SPACE)?"
+VERBS='(ALTER|CREATE|DROP|RENAME|OPTIMIZE|REPAIR)'
+DDL="(?s)^($SPACE)?($VERBS$SPACE$MODIFIERS$OBJECTS|TRUNCATE$SPACE(TABLE$SPACE)?)[^[:space:](;]+"
+CHANGING="SELECT CONCAT(REGEXP_SUBSTR(INFO, '$DDL'), ' (', USER, ', ', TIME, ' s, ', COALESCE(STATE, ''), ')')
+    FROM information_schema.PROCESSLIST WHERE INFO REGEXP '$DDL' ORDER BY TIME DESC LIMIT 1"
+# Without this privilege an account sees its own statements alone.
+SEES_ALL="SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'PROCESS'
+    AND GRANTEE = CONCAT(QUOTE(SUBSTRING_INDEX(CURRENT_USER(), '@', 1)), '@', QUOTE(SUBSTRING_INDEX(CURRENT_USER(), '@', -1)))"
+
+# Waits until no statement changes a table's definition on $1; $2... asks it. The dump would fail
+# when the statement ends, or have the table as it was. One that begins later makes the dump fail.
+wait_for_ddl() {
+    where=$1 asked=$(date +%s) changing=''
+    shift
+    sees=$("$@" "$SEES_ALL" 2>"$BACKUP_RUN/error") || fail "$where: $(head -n 1 "$BACKUP_RUN/error")"
+    [ "$sees" != 0 ] ||
+        say "$where: the account does not have the privilege PROCESS, so ALTER TABLE in progress is not seen"
+    while :; do
+        before=$changing
+        changing=$("$@" "$CHANGING" 2>"$BACKUP_RUN/error") || fail "$where: $(head -n 1 "$BACKUP_RUN/error")"
+        [ -n "$changing" ] || return 0
+        [ -n "$before" ] || say "waiting: $where changes the definition of a table: $changing"
+        [ $(($(date +%s) - asked)) -lt "$BACKUP_TIMEOUT" ] ||
+            fail "$where still changes the definition of a table after $BACKUP_TIMEOUT s: $changing"
+        sleep 1
+    done
+}
 
 umask 077
 for directory in "$BACKUP_RUN" "$BACKUP_DIR"; do
@@ -44,6 +76,9 @@ for directory in "$BACKUP_RUN" "$BACKUP_DIR"; do
 done
 case $BACKUP_NAME in
     '' | *[!A-Za-z0-9._-]*) fail "BACKUP_NAME: got '$BACKUP_NAME', expected letters, digits, '.', '_' and '-'" ;;
+esac
+case $BACKUP_TIMEOUT in
+    '' | *[!0-9]*) fail "BACKUP_TIMEOUT: got '$BACKUP_TIMEOUT', expected a number of seconds" ;;
 esac
 case $BACKUP_KEEP in
     '' | 0 | *[!0-9]*) fail "BACKUP_KEEP: got '$BACKUP_KEEP', expected a number of 1 or more" ;;
@@ -72,6 +107,7 @@ unsafe=$(ask "$UNSAFE" 2>"$BACKUP_RUN/error") || fail "$host: $(head -n 1 "$BACK
 [ -z "$unsafe" ] ||
     fail "$host has tables that a dump cannot have as of one moment: $(printf '%s' "$unsafe" | tr '\n' ' '): change them on the primary (ALTER TABLE ... ENGINE = InnoDB)"
 prepare
+wait_for_ddl "$host" ask
 
 file=$BACKUP_DIR/$BACKUP_NAME-$(date -u +%Y%m%dT%H%M%SZ).sql.gz
 [ ! -e "$file" ] || fail "$file is there already"

@@ -1,19 +1,22 @@
 #!/bin/sh
-# Finds out from which pod a backup may be made, for the script that makes it.
+# Finds the pod that a backup is made from, for the script that makes it.
 #
 #   find-candidate.sh [SERVICE]
 #
-# Writes its host name into BACKUP_RUN/host: the highest ordinal, and never the primary unless
-# BACKUP_FROM_PRIMARY=1, which stands for "if there is no replica". A replica that its sidecar does
-# not call ready has stopped, or is far behind, and would give a backup of a day gone by.
+# Writes its host name into BACKUP_RUN/host: the first that 'peerdisco mysql-source backup' prints,
+# which is the replica with the highest ordinal whose sidecar reports it as ready and whose history
+# is the primary's. A replica that has stopped, is far behind or was refused would give a backup of
+# old or of wrong data. The primary is used only with BACKUP_FROM_PRIMARY=1, if no replica can be.
 #
-# It needs the peerdisco command, and Python for one HTTP request.
+# It needs the peerdisco command, and the password of the account for replication
+# (PEERDISCO_MYSQL_REPLICATION_PASSWORD_FILE), with which it asks the servers for their history.
 #
-# Exit status: 0 found; 1 not (one line says why).
+# Exit status: 0 found; 1 not found (stderr says why).
 set -eu
 
 BACKUP_RUN=${BACKUP_RUN:-/run/backup}
-# Where the sidecars answer; empty where they cannot be asked.
+BACKUP_TIMEOUT=${BACKUP_TIMEOUT:-300} # seconds to wait for a pod that may be backed up
+# Of the sidecars; empty where they cannot be asked: then only the servers' histories are compared.
 BACKUP_READY_PORT=${BACKUP_READY_PORT-8080}
 
 fail() {
@@ -22,32 +25,19 @@ fail() {
 }
 
 [ -d "$BACKUP_RUN" ] || fail "$BACKUP_RUN is no directory (set BACKUP_RUN)"
-status=0
-host=$(peerdisco backup-candidate "$@" --output hostnames) || status=$?
-case $status in
-    0) ;;
-    3) # answered: nobody but the primary, or nobody at all
-        [ "${BACKUP_FROM_PRIMARY:-}" = 1 ] ||
-            fail "there is no replica, and the primary is left in peace unless BACKUP_FROM_PRIMARY=1"
-        host=$(peerdisco primary "$@" --output hostnames) || fail "there is no primary either"
-        ;;
-    *) fail "it could not be found out who is there" ;;
-esac
-
-if [ -n "$BACKUP_READY_PORT" ]; then
-    python3 - "http://$host:$BACKUP_READY_PORT/readyz" <<'PY' || fail "$host is not ready, see above"
-import sys
-import urllib.error
-import urllib.request
-
-try:
-    urllib.request.urlopen(sys.argv[1], timeout=10).close()
-except urllib.error.HTTPError as error:
-    sys.exit(f"backup: {sys.argv[1]}: {error.code}: {error.read(1000).decode()}")
-except OSError as error:
-    sys.exit(f"backup: {sys.argv[1]}: {error}")
-PY
+# The primary's ordinal, which DNS does not have: from a variable, or from the file of the sidecars.
+if [ -z "${PRIMARY_ORDINAL:-}" ] && [ -n "${PRIMARY_ORDINAL_FILE:-}" ]; then
+    read -r PRIMARY_ORDINAL _ <"$PRIMARY_ORDINAL_FILE" || [ -n "$PRIMARY_ORDINAL" ]
 fi
+primary='' hint=' (BACKUP_FROM_PRIMARY=1 permits the primary)'
+if [ "${BACKUP_FROM_PRIMARY:-}" = 1 ]; then
+    primary=--or-primary hint=''
+fi
+# shellcheck disable=SC2086 # an option that is not given is no argument
+found=$(peerdisco mysql-source backup "$@" --ordinal "${PRIMARY_ORDINAL:-0}" $primary \
+    --timeout "$BACKUP_TIMEOUT" --health-port "${BACKUP_READY_PORT:-0}") ||
+    fail "no pod may be backed up, see above$hint"
+host=$(printf '%s\n' "$found" | head -n 1)
 
 printf '%s\n' "$host" >"$BACKUP_RUN/.host"
 mv "$BACKUP_RUN/.host" "$BACKUP_RUN/host"

@@ -86,6 +86,14 @@ check_others() {
     done <"$CLONE_RUN/others"
 }
 
+# The GTIDs $1 of the copy, which name the servers that wrote them, have to be the primary's too.
+check_servers() {
+    [ -n "$primary" ] || return 0
+    more=$(ask "$primary" "SELECT GTID_SUBTRACT('$(gtids "$1")', @@GLOBAL.gtid_executed)" 2>"$CLONE_RUN/error") ||
+        fail "$primary could not be asked for its position: $(client_error)"
+    [ -z "$more" ] || fail "the copy has transactions that $primary does not have: $more"
+}
+
 # A set of GTIDs on one line; another server's word, so nothing else may be in it.
 gtids() {
     printf '%s' "$1" | sed 's/\\n//g' | tr -cd '0-9A-Za-z:,_-'
@@ -132,6 +140,7 @@ if [ -z "$source" ]; then
 fi
 check_others
 check_engines "$source" ask "$source"
+wait_for_ddl "$source" ask "$source"
 
 say "prepare: an empty data directory in $unfinished"
 begin_anew
@@ -168,9 +177,11 @@ state=$(ask_copy 'SELECT STATE FROM performance_schema.clone_status' 2>"$CLONE_R
 copied=$(ask_copy 'SELECT id FROM peerdisco.cluster' 2>"$CLONE_RUN/error") ||
     fail "the copy: $(client_error)"
 [ "$copied" = "$identity" ] || fail "the copy is of cluster $copied, and $source was of $identity"
-[ -n "$(ask_copy 'SELECT @@GLOBAL.gtid_executed')" ] || fail "the copy has no position: has $source GTIDs?"
+reached=$(ask_copy 'SELECT @@GLOBAL.gtid_executed')
+[ -n "$reached" ] || fail "the copy has no position: has $source GTIDs?"
 check_engines "the copy" ask_copy
 check_history ask_copy
+check_servers "$reached"
 
 copying=''
 say "stop: the local server"

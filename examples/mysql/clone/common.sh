@@ -19,6 +19,7 @@ unfinished=$CLONE_VOLUME/$CLONE_DIRECTORY.unfinished
 scratch=$CLONE_VOLUME/$CLONE_DIRECTORY.scratch
 server=''         # the process ID of the local server, while it runs
 found='' why=''   # what 'look' says of a source
+primary=''        # with whose history the copy is compared; empty if it is the primary that is restored
 copying=''        # the source, while it is copied
 
 # Everything but the server's own schemas, and the schema in which peerdisco keeps its rows.
@@ -30,6 +31,18 @@ EPOCHS="SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'pee
 UNSAFE="SELECT CONCAT(TABLE_SCHEMA, '.', TABLE_NAME, ' (', ENGINE, ')') FROM information_schema.TABLES
     WHERE TABLE_SCHEMA NOT IN $OWN_SCHEMAS AND TABLE_TYPE <> 'TEMPORARY' AND ENGINE <> 'InnoDB'
     ORDER BY 1 LIMIT 5"
+# Statements in progress that change the definition of a table, of clients and of replication. Only
+# the beginning of a statement is printed, because the rest may hold a password.
+SPACE='([[:space:]]|/[*].*?[*]/|/[*]![0-9]*)+'
+MODIFIERS="((ONLINE|OFFLINE|IGNORE|OR|REPLACE|UNIQUE|FULLTEXT|SPATIAL|LOCAL|NO_WRITE_TO_BINLOG)$SPACE)*"
+OBJECTS="(TABLES?|INDEX|SCHEMA|DATABASE|SEQUENCE|TABLESPACE)$SPACE(IF$SPACE(NOT$SPACE)?EXISTS$SPACE)?"
+VERBS='(ALTER|CREATE|DROP|RENAME|OPTIMIZE|REPAIR)'
+DDL="(?s)^($SPACE)?($VERBS$SPACE$MODIFIERS$OBJECTS|TRUNCATE$SPACE(TABLE$SPACE)?)[^[:space:](;]+"
+CHANGING="SELECT CONCAT(REGEXP_SUBSTR(INFO, '$DDL'), ' (', USER, ', ', TIME, ' s, ', COALESCE(STATE, ''), ')')
+    FROM information_schema.PROCESSLIST WHERE INFO REGEXP '$DDL' ORDER BY TIME DESC LIMIT 1"
+# Without this privilege an account sees its own statements alone.
+SEES_ALL="SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'PROCESS'
+    AND GRANTEE = CONCAT(QUOTE(SUBSTRING_INDEX(CURRENT_USER(), '@', 1)), '@', QUOTE(SUBSTRING_INDEX(CURRENT_USER(), '@', -1)))"
 
 say() {
     printf 'clone: %s\n' "$*" >&2
@@ -159,16 +172,35 @@ check_engines() {
         fail "$where has tables that cannot be copied consistently: $(printf '%s' "$unsafe" | tr '\n' ' '): change them on the primary (ALTER TABLE ... ENGINE = InnoDB)"
 }
 
-# The ids of the epochs of a server, in order: which primaries its data came from. $@ asks it.
+# Waits until no statement changes a table's definition on $1; $2... asks it. The copy would have the
+# table as it was, or fail when the statement ends. One that begins later makes the copy fail.
+wait_for_ddl() {
+    where=$1 asked=$(date +%s) changing=''
+    shift
+    sees=$("$@" "$SEES_ALL" 2>"$CLONE_RUN/error") || fail "$where: $(head -n 1 "$CLONE_RUN/error")"
+    [ "$sees" != 0 ] ||
+        say "$where: the account does not have the privilege PROCESS, so ALTER TABLE in progress is not seen"
+    while :; do
+        before=$changing
+        changing=$("$@" "$CHANGING" 2>"$CLONE_RUN/error") || fail "$where: $(head -n 1 "$CLONE_RUN/error")"
+        [ -n "$changing" ] || return 0
+        [ -n "$before" ] || say "waiting: $where changes the definition of a table: $changing"
+        [ $(($(date +%s) - asked)) -lt "$CLONE_TIMEOUT" ] ||
+            fail "$where still changes the definition of a table after $CLONE_TIMEOUT s: $changing"
+        sleep 1
+    done
+}
+
+# The epochs of a server, in order: which primaries its data came from, each with the id of the epoch
+# and of the server. $@ asks it.
 history_of() {
-    [ "$("$@" "$EPOCHS")" = 0 ] || "$@" 'SELECT id FROM peerdisco.epochs ORDER BY number'
+    [ "$("$@" "$EPOCHS")" = 0 ] || "$@" "SELECT CONCAT_WS(' ', id, server) FROM peerdisco.epochs ORDER BY number"
 }
 
 # The copy has to have come from the primaries that this database had, and from no others: $@ asks
 # the copy. A primary that is restored has nobody to be compared with but the source.
 check_history() {
-    [ ! -e "$CLONE_RUN/named" ] || return 0
-    for primary in $sources; do :; done # the last one
+    [ -n "$primary" ] || return 0
     theirs=$(history_of ask "$primary" 2>"$CLONE_RUN/error") ||
         fail "$primary could not be asked for its history: $(head -n 1 "$CLONE_RUN/error")"
     ours=$(history_of "$@") || fail "the copy has no history that can be read"
@@ -208,6 +240,9 @@ begin() {
     for source in $sources; do
         host_name "$source"
     done
+    primary=$source # the last one, unless another one is named
+    [ ! -e "$CLONE_RUN/primary" ] || primary=$(cat "$CLONE_RUN/primary")
+    [ -z "$primary" ] || host_name "$primary"
     without_failed
     trap leave EXIT
     trap 'exit 143' TERM INT

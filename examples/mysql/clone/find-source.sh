@@ -6,13 +6,14 @@
 # Writes host names into CLONE_RUN/sources, one a line, in the order in which they are to be asked:
 # what 'peerdisco mysql-source copy' prints, and the primary is the last of them. The file is empty
 # if there is data already, or if this pod is the primary's, which has nobody to copy from.
-# CLONE_FROM (a pod's name) is taken instead of all this, also for the primary's pod: that is how a
-# lost ordinal 0 is restored. It is also read from the file of this pod's name in
-# CLONE_FROM_DIRECTORY. Then CLONE_RUN/named exists, and CLONE_RUN/others holds the pods that must
-# not have more than that one.
+# CLONE_RUN/primary holds the primary's host name, with whose history the copy is compared.
 #
-# For the primary's pod, 'peerdisco mysql-recover' has to agree: it waits until that pod has applied
-# everything that any replica has received, and needs the number of pods (PEERDISCO_MYSQL_REPLICAS).
+# CLONE_FROM (a pod's name) is taken instead, if 'peerdisco mysql-source copy --from' permits it. It is
+# also read from the file of this pod's name in CLONE_FROM_DIRECTORY. Then CLONE_RUN/named exists.
+#
+# For the primary's pod, CLONE_FROM is how a lost ordinal 0 is restored: 'peerdisco mysql-recover' has
+# to agree. It waits until that pod has applied everything that any replica has received, and needs the
+# number of pods (PEERDISCO_MYSQL_REPLICAS). CLONE_RUN/others holds the pods that must not have more.
 #
 # It needs the peerdisco command, POD_NAME, and the password of the account for replication
 # (PEERDISCO_MYSQL_REPLICATION_PASSWORD_FILE), with which it asks the other pods' servers; the script
@@ -41,6 +42,18 @@ everybody() {
     peerdisco peers "$@" --output hostnames || fail "it could not be found out who is there"
 }
 
+# The pods that may be copied, the best first; $@ are options of the command.
+sources_of() {
+    peerdisco mysql-source copy "$@" --ordinal "$PRIMARY_ORDINAL" --timeout "$CLONE_TIMEOUT" \
+        --health-port "$CLONE_HEALTH_PORT"
+}
+
+keep_primary() {
+    primary=$(peerdisco primary "$@" --ordinal "$PRIMARY_ORDINAL" --output hostnames) ||
+        fail "the primary is not listed"
+    keep "$primary" primary
+}
+
 check_settings
 CLONE_FROM_DIRECTORY=${CLONE_FROM_DIRECTORY:-/etc/clone-from}
 if [ -z "${CLONE_FROM:-}" ] && [ -s "$CLONE_FROM_DIRECTORY/${POD_NAME:-}" ] && [ -n "${POD_NAME:-}" ]; then
@@ -53,7 +66,7 @@ case $ordinal in
 esac
 
 keep '' others
-rm -f "$CLONE_RUN/named"
+rm -f "$CLONE_RUN/named" "$CLONE_RUN/primary"
 if data_there; then
     say "skipped: $data holds data already"
     keep '' sources
@@ -78,6 +91,11 @@ elif [ -n "${CLONE_FROM:-}" ]; then
             --from "$CLONE_FROM" --timeout "$RECOVER_TIMEOUT" >/dev/null ||
             fail "the primary is not restored from $CLONE_FROM now, see above"
         keep "$(printf '%s\n' "$peers" | grep -v -e "^$CLONE_FROM\\." -e "^$POD_NAME\\." || :)" others
+        keep '' primary # there is none to compare with
+    else
+        found=$(sources_of "$@" --from "$CLONE_FROM") ||
+            fail "CLONE_FROM: $CLONE_FROM may not be copied, see above"
+        keep_primary "$@"
     fi
     keep '' named # it has to hold data
     keep "$source
@@ -88,9 +106,8 @@ elif [ "$ordinal" = "$PRIMARY_ORDINAL" ]; then
     keep '' sources
 else
     # The replicas below this one that are ready and have the primary's history, and the primary.
-    found=$(peerdisco mysql-source copy "$@" --ordinal "$PRIMARY_ORDINAL" --timeout "$CLONE_TIMEOUT" \
-        --health-port "$CLONE_HEALTH_PORT") ||
-        fail "no pod may be copied, see above"
+    found=$(sources_of "$@") || fail "no pod may be copied, see above"
+    keep_primary "$@"
     keep "$found
 " sources
     say "source: $(printf '%s' "$found" | tr '\n' ' ')"

@@ -19,6 +19,8 @@ from ..options import LOOKUP_TIMEOUT, add_query, add_service, add_timeout, whole
 from ..signals import run_until_signal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ...model import Peer, Snapshot
     from ...mysql.copies import Health
     from ...mysql.decisions import Unanswered
@@ -32,7 +34,7 @@ replica that its own sidecar refuses is never printed, so that a copy does not i
 
 'copy' prints the replicas with lower ordinals than this pod's, the nearest first, and then the
 primary, which has to be open, or empty on the first start. 'backup' prints the replicas, the
-highest ordinal first, and never the primary."""
+highest ordinal first, and the primary only with --or-primary."""
 EPILOG = """\
 exit status:
   0  printed
@@ -43,6 +45,7 @@ exit status:
 
 example:
   peerdisco mysql-source copy my-database
+  peerdisco mysql-source backup my-database | head -n 1
 """
 TIMEOUT = 300.0
 HEALTH_PORT = 8080
@@ -54,6 +57,18 @@ _PAUSE = 1.0
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("purpose", choices=("copy", "backup"), help="what the data are needed for")
     add_service(parser)
+    which = parser.add_argument_group("which pods")
+    which.add_argument(
+        "--from",
+        metavar="NAME",
+        dest="only",
+        help="use this pod or none, also if its ordinal is higher than this pod's",
+    )
+    which.add_argument(
+        "--or-primary",
+        action="store_true",
+        help="print the primary last, for 'backup' where there may be no replica",
+    )
     parser.add_argument_group("the sidecars").add_argument(
         "--health-port",
         metavar="N",
@@ -80,6 +95,7 @@ async def _run(args: argparse.Namespace) -> int:
     if args.purpose == "copy":
         me = local_identity(namespace=args.namespace, cluster_domain=args.cluster_domain)
         own, args.statefulset = me.ordinal, args.statefulset or me.statefulset
+        args.or_primary = True
     begun, said = time.monotonic(), [""]
     while True:
         hosts, why = await _usable(args, await _snapshot(args), own)
@@ -106,41 +122,57 @@ async def _usable(
     args: argparse.Namespace, snapshot: Snapshot, own: int | None
 ) -> tuple[list[str], list[str]]:
     """The hosts that may be used, in order, and why the others may not."""
-    from ...mysql.copies import (  # noqa: PLC0415 - not needed for --help
-        judge_replica_as_source,
-        judge_source_of_all,
-    )
+    from ...mysql.copies import judge_source_of_all  # noqa: PLC0415 - not needed for --help
     from ...mysql.facts import ServerFacts  # noqa: PLC0415
 
     primary = snapshot.primary
     if primary is None:
         return [], ["the primary is not listed"]
+    if args.only is not None and args.only not in snapshot:
+        return [], [f"--from {args.only}: this pod is not listed"]
     servers = peer_servers(args)
-    replicas = [*_candidates(snapshot, own)]
+    replicas = _candidates(snapshot, own, args.only)
     facts: dict[str, ServerFacts | Unanswered] = await servers.ask_all(replicas)
     source = await servers.ask(primary)  # after them: none is ahead by time alone
     health = await _health_of([primary, *replicas], args.health_port)
     against = judge_source_of_all(source, health[primary.unique_name])
     if against is not None or not isinstance(source, ServerFacts):
         return [], [f"{primary}: {against}"]
+    if source.blank and args.purpose == "backup":
+        return [], [f"{primary} holds no data yet"]
+    hosts, why = _judged([] if source.blank else replicas, facts, health, source)
+    if args.or_primary and args.only in {None, primary.name, primary.unique_name}:
+        hosts.append(primary.hostname)
+    if not hosts:
+        why.append("there is no pod that may be used")
+    return hosts, why
+
+
+def _judged(
+    replicas: list[Peer],
+    facts: Mapping[str, ServerFacts | Unanswered],
+    health: Mapping[str, Health | None],
+    primary: ServerFacts,
+) -> tuple[list[str], list[str]]:
+    """The hosts of the replicas that may be used, and why the others may not."""
+    from ...mysql.copies import judge_replica_as_source  # noqa: PLC0415 - not needed for --help
+
     hosts, why = [], []
-    for peer in () if source.blank else replicas:
-        reason = judge_replica_as_source(facts[peer.unique_name], health[peer.unique_name], source)
+    for peer in replicas:
+        reason = judge_replica_as_source(facts[peer.unique_name], health[peer.unique_name], primary)
         if reason is None:
             hosts.append(peer.hostname)
         else:
             why.append(f"{peer} is not used: {reason}")
-    if own is not None:
-        hosts.append(primary.hostname)
-    elif not hosts:
-        why.append("no replica may be backed up")
     return hosts, why
 
 
-def _candidates(snapshot: Snapshot, own: int | None) -> list[Peer]:
+def _candidates(snapshot: Snapshot, own: int | None, source: str | None) -> list[Peer]:
     """The replicas that may be used, the best first; for a copy those below this pod."""
     primary = snapshot.primary
     known = [peer for peer in snapshot.peers if peer.ordinal is not None and peer != primary]
+    if source is not None:
+        return [peer for peer in known if source in (peer.name, peer.unique_name)]
     known.sort(key=lambda peer: peer.ordinal or 0, reverse=True)
     return [peer for peer in known if own is None or (peer.ordinal or 0) < own]
 
