@@ -21,12 +21,16 @@ class Writer:
     What fails is not written again: a row may be there without having been acknowledged, and
     never the other way round. ``with Writer(server) as writer:`` writes during the block.
 
+    Attributes:
+        times: When each of them was acknowledged, in seconds of ``time.monotonic()``.
+
     Args:
         server: The server that it goes on asking, whether it is there or not.
     """
 
     def __init__(self, server: MariaDB, first: int = 1) -> None:
         self.acknowledged: list[int] = []
+        self.times: list[float] = []
         self.refusals: list[str] = []
         self._server = server
         self._next = first
@@ -59,5 +63,6 @@ class Writer:
         while not self._stopped.is_set():
             number, self._next = self._next, self._next + 1
             cursor.execute("INSERT INTO shop.orders VALUES (%s)", (number,))
+            self.times.append(time.monotonic())
             self.acknowledged.append(number)
             time.sleep(_PAUSE)
