@@ -202,7 +202,8 @@ class Comparison:
         replica_at: When the replica's last heartbeat was written; None if it has none.
         primary_at: When the last heartbeat was written that the primary has of the common epoch;
             None if it has none.
-        opened_at: When the primary was opened after that point; None if it was not.
+        opened_at: When the primary was opened after that point; None if it was not. If the log was
+            reset, when it was opened after that; None if it was not yet.
     """
 
     standing: Standing
@@ -284,7 +285,24 @@ def _beyond(
         else replica.position.beyond(limit, of={newest.server})
     )
     if excess:
+        if newest is not None and _may_be_after_reset(replica, primary, newest):
+            standing = Standing.LOG_RESET
         yield _comparison(standing, replica, primary, newest, limit)
+
+
+def _may_be_after_reset(replica: Recorded, primary: Recorded, newest: Epoch) -> bool:
+    """Whether transactions of the replica's newest epoch may be of a later one.
+
+    A server whose log was reset gives its numbers again. What a replica received right after that
+    looks like transactions that the primary lost, of the second before its next heartbeat.
+    """
+    beat = replica.history.heartbeat
+    if beat is None or beat.epoch != newest.id:
+        return False
+    resets = {later.server for later in primary.history.after(newest) if later.log_reset}
+    if primary.log_was_reset:
+        resets.add(primary.origin)
+    return newest.server in resets
 
 
 def _later_beat(
@@ -314,6 +332,7 @@ def _comparison(
     mine, theirs = replica.history.heartbeat, primary.history.heartbeat
     later = primary.history.after(common)
     at = theirs.at if theirs is not None else None
+    opened = [one for one in later if one.log_reset or standing is not Standing.LOG_RESET]
     return Comparison(
         standing,
         common,
@@ -321,5 +340,5 @@ def _comparison(
         replica.position.count_beyond(limit) if limit is not None else 0,
         mine.at if mine is not None else None,
         later[0].left_beat_at if later else at,
-        later[0].opened_at if later else None,
+        opened[0].opened_at if opened else None,
     )

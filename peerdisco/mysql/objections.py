@@ -68,11 +68,15 @@ def _log_reset(found: Comparison) -> str:
         f"the binary log of the primary was reset{opened} (RESET MASTER), so that it cannot send "
         "what this pod does not have"
     )
+    if found.opened_at is None:
+        reset += (
+            "; wait until the primary's sidecar reports that, since a copy of before is refused"
+        )
     if not found.count:
         return f"{reset}; the primary has everything that this pod has: {NEW_COPY}"
     return (
         f"{reset}: give this pod a copy on another volume, and keep this one until it is known "
-        f"that the primary has {_transactions(found)}, from shortly before that"
+        f"that the primary has {_transactions(found)}, from shortly before or after that"
     )
 
 

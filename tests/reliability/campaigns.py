@@ -68,6 +68,15 @@ def _states(output: str) -> Figures | None:
     return found and {"tried": int(found[1]), "failed": 0 if found[2] else 1, "allowed": 0}
 
 
+def _events(output: str) -> Figures | None:
+    found = re.search(r"([\d,]+) events, .* (\d+) faults", output)
+    return found and {
+        "tried": int(found[1].replace(",", "")),
+        "failed": int(found[2]),
+        "allowed": 0,
+    }
+
+
 def _mutants(output: str) -> Figures | None:
     found = re.search(r"([\d,]+) of [\d,]+ mutants, [\d.]+% noticed, (\d+) survived", output)
     if found is None:
@@ -118,10 +127,17 @@ CAMPAIGNS = {
         ),
         Campaign(
             "histories",
-            "states of three database servers, reached by every sequence of five events",
+            "states of three database servers, reached by every sequence of six events",
             "no ready replica is missing a row of its history, and no two primaries see each other",
-            ("-m", "tests.unit.mysql.model", "5"),
+            ("-m", "tests.unit.mysql.model", "6"),
             _states,
+        ),
+        Campaign(
+            "database servers",
+            "kills, outages, moves, copies and restores on clusters of real MariaDB servers",
+            "every acknowledged row is on every ready server, and all have one history",
+            ("-m", "tests.mysql.campaign", "--seconds", "900"),
+            _events,
         ),
         *(
             Campaign(

@@ -223,15 +223,37 @@ def restarted(server: Server) -> Server:
 
 
 def masked(server: Server, other: Server) -> bool:
-    """Whether it is a copy whose last transaction was no primary's, and the other is far behind.
+    """Whether it is a copy whose last transaction was no primary's, and the other was far behind.
 
-    What is in between is not known.
+    What is in between is not known: it may be of a primary, and lost.
     """
     primaries = {epoch.server for epoch in server.epochs}
     applied = server.applied
     if applied is None or str(applied[0]) in primaries:
         return False
-    return other.last < applied[1] - 1
+    return left(server, other) < applied[1] - 1
+
+
+def left(server: Server, other: Server) -> int:
+    """The last number that the other server had when it left the newest epoch of this one."""
+    number = server.epochs[-1].number if server.epochs else 0
+    later = [epoch for epoch in other.epochs if epoch.number > number]
+    if not later:
+        return other.last
+    position = later[0].left_position
+    assert isinstance(position, MariaDBPosition)
+    return max((gtid[2] for gtid in position.logged | position.applied), default=0)
+
+
+def unclear(n: int, server: Server, other: Server) -> bool:
+    """Whether no rule can know that nothing is lost with it.
+
+    It may be a copy that hides what is in between; or it was the primary of its newest epoch, so
+    that an administrator's statement on it looks like a client's.
+    """
+    last = server.log[-1] if server.log else None
+    primarys = bool(server.epochs) and server.epochs[-1].server == str(100 + n)
+    return masked(server, other) or (primarys and last is not None and not last.row)
 
 
 # Events: what happens to a state. None where it cannot happen.
@@ -279,7 +301,7 @@ def judge(state: State, n: int) -> State | None:
     if (
         "keep this volume" in text
         and not lacking
-        and not masked(own, state.servers[p])
+        and not unclear(n, own, state.servers[p])
         and "another" not in text
     ):
         found = f"db-{n} holds nothing that the primary does not have: {text}"
@@ -308,7 +330,7 @@ def open_primary(state: State, n: int, *, asks: bool) -> State | None:
         return state.having(n, opened, ticks=1)
     found = ""
     ahead = any(reason.code.code == "peer-is-ahead" for reason in verdict.reasons)
-    known = not any(masked(one, server) for _, one in peers)
+    known = not any(unclear(i, one, server) for i, one in peers)
     if ahead and known and not any(set(one.data) - set(server.data) for _, one in peers):
         found = f"db-{n} is refused, and no peer has more: {verdict}"
     return replace(state.having(n, replace(server, is_open=False)), found=found)

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 import pytest
 
 from peerdisco.mysql.history import History, Recorded, Standing, compare
+from peerdisco.mysql.opening import FIRST_LOG, plan_after_reset
 from peerdisco.mysql.positions import MariaDBPosition
 from peerdisco.mysql.tables import MOST_EPOCHS, Opening, beat, history_of
 from peerdisco.mysql.versions import Flavour
 
 from .histories import at, epoch, heartbeat, recorded
+from .servers import CLUSTER, facts
 
 FIRST = epoch(1, "0-100-4")
 SECOND = epoch(2, "0-100-50", 40)
@@ -175,6 +177,29 @@ def test_a_reset_that_the_primary_has_not_recorded_yet() -> None:
     assert standing(replica, primary) is Standing.LOG_RESET
 
 
+def test_numbers_that_were_given_again_after_a_reset_are_no_fork() -> None:
+    """A replica that had no heartbeat since may have received them, and none of them is lost."""
+    replica = recorded("0-100-53", FIRST, beat=heartbeat("epoch-1", 40))
+    beats = heartbeat("epoch-2", 41, "0-100-50", log_number=5)
+    noticed = recorded("0-100-54", FIRST, SECOND, beat=beats, origin="100", log_number=1)
+    third = epoch(3, "0-100-500", 41, log_reset=True)
+    for primary, opened in (
+        (noticed, None),
+        (recorded("0-100-54", FIRST, SECOND, third, origin="100"), at(300)),
+    ):
+        found = compare(replica, primary)
+        assert (found.standing, found.opened_at) == (Standing.LOG_RESET, opened)
+        # They may be others, all the same: of a volume that was newer than the primary's.
+        assert (found.count, found.transactions) == (3, "0-100-53")
+    # What has a later heartbeat was written before the reset.
+    later = recorded("0-100-53", FIRST, beat=heartbeat("epoch-1", 41))
+    assert standing(later, noticed) is Standing.FORKED
+    # Another server's reset gives this server's numbers to nothing.
+    others = epoch(3, "0-100-500", 41, log_reset=True, server="101")
+    assert standing(replica, recorded("0-101-54", FIRST, SECOND, others)) is Standing.FORKED
+    assert standing(replica, replace(noticed, origin="101")) is Standing.FORKED
+
+
 # MySQL.
 
 A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
@@ -235,6 +260,26 @@ def test_an_opening_after_a_reset_records_the_last_position_that_was_known() -> 
     assert "'0-100-88|', 80, '2026-01-01 00:01:20.000', 1)" in opening.insert(history)
     assert "gtid_executed" in opening.insert(PRIMARY.history)
     assert opening.lock_out() == "UPDATE peerdisco.heartbeat SET epoch = 'reset-new'"
+
+
+@pytest.mark.parametrize("semi_sync", [False, True])
+def test_the_epoch_after_a_reset_waits_for_no_replica(semi_sync: bool) -> None:
+    """None can follow before it has a copy, so that none would acknowledge the epoch."""
+    beats = heartbeat("epoch-2", 80, "0-100-80", log_number=5)
+    own = facts(cluster=CLUSTER, position="0-100-3", history=History((FIRST, SECOND), beats))
+    steps = [
+        step.sql
+        for step in plan_after_reset(replace(own, log_number=1), "new", 0, semi_sync=semi_sync)
+    ]
+    first, last = (
+        steps.index("SET SESSION sql_log_bin = 0"),
+        steps.index("SET SESSION sql_log_bin = 1"),
+    )
+    assert first == 0
+    assert steps[1] == "START TRANSACTION"
+    assert steps[last - 1] == "COMMIT"
+    assert any("INSERT INTO peerdisco.epochs" in sql for sql in steps[first:last])
+    assert len(steps[last + 1 :]) == (0 if semi_sync else FIRST_LOG - 1)
 
 
 def test_a_heartbeat_is_written_by_an_open_server_in_its_newest_epoch_alone() -> None:

@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
+from peerdisco.mysql.decisions import judge_replica
+from peerdisco.mysql.dialects import ReplicationSource
 from peerdisco.mysql.facts import ServerFacts
 from peerdisco.mysql.history import History
 from peerdisco.mysql.objections import against_following, against_opening
 from peerdisco.mysql.positions import MariaDBPosition
+from peerdisco.mysql.setup import Account
+from peerdisco.mysql.status import Receiver
 
 from .histories import epoch, heartbeat, position
-from .servers import CLUSTER, facts
+from .servers import CLUSTER, facts, status
 
 FIRST = epoch(1, "0-100-4")
 SECOND = epoch(2, "0-100-50", 40)
@@ -91,6 +95,18 @@ def test_a_reset_log_needs_a_copy_and_says_whether_anything_may_be_lost() -> Non
     assert "empty" not in text
 
 
+def test_numbers_that_were_given_again_are_not_called_newer() -> None:
+    reset = epoch(3, "0-100-500", 41, log_reset=True)
+    own = server("0-100-53", FIRST, beat=heartbeat("epoch-1", 40))
+    code, text = refusal(own, primary("0-100-510", FIRST, SECOND, reset))
+    assert code == "needs-copy"
+    assert "reset before 2026-01-01 00:05:00 UTC" in text
+    assert "3 transactions (0-100-53), from shortly before or after that" in text
+    assert "older" not in text
+    assert "empty" not in text
+    assert not reasons(primary("0-100-510", FIRST, SECOND, reset), db_1=own, db_2=own)
+
+
 def test_what_no_primary_wrote() -> None:
     code, text = refusal(server("0-100-9,0-101-10", FIRST), primary("0-100-9", FIRST))
     assert code == "own-changes"
@@ -153,3 +169,16 @@ def test_what_replicas_wrote_themselves_is_no_reason() -> None:
     local = server("0-100-30,0-101-31", FIRST)
     copied = replace(local, origin="102", position=MariaDBPosition.parse("", "0-101-31"))
     assert reasons(own, db_1=local, db_2=copied) == {}
+
+
+@pytest.mark.parametrize("errno", [1236, 13114, 1062])
+def test_replication_errors_do_not_advise_to_empty_what_is_to_be_kept(errno: int) -> None:
+    broken = status(
+        receiver=Receiver.STOPPED, receiver_errno=errno, applier_running=False, applier_errno=errno
+    )
+    own = server("0-100-49", FIRST, beat=heartbeat("epoch-1", 39))
+    of = primary("0-100-30", FIRST, beat=heartbeat("epoch-1", 20))
+    source = ReplicationSource("db-0.db", 3306, Account("repl", "x"))
+    verdict = str(judge_replica(replace(own, status=broken), of, source))
+    assert "keep this volume" in verdict
+    assert "empty" not in verdict
