@@ -51,7 +51,8 @@ def judge_source_of_all(primary: _Found, health: Health | None) -> str | None:
         return None
     if primary.cluster is None:
         return "it holds data, and its sidecar has not written yet to which cluster they belong"
-    if health is not None and health.state != "primary":
+    waits = health is not None and health.state == "slow" and not primary.read_only
+    if health is not None and health.state != "primary" and not waits:
         return f"its sidecar has not opened it ({health.state or 'no answer'}: {health.reason})"
     return None
 

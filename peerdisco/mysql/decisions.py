@@ -312,8 +312,10 @@ def _against_following(
         return
     if own.blank and not follows:
         yield from _against_starting_from_nothing(primary, source)
-    else:
-        yield from against_following(own, primary)
+    elif differs := [*against_following(own, primary)]:
+        # They say which volume to keep, and replication must not advise to empty it.
+        yield from differs
+        return
     if own.status is not None and not has_unapplied(own):
         yield from _against_status(own.status, again)
 

@@ -192,12 +192,12 @@ class Dialect:
     def next_log(self) -> Step:
         return Step("beginning another binary log", "FLUSH BINARY LOGS")
 
-    def unlogged(self, step: Step) -> tuple[Step, ...]:
-        """The same step without a trace in the binary log."""
+    def unlogged(self, *steps: Step) -> tuple[Step, ...]:
+        """The same steps without a trace in the binary log; at least one."""
         return (
-            Step(step.doing, "SET SESSION sql_log_bin = 0"),
-            step,
-            Step(step.doing, "SET SESSION sql_log_bin = 1"),
+            Step(steps[0].doing, "SET SESSION sql_log_bin = 0"),
+            *steps,
+            Step(steps[-1].doing, "SET SESSION sql_log_bin = 1"),
         )
 
     def from_own_log(self, position: Position) -> tuple[Step, ...]:

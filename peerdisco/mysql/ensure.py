@@ -6,6 +6,7 @@ moment: the next run continues from the server's state.
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from .facts import Executor, ServerFacts
 from .literals import SESSION
 from .opening import plan_after_reset, plan_primary
 from .setup import Account, replication_account_sql
+from .tables import CLUSTER_SCHEMA
 
 __all__ = [
     "Ensured",
@@ -93,17 +95,49 @@ async def ensure_primary(
 
 
 async def ensure_epoch_after_reset(
-    server: Executor, name: str, own: ServerFacts, ordinal: int
+    server: Executor, name: str, own: ServerFacts, ordinal: int, *, semi_sync: bool = False
 ) -> tuple[str, ...]:
     """Begin an epoch on an open primary whose binary log was reset; what was done.
+
+    Args:
+        server: A connection to it.
+        name: What to call it in an error.
+        own: Its facts.
+        ordinal: The pod's.
+        semi_sync: Whether its transactions wait for an acknowledgement.
 
     Raises:
         DatabaseError: A statement was refused, or the server did not answer.
     """
     epoch = str(uuid.uuid4())
+    if semi_sync:
+        await _end_waiting_beats(server, name)
     return await _begin(
-        server, name, own, lambda *, beats: plan_after_reset(own, epoch, ordinal, beats=beats)
+        server,
+        name,
+        own,
+        lambda *, beats: plan_after_reset(own, epoch, ordinal, semi_sync=semi_sync, beats=beats),
     )
+
+
+_BEAT = f"UPDATE {CLUSTER_SCHEMA}.heartbeat "
+
+
+async def _end_waiting_beats(server: Executor, name: str) -> None:
+    """End this account's sessions in which a heartbeat waits for a replica that never comes.
+
+    It has the lock of the row that the next epoch changes. It is written all the same.
+    """
+    doing = "looking for a heartbeat that waits"
+    try:
+        sessions = await server.execute("SHOW PROCESSLIST")
+    except Exception as error:
+        raise DatabaseError.of(error, name, doing) from error
+    for session in sessions:
+        if str(session.get("Info") or "").startswith(_BEAT):
+            # It may have ended meanwhile, which is an error.
+            with contextlib.suppress(DatabaseError):
+                await do_steps(server, name, [Step(doing, f"KILL {int(session['Id'])}")])
 
 
 async def _open(
@@ -111,6 +145,8 @@ async def _open(
 ) -> tuple[str, ...]:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
     cluster, epoch = str(uuid.uuid4()), str(uuid.uuid4())
+    if own.recorded.log_was_reset and not own.read_only:
+        await _end_waiting_beats(server, name)
     return await _begin(
         server,
         name,

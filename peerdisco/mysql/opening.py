@@ -60,7 +60,9 @@ def plan_primary(
                 f"(1, {literal(cluster_id)}, {literal(origin)}, {literal(now)})",
             ),
         ]
-    if begins_epoch(own):
+    if own.recorded.log_was_reset and not own.read_only:
+        steps += plan_after_reset(own, epoch_id, ordinal, semi_sync=True, beats=beats)
+    elif begins_epoch(own):
         reset, log_number = own.recorded.log_was_reset, 1 if fresh else own.log_number
         opening = Opening(epoch_id, ordinal, own.origin, own.flavour, reset, log_number)
         steps += _epoch_steps(own, opening, beats=beats)
@@ -70,11 +72,27 @@ def plan_primary(
 
 
 def plan_after_reset(
-    own: ServerFacts, epoch_id: str, ordinal: int, *, beats: bool = True
+    own: ServerFacts, epoch_id: str, ordinal: int, *, semi_sync: bool = False, beats: bool = True
 ) -> list[Step]:
-    """The steps after the binary log of an open primary was reset; arguments as above."""
+    """The steps after the binary log of an open primary was reset.
+
+    Nothing of it is logged: each replica needs a copy anyway, and with semi-synchronous replication
+    a logged transaction would wait for one of them, for ever. So would the beginning of another
+    log, behind a client's transaction that waits: then the log keeps its number until the server is
+    opened the next time.
+
+    Args:
+        own: The server's facts.
+        epoch_id: For the epoch.
+        ordinal: The pod's.
+        semi_sync: Whether transactions wait for an acknowledgement.
+        beats: Whether the heartbeat may be renewed; not if the account lacks the privilege.
+    """
+    dialect = Dialect(own.version)
     opening = Opening(epoch_id, ordinal, own.origin, own.flavour, True, own.log_number)
-    return _epoch_steps(own, opening, beats=beats)
+    epoch = _epoch_transaction(own, opening, beats=beats or own.history.heartbeat is None)
+    logs = [] if semi_sync else _next_logs(dialect, opening)
+    return [*_tables(own), *dialect.unlogged(*epoch), *logs]
 
 
 FIRST_LOG = 4
@@ -105,22 +123,41 @@ def _epoch_steps(own: ServerFacts, opening: Opening, *, beats: bool) -> list[Ste
     epoch.
     """
     dialect, history = Dialect(own.version), own.history
-    steps = []
-    if history.newest is None:
-        steps.append(Step("making the table of the epochs", EPOCHS_TABLE))
-    if history.heartbeat is None:
-        steps.append(Step("making the table of the heartbeat", HEARTBEAT_TABLE))
-    if opening.log_number is not None and opening.log_number < FIRST_LOG:
-        steps += [dialect.next_log()] * (FIRST_LOG - opening.log_number)
+    steps = _tables(own)
+    if more := _next_logs(dialect, opening):
+        steps += more
         opening = replace(opening, log_number=FIRST_LOG)
     beats = beats or history.heartbeat is None
     if opening.log_reset and beats:
         steps += dialect.unlogged(Step("keeping replicas from continuing", opening.lock_out()))
-    doing = "beginning an epoch"
-    steps.append(Step(doing, "START TRANSACTION"))
-    if beats:
-        steps.append(Step(doing, opening.beat(history)))
-    steps += [Step(doing, opening.insert(history)), Step(doing, "COMMIT")]
+    steps += _epoch_transaction(own, opening, beats=beats)
     if beats and not own.read_only and not opening.log_reset:
-        steps.append(Step(doing, opening.settle()))
+        steps.append(Step(_BEGINNING, opening.settle()))
     return steps
+
+
+_BEGINNING = "beginning an epoch"
+
+
+def _tables(own: ServerFacts) -> list[Step]:
+    steps = []
+    if own.history.newest is None:
+        steps.append(Step("making the table of the epochs", EPOCHS_TABLE))
+    if own.history.heartbeat is None:
+        steps.append(Step("making the table of the heartbeat", HEARTBEAT_TABLE))
+    return steps
+
+
+def _next_logs(dialect: Dialect, opening: Opening) -> list[Step]:
+    """The steps until the number of the log is not one that a log has after a reset."""
+    if opening.log_number is None or opening.log_number >= FIRST_LOG:
+        return []
+    return [dialect.next_log()] * (FIRST_LOG - opening.log_number)
+
+
+def _epoch_transaction(own: ServerFacts, opening: Opening, *, beats: bool) -> list[Step]:
+    sql = ["START TRANSACTION"]
+    if beats:
+        sql.append(opening.beat(own.history))
+    sql += [opening.insert(own.history), "COMMIT"]
+    return [Step(_BEGINNING, statement) for statement in sql]

@@ -8,6 +8,7 @@ log of one replica alone, and nothing may restart until that replica has applied
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from .decisions import Unanswered
@@ -16,7 +17,7 @@ from .history import Standing, compare
 from .positions import Position
 from .status import Receiver
 
-__all__ = ["Recovery", "judge_recovery"]
+__all__ = ["Recovery", "judge_recovery", "possible_ordinals"]
 
 _Found = ServerFacts | Unanswered
 
@@ -192,3 +193,18 @@ def _applied(name: str, facts: ServerFacts) -> Recovery:
     stopped = f"its applier does not run{status.trouble}"
     advice = "do not restart its server or its replication, which would discard them"
     return Recovery(refused=(f"{received}, and {stopped}: {advice}",))
+
+
+def possible_ordinals(known: AbstractSet[int], count: int) -> set[int]:
+    """The ordinals that pods of a StatefulSet may have: the known ones, and any that are missing.
+
+    The primary's need not be the lowest, since its role may have moved. Where it is not known on
+    which side a pod is missing, both are included, so that none is forgotten.
+
+    Args:
+        known: The primary's, and those that are listed; at least one.
+        count: How many pods there are.
+    """
+    lowest, highest = min(known), max(known)
+    missing = max(count - (highest - lowest + 1), 0)
+    return {*range(max(lowest - missing, 0), highest + missing + 1)}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any
 
+import pymysql
 import pytest
 
 from .database import Database, Member
@@ -45,8 +47,9 @@ class Insert:
         self._thread.start()
 
     def _write(self, member: Member, number: int) -> None:
-        member.server.sql(f"INSERT INTO shop.orders VALUES ({number})")
-        self.acknowledged.set()
+        with contextlib.suppress(pymysql.err.MySQLError):  # it waits until the server ends
+            member.server.sql(f"INSERT INTO shop.orders VALUES ({number})")
+            self.acknowledged.set()
 
 
 def test_writes_wait_for_a_replica(db: Database) -> None:
@@ -78,6 +81,18 @@ def test_writes_wait_for_a_replica(db: Database) -> None:
     assert durability(primary)["mode"] == "semi-sync"
     assert Insert(primary, 2).acknowledged.wait(30)
     assert db.wait_equal() == [1, 2]
+    # No replica can acknowledge what comes after that, and the epoch that says so waits for none.
+    reset = "RESET MASTER"
+    if primary.server.flavour == "mysql":
+        reset = "RESET BINARY LOGS AND GTIDS"
+    primary.server.sql(reset)
+    Insert(primary, 3)
+    until(
+        lambda: "log was reset before" in primary.sidecar.ready()[1]["reason"],
+        what=lambda: f"it says so: {primary.sidecar.said} {primary.sidecar.ready()}",
+    )
+    for replica in db.replicas:
+        assert "log of the primary was reset" in replica.sidecar.wait_for("refused")
 
 
 def test_a_weak_setting_of_the_running_server_is_reported(make: Callable[..., Database]) -> None:

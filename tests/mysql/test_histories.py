@@ -5,7 +5,6 @@ Each test asserts the rows on every server, and does what the messages advise.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from pymysql.constants import ER
 
 from .database import Database, Member
+from .volumes import restore, save
 from .waiting import until
 
 pytestmark = pytest.mark.timeout(180)  # MySQL takes seconds to start
@@ -50,22 +50,6 @@ def done(member: Member, *statements: str) -> bool:
             raise
         return False
     return True
-
-
-def save(member: Member, name: str) -> Path:
-    """A snapshot of a volume whose server is down."""
-    assert not member.server.alive
-    saved = member.server.volume.with_name(f"{member.name}-{name}")
-    shutil.copytree(member.server.datadir, saved)
-    return saved
-
-
-def restore(member: Member, saved: Path) -> None:
-    """Give a pod that is down the volume that was saved, of this pod or of another one."""
-    member.server.wipe()
-    shutil.copytree(saved, member.server.datadir)
-    if not saved.name.startswith(f"{member.name}-"):
-        member.server.as_another_server()
 
 
 def stop(*members: Member) -> None:

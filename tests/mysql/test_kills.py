@@ -1,4 +1,4 @@
-"""kill -9 of whatever there is, while a client writes."""
+"""kill -9 of whatever there is, while a client writes; see also `campaign`."""
 
 from __future__ import annotations
 
@@ -34,18 +34,6 @@ def test_of_the_primary_server(running: Database) -> None:
     all_there(running, writer)
 
 
-def test_of_a_replica(running: Database) -> None:
-    replica = running[1]
-    with Writer(running.primary.server) as writer:
-        for _ in range(3):
-            writer.wait()
-            replica.server.kill()
-            replica.server.start(wait=False)
-            writer.wait()
-    running.wait()
-    all_there(running, writer)
-
-
 def test_of_every_sidecar(running: Database) -> None:
     """The servers go on without them."""
     with Writer(running.primary.server) as writer:
@@ -58,16 +46,6 @@ def test_of_every_sidecar(running: Database) -> None:
             member.sidecar.start()
         running.wait()
         writer.wait()
-    all_there(running, writer)
-
-
-def test_of_whole_pods(running: Database) -> None:
-    with Writer(running.primary.server) as writer:
-        for member in running.members:
-            writer.wait()
-            member.kill()
-            member.start()
-            running.wait()
     all_there(running, writer)
 
 

@@ -26,14 +26,21 @@ class Writer:
 
     Args:
         server: The server that it goes on asking, whether it is there or not.
+        first: The first number.
+        pause: Seconds between two rows.
+        patience: Seconds after an error.
     """
 
-    def __init__(self, server: MariaDB, first: int = 1) -> None:
+    def __init__(
+        self, server: MariaDB, first: int = 1, *, pause: float = _PAUSE, patience: float = 0.005
+    ) -> None:
         self.acknowledged: list[int] = []
         self.times: list[float] = []
         self.refusals: list[str] = []
         self._server = server
         self._next = first
+        self._pause = pause
+        self._patience = patience
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._write, name="writer", daemon=True)
 
@@ -42,8 +49,12 @@ class Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped.set()
+        self.stop()
         self._thread.join()
+
+    def stop(self) -> None:
+        """Write no further row, and do not wait for the end of the current one."""
+        self._stopped.set()
 
     def wait(self, rows: int = 20) -> None:
         """Wait until so many more rows are acknowledged."""
@@ -57,7 +68,7 @@ class Writer:
                     self._insert(cursor)
             except (pymysql.err.MySQLError, OSError) as error:
                 self.refusals.append(str(error))
-                time.sleep(0.005)  # what is not there is not asked a thousand times a second
+                time.sleep(self._patience)  # what is not there is not asked all the time
 
     def _insert(self, cursor: pymysql.cursors.Cursor) -> None:
         while not self._stopped.is_set():
@@ -65,4 +76,4 @@ class Writer:
             cursor.execute("INSERT INTO shop.orders VALUES (%s)", (number,))
             self.times.append(time.monotonic())
             self.acknowledged.append(number)
-            time.sleep(_PAUSE)
+            time.sleep(self._pause)

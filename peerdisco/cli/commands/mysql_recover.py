@@ -128,6 +128,8 @@ def _names(snapshot: Snapshot, args: argparse.Namespace, count: int) -> tuple[st
     Raises:
         ConfigurationError: The StatefulSet is not known, or a pod to leave out does not exist.
     """
+    from ...mysql.recovery import possible_ordinals  # noqa: PLC0415 - not needed for --help
+
     sets = {peer.statefulset for peer in snapshot.peers} - {None}
     name = args.statefulset or (sets.pop() if len(sets) == 1 else None)
     if name is None:
@@ -135,8 +137,8 @@ def _names(snapshot: Snapshot, args: argparse.Namespace, count: int) -> tuple[st
             "--statefulset", "nothing", "its name: the listed pods do not show it"
         )
     primary = f"{name}-{args.ordinal}"
-    ordinals = {args.ordinal + number for number in range(count)}
-    ordinals |= {peer.ordinal for peer in snapshot.peers if peer.ordinal is not None}
+    listed = {peer.ordinal for peer in snapshot.peers if peer.ordinal is not None}
+    ordinals = possible_ordinals({args.ordinal, *listed}, count)
     replicas = [f"{name}-{ordinal}" for ordinal in sorted(ordinals - {args.ordinal})]
     for option, pods in (("--without", args.without), ("--from", [args.wanted])):
         for pod in filter(None, pods):

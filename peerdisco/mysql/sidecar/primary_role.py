@@ -167,7 +167,9 @@ class PrimaryRole:
     async def _after_reset(self, server: Executor, own: ServerFacts, snapshot: Snapshot) -> Report:
         """Begin an epoch that no replica of before can follow."""
         ordinal = self._identity.ordinal or 0
-        done = await ensure_epoch_after_reset(server, self._name, own, ordinal)
+        durability = self._durability.facts
+        semi_sync = durability is not None and durability.waits
+        done = await ensure_epoch_after_reset(server, self._name, own, ordinal, semi_sync=semi_sync)
         own = await read_facts(server, self._name)
         return replace(self._open(own, snapshot), done=done)
 

@@ -8,7 +8,7 @@ from typing import Any
 from peerdisco.mysql import Receiver, ServerFacts, Unanswered
 from peerdisco.mysql.history import History
 from peerdisco.mysql.positions import MariaDBPosition
-from peerdisco.mysql.recovery import Recovery, judge_recovery
+from peerdisco.mysql.recovery import Recovery, judge_recovery, possible_ordinals
 
 from .histories import epoch
 from .servers import CLUSTER, MARIADB, UUID, facts, status
@@ -145,3 +145,21 @@ def test_replicas_of_two_histories_are_refused() -> None:
     two = (replica(MARIADB, 9, history=history) for history in histories)
     (why,) = judge(*two).refused
     assert why.startswith("db-2 has another history than db-1 (forked)")
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({0}, {0, 1, 2}),
+        ({0, 1, 2}, {0, 1, 2}),
+        ({0, 1, 2, 3}, {0, 1, 2, 3}),
+        ({1, 0, 2}, {0, 1, 2}),
+        ({2, 0}, {0, 1, 2}),
+        # The first ordinal is 0 or 1: neither possible pod is forgotten.
+        ({1, 2}, {0, 1, 2, 3}),
+        ({1}, {0, 1, 2, 3}),
+        ({5, 6, 7}, {5, 6, 7}),
+    ],
+)
+def test_no_pod_is_forgotten_wherever_the_primary_is(known: set[int], expected: set[int]) -> None:
+    assert possible_ordinals(known, 3) == expected

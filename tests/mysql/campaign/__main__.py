@@ -1,0 +1,79 @@
+"""The command: ``python -m tests.mysql.campaign [--server NAME] [--seed N] [--seconds S]``.
+
+It does the events of one seed after the other, each on a new cluster of three pods, and prints
+them with what came of them. The status is 1 if something did not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import time
+from pathlib import Path
+
+from .plan import Plan, plan
+from .run import SERVERS, Result, directory, image, missing, run
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.mysql.campaign", description=__doc__)
+    parser.add_argument("--server", choices=SERVERS, default="mariadb")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed; odd: semi-sync")
+    parser.add_argument("--seeds", type=int, help="how many seeds (default: 1 without --seconds)")
+    parser.add_argument("--seconds", type=float, help="begin no further seed after this time")
+    parser.add_argument("--rounds", type=int, default=12, help="rounds of events for each seed")
+    given = parser.parse_args(arguments)
+    if (reason := missing(given.server)) is not None:
+        print(reason, file=sys.stderr)
+        return 2
+    total, faults = Result(), 0
+    with directory() as name:
+        begins_with = image(Path(name), given.server)
+        for one in seeds(given):
+            result = run(one, begins_with)
+            report(one, result, given.server)
+            faults += bool(result.fault)
+            total.events.update(result.events)
+            total.rounds += result.rounds
+            total.rows += result.rows
+            total.seconds += result.seconds
+    print(summary(total, faults, given.server), flush=True)
+    return 1 if faults else 0
+
+
+def seeds(given: argparse.Namespace) -> list[Plan] | itertools.takewhile[Plan]:
+    """The plans, for as long as there is time."""
+    count = given.seeds or (sys.maxsize if given.seconds else 1)
+    plans = (plan(given.seed + number, given.rounds) for number in range(count))
+    until = time.monotonic() + (given.seconds or float("inf"))
+    return itertools.takewhile(lambda _: time.monotonic() < until, plans)
+
+
+def report(done: Plan, result: Result, server: str) -> None:
+    kind = "semi-sync" if done.semi_sync else "asynchronous"
+    print(f"seed {done.seed}, {server}, {kind}: {figures(result)}", flush=True)
+    if result.fault:
+        for number, events in enumerate(done.rounds[: result.rounds + 1], 1):
+            print(f"  {number}. {'; '.join(map(str, events))}")
+        print(f"  {result.fault}")
+        rounds = f" --rounds {len(done.rounds)}" if len(done.rounds) > 12 else ""
+        print(f"  python -m tests.mysql.campaign --server {server} --seed {done.seed}{rounds}",
+              flush=True)  # fmt: skip
+
+
+def figures(result: Result) -> str:
+    return (
+        f"{result.events.total():,} events, {result.rounds} times at rest, {result.rows:,} rows "
+        f"acknowledged, {result.seconds:.0f} s"
+    )
+
+
+def summary(total: Result, faults: int, server: str) -> str:
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(total.events.items()))
+    hourly = 3600 * total.events.total() / max(total.seconds, 1.0)
+    return f"{kinds}\n{server}: {figures(total)}, {hourly:.0f} events an hour: {faults} faults"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,137 @@
+"""Which events come, from a seed alone. Pure, so that the same seed gives the same events."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+__all__ = ["KINDS", "Event", "Plan", "Round", "plan"]
+
+PODS = 3
+
+DISTURBANCES = {
+    "kill the server": 4,
+    "kill the sidecar": 3,
+    "kill the pod": 3,
+    "stop the server for a while": 2,
+    "stop the sidecar for a while": 2,
+    "move the pod to another node": 3,
+    "cut the pod off": 2,
+    "break the DNS": 3,
+    "unlist the pod": 2,
+    "pause the sidecar": 2,
+    "restart the pod": 2,
+    "change tables": 2,
+    "kill the server while tables change": 3,
+    "change the password": 2,
+}
+"""How often each comes. Several of these may come at the same time."""
+
+OPERATIONS = {
+    "move the role": 6,
+    "restart all pods": 2,
+    "copy the volume of a replica": 2,
+    "restore an older volume of a replica": 2,
+    "lose the volume of a replica": 1,
+    "lose the volume of the primary": 2,
+    "restore an older volume of the primary": 2,
+    "open an older volume of the primary": 2,
+    "reset the log of the primary": 2,
+    "flush on a replica": 2,
+}
+"""Each of these is a round of its own: what comes of it is known only without the others."""
+
+KINDS = (*DISTURBANCES, *OPERATIONS)
+
+DNS_FAULTS = ("drop", "servfail", "refused", "nxdomain", "truncate", "garbage", "lame")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event.
+
+    Attributes:
+        kind: One of `KINDS`.
+        pod: The ordinal of the pod that it is about.
+        seconds: How long it lasts, or how long after it the next one comes.
+        detail: The kind of a fault, or which of two orders.
+    """
+
+    kind: str
+    pod: int
+    seconds: float
+    detail: str = ""
+
+    def __str__(self) -> str:
+        detail = f" ({self.detail})" if self.detail else ""
+        return f"{self.kind}{detail}: mysql-{self.pod}, {self.seconds:.2f} s"
+
+
+Round = tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one seed does.
+
+    Attributes:
+        seed: The seed.
+        semi_sync: Whether the primary waits for a replica's acknowledgement.
+        rounds: The events; the cluster has to come to rest after each round.
+    """
+
+    seed: int
+    semi_sync: bool
+    rounds: tuple[Round, ...]
+
+    @property
+    def events(self) -> list[Event]:
+        return [event for one in self.rounds for event in one]
+
+
+def plan(seed: int, rounds: int) -> Plan:
+    """The plan of a seed. A longer one begins as a shorter one does."""
+    chance = random.Random(seed)
+    return Plan(seed, bool(seed % 2), tuple(_rounds(chance, rounds)))
+
+
+def _rounds(chance: random.Random, count: int) -> Iterator[Round]:
+    primary = 0
+    for _ in range(count):
+        if chance.random() < _OPERATION:
+            event = _operation(chance, primary)
+            yield (event,)
+            if event.kind == "move the role":
+                primary = event.pod
+        else:
+            yield tuple(_disturbance(chance) for _ in range(chance.randint(1, 4)))
+
+
+_OPERATION = 0.4
+"""The part of the rounds that are operations."""
+
+
+def _operation(chance: random.Random, primary: int) -> Event:
+    kind = _pick(chance, OPERATIONS)
+    replica = chance.choice([pod for pod in range(PODS) if pod != primary])
+    pod = primary if kind.endswith("of the primary") else replica
+    return Event(kind, pod, chance.uniform(0.1, 1.0))
+
+
+def _disturbance(chance: random.Random) -> Event:
+    kind, detail = _pick(chance, DISTURBANCES), ""
+    if kind == "break the DNS":
+        detail = chance.choice(DNS_FAULTS)
+    elif kind == "change the password":
+        detail = chance.choice(("account first", "Secret first"))
+    # Most are short; some outlast the sidecar's and the server's patience.
+    seconds = chance.uniform(2.0, 6.0) if chance.random() < _LONG else chance.uniform(0.0, 1.0)
+    return Event(kind, chance.randrange(PODS), seconds, detail)
+
+
+_LONG = 0.15
+
+
+def _pick(chance: random.Random, weights: dict[str, int]) -> str:
+    return chance.choices(list(weights), list(weights.values()))[0]

@@ -1,0 +1,48 @@
+"""Random events on real servers: a short portion of ``python -m tests.mysql.campaign``."""
+
+from __future__ import annotations
+
+import pytest
+
+from .campaign.plan import DISTURBANCES, KINDS, OPERATIONS, PODS, plan
+from .campaign.run import run
+from .database import Image
+
+SEED, ROUNDS = 87, 4
+
+
+@pytest.mark.timeout(240)
+def test_no_acknowledged_row_is_lost(every_image: Image) -> None:
+    done = run(plan(SEED, ROUNDS), every_image)
+    assert not done.fault, f"seed {SEED}: {done.fault}"
+    assert done.rounds == ROUNDS
+    assert done.rows > 20 * ROUNDS
+
+
+def test_a_seed_gives_the_same_events_again() -> None:
+    for seed in range(20):
+        assert plan(seed, 12) == plan(seed, 12)
+        assert plan(seed, 12).rounds == plan(seed, 30).rounds[:12]
+    assert plan(1, 12).rounds != plan(3, 12).rounds
+
+
+def test_every_kind_of_event_comes_with_both_durabilities() -> None:
+    for first in (0, 1):
+        plans = [plan(seed, 12) for seed in range(first, 100, 2)]
+        assert {one.semi_sync for one in plans} == {bool(first)}
+        found = {event.kind for one in plans for event in one.events}
+        assert found == set(KINDS)
+
+
+def test_operations_come_alone_and_on_the_pod_that_they_name() -> None:
+    for seed in range(50):
+        primary = 0
+        for events in plan(seed, 12).rounds:
+            kinds = [event.kind for event in events]
+            assert len(events) == 1 or set(kinds) <= set(DISTURBANCES)
+            (event, *_) = events
+            assert all(0 <= one.pod < PODS for one in events)
+            if event.kind in OPERATIONS:
+                assert (event.pod == primary) == event.kind.endswith("of the primary")
+            if event.kind == "move the role":
+                primary = event.pod
