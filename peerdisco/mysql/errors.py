@@ -14,7 +14,15 @@ from ..exceptions import DiscoveryError
 from ..wording.foreign import one_line
 from .literals import literal
 
-__all__ = ["ACCESS_DENIED", "Action", "DatabaseError", "classify", "errno_of", "is_from_server"]
+__all__ = [
+    "ACCESS_DENIED",
+    "Action",
+    "DatabaseError",
+    "classify",
+    "errno_of",
+    "is_clients",
+    "is_from_server",
+]
 
 AUTH_PLUGIN_REFUSED = 2059
 """CR_AUTH_PLUGIN_CANNOT_LOAD."""
@@ -67,12 +75,12 @@ def classify(errno: int, *, applying: bool = False) -> Action:
         return Action.MEND if errno in (1205, 1213) else Action.REFUSE
     if errno in _MEND:
         return Action.MEND
-    if errno in _WAIT or _is_clients(errno):
+    if errno in _WAIT or is_clients(errno):
         return Action.WAIT
     return Action.REFUSE
 
 
-def _is_clients(errno: int) -> bool:
+def is_clients(errno: int) -> bool:
     """Whether a number is one of the connection, and not what the server answered."""
     return 2000 <= errno < 3000
 
@@ -144,7 +152,7 @@ class DatabaseError(DiscoveryError):
     @property
     def unanswered(self) -> bool:
         """Whether the connection is the reason, and the server has not answered."""
-        return self.errno is None or _is_clients(self.errno)
+        return self.errno is None or is_clients(self.errno)
 
     def __str__(self) -> str:
         number = f"error {self.errno}: " if self.errno is not None else ""
@@ -190,7 +198,7 @@ def is_from_server(error: BaseException) -> bool:
     The connection can be used afterwards; after any other error its state is not known.
     """
     errno = errno_of(error)
-    return errno is not None and not _is_clients(errno)
+    return errno is not None and not is_clients(errno)
 
 
 def errno_of(error: BaseException) -> int | None:

@@ -225,7 +225,7 @@ class Sidecar:
         self.passes += 1
         self.last_pass_at = self.clock.now()
         news = bool(report.done) or report.state is not before.state
-        if self._announcements.is_news(report) and self._on_report is not None:
+        if self._announcements.is_news(report, self.last_pass_at) and self._on_report is not None:
             self._on_report(report)
         settled = report.state in (State.PRIMARY, State.REPLICA, State.REFUSED)
         self._unsettled = 1 if settled or news else self._unsettled + 1

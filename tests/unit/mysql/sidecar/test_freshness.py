@@ -101,9 +101,10 @@ def test_what_is_received_without_a_connection_is_remembered() -> None:
 # What is reported.
 
 
-def lines(*reports: Report) -> int:
+def lines(*reports: Report, apart: float = 0.0) -> int:
     announcements = Announcements()
-    return sum(announcements.is_news(found) for found in reports)
+    news = [announcements.is_news(found, apart * n) for n, found in enumerate(reports)]
+    return sum(news)
 
 
 def connecting(attempt: int, errno: int = 2003) -> Report:
@@ -126,3 +127,33 @@ def test_what_changes_is_a_line() -> None:
     assert lines(running, replace(running, done=("stopping",))) == 2
     assert lines(running, replace(running, paused=True), running) == 2
     assert lines(report(FOLLOWS), report(ABSENT), report(ABSENT)) == 2
+
+
+def refusing(errno: int) -> Report:
+    text = f"db-1 does not answer: 10.0.0.2:3306: connecting: error {errno}: in {errno} ms"
+    return Report(
+        State.WAITING,
+        text,
+        Role.PRIMARY,
+        Verdict.of([Reason(ServerReasonCode.PRIMARY_ABSENT, text, "db-1")]),
+    )
+
+
+def test_another_kind_of_error_is_a_line_and_another_number_is_not() -> None:
+    """A peer that is not up yet, and then rejects the password, by whichever error."""
+    assert lines(refusing(2003), refusing(2013), refusing(2003), refusing(1045)) == 2
+    assert lines(refusing(1045), refusing(1698), refusing(2059), refusing(1040)) == 2
+    away = [refusing((2003, 2013, 1045)[n % 3]) for n in range(5000)]
+    assert lines(*away, apart=0.25) == 2
+
+
+def test_the_last_line_becomes_what_stays() -> None:
+    """While the primary is away, a server restarts a second time: its last line was no-server."""
+    gone = Report(State.NO_SERVER, "the server does not answer", Role.REPLICA)
+    back = [connecting(n) for n in range(100)]
+    assert lines(report(), *back, gone, *back[:19], apart=0.25) == 3
+    assert lines(report(), *back, gone, *back, apart=0.25) == 4
+    # Bounded, however often that happens: the time until the next line doubles.
+    flapping = [one for _ in range(500) for one in (gone, *back[:40])]
+    assert lines(report(), *flapping, apart=0.25) <= 5
+    assert lines(report(), *flapping, report(), gone, connecting(1), apart=0.25) <= 8
