@@ -61,7 +61,7 @@ def test_a_report_that_is_not_understood_is_not_ready() -> None:
 def test_a_primary_whose_writes_wait_for_a_replica_is_a_source(version: str) -> None:
     """Else no replica could be made that acknowledges them."""
     waits = Health(False, "slow", "a write does not complete: Waiting for semi-sync ACK")
-    assert judge_source_of_all(server(version, 9), waits) is None
-    against = judge_source_of_all(server(version, 9, read_only=True), waits)
+    assert judge_source_of_all(primary_at(version, 9, read_only=False), waits) is None
+    against = judge_source_of_all(primary_at(version, 9, read_only=True), waits)
     assert against is not None
     assert "has not opened it (slow" in against

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from peerdisco.mysql import Receiver, ServerFacts, Unanswered
 from peerdisco.mysql.history import History
 from peerdisco.mysql.positions import MariaDBPosition
