@@ -110,8 +110,9 @@ def check(name: str, processes: int, sample: int | None = None) -> bool:
 LOG = "mutmut.log"
 NO_MUTANT = "none"
 """Matches no mutant: mutmut makes the mutants, measures the tests and ends."""
-NOT_CHECKED, SURVIVED, SKIPPED = None, 0, 34
-"""Status in the files of mutmut."""
+NOT_CHECKED, SKIPPED = None, 34
+AGAIN = (0, 5, 33, SKIPPED)
+"""Status in the files of mutmut; these survived, or no test reached them."""
 
 
 def mutmut(folder: Path, processes: int, *mutants: str) -> int:
@@ -136,7 +137,7 @@ def draw(folder: Path, sample: int | None) -> int:
         for mutant, status in meta["exit_code_by_key"].items():
             if mutant not in drawn:
                 meta["exit_code_by_key"][mutant] = SKIPPED
-            elif status in (SURVIVED, SKIPPED):
+            elif status in AGAIN:
                 meta["exit_code_by_key"][mutant] = NOT_CHECKED
         file.write_text(json.dumps(meta, indent=4))
     return len(every)

@@ -608,3 +608,9 @@ def test_only_complete_answers_count_as_evidence_of_caches() -> None:
     machine.observe(failure(), 2)
     machine.observe(nxdomain(30), 4)
     assert machine.caching == Caching()
+
+
+def test_the_ttl_of_a_cache_may_be_0_and_not_below() -> None:
+    assert ConfirmationRules(cache_ttl=0).cache_ttl == 0
+    with pytest.raises(ValueError, match=r"^cache_ttl: got -1, "):
+        ConfirmationRules(cache_ttl=-1)

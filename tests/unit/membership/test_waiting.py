@@ -102,3 +102,20 @@ def test_a_stall_does_not_delay_a_caller_that_needs_no_stable_time() -> None:
     caller = waiting()
     caller.stalled(published(3), 25.0)
     assert caller.check(published(3), 20.0) is not None
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "unlisted"),
+    [
+        (Snapshot(SERVICE, (), observed_at=NOW), "db-1"),
+        (Snapshot(SERVICE, (), observed_at=None), None),
+    ],
+)
+def test_the_error_names_this_pod_if_the_known_list_does_not_have_it(
+    snapshot: Snapshot, unlisted: str | None
+) -> None:
+    wait = Waiting(bool, "3 peers", 0.0, 2.0, 0.0, 0, "db-1")
+    with pytest.raises(NotReady) as caught:
+        wait.check(Published(snapshot, observed_at=0.0, lookups=1), 2.5)
+    assert caught.value.unlisted == unlisted
+    assert (caught.value.snapshot is None) == (unlisted is None), "nothing is known"
