@@ -322,7 +322,7 @@ async def test_pods_that_make_the_addresses_too_many_are_found() -> None:
 async def test_a_connection_that_is_lost_again_and_again_costs_no_pod() -> None:
     service = LargeService(statefulset("db", range(2000)))
     async with opened(service) as (source, server):
-        server.hangs_up_after = 900
+        server.hangs_up_after = 600
         for _ in range(3):
             check(await source.observe(timeout=TIMEOUT), service)
         assert server.accepted > 3

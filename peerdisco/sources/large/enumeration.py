@@ -33,6 +33,7 @@ from ..leftovers import Leftovers
 from ..peer_factory import PeerFactory
 from .invented import InventedPods
 from .ordinals import ABSENT_FOR, Ordinals, Pod
+from .own_records import OwnRecords
 from .ports import find_ports
 from .questions import Closed, EnumerationState, ask_addresses, ask_names
 from .rotation import LISTING_POLLS, MOST_VERIFIED
@@ -112,6 +113,9 @@ class Enumeration:
         """The names whose addresses were queried."""
         self._changed: set[bytes] = set()
         """The names whose addresses differ from those of the previous lookup."""
+        self._own = OwnRecords(
+            resolver, peer_factory.suffix, deadline, state.ports, wanted=any_port
+        )
         self._invented = InventedPods()
         self._wildcard = False
         """Whether the name server has an address for every name."""
@@ -128,6 +132,7 @@ class Enumeration:
     async def run(self, listing: ServiceRecords) -> None:
         """Query every pod, beginning with the records of the SRV answer."""
         self.ttl = listing.ttl
+        self._own.listed = listing.ports
         await self._ask_service()
         await self._ask_known()
         await self._ask_pods(self._not_asked([*self._state.missing, *self._new(listing)]))
@@ -154,13 +159,7 @@ class Enumeration:
         if self.addresses == known:
             self.addresses = known
         self.ports = await find_ports(
-            self._resolver,
-            self._peer_factory.suffix,
-            self._state,
-            self.addresses,
-            listing,
-            self._deadline,
-            any_port=self._any_port,
+            self._own, self._state, self.addresses, listing, any_port=self._any_port
         )
         self._report_failures()
         await self._pause()
@@ -275,8 +274,10 @@ class Enumeration:
         """Query the addresses of these pods, none of which was queried in this lookup."""
         if names:
             questions = [(name, rtype) for rtype in self._rtypes for name in names]
-            answers = await self._ask_addresses(questions)
-            self._read_answers(names, answers)
+            found = await self._own.ask(names, self._rtypes)
+            left = [question for question in questions if question not in found]
+            found |= zip(left, await self._ask_addresses(left), strict=True)
+            self._read_answers(names, [found[question] for question in questions])
             await asyncio.sleep(0)
 
     def _read_answers(

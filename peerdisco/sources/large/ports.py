@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from ...dns import wire
-from ...dns.bulk import ask_each
-from ...dns.fast_path import ServiceRecords, read_service_records, records_from_message
-from ...dns.resolver import Reply, ResolverProtocol
+from ...dns.fast_path import ServiceRecords
+from .own_records import OwnRecords
 from .questions import EnumerationState
 
 __all__ = ["find_ports"]
@@ -17,12 +15,10 @@ _Ports = Mapping[bytes, tuple[int, ...]]
 
 
 async def find_ports(
-    resolver: ResolverProtocol,
-    suffix: bytes,
+    own: OwnRecords,
     state: EnumerationState,
     addresses: Mapping[bytes, tuple[bytes, ...]],
     listing: ServiceRecords | None,
-    deadline: float,
     *,
     any_port: bool,
 ) -> _Ports:
@@ -31,12 +27,10 @@ async def find_ports(
     A pod without an SRV record has those that all others share.
 
     Args:
-        resolver: Sends the queries.
-        suffix: The service's name, in wire form.
+        own: Queries the pods' own SRV records, and has those that were queried already.
         state: What earlier lookups learned.
         addresses: The addresses of the pods.
         listing: The records of the service's SRV answer; None if it was not queried.
-        deadline: In the event loop's time.
         any_port: Whether every port was queried; False for one named port.
     """
     before, known = state.addresses, state.ports
@@ -65,28 +59,10 @@ async def find_ports(
         has_ports = bool(listed or listing.truncated)
     if unknown and has_ports:
         await asyncio.sleep(0)
-        own = await _ask_ports(resolver, unknown, suffix, deadline) if any_port else {}
+        found = await own.find(unknown) if any_port else {}
         shared = next(iter(agreed)) if len(agreed) == 1 else ()
-        ports |= {name: own.get(name, shared) for name in unknown}
+        ports |= {name: _in_order(found.get(name, shared)) for name in unknown}
     return ports
-
-
-async def _ask_ports(
-    resolver: ResolverProtocol, names: Sequence[bytes], suffix: bytes, deadline: float
-) -> dict[bytes, tuple[int, ...]]:
-    """The ports in the SRV record of each pod's own name, for the pods that have one."""
-    results = await ask_each(
-        resolver,
-        [(name, wire.SRV) for name in names],
-        deadline=deadline,
-        read=lambda number, reply: read_service_records(reply, names[number], suffix),
-        convert=lambda message: records_from_message(message, message.questions[0].name, suffix),
-    )
-    return {
-        name: _in_order(found.ports[name])
-        for name, found in zip(names, results, strict=True)
-        if not isinstance(found, Reply) and name in found.ports
-    }
 
 
 def _in_order(numbers: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,0 +1,152 @@
+"""The SRV records of the pods' own names, which give port and addresses in one exchange.
+
+CoreDNS has them, with the addresses in the additional section. The addresses of a pod whose port is
+not known are then not queried apart, which is one exchange for each pod instead of two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from ...dns import wire
+from ...dns.bulk import ask_each
+from ...dns.fast_path import (
+    AddressRecords,
+    ServiceRecords,
+    read_service_records,
+    records_from_message,
+)
+from ...dns.resolver import Reply, ResolverProtocol
+
+__all__ = ["OwnRecords"]
+
+_LEAST = 32
+"""Number of pods from which on their own SRV records are queried first: a probe precedes it."""
+
+_PROBE = 8
+"""Number of pods that show whether the server has such records with addresses."""
+
+_ABSENT = ServiceRecords({}, {}, float("inf"), False)
+"""The answer that a name does not exist."""
+
+_SIZES = {wire.A: 4, wire.AAAA: 16}
+
+
+class OwnRecords:
+    """The pods' own SRV records.
+
+    Args:
+        resolver: Sends the queries.
+        suffix: The service's name, in wire form.
+        deadline: In the event loop's time.
+        known: The pods whose ports are known from earlier lookups.
+        wanted: Whether the ports of other pods are to be queried.
+
+    Attributes:
+        listed: The pods in the service's SRV answer, whose ports are known.
+        ports: The port numbers in the pods' own records.
+    """
+
+    def __init__(
+        self,
+        resolver: ResolverProtocol,
+        suffix: bytes,
+        deadline: float,
+        known: Mapping[bytes, tuple[int, ...]],
+        *,
+        wanted: bool,
+    ) -> None:
+        self._resolver = resolver
+        self._suffix = suffix
+        self._deadline = deadline
+        self._known = known
+        self._useful: bool | None = None if wanted else False
+        """Whether the server has such records with addresses; None if not known."""
+        self.listed: Collection[bytes] = ()
+        self.ports: dict[bytes, tuple[int, ...]] = {}
+
+    async def ask(
+        self, names: Sequence[bytes], rtypes: Collection[int]
+    ) -> dict[tuple[bytes, int], AddressRecords | Reply]:
+        """The addresses of many pods whose ports are not known, by name and record type.
+
+        Args:
+            names: The pods; nothing is queried for those whose ports are known.
+            rtypes: The record types that are wanted.
+
+        Returns:
+            Nothing for a pod whose answer lacks one of them: its addresses are to be queried.
+        """
+        if self._useful is False or not (self.listed or any(self._known.values())):
+            return {}
+        known, listed = self._known, self.listed
+        names = [name for name in names if name not in listed and name not in known]
+        if len(names) < _LEAST:
+            return {}
+        found: dict[tuple[bytes, int], AddressRecords | Reply] = {}
+        if self._useful is None:
+            probed = names[:: -(-len(names) // _PROBE)]
+            found |= await self._ask(probed, rtypes, absent=False)
+            self._useful = bool(found)
+            names = [*dict.fromkeys(names).keys() - probed]
+        if self._useful:
+            found |= await self._ask(names, rtypes, absent=True)
+        return found
+
+    async def find(self, names: Sequence[bytes]) -> dict[bytes, tuple[int, ...]]:
+        """The ports of these pods; nothing for a pod without a record of its own."""
+        left = [name for name in names if name not in self.ports]
+        for name, records in zip(left, await self._results(left), strict=True):
+            if not isinstance(records, Reply) and name in records.ports:
+                self.ports[name] = records.ports[name]
+        return {name: self.ports[name] for name in names if name in self.ports}
+
+    async def _ask(
+        self, names: Sequence[bytes], rtypes: Collection[int], *, absent: bool
+    ) -> dict[tuple[bytes, int], AddressRecords]:
+        """`ask`; a name that does not exist has no addresses, if such an answer counts."""
+        found: dict[tuple[bytes, int], AddressRecords] = {}
+        for name, records in zip(names, await self._results(names, tcp=True), strict=True):
+            if isinstance(records, Reply) or records.truncated:
+                continue
+            if records is _ABSENT:
+                if absent:
+                    found |= {(name, rtype): AddressRecords(()) for rtype in rtypes}
+                continue
+            if name not in records.ports:
+                continue
+            self.ports[name] = records.ports[name]
+            by_type = _by_type(records.addresses.get(name, ()), int(records.ttl), rtypes)
+            if all(many.packed for many in by_type.values()):
+                found |= {(name, rtype): many for rtype, many in by_type.items()}
+        return found
+
+    async def _results(
+        self, names: Sequence[bytes], *, tcp: bool = False
+    ) -> list[ServiceRecords | Reply]:
+        suffix = self._suffix
+
+        def convert(message: wire.Message) -> ServiceRecords:
+            if message.rcode == wire.NXDOMAIN and not message.answers:
+                return _ABSENT
+            return records_from_message(message, message.questions[0].name, suffix)
+
+        return await ask_each(
+            self._resolver,
+            [(name, wire.SRV) for name in names],
+            deadline=self._deadline,
+            read=lambda number, reply: read_service_records(reply, names[number], suffix),
+            convert=convert,
+            tcp=tcp,
+        )
+
+
+def _by_type(
+    packed: Iterable[bytes], ttl: int, rtypes: Collection[int]
+) -> dict[int, AddressRecords]:
+    """The addresses of one pod, by record type."""
+    every = tuple(packed)
+    return {
+        rtype: AddressRecords(tuple(one for one in every if len(one) == _SIZES[rtype]), ttl)
+        for rtype in rtypes
+    }
