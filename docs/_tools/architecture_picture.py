@@ -13,7 +13,7 @@ from svg import ROOT, document, number, save, text
 
 sys.path.insert(0, str(ROOT))
 
-from tests.unit.test_imports import ALL, MODULES
+from tests.unit.test_imports import MODULES, all_imports
 
 WALK = ("dns", "sources", "membership", "discovery", "hooks")
 """The rooms that an answer passes, from the socket to the hook."""
@@ -41,7 +41,7 @@ def imports() -> Graph:
     for module in MODULES:
         if (room := module.partition(".")[0]) not in (*SKIPPED, *GROUND):
             found[room] = set()
-    for line in ALL:
+    for line in all_imports():
         importer, target = (name.partition(".")[0] for name in (line.importer, line.module))
         if line.own and not line.typing_only and importer in found and target in found:
             found[importer] |= {target} - {importer}
@@ -92,7 +92,7 @@ def touches(room: str) -> str:
     """What of the machine the room's modules import."""
     found = {
         line.module
-        for line in ALL
+        for line in all_imports()
         if line.importer.partition(".")[0] == room and not line.own and not line.typing_only
     } & MACHINE
     return ", ".join(sorted(found)) or "pure"

@@ -24,7 +24,7 @@ from tests.mysql.database import AWKWARD
 from tests.mysql.evidence import Evidence
 from tests.mysql.mariadb import MariaDB
 from tests.mysql.pods import Network
-from tests.mysql.sidecar import FETCH
+from tests.mysql.sidecar import fetch
 from tests.mysql.waiting import until
 
 from .manifests import (
@@ -396,9 +396,8 @@ class PodOf:
             self.server.script(accounts.read_text())
 
     def ready(self) -> tuple[int, Document]:
-        url = "http://127.0.0.1:8080/readyz"
-        status, _, body = self.pod.run(sys.executable, "-I", "-c", FETCH, url).partition(" ")
-        return int(status), json.loads(body)
+        status, body = fetch(self.pod, "127.0.0.1:8080", "/readyz")
+        return status, json.loads(body)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -206,7 +207,10 @@ def own_name(target: str) -> str | None:
     return rest if package == "peerdisco" else None
 
 
-ALL = [found for module in MODULES for found in imports(module)]
+@cache
+def all_imports() -> tuple[Import, ...]:
+    """Those of every module; read when the first test needs them."""
+    return tuple(found for module in MODULES for found in imports(module))
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module])
@@ -222,12 +226,12 @@ def test_the_table_names_nothing_that_is_not_there() -> None:
 
 
 def test_the_walk_sees_the_imports() -> None:
-    seen = {(found.importer, found.module) for found in ALL}
+    seen = {(found.importer, found.module) for found in all_imports()}
     assert ("sources.peer_factory", "dns.wire") in seen
     assert ("discovery", "pod.environment") in seen
     assert ("dns.transport", "asyncio") in seen
     assert ("model.snapshots", "datetime") in seen
-    typing_only = {(found.importer, found.module) for found in ALL if found.typing_only}
+    typing_only = {(found.importer, found.module) for found in all_imports() if found.typing_only}
     assert ("cli.commands.mysql_sidecar", "mysql.sidecar.report") in typing_only
     assert ("model.snapshots", "model.errors") not in typing_only
 
@@ -263,7 +267,7 @@ def test_testing_imports_only_what_is_below_discovery(module: str) -> None:
 def test_only_the_command_that_simulates_imports_testing() -> None:
     wrong = [
         str(found)
-        for found in ALL
+        for found in all_imports()
         if found.own
         and not found.typing_only
         and (
@@ -280,7 +284,7 @@ def test_only_the_command_that_simulates_imports_testing() -> None:
 def test_nothing_imports_the_command() -> None:
     wrong = [
         str(found)
-        for found in ALL
+        for found in all_imports()
         if found.own
         and within(found.module, {"cli.*"})
         and not within(found.importer, MAY_IMPORT_CLI)

@@ -9,7 +9,7 @@ import ast
 import statistics
 from collections.abc import Iterator
 
-from .test_imports import ALL, MODULES
+from .test_imports import MODULES, all_imports
 
 LONGEST_FILE = 500
 """Lines of the longest file."""
@@ -59,7 +59,7 @@ def arrows() -> set[tuple[str, str]]:
     """The imports between rooms, also those within functions, but not those for types alone."""
     pairs = {
         (line.importer.partition(".")[0], line.module.partition(".")[0])
-        for line in ALL
+        for line in all_imports()
         if line.own and not line.typing_only
     }
     return {pair for pair in pairs if pair[0] != pair[1] and not {*pair} & {*NOT_ROOMS}}
