@@ -32,7 +32,7 @@ class Reporter:
         self.observers = tuple(observers)
         self._broken: set[Observer] = set()
         """The observers whose error was logged."""
-        self._said: _Said | None = None
+        self._logged: _Logged | None = None
         """Shared with the other open watchers of the service; None before the first report."""
 
     def lookup_ended(
@@ -47,10 +47,10 @@ class Reporter:
         if not turned and not self.observers and not _log.isEnabledFor(logging.DEBUG):
             return
         event = LookupEnded(self._service, observation, seconds, Change.between(before, after))
-        if self._said is None:
-            self._said = _said.setdefault(self._service, _Said())
-        self._said.log(self, event)
-        self._tell(lambda observer: observer.lookup_ended(event))
+        if self._logged is None:
+            self._logged = _logged.setdefault(self._service, _Logged())
+        self._logged.log(self, event)
+        self._notify(lambda observer: observer.lookup_ended(event))
 
     @contextmanager
     def hook_run(self, hook: str, attempt: int) -> Iterator[None]:
@@ -73,27 +73,27 @@ class Reporter:
             seconds = time.monotonic() - begun
             event = HookEnded(self._service, hook, seconds, attempt, error, cancelled)
             _write_hook(event)
-            self._tell(lambda observer: observer.hook_ended(event))
+            self._notify(lambda observer: observer.hook_ended(event))
 
     def closed(self) -> None:
         """Report that the watcher was closed."""
-        if self._said is not None:
-            self._said.failing.discard(self)
-            self._said.incomplete.discard(self)
-            self._said = None  # what it said ends with the last open watcher
-        self._tell(lambda observer: observer.closed(self._service))
+        if self._logged is not None:
+            self._logged.failing.discard(self)
+            self._logged.incomplete.discard(self)
+            self._logged = None  # what it logged ends with the last open watcher
+        self._notify(lambda observer: observer.closed(self._service))
 
-    def _tell(self, tell: Callable[[Observer], None]) -> None:
+    def _notify(self, notify: Callable[[Observer], None]) -> None:
         for observer in self.observers:
             try:
-                tell(observer)
+                notify(observer)
             except Exception:  # noqa: BLE001 - an observer's bug must not end the lookups
                 if observer not in self._broken:
                     self._broken.add(observer)
                     _log.exception("%s: an observer failed: %r", self._service, observer)
 
 
-class _Said:
+class _Logged:
     """What the log says about a service, so that several watchers of it log each event once."""
 
     def __init__(self) -> None:
@@ -162,7 +162,7 @@ class _Said:
             _write(logging.INFO, event, "the list is complete again", event="completed")
 
 
-_said: weakref.WeakValueDictionary[str, _Said] = weakref.WeakValueDictionary()
+_logged: weakref.WeakValueDictionary[str, _Logged] = weakref.WeakValueDictionary()
 """By service, for as long as one of its watchers exists."""
 
 

@@ -169,7 +169,7 @@ STRAYS: dict[str, Callable[[bytes, Asked], bytes]] = {
 BROKEN_REPLIES = ("two_questions", "an_update", "a_header")
 """They are replies with the right number, from the right address, that cannot be read."""
 BROKEN_FRAMES = ("one_byte", "nothing")
-"""Over TCP nothing that follows them can be told from them."""
+"""Over TCP nothing separates them from what follows."""
 
 for name, change in STRAYS.items():
     for over_tcp in (False, True):

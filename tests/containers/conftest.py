@@ -48,7 +48,7 @@ def user() -> str:
 def client(short_path: Path) -> Iterator[docker.DockerClient]:
     """A container engine, which testcontainers uses meanwhile.
 
-    For these tests only: other tests look at what runs below their process.
+    For these tests only: other tests check which processes run below their own.
     """
     directory = short_path / "engine"
     directory.mkdir()

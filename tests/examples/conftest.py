@@ -36,7 +36,7 @@ __all__ = [
 
 @pytest.fixture
 def pods(loopback: Network, image: Image) -> Iterator[Pods]:
-    """Pods on loopback; at the end nothing of them may have told a password."""
+    """Pods on loopback; at the end nothing of them may show a password."""
     made = Pods(loopback, image)
     yield made
     made.close()

@@ -448,7 +448,7 @@ def test_pods_become_a_database_by_what_the_manifests_say(
         until(lambda one=one: one.server.sql("SELECT n FROM shop.orders") == [{"n": 1}])
     files = backed_up(bridge, secrets)
     assert [file.name.endswith(".sql.gz") for file in files] == [True]
-    # The pod starts anew: everything is there, and nothing is done again.
+    # The pod starts again: everything is there, and nothing is done again.
     more.init("setup")
     more.init("find-source")
     assert "holds data already" in more.init("clone")

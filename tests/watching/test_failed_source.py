@@ -1,4 +1,4 @@
-"""However the lookups end, nobody is left waiting: it is a failed lookup, or everybody is told."""
+"""However the lookups end, nobody waits for ever: it is a failed lookup, or all are notified."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ async def _run(args: argparse.Namespace) -> int:
         raise ConfigurationError(
             "--replicas", "nothing", "the number of pods, so that none is forgotten"
         )
-    begun, said = time.monotonic(), ""
+    begun, shown = time.monotonic(), ""
     while True:
         snapshot = await _snapshot(args)
         primary, expected = _names(snapshot, args, count)
@@ -105,8 +105,8 @@ async def _run(args: argparse.Namespace) -> int:
             print(recovery.source)
             return OK
         words = "; ".join(recovery.refused or recovery.waits_for)
-        if words != said:
-            said = words
+        if words != shown:
+            shown = words
             _say(words)
         limit = args.timeout if recovery.applying else min(PATIENCE, args.timeout)
         if recovery.refused or time.monotonic() - begun >= limit:

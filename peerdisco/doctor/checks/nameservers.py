@@ -239,10 +239,10 @@ def _recursion(server: ServerFacts) -> Finding:
     message = server.root.message
     offered = message is not None and message.recursion_available
     resolves = server.root.outcome is Outcome.ANSWER or offered
-    said = "also resolves" if resolves else "does not resolve"
+    resolving = "also resolves" if resolves else "does not resolve"
     return ok(
         "nameserver-recursion",
-        f"{server.name} {said} names outside the cluster, which peerdisco does not need",
+        f"{server.name} {resolving} names outside the cluster, which peerdisco does not need",
         server=server.name, recursion_available=offered,
     )  # fmt: skip
 

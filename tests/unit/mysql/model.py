@@ -297,7 +297,7 @@ def judge(state: State, n: int) -> State | None:
     text = str(verdict)
     found = ""
     if "the primary has everything" in text and lacking:
-        found = f"db-{n} is told to drop the only copy: {text}"
+        found = f"db-{n} is advised to drop the only copy: {text}"
     if (
         "keep this volume" in text
         and not lacking
@@ -405,7 +405,7 @@ def local_write(state: State, n: int) -> State | None:
 
 
 def move(state: State, n: int) -> State | None:
-    """A pod is told that another ordinal is the primary."""
+    """A pod is configured with another ordinal as the primary."""
     primary = tuple(1 - p if i == n else p for i, p in enumerate(state.primary))
     return replace(state, primary=primary)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""What an error asks for, and that it tells no password."""
+"""What an error asks for, and that it shows no password."""
 
 from __future__ import annotations
 

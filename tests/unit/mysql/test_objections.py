@@ -1,4 +1,4 @@
-"""Which of two servers is older, in words: nobody is told to empty the only copy."""
+"""Which of two servers is older, in words: the advice is never to empty the only copy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a replica's server is told to verify its source."""
+"""The statements that make a replica's server verify its source."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ ANY_PORT = Endpoint("127.0.0.1", 0)
 
 
 class Changes(SimpleNamespace):
-    """What a sidecar tells of itself."""
+    """The state of a sidecar, as its HTTP port reads it."""
 
     report: Report
     lookups: int

@@ -1,4 +1,4 @@
-"""The sidecar over a scripted membership and servers that answer as they are told."""
+"""The sidecar over a scripted membership and scripted servers."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Pods:
 
     async def connect(self, where: Endpoint | None, account: Account) -> Connection:
         address = where.address if where is not None else self.own
-        server = self.servers.get(address, ServerError(2003, "nobody is there"))
+        server = self.servers.get(address, ServerError(2003, "Connection refused"))
         if isinstance(server, Exception):
             raise DatabaseError.of(server, address, "connecting")
         self.links.append(FakeConnection(server))
@@ -622,7 +622,7 @@ async def test_a_replica_is_told_of_the_primarys_new_address() -> None:
     pods = with_primary(Pods(1))
     async with pods.running() as sidecar:
         await pods.until(State.REPLICA)
-        assert sidecar.nudges == 0, "it was just told where to connect"
+        assert sidecar.nudges == 0, "its source was set just now"
         pods.servers["10.244.0.99"] = pods.servers.pop(FIRST)
         pods.source.then(moved(n0="10.244.0.99"))
         await pods.clock.advance(10)

@@ -40,7 +40,7 @@ def test_a_row_is_found_from_any_of_its_pods(first: int, size: int) -> None:
     for known in (first, first + size // 2, first + size - 1):
         found, in_vain = search(there, [("db", known)])
         assert found == there
-        # Upward a stride at most, downward the like; nothing is below 0.
+        # Upward a stride at most, downward too; nothing is below 0.
         assert in_vain <= 2 * 256
 
 
