@@ -96,11 +96,11 @@ async def _run(args: argparse.Namespace) -> int:
         me = local_identity(namespace=args.namespace, cluster_domain=args.cluster_domain)
         own, args.statefulset = me.ordinal, args.statefulset or me.statefulset
         args.or_primary = True
-    begun, said = time.monotonic(), [""]
+    begun, shown = time.monotonic(), [""]
     while True:
         hosts, why = await _usable(args, await _snapshot(args), own)
-        if why != said:
-            said = why
+        if why != shown:
+            shown = why
             for line in why:
                 print(f"peerdisco: {escaped(' '.join(line.split()))}", file=sys.stderr, flush=True)
         if hosts:
