@@ -75,7 +75,7 @@ class OwnRecords:
             rtypes: The record types that are wanted.
 
         Returns:
-            Nothing for a pod whose answer lacks one of them: its addresses are to be queried.
+            Nothing for a pod whose answer misses one of them: its addresses are to be queried.
         """
         if self._useful is False or not (self.listed or any(self._known.values())):
             return {}
