@@ -24,10 +24,13 @@ from tests.cli.command import bare_environment
 from tests.doctor.world import QUICK, one, wrong
 from tests.mysql.pods import Loopback
 
-from .mariadb import MariaDB
+from . import mariadb, mysqld
+from .mariadb import MariaDB, OtherMariaDB
+from .mysqld import MySQL
 
 POD = {"POD_NAME": "mysql-0", "POD_NAMESPACE": "default", "POD_IP": "127.0.0.1"}
-CONFIG = render_config(Flavour.MARIADB, 0, "mysql-0.db.default.svc.cluster.local")
+HOST = "mysql-0.db.default.svc.cluster.local"
+CONFIG = render_config(Flavour.MARIADB, 0, HOST)
 PASSWORD = """it's "a" \\ password"""
 
 
@@ -97,6 +100,65 @@ def patient(loopback: Loopback, template: Path, tmp_path: Path) -> Iterator[Pati
     yield made
     if server.alive:
         server.stop()
+
+
+@pytest.fixture(params=[MySQL, OtherMariaDB], ids=["mysql", "mariadb"])
+def other(
+    request: pytest.FixtureRequest,
+    loopback: Loopback,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Patient]:
+    """The same on MySQL, and on a MariaDB of another version, where they can be had."""
+    kind: type[MariaDB] = request.param
+    reason = mysqld.missing() if kind is MySQL else mariadb.other_missing()
+    if reason is not None:
+        pytest.skip(reason)
+    directory = tmp_path_factory.getbasetemp() / f"doctor-{kind.__name__}"
+    template = (
+        mysqld.template(directory) if kind is MySQL else mariadb.template(directory, kind.program)
+    )
+    config = render_config(Flavour.parse(kind.flavour), 0, HOST)
+    server = kind(loopback.pod("mysql-0"), loopback.directory / "db", template, config)
+    made = Patient(server, tmp_path)
+    server.start()
+    server.script(made.run(["peerdisco", "mysql-setup", "accounts", "--flavour", kind.flavour]))
+    yield made
+    if server.alive:
+        server.stop()
+
+
+@pytest.mark.timeout(180)
+async def test_other_servers(other: Patient) -> None:
+    """A sound server, then its accounts, privileges, durability, engines and configuration."""
+    server, is_mysql = other.server, other.server.flavour == "mysql"
+    assert wrong(await other.doctor()) == []
+    server.sql(
+        "SET SESSION sql_log_bin = 0",
+        "ALTER USER 'peerdisco_backup'@'%' IDENTIFIED BY 'another'",
+    )
+    await other.mended("mysql-account-backup", Status.PROBLEM, "error 1045")
+    for privilege, kind, who in (
+        ("REPLICATION SLAVE ON *.*", "replication", "'peerdisco_replication'@'%'"),
+        ("INSERT ON peerdisco.*", "local", "'peerdisco'@'localhost'"),
+        (
+            "SYSTEM_VARIABLES_ADMIN ON *.*" if is_mysql else "READ_ONLY ADMIN ON *.*",
+            "local",
+            "'peerdisco'@'localhost'",
+        ),
+    ):
+        server.sql("SET SESSION sql_log_bin = 0", f"REVOKE {privilege} FROM {who}")
+        await other.mended(f"mysql-account-{kind}", Status.PROBLEM, privilege.partition(" ON")[0])
+    server.sql("SET GLOBAL sync_binlog = 0", "SET GLOBAL innodb_flush_log_at_trx_commit = 2")
+    await other.mended("mysql-durability", Status.WARNING, "sync_binlog is 0, not 1")
+    server.script("CREATE SCHEMA shop; CREATE TABLE shop.odd (n INT) ENGINE=MyISAM;")
+    await other.mended("mysql-engines", Status.WARNING, "MyISAM")
+    name = "log_replica_updates" if is_mysql else "log_slave_updates"
+    sound = server.config
+    server.config = sound.replace(f"{name} = ON", f"{name} = OFF")
+    assert server.config != sound
+    server.restart()
+    await other.mended("mysql-config", Status.PROBLEM, f"{name} is OFF, not ON")
 
 
 async def test_accounts(patient: Patient) -> None:
