@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import pty
+import select
+import shlex
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from peerdisco import cli
+
+from .command import bare_environment
 
 
 def output(capsys: pytest.CaptureFixture[str], *args: str, status: int = 0) -> str:
@@ -136,3 +144,85 @@ def test_bash_completes_commands_options_and_values(
     found = {word.strip() for word in done.stdout.splitlines()}
     assert expected <= found
     assert all(word.startswith(split[-1]) for word in found)
+
+
+COMPLETIONS = {
+    "wat": "watch",
+    "watch --outp": "watch --output",
+    "watch --output js": "watch --output json",
+    "completion z": "completion zsh",
+    "mysql-si": "mysql-sidecar",
+    "mysql-setup conf": "mysql-setup config",
+}
+"""What is typed behind ``peerdisco``, and what it becomes."""
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish: apt-get install fish")
+def test_fish_completes_commands_options_and_values(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    script = tmp_path / "script"
+    script.write_text(output(capsys, "completion", "fish"))
+    asked = "\n".join(f"complete --do-complete 'peerdisco {words}'; echo" for words in COMPLETIONS)
+    done = subprocess.run(
+        ["fish", "--no-config", "--command", f"source {script}\n{asked}"],
+        env={**bare_environment(), "HOME": str(tmp_path)},
+        capture_output=True, text=True, check=True, timeout=30,
+    )  # fmt: skip
+    assert done.stderr == ""
+    groups = [group.splitlines() for group in done.stdout.split("\n\n")]
+    found = [{line.partition("\t")[0] for line in group} for group in groups]
+    for words, offered in zip(COMPLETIONS.values(), found, strict=False):
+        assert words.split()[-1] in offered
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh: apt-get install zsh")
+def test_zsh_completes_commands_options_and_values(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Typed in a terminal, with the key that completes; a function shows what it became."""
+    (tmp_path / "_peerdisco").write_text(output(capsys, "completion", "zsh"))
+    ours, theirs = pty.openpty()
+    shell = subprocess.Popen(
+        ["zsh", "-f", "-i"],
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        env={**bare_environment(), "TERM": "xterm", "HOME": str(tmp_path)},
+    )  # fmt: skip
+    os.close(theirs)
+
+    def read_until(end: str) -> str:
+        text, deadline = "", time.monotonic() + 30
+        while end not in text:
+            assert time.monotonic() < deadline, text
+            assert select.select([ours], [], [], 30)[0], text
+            text += os.read(ours, 65536).decode()
+        return text
+
+    try:
+        for line in (
+            f"fpath=({tmp_path} $fpath); autoload -Uz compinit; compinit -u -D",
+            'peerdisco() { print -r -- "GOT[$*]" }',
+            "print READ''Y",
+        ):
+            os.write(ours, f"{line}\n".encode())
+        read_until("READY")
+        for typed, completed in COMPLETIONS.items():
+            os.write(ours, f"peerdisco {typed}\t\n".encode())
+            # Inserted, or shown in a list where an option has a short form too.
+            assert completed.split()[-1] in read_until("]\r\n"), typed
+    finally:
+        shell.kill()
+        shell.wait(20)
+        os.close(ours)
+
+
+def test_completions_have_the_summaries_of_the_commands(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And not the first line of a description, which ends in the middle of a sentence."""
+    script = output(capsys, "completion", "zsh")
+    for command in cli._COMMANDS:
+        summary = importlib.import_module(
+            f"peerdisco.cli.commands.{command.replace('-', '_')}"
+        ).SUMMARY
+        assert f"{command}:{shlex.quote(summary)}" in script, command

@@ -38,5 +38,15 @@ def run(args: argparse.Namespace) -> int:
         ) from None
     from .. import whole_parser  # noqa: PLC0415 - it loads every command
 
-    print(shtab.complete(whole_parser(), args.shell))
+    parser = whole_parser()
+    _summarise(parser)
+    print(shtab.complete(parser, args.shell))
     return OK
+
+
+def _summarise(parser: argparse.ArgumentParser) -> None:
+    """Describe each command by its summary: the script has only the first line of each."""
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to its commands
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            for choice in action._choices_actions:  # noqa: SLF001
+                action.choices[choice.dest].description = choice.help
