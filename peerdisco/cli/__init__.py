@@ -1,8 +1,8 @@
 """The ``peerdisco`` command: `main` loads one module of `commands` and runs it.
 
 The modules of this folder are what commands share: `options`, `lookup`, `watching`, `output`,
-`signals`, `streams`, `exit_status`; `peer_finder` is a program of its own. Nothing but
-``__main__`` imports this package. Begin with `commands.peers`.
+`signals`, `streams`, `exit_status`, `without_tls`; `peer_finder` is a program of its own. Nothing
+but ``__main__`` imports this package. Begin with `commands.peers`.
 
 An error is one line on stderr; a traceback is a bug.
 """
@@ -21,6 +21,7 @@ from .. import __version__
 from ..exceptions import DiscoveryError
 from .exit_status import INTERRUPTED, WRONG, Ended
 from .streams import standard_streams
+from .without_tls import import_asyncio
 
 __all__ = ["main"]
 
@@ -58,6 +59,12 @@ _COMMANDS = (
     "completion",
     "help",
 )
+
+
+_WITHOUT_TLS = frozenset(
+    {"peers", "primary", "is-primary", "clone-source", "backup-candidate", "wait", "watch", "run"}
+)
+"""The commands that use asyncio, and never its TLS."""
 
 
 def _command(name: str) -> _Command:
@@ -234,6 +241,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(given: Sequence[str]) -> tuple[int, bool]:
     """Run the command. Returns its status, and whether its output is its purpose."""
     names = given[:1] if given and given[0] in _COMMANDS else _COMMANDS
+    if _WITHOUT_TLS.issuperset(names):
+        import_asyncio()
     try:
         args = _parser(names).parse_args(given)
     except SystemExit as exit_:  # argparse exits, but a caller of main() needs the status

@@ -1,0 +1,59 @@
+"""Commands that need no TLS do not load it; the others, and whoever imports it, have it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from .command import bare_environment
+
+
+def printed(program: str) -> str:
+    """The last line of what this program prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=50,
+        env=bare_environment(),
+    )  # fmt: skip
+    return done.stdout.splitlines()[-1]
+
+
+RUN = (
+    "import sys; from peerdisco.cli import main; "
+    "status = main([{name!r}, 'db.default.svc.cluster.local', '--nameserver', '127.0.0.1:1', "
+    "'--timeout', '0.5']); "
+)
+
+
+@pytest.mark.parametrize("name", ["peers", "primary", "is-primary", "backup-candidate"])
+def test_a_command_without_tls_does_not_load_it(name: str) -> None:
+    program = (
+        RUN.format(name=name) + "print(status, 'asyncio' in sys.modules, 'ssl' in sys.modules)"
+    )
+    assert printed(program) == "2 True False"
+
+
+def test_tls_can_be_imported_afterwards() -> None:
+    program = RUN.format(name="peers") + (
+        "import ssl; from urllib.request import HTTPSHandler; print(ssl.create_default_context())"
+    )
+    assert "SSLContext" in printed(program)
+
+
+@pytest.mark.parametrize("name", ["mysql-sidecar", "mysql-setup", "doctor"])
+def test_a_command_that_may_use_tls_has_it(name: str) -> None:
+    program = (
+        "from peerdisco.cli import main, _command; main([{0!r}, '--help']); _command({0!r}); "
+        "import asyncio; from asyncio import sslproto; print(sslproto.ssl is not None)"
+    )
+    assert printed(program.format(name)) == "True"
+
+
+def test_an_application_that_calls_the_command_keeps_its_tls() -> None:
+    program = (
+        "import asyncio; "
+        + RUN.format(name="peers")
+        + ("from asyncio import sslproto; print(sslproto.ssl is not None)")
+    )
+    assert printed(program) == "True"
