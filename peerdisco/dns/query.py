@@ -116,9 +116,13 @@ class Query:
                 outcomes = {attempt.outcome for attempt in self._attempts[before:]}
                 if outcomes.isdisjoint(REPLICA_FAILURES) or turn >= len(pauses):
                     break
-                if now() + pauses[turn] >= self._deadline:
+                # A round that the deadline cut short would hide these failures under a timeout.
+                latest = self._deadline - (now() - start)
+                if now() + pauses[turn] >= latest:
                     break
                 await asyncio.sleep(pauses[turn])
+                if now() >= latest:
+                    break
         return self._failure(before)
 
     def _pauses(self) -> tuple[float, ...]:

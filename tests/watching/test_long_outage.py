@@ -10,7 +10,7 @@ from peerdisco.testing import ManualClock, ScriptedSource, clock, failure, peers
 DAY = 86_400.0
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(800)
 async def test_seven_days_of_servfail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "_TURNS", 16)  # nothing here needs more, and there are 75,600 polls
     time = ManualClock()

@@ -173,6 +173,20 @@ async def test_nothing_but_strays_is_no_answer(serve: Serve, stray: Script) -> N
     assert "no reply to the question" in reply.attempts[0].detail
 
 
+async def test_the_deadline_hides_no_failure_under_a_timeout(serve: Serve) -> None:
+    """No round begins for which the time is too short, going by the last one."""
+
+    def script(asked: Asked) -> None:
+        asyncio.get_running_loop().call_later(0.3, says(rcode="REFUSED"), asked)
+
+    server = await serve(script)
+    async with resolver(server) as asking:
+        reply = await asking.ask(NAME, wire.A, deadline=soon(2))
+    assert len(reply.attempts) > 1
+    assert reply.outcome is Outcome.REFUSED
+    assert {attempt.outcome for attempt in reply.attempts} == {Outcome.REFUSED}
+
+
 # EDNS.
 
 
