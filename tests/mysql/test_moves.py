@@ -156,3 +156,30 @@ def test_rows_are_given_up_only_by_name(make: Callable[..., Database], file: Pat
     file.write_text("1 without mysql-0")
     new.sidecar.wait_for("primary")
     assert db.rows(new) == [1]
+
+
+def test_the_option_moves_the_role_as_carefully_as_the_file(make: Callable[..., Database]) -> None:
+    """Pods that are restarted with ``--ordinal 1`` while mysql-1 is behind, and mysql-0 is down."""
+    db = make(2)
+    db.start()
+    db.wait()
+    db.create_shop()
+    db.wait_equal()
+    old, new = db.members
+    new.sidecar.stop()
+    new.server.sql("STOP REPLICA")
+    old.server.sql(*(f"INSERT INTO shop.orders VALUES ({n})" for n in range(1, 31)))
+    old.stop()
+    new.sidecar.start("--ordinal", "1")
+    until(
+        lambda: "mysql-0, the primary until now, cannot be asked" in problem(new),
+        what=lambda: str(new.sidecar.ready()),
+    )
+    assert new.server.variable("read_only")
+    assert new.sidecar.state != "primary"
+    assert db.rows(new) == []
+    old.server.start()
+    old.sidecar.start("--ordinal", "1")
+    wait_moved(db, new)
+    assert wait_equal(db, new) == {*range(1, 31)}
+    assert new.sidecar.ready()[1]["role"] == "primary"

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from .plan import Plan, plan
+from .plan import DISTURBANCES, Plan, plan
 from .run import SERVERS, Result, directory, image, missing, run
 
 
@@ -23,6 +23,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seeds", type=int, help="how many seeds (default: 1 without --seconds)")
     parser.add_argument("--seconds", type=float, help="begin no further seed after this time")
     parser.add_argument("--rounds", type=int, default=12, help="rounds of events for each seed")
+    parser.add_argument("--only", choices=DISTURBANCES, help="one kind of event, on replicas")
     given = parser.parse_args(arguments)
     if (reason := missing(given.server)) is not None:
         print(reason, file=sys.stderr)
@@ -32,11 +33,12 @@ def main(arguments: list[str]) -> int:
         begins_with = image(Path(name), given.server)
         for one in seeds(given):
             result = run(one, begins_with)
-            report(one, result, given.server)
+            report(one, result, given)
             faults += bool(result.fault)
             total.events.update(result.events)
             total.rounds += result.rounds
             total.rows += result.rows
+            total.repairs += result.repairs
             total.seconds += result.seconds
     print(summary(total, faults, given.server), flush=True)
     return 1 if faults else 0
@@ -45,27 +47,29 @@ def main(arguments: list[str]) -> int:
 def seeds(given: argparse.Namespace) -> list[Plan] | itertools.takewhile[Plan]:
     """The plans, for as long as there is time."""
     count = given.seeds or (sys.maxsize if given.seconds else 1)
-    plans = (plan(given.seed + number, given.rounds) for number in range(count))
+    plans = (plan(given.seed + number, given.rounds, given.only) for number in range(count))
     until = time.monotonic() + (given.seconds or float("inf"))
     return itertools.takewhile(lambda _: time.monotonic() < until, plans)
 
 
-def report(done: Plan, result: Result, server: str) -> None:
+def report(done: Plan, result: Result, given: argparse.Namespace) -> None:
     kind = "semi-sync" if done.semi_sync else "asynchronous"
-    print(f"seed {done.seed}, {server}, {kind}: {figures(result)}", flush=True)
+    print(f"seed {done.seed}, {given.server}, {kind}: {figures(result)}", flush=True)
     if result.fault:
         for number, events in enumerate(done.rounds[: result.rounds + 1], 1):
             print(f"  {number}. {'; '.join(map(str, events))}")
-        print(f"  {result.fault}")
-        rounds = f" --rounds {len(done.rounds)}" if len(done.rounds) > 12 else ""
-        print(f"  python -m tests.mysql.campaign --server {server} --seed {done.seed}{rounds}",
-              flush=True)  # fmt: skip
+        only = f" --only '{given.only}'" if given.only else ""
+        print(
+            f"  {result.fault}\n  python -m tests.mysql.campaign --server {given.server} "
+            f"--seed {done.seed} --rounds {given.rounds}{only}",
+            flush=True,
+        )
 
 
 def figures(result: Result) -> str:
     return (
         f"{result.events.total():,} events, {result.rounds} times at rest, {result.rows:,} rows "
-        f"acknowledged, {result.seconds:.0f} s"
+        f"acknowledged, {result.repairs} positions repaired, {result.seconds:.0f} s"
     )
 
 

@@ -119,7 +119,7 @@ def change_tables(cluster: Cluster, _: Member, event: Event) -> None:
 
 
 def kill_during_ddl(cluster: Cluster, member: Member, event: Event) -> None:
-    with _Tables(cluster):
+    with _Tables(cluster, pause=0.0):
         time.sleep(event.seconds)
         member.server.kill()
         member.server.start(wait=False)
@@ -147,8 +147,9 @@ def change_password(cluster: Cluster, member: Member, event: Event) -> None:
 class _Tables:
     """A client that makes, changes and drops tables on the primary, whatever becomes of it."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, pause: float = 0.01) -> None:
         self._server = cluster.primary.server
+        self._pause = pause
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tables", daemon=True)
 
@@ -165,7 +166,7 @@ class _Tables:
                 with connected(self._server.socket, user="shop") as cursor:
                     for statement in _STATEMENTS:
                         cursor.execute(statement)
-                        if self._stopped.wait(0.01):
+                        if self._stopped.wait(self._pause):
                             break
             except (pymysql.err.MySQLError, OSError):
                 self._stopped.wait(0.1)
@@ -309,7 +310,7 @@ def fork(cluster: Cluster, member: Member, writer: Writer) -> None:
     assert apart <= set(cluster.db.rows(member)), f"{member.name} lost rows"
     # The operator decides for the replicas; what is apart stays in the volume that is kept.
     cluster.acknowledged = kept
-    best = max(replicas, key=lambda one: len(cluster.db.rows(one)))
+    best = max(replicas, key=_last_beat)
     cluster.copy(best, member)
     best.start()
     member.start()
@@ -339,11 +340,15 @@ def flush(_: Cluster, member: Member, writer: Writer) -> None:
     writer.wait(10)
 
 
+def _last_beat(member: Member) -> int:
+    """The number of the last heartbeat: of two with the same rows, the other one is older."""
+    return int(member.server.value("SELECT counter FROM peerdisco.heartbeat"))
+
+
 def _beats(member: Member) -> bool:
-    (before,) = member.server.sql("SELECT counter FROM peerdisco.heartbeat")
+    before = _last_beat(member)
     time.sleep(1.2)
-    (after,) = member.server.sql("SELECT counter FROM peerdisco.heartbeat")
-    return before != after
+    return _last_beat(member) > before
 
 
 def _older_volume(cluster: Cluster, member: Member, writer: Writer) -> None:

@@ -90,10 +90,22 @@ class Plan:
         return [event for one in self.rounds for event in one]
 
 
-def plan(seed: int, rounds: int) -> Plan:
-    """The plan of a seed. A longer one begins as a shorter one does."""
+def plan(seed: int, rounds: int, only: str | None = None) -> Plan:
+    """The plan of a seed. A longer one begins as a shorter one does.
+
+    Args:
+        seed: The seed.
+        rounds: How many rounds it has.
+        only: The only kind of disturbance that comes, on replicas; None for all kinds.
+    """
     chance = random.Random(seed)
+    if only is not None:
+        return Plan(seed, bool(seed % 2), tuple(_alike(chance, only) for _ in range(rounds)))
     return Plan(seed, bool(seed % 2), tuple(_rounds(chance, rounds)))
+
+
+def _alike(chance: random.Random, kind: str) -> Round:
+    return tuple(Event(kind, chance.randrange(1, PODS), chance.uniform(0.0, 1.0)) for _ in range(6))
 
 
 def _rounds(chance: random.Random, count: int) -> Iterator[Round]:

@@ -26,6 +26,9 @@ SERVERS: dict[str, type[MariaDB]] = {
 }
 
 
+_REPAIR = "counting what is in its log as applied"
+
+
 @dataclass
 class Result:
     """What came of a plan.
@@ -34,6 +37,7 @@ class Result:
         events: How many of each kind were done.
         rounds: How often the cluster came to rest, and was checked.
         rows: How many rows were acknowledged.
+        repairs: How often a sidecar repaired the position of a server that was killed in DDL.
         seconds: How long it took.
         fault: What did not hold; empty if nothing.
     """
@@ -41,6 +45,7 @@ class Result:
     events: Counter[str] = field(default_factory=Counter)
     rounds: int = 0
     rows: int = 0
+    repairs: int = 0
     seconds: float = 0.0
     fault: str = ""
 
@@ -78,6 +83,8 @@ def run(plan: Plan, begins_with: Image) -> Result:
             cluster.db.close()
         finally:
             result.rows = len(cluster.acknowledged)
+            said = [line for member in cluster.db.members for line in member.sidecar.lines]
+            result.repairs = sum(_REPAIR in line for line in said)
             cluster.stop_writing()
             cluster.db.evidence.convict()
     result.seconds = time.monotonic() - began
