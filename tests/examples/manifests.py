@@ -89,7 +89,9 @@ def merged(old: Any, new: Any) -> Any:
     if isinstance(old, list) and isinstance(new[0], dict):
         key = "mountPath" if "mountPath" in new[0] else "name"
         changes = {item[key]: item for item in new}
-        kept = [merged(item, changes.pop(item[key], item)) for item in old]
+        kept = [
+            merged(item, changes.pop(item[key])) if item[key] in changes else item for item in old
+        ]
         result = [*changes.values(), *kept]
         return [item for item in result if not (isinstance(item, dict) and item.get("$patch"))]
     return new

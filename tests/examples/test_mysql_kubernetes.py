@@ -461,7 +461,8 @@ def backed_up(network: Network, secrets: dict[str, str]) -> list[Path]:
     (spec,) = pods(BUILT["backup"])
     pod = network.pod("backup", publish=False)
     target = network.directory / "backups"
-    volumes = Volumes(BUILT["backup"], spec, network.directory / "job", {"backup": target}, secrets)
+    documents = [*BUILT["mariadb"], *BUILT["backup"]]
+    volumes = Volumes(documents, spec, network.directory / "job", {"backup": target}, secrets)
     for path in volumes.paths.values():
         network.own(path)
     for name in ("find-candidate", "dump"):
