@@ -65,6 +65,7 @@ LAYERS = {
     "blocking": ["sync", "observability.*"],
     "mysql core": [
         "mysql.copies",
+        "mysql.duplicates",
         "mysql.decisions",
         "mysql.dialects",
         "mysql.durability",

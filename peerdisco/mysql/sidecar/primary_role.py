@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from ...model import Identity, Snapshot
+from ...model import Identity, Peer, Snapshot
 from ...primary.verdicts import ReasonCode, Verdict, must_step_down
-from ..decisions import judge_primary
+from ..decisions import Unanswered, judge_primary
+from ..duplicates import duplicates
 from ..ensure import Ensured, ensure_closed, ensure_epoch_after_reset, ensure_primary
 from ..facts import Executor, ServerFacts, read_facts
 from ..reasons import ServerReasonCode
@@ -15,7 +16,7 @@ from .durability_check import DurabilityCheck
 from .heart import Heart
 from .pause import Observer
 from .peers import PeerServers
-from .report import Problem, Report, Role, State, problems_of
+from .report import Problem, ProblemCode, Report, Role, State, problems_of
 
 __all__ = ["PrimaryRole"]
 
@@ -79,6 +80,8 @@ class PrimaryRole:
         """The server's facts when it was last found open and the right one, over restarts of it."""
         self._problems: tuple[Problem, ...] = ()
         """What was found then about the peers."""
+        self._twins: tuple[Problem, ...] = ()
+        """The servers that had the identity of another one."""
 
     def forget(self) -> None:
         """Forget the server: the next connection may be to another one."""
@@ -124,6 +127,7 @@ class PrimaryRole:
         self._asked = (self._now(), others)
         peers = await self._peers.ask_all(others)
         own = await read_facts(server, self._name)  # after them: none is ahead by time alone
+        self._twins = tuple(self._same_servers(own, others, peers))
         if is_open:
             # It took writes before this sidecar was started. Something that is only missing so far
             # is no reason to stop it.
@@ -136,7 +140,7 @@ class PrimaryRole:
                 first_start=self._first_start,
             )
             if confirmed and not self._must_close(verdict):
-                self._problems = problems_of(verdict)
+                self._problems = (*problems_of(verdict), *self._twins)
                 return self._open(own, snapshot)
             if verdict.waits:
                 reason = "; ".join(map(str, verdict.deciding))
@@ -155,6 +159,21 @@ class PrimaryRole:
             before_open=self._durability.before_open,
         )
         return await self._outcome(server, own, snapshot, ensured)
+
+    def _same_servers(
+        self, own: ServerFacts, others: list[Peer], found: Mapping[str, ServerFacts | Unanswered]
+    ) -> Iterator[Problem]:
+        """The servers that have the identity of another one."""
+        if self._identity.ordinal is None:
+            return
+        names = {peer.ordinal: peer.unique_name for peer in others if peer.ordinal is not None}
+        facts = {ordinal: found.get(name) for ordinal, name in names.items()}
+        servers = {
+            self._identity.ordinal: own,
+            **{ordinal: one for ordinal, one in facts.items() if isinstance(one, ServerFacts)},
+        }
+        for ordinal, text in duplicates(self._identity.ordinal, servers):
+            yield Problem(ProblemCode.SAME_SERVER, text, names.get(ordinal))
 
     def _must_close(self, verdict: Verdict) -> bool:
         """Whether the peers speak against the open server, for the second time in a row."""
@@ -184,7 +203,7 @@ class PrimaryRole:
             reason = "; ".join(map(str, verdict.deciding))
             return Report(state, reason, self.role, verdict, own, done=done)
         self._confirmed, self._contradicted = True, False
-        self._problems = problems_of(verdict)
+        self._problems = (*problems_of(verdict), *self._twins)
         if done:
             own = await read_facts(server, self._name)
         return self._open(own, snapshot, ensured)

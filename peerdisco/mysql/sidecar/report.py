@@ -68,6 +68,8 @@ class ProblemCode(Enum):
     """A setting of the server is weaker than its durability needs."""
     SEMI_SYNC = "semi-sync"
     """Commits wait because too few replicas acknowledge them, or no longer wait for them."""
+    SAME_SERVER = "same-server"
+    """Two servers have the same identity, so that they take turns in replicating."""
     MOVE = "move"
     """The primary's role does not move to the wanted pod yet."""
 
