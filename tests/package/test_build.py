@@ -8,12 +8,15 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from email.message import Message
 from email.parser import BytesParser
 from pathlib import Path
 
 import pytest
+
+from . import extras
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (
@@ -119,6 +122,16 @@ def test_two_builds_of_one_tree_are_the_same_bytes(
     assert len(again) == len(archives)
     for first, second in zip(sorted(archives), again, strict=True):
         assert digest(first) == digest(second), first.name
+
+
+def test_each_extra_is_tested_alone() -> None:
+    """`.ci/package` installs each of them, and `extras.py` knows what it brings."""
+    declared = {"none", *tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]}  # fmt: skip
+    assert set(extras.PACKAGES) == set(extras.MODULES) == declared
+    script = (ROOT / ".ci" / "package").read_text()
+    assert set(re.search(r"for extra in (.*); do", script)[1].split()) == declared  # type: ignore[index]
 
 
 def digest(path: Path) -> str:
