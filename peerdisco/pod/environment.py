@@ -209,5 +209,9 @@ class ResolvConfFile:
                 _log.warning(
                     "%s: name server %r is not an IP address and is ignored", self._path, value
                 )
+            if conf.unread:
+                _log.warning(
+                    "%s is too long: its last %d characters are ignored", self._path, conf.unread
+                )
             self._nameservers = conf.nameservers or self._nameservers
             self._version = version

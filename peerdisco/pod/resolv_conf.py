@@ -21,6 +21,9 @@ _MOST_NAMESERVERS = 3
 _MOST_NDOTS = 15
 """The C library's limit (``RES_MAXNDOTS``)."""
 
+_MOST_TEXT = 1 << 16
+"""Characters that are read; the kubelet's file has at most some 3,000."""
+
 _WORD = re.compile(r"[^ \t\r\f\v]+")
 """Anything but white space in the C library (``isspace``)."""
 
@@ -38,6 +41,7 @@ class ResolvConf:
             ignored, as in the C library.
         unused: The name servers after the first three, which are ignored.
         options: The words of the ``options`` lines, in order.
+        unread: The number of characters that are ignored because the file is too long.
     """
 
     nameservers: tuple[Endpoint, ...] = ()
@@ -46,6 +50,7 @@ class ResolvConf:
     invalid: tuple[str, ...] = ()
     unused: tuple[Endpoint, ...] = ()
     options: tuple[str, ...] = ()
+    unread: int = 0
 
     @property
     def ndots(self) -> int:
@@ -56,12 +61,16 @@ class ResolvConf:
 
 
 def parse_resolv_conf(text: str) -> ResolvConf:
-    """Parse a resolv.conf; invalid lines are ignored, as in the C library."""
+    """Parse a resolv.conf; invalid lines are ignored, as in the C library.
+
+    Lines after the first 65,536 characters are ignored, too.
+    """
+    end = len(text) if len(text) <= _MOST_TEXT else text.rfind("\n", 0, _MOST_TEXT) + 1
     nameservers: list[Endpoint] = []
     invalid: list[str] = []
     search: tuple[str, ...] = ()
     options: list[str] = []
-    for line in text.split("\n"):
+    for line in text[:end].split("\n"):
         keyword, *values = split_words(line) or [""]
         if not values or not line.startswith(keyword):
             continue  # a keyword without a value changes nothing in glibc
@@ -79,7 +88,9 @@ def parse_resolv_conf(text: str) -> ResolvConf:
     use_vc = "use-vc" in options
     servers = [replace(server, tcp=use_vc) for server in nameservers]
     used, unused = servers[:_MOST_NAMESERVERS], servers[_MOST_NAMESERVERS:]
-    return ResolvConf(tuple(used), search, use_vc, tuple(invalid), tuple(unused), tuple(options))
+    return ResolvConf(
+        tuple(used), search, use_vc, tuple(invalid), tuple(unused), tuple(options), len(text) - end
+    )
 
 
 def split_words(line: str) -> list[str]:

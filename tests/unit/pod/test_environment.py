@@ -221,3 +221,15 @@ def test_while_a_mount_hangs_the_last_name_servers_are_used(
     while file.nameservers() != (Endpoint("10.0.0.22", 53),):
         assert time.monotonic() < deadline
     assert threading.active_count() == threads
+
+
+def test_a_resolv_conf_that_is_too_long_is_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "resolv.conf"
+    path.write_text("nameserver 10.0.0.1\n" + "#\n" * 40_000)
+    file = ResolvConfFile(str(path))
+    assert file.nameservers() == (Endpoint("10.0.0.1", 53),)
+    assert file.nameservers() == (Endpoint("10.0.0.1", 53),)
+    ignored = 20 + 80_000 - 65_536
+    assert caplog.messages == [f"{path} is too long: its last {ignored} characters are ignored"]

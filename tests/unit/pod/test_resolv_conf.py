@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -145,3 +147,30 @@ def test_a_long_search_list_is_kept_whole() -> None:
 def test_any_text_is_read(text: str) -> None:
     read = parse_resolv_conf(text)
     assert len(read.nameservers) <= 3
+
+
+@pytest.mark.parametrize(
+    "line", ["nameserver 10.0.0.x\n", "\n", "options a b c d e f g\n", "search a b c d e f g\n"]
+)
+def test_a_file_of_a_million_characters_takes_no_time(line: str) -> None:
+    text = line * (2_000_000 // len(line))
+    seconds = []
+    for _ in range(4):
+        start = time.thread_time()
+        parse_resolv_conf(text)
+        seconds.append(time.thread_time() - start)
+    assert min(seconds) < 0.05
+
+
+def test_what_is_ignored_of_a_long_file_begins_with_a_line() -> None:
+    first, comment = "nameserver 10.0.0.1\n", f"#{'-' * 63}\n"
+    long = first + comment * 1100 + "nameserver 10.0.0.2\n"
+    conf = parse_resolv_conf(long)
+    assert conf.nameservers == (Endpoint("10.0.0.1", 53),)
+    assert len(long) - conf.unread <= 65_536 < len(long) - conf.unread + len(comment)
+    cut = first + " " * (65_536 - len(first) - 20) + "\nnameserver 10.0.0.23\n"
+    assert cut[65_535] == "2"
+    assert parse_resolv_conf(cut).nameservers == (Endpoint("10.0.0.1", 53),)
+    exact = "nameserver 10.0.0.1\n" + "#" * (65_536 - 20)
+    assert parse_resolv_conf(exact).unread == 0
+    assert parse_resolv_conf("#" * 65_537).unread == 65_537
