@@ -614,3 +614,17 @@ def test_the_ttl_of_a_cache_may_be_0_and_not_below() -> None:
     assert ConfirmationRules(cache_ttl=0).cache_ttl == 0
     with pytest.raises(ValueError, match=r"^cache_ttl: got -1, "):
         ConfirmationRules(cache_ttl=-1)
+
+
+def test_the_newest_sixteen_answers_are_remembered() -> None:
+    known = caching(*((float(n), 60.0) for n in range(40)))
+    assert [answer.at for answer in known.recent] == [float(n) for n in range(24, 40)]
+    assert len(caching((0.0, 5.0), (1.0, 5.0), (2.0, 5.0)).recent) == 3
+
+
+def test_the_answers_without_a_cache_are_counted() -> None:
+    assert [caching(*[(0.0, 0.0)] * n).uncached for n in (1, 2, 3)] == [1, 2, 3], "TTL 0"
+    assert [caching(*[(0.0, 1.0)] * n).uncached for n in (1, 2, 3)] == [0, 0, 0], "at once"
+    steady = [(10.0 * n, 60.0) for n in range(4)]
+    assert caching(*steady).uncached == 3
+    assert caching(*steady, (50.0, 40.0)).uncached == 0, "it counted down"
