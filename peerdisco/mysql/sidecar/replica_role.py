@@ -10,8 +10,9 @@ from ...exceptions import ConfigurationError
 from ...model import Peer, Snapshot
 from ...primary.verdicts import Reason, Verdict
 from ..decisions import Unanswered
-from ..dialects import NO_TRUST, ReplicationSource, SourceTrust
-from ..ensure import ensure_closed, ensure_replica, nudge
+from ..dialects import NO_TRUST, Dialect, ReplicationSource, SourceTrust
+from ..ensure import do_steps, ensure_closed, ensure_replica, nudge
+from ..errors import needs_copy
 from ..facts import Executor, ServerFacts, read_facts
 from ..history import Epoch
 from ..objections import against_following
@@ -82,6 +83,8 @@ class ReplicaRole:
         self._following = _Following()
         self._mended_at = float("-inf")
         self._nudged_at = float("-inf")
+        self._retried_in: str | None = None
+        """The epoch of the primary in which it was asked again for what it could not send."""
         self._meter = LagMeter()
         self._local_writes = LocalWrites(name)
         self.nudges = 0
@@ -126,6 +129,8 @@ class ReplicaRole:
         own, dropped = await self._local_writes.drop(server, own, found)
         done += dropped
         following.epoch = own.history.newest
+        own, retried = await self._retry(server, own, found)
+        done += retried
         mend = self._now() - self._mended_at >= _MENDS_APART
         ensured = await ensure_replica(server, self._name, own, found, source, mend=mend)
         following.verdict, following.judged_at = ensured.verdict, self._now()
@@ -140,6 +145,29 @@ class ReplicaRole:
         if not done and ensured.verdict and self._needs_reconnect(own, primarys):
             done = await self._nudge(server, own)
         return replace(report, done=done)
+
+    async def _retry(
+        self, server: Executor, own: ServerFacts, primary: ServerFacts | Unanswered | None
+    ) -> tuple[ServerFacts, tuple[str, ...]]:
+        """Ask a primary again for what another one could not send; once in each of its epochs.
+
+        The error stays in the status of a receiver that has stopped. It may be of a primary with
+        an older volume, which has been given the right one since.
+        """
+        status = own.status
+        if status is None or status.receiver is Receiver.RUNNING:
+            return own, ()
+        if not needs_copy(status.receiver_errno) or not isinstance(primary, ServerFacts):
+            return own, ()
+        epoch = primary.history.newest
+        if epoch is None or epoch.id == self._retried_in or primary.read_only:
+            return own, ()
+        if any(against_following(own, primary)):
+            return own, ()
+        self._retried_in = epoch.id
+        dialect = Dialect(own.version)
+        done = await do_steps(server, self._name, [dialect.stop(), dialect.start()])
+        return await read_facts(server, self._name), done
 
     async def _ask(self, primary: Peer | None) -> ServerFacts | Unanswered | None:
         """The primary's facts; None while it is not listed."""

@@ -193,6 +193,8 @@ class Server:
             word = "Slave" if self.mariadb else "Replica"
             if "SQL_THREAD" not in sql:
                 self.replica[f"{word}_IO_Running"] = runs
+                if runs == "Yes":
+                    self.replica["Last_IO_Errno"] = 0
             if "IO_THREAD" not in sql:
                 self.replica[f"{word}_SQL_Running"] = runs
 

@@ -16,7 +16,7 @@ from peerdisco.mysql.sidecar.report import Report, State
 from peerdisco.names import Endpoint
 from tests.unit.primary.test_verdicts import me, seen
 
-from ..servers import MARIADB, MYSQL, UUID, Server
+from ..servers import MARIADB, MYSQL, ORIGIN, UUID, Server
 
 NUDGE = ["STOP REPLICA IO_THREAD", "START REPLICA IO_THREAD"]
 
@@ -143,3 +143,34 @@ async def test_a_replica_is_compared_every_few_seconds(pair: Pair) -> None:
     assert (await pair.judge(later=1.0)).state is State.REPLICA
     assert (await pair.judge(later=5.0)).state is State.REFUSED
     assert pair.replica.sent[-1] == "STOP REPLICA"
+
+
+async def test_what_another_volume_could_not_send_is_asked_for_once_more(pair: Pair) -> None:
+    """The error of an older volume stays in the status after the primary has got the right one."""
+    epochs = [pair.primary._epoch(number, f"epoch-{number}", reset=False) for number in (1, 2)]
+    for epoch in epochs:
+        epoch["server"] = "100" if pair.mariadb else UUID
+    pair.primary.epochs, pair.replica.epochs = epochs[:1], epochs[:1]
+    await pair.judge()
+
+    def fails() -> None:
+        assert pair.replica.replica is not None
+        pair.connects("No")
+        pair.replica.replica["Last_IO_Errno"] = 1236 if pair.mariadb else 13114
+
+    fails()
+    report = await pair.judge()
+    assert report.state is State.REPLICA
+    assert report.done == ("stopping replication", "starting replication")
+    for _ in range(2):
+        fails()
+        assert (await pair.judge()).state is State.REFUSED
+    # A primary that begins another epoch may have another volume.
+    pair.primary.epochs = epochs
+    assert (await pair.judge()).state is State.REPLICA
+    # What is wrong with the data is no reason to ask.
+    fails()
+    pair.replica.logged = "0-101-1" if pair.mariadb else f"{ORIGIN}:1"
+    sent = len(pair.replica.sent)
+    assert (await pair.judge()).state is State.REFUSED
+    assert "START REPLICA" not in pair.replica.sent[sent:]
