@@ -1,6 +1,7 @@
 """``make bench``: measures, prints the tables, and writes them and a picture into the docs.
 
-``python -m tests.benchmarks FILE ...`` measures what these files do, prints it, and writes nothing.
+``python -m tests.benchmarks FILE ...`` measures what these files do, prints it, and writes nothing;
+with ``--renew`` before the files it replaces their tables in the docs.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ OPTIONS = (
 
 
 def main(arguments: list[str]) -> int:
+    renew = arguments[:1] == ["--renew"]
+    arguments = arguments[renew:]
     folder = Path(__file__).parent
     with tempfile.TemporaryDirectory() as name:
         files = Path(name)
@@ -46,7 +49,9 @@ def main(arguments: list[str]) -> int:
             return status or 1
         results = report.distill(json.loads(measured.read_text()))
     print(report.printed(results), end="")
-    if not arguments and not status:
+    if not status and renew:
+        report.write({**json.loads(report.RESULTS.read_text()), **results})
+    elif not status and not arguments:
         report.write(results)
     return status
 

@@ -16,6 +16,10 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from peerdisco.names import Endpoint
 from tests import bind
+from tests.mysql import mariadb, pods
+from tests.mysql.database import Image, image
+from tests.mysql.pods import Bridge
+from tests.mysql.pods import network as pod_network
 
 from . import network
 from .services import SIZES, Service, zones
@@ -66,8 +70,19 @@ def bind9(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bind.Bind]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """The image of MariaDB that the benchmarks of databases start from."""
+    reason = mariadb.missing() or pods.missing(Bridge)
+    if reason is not None:
+        pytest.skip(reason)
+    bare = mariadb.template(tmp_path_factory.mktemp("mariadb"))
+    with pod_network(Bridge) as where:
+        return image(tmp_path_factory.mktemp("image"), where, bare)
+
+
 def figures(benchmark: BenchmarkFixture, what: str, values: dict[str, str]) -> None:
-    """Tell these, which compare with each other and with nothing else."""
+    """Record these figures, which compare with each other and with nothing else."""
     benchmark.group = what
     benchmark.extra_info.update(table="figures", what=what, figures=values)
 

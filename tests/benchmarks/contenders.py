@@ -1,7 +1,7 @@
-"""Who looks at a service: each finds the names and addresses of its pods, in its own way.
+"""The contenders: each finds the names and addresses of its pods, in its own way.
 
-Each is an async context manager that gives a function: one look. What it sets up before is kept
-from look to look, as an application would keep it.
+Each is an async context manager that gives a function: one lookup. What it sets up before is kept
+from lookup to lookup, as an application would keep it.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ AT_ONCE = 100
 """Questions for addresses that are under way, for those who have to ask name by name."""
 
 TIMEOUT = 20.0
-"""Seconds a look may take."""
+"""Seconds a lookup may take."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look has found.
+    """What a lookup has found.
 
     Attributes:
         names: How many pods by name.
@@ -56,20 +56,20 @@ class Found:
 
 NOTHING = Found(0, 0)
 
-Look = Callable[[], Awaitable[Found]]
-Contender = Callable[[Service, Endpoint], AbstractAsyncContextManager[Look]]
+Lookup = Callable[[], Awaitable[Found]]
+Contender = Callable[[Service, Endpoint], AbstractAsyncContextManager[Lookup]]
 
 
 @asynccontextmanager
-async def floor(service: Service, server: Endpoint) -> AsyncIterator[Look]:
+async def floor(service: Service, server: Endpoint) -> AsyncIterator[Lookup]:
     """One bare exchange, and one for each address that is missing."""
     bare = await Bare.connect(server)
     its = Floor(bare, service)
 
-    async def look() -> Found:
-        return _found(await its.look())
+    async def lookup() -> Found:
+        return _found(await its.lookup())
 
-    yield look
+    yield lookup
     bare.transport.abort()
 
 
@@ -78,14 +78,14 @@ async def peerdisco(
     service: Service,
     server: Endpoint,
     resolver: Callable[[Sequence[Endpoint]], ResolverProtocol] = Resolver,
-) -> AsyncIterator[Look]:
+) -> AsyncIterator[Lookup]:
     """What `discover` does, with the source kept, as a watcher keeps it."""
     source = HeadlessDNS(parse_service(service.fqdn), [server], resolver=resolver)
     view = SnapshotBuilder()
     counted: tuple[tuple[Peer, ...], int] = ((), 0)
     """The peers of the last lookup, and how many of them have an address."""
 
-    async def look() -> Found:
+    async def lookup() -> Found:
         nonlocal counted
         try:
             snapshot = snapshot_from_observation(
@@ -97,17 +97,17 @@ async def peerdisco(
             counted = snapshot.peers, sum(1 for peer in snapshot if peer.addresses)
         return Found(len(snapshot), counted[1], snapshot.complete)
 
-    yield look
+    yield lookup
     await source.aclose()
 
 
-def peerdisco_on_aiodns(service: Service, server: Endpoint) -> AbstractAsyncContextManager[Look]:
+def peerdisco_on_aiodns(service: Service, server: Endpoint) -> AbstractAsyncContextManager[Lookup]:
     """The same with ``resolver="aiodns"``."""
     return peerdisco(service, server, AiodnsResolver)
 
 
 @asynccontextmanager
-async def dnspython(service: Service, server: Endpoint) -> AsyncIterator[Look]:
+async def dnspython(service: Service, server: Endpoint) -> AsyncIterator[Lookup]:
     """SRV with glue, and a question for each address that is missing."""
     resolver = _dnspython(server)
 
@@ -117,7 +117,7 @@ async def dnspython(service: Service, server: Endpoint) -> AsyncIterator[Look]:
         except dns.exception.DNSException:
             return []
 
-    async def look() -> Found:
+    async def lookup() -> Found:
         try:
             answer = await resolver.resolve(f"{service.fqdn}.", "SRV")
         except dns.exception.DNSException:
@@ -128,29 +128,29 @@ async def dnspython(service: Service, server: Endpoint) -> AsyncIterator[Look]:
                 found[str(rrset.name)] += [record.address for record in rrset]
         return _found(await _completed(found, address))
 
-    yield look
+    yield lookup
 
 
 @asynccontextmanager
-async def dnspython_srv(service: Service, server: Endpoint) -> AsyncIterator[Look]:
+async def dnspython_srv(service: Service, server: Endpoint) -> AsyncIterator[Lookup]:
     """SRV alone: names, and what `dns.asyncresolver` reads of it."""
     resolver = _dnspython(server)
 
-    async def look() -> Found:
+    async def lookup() -> Found:
         try:
             answer = await resolver.resolve(f"{service.fqdn}.", "SRV")
         except dns.exception.DNSException:
             return NOTHING
         return Found(len(answer), 0)
 
-    yield look
+    yield lookup
 
 
 @asynccontextmanager
-async def aiodns_fresh(service: Service, server: Endpoint) -> AsyncIterator[Look]:
+async def aiodns_fresh(service: Service, server: Endpoint) -> AsyncIterator[Lookup]:
     """SRV with glue and what is missing; by a fresh resolver, since its cache hides changes."""
 
-    async def look() -> Found:
+    async def lookup() -> Found:
         async with aiodns.DNSResolver(
             nameservers=[server.address], udp_port=server.port, tcp_port=server.port
         ) as resolver:
@@ -172,22 +172,22 @@ async def aiodns_fresh(service: Service, server: Endpoint) -> AsyncIterator[Look
                     found[record.name].append(record.data.addr)
             return _found(await _completed(found, address))
 
-    yield look
+    yield lookup
 
 
 @asynccontextmanager
-async def getaddrinfo(service: Service, server: Endpoint) -> AsyncIterator[Look]:
+async def getaddrinfo(service: Service, server: Endpoint) -> AsyncIterator[Lookup]:
     """The C library's way, in a thread as asyncio does it: addresses, and no names."""
     loop = asyncio.get_running_loop()
 
-    async def look() -> Found:
+    async def lookup() -> Found:
         try:
             found = await loop.getaddrinfo(f"{service.fqdn}.", 3306, type=socket.SOCK_STREAM)
         except socket.gaierror:
             return NOTHING
         return Found(0, len({address[0] for *_, address in found}))
 
-    yield look
+    yield lookup
 
 
 CONTENDERS: dict[str, Contender] = {

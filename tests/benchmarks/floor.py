@@ -1,7 +1,7 @@
 """The floor: bare exchanges through asyncio, and the least reading that gives names and addresses.
 
 It checks nothing, fails over to nothing, waits without a deadline, knows one shape of answer, and
-is told how many pods there are. It is what the cost of everything else is measured against.
+gets the number of pods in advance. It is what the cost of everything else is measured against.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Floor:
         self.names = [service.hostname(ordinal) for ordinal in range(service.pods)]
         self.pods = [question(name, wire.A, n) for n, name in enumerate(self.names)]
 
-    async def look(self) -> dict[str, list[str]]:
+    async def lookup(self) -> dict[str, list[str]]:
         (message,) = await self.bare.exchange(self.service)
         if message[2] & _TC:
             return await self.each()

@@ -1,8 +1,9 @@
-"""What an idle process costs in an hour: ``python -m tests.benchmarks.idle [SECONDS]``.
+"""What idle processes cost in an hour: ``python -m tests.benchmarks.idle [SECONDS]``.
 
 Runs ``peerdisco watch`` for so many seconds on a service of three pods that does not change, and
 prints the counts of an hour: how often the process was woken, questions, bytes of DNS messages,
-seconds of CPU, and its resident memory. An event loop that only sleeps stands beside it.
+seconds of CPU, and its resident memory. Event loops that only sleep stand beside it: what no
+program on asyncio can be below.
 """
 
 from __future__ import annotations
@@ -12,17 +13,26 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from peerdisco.names import Endpoint
 
+from . import report
 from .conftest import ROOT, Replaying, running
 from .services import Service
 
 WARM_UP = 15.0
 HOUR = 3600.0
-SLEEPS = "import asyncio; asyncio.run(asyncio.sleep(3600))"
+WATCH = "`peerdisco watch`"
+SLEEP = "import asyncio; asyncio.run(asyncio.sleep(3600))"
+SLEEPS = {
+    "`asyncio.sleep`": SLEEP,
+    "`asyncio.sleep`, without TLS": f"import sys; sys.modules['ssl'] = None; {SLEEP}",
+    "`time.sleep`": "import time; time.sleep(3600)",
+}
 
 
 class Used(NamedTuple):
@@ -49,38 +59,54 @@ def used(process: int) -> Used:
     )
 
 
-def idle(server: Replaying, command: list[str], seconds: float) -> tuple[str, ...]:
-    """The counts of a process, as cells of a table."""
-    with subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL) as process:
-        try:
-            time.sleep(WARM_UP)
-            server.counts()
-            before, start = used(process.pid), time.monotonic()
-            time.sleep(seconds)
-            after, counted = used(process.pid), server.counts()
-            times = HOUR / (time.monotonic() - start)
-        finally:
-            process.terminate()
-    octets = counted["bytes_in"] + counted["bytes_out"]
-    return (
-        f"{(after.wakeups - before.wakeups) * times:,.0f}",
-        f"{counted['questions'] * times:,.0f}",
-        f"{octets * times / 1e6:.1f} MB",
-        f"{(after.cpu - before.cpu) * times:.1f} s",
-        f"{after.resident / 1e6:.1f} MB",
-    )
+@contextmanager
+def idle(server: Replaying) -> Iterator[dict[str, int]]:
+    """The ids of the watcher and of the processes that sleep, which run meanwhile."""
+    watch = ["-m", "peerdisco", "watch", Service(3).fqdn, "--nameserver", str(server.endpoint)]
+    commands = {WATCH: watch, **{who: ["-c", program] for who, program in SLEEPS.items()}}
+    with ExitStack() as stack:
+        found: dict[str, int] = {}
+        for who, command in commands.items():
+            process = stack.enter_context(
+                subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, cwd=ROOT)
+            )
+            stack.callback(process.terminate)
+            found[who] = process.pid
+        yield found
+
+
+def count(processes: Mapping[str, int], server: Replaying, seconds: float) -> list[dict[str, Any]]:
+    """What an hour costs, of each of these processes; the questions are those of the watcher."""
+    time.sleep(WARM_UP)
+    server.counts()
+    before, start = {who: used(number) for who, number in processes.items()}, time.monotonic()
+    time.sleep(seconds)
+    asked, times = server.counts(), HOUR / (time.monotonic() - start)
+    rows: list[dict[str, Any]] = []
+    for who, number in processes.items():
+        now, then = used(number), before[who]
+        rows.append(
+            {
+                "who": who,
+                "wakeups": (now.wakeups - then.wakeups) * times,
+                "cpu": (now.cpu - then.cpu) * times,
+                "resident": now.resident,
+            }
+        )
+        if who == WATCH:
+            rows[-1]["questions"] = asked["questions"] * times
+            rows[-1]["octets"] = (asked["bytes_in"] + asked["bytes_out"]) * times
+    return rows
 
 
 def main(arguments: list[str]) -> None:
     seconds = float(arguments[0]) if arguments else 60.0
-    rows = [("", "wake-ups", "questions", "bytes", "CPU", "resident memory"), ("---",) * 6]
     os.chdir(ROOT)
     with running("tests.benchmarks.server") as (port, process):
         server = Replaying(Endpoint("127.0.0.1", port), process)
-        watch = ["-m", "peerdisco", "watch", Service(3).fqdn, "--nameserver", str(server.endpoint)]
-        rows.append(("`peerdisco watch`", *idle(server, watch, seconds)))
-        rows.append(("`asyncio.sleep`", *idle(server, ["-c", SLEEPS], seconds)))
-    print("".join(f"| {' | '.join(row)} |\n" for row in rows), end="")
+        with idle(server) as processes:
+            rows = count(processes, server, seconds)
+    print(report.tables({"idle": rows})["idle"], end="")
 
 
 if __name__ == "__main__":

@@ -45,6 +45,12 @@ NOTHING_NEW = (
 """Pods, what a poll that finds nothing new is compared with, and the limit."""
 EXCHANGES = {1000: 8, 2000: 8, 5000: 16}
 """The most exchanges of such a poll, apart from the pods that it verifies in turn."""
+IDLE = {
+    "`peerdisco watch`": "20 MB",
+    "`peerdisco mysql-sidecar` of the primary": "28 MB",
+    "`peerdisco mysql-sidecar` of a replica": "28 MB",
+}
+"""The most memory of an idle process."""
 COLUMNS = (OURS, ON_AIODNS, AIODNS, DNSPYTHON, SRV_ALONE, C_LIBRARY)
 
 
@@ -83,6 +89,7 @@ def tables(results: Results) -> dict[str, str]:
         "stability": stability(results),
         "detection": detection(results),
         "hour": hour(results),
+        "idle": idle(results),
         "processes": processes(results),
         "database": database(results),
     }
@@ -166,10 +173,15 @@ def limits(results: Results) -> list[Sequence[str]]:
         rows.append(("the event loop held, 5,000 pods", stall, "", "", "", "", "5 ms"))
     few, many = (_one(results, "memory", pods=pods) for pods in (3, 5000))
     if few and many:
-        more = f"{(many['resident'] - few['resident']) / 2**20:.1f} MiB"
+        most, least = (many.get("most", many["resident"]), few.get("least", few["resident"]))
+        more = f"{(most - least) / 2**20:.1f} MiB"
         known = "" if many["found"] == 5000 else f" ({_n(many['found'])} of 5,000)"
-        what = "memory of a watcher of 5,000 pods above one of 3"
+        what = "memory of a watcher of 5,000 pods above one of 3, at most"
         rows.append((what, more + known, "", "", "", "", "8 MiB"))
+    for row in results.get("idle", []):
+        if limit := IDLE.get(row["who"]):
+            memory = f"{row['resident'] / 1e6:.1f} MB"
+            rows.append((f"memory of {row['who']}", memory, "", "", "", "", limit))
     for row in results.get("stability", []):
         if row["who"] == OURS:
             what = (
@@ -273,6 +285,18 @@ def hour(results: Results) -> list[Sequence[str]]:
     return rows
 
 
+def idle(results: Results) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = [
+        ("", "wake-ups", "questions", "bytes", "CPU", "resident memory"),
+    ]
+    for row in results.get("idle", []):
+        asked = _n(row["questions"]) if "questions" in row else ""
+        octets = f"{row['octets'] / 1e6:.1f} MB" if "octets" in row else ""
+        cpu, resident = f"{row['cpu']:.1f} s", f"{row['resident'] / 1e6:.1f} MB"
+        rows.append((row["who"], _n(row["wakeups"]), asked, octets, cpu, resident))
+    return rows
+
+
 def processes(results: Results) -> list[Sequence[str]]:
     """Starts, memory, and what many watchers take."""
     rows: list[Sequence[str]] = [("what", "", "")]
@@ -296,9 +320,9 @@ def processes(results: Results) -> list[Sequence[str]]:
 
 
 def database(results: Results) -> list[Sequence[str]]:
-    """What the benchmarks of the database tell."""
-    told = [(row["what"], row["name"], row["value"]) for row in results.get("figures", [])]
-    return [("what", "", ""), *told]
+    """The figures of the benchmarks of the database."""
+    rows = [(row["what"], row["name"], row["value"]) for row in results.get("figures", [])]
+    return [("what", "", ""), *rows]
 
 
 # Cells.

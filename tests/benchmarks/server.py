@@ -4,9 +4,9 @@
 ends. Each line of input is answered with what was asked since the line before, as JSON:
 ``{"questions": 2, "bytes_in": 130, "bytes_out": 1410}``, without the headers below DNS.
 
-The answers are those of `peerdisco.testing`: cut over TCP too when they exceed 64 KiB, addresses in
-an order of their own each time, and a service's slices of a hundred pods in any order, so that each
-answer that is cut holds other names. Each is made once and kept as bytes.
+The answers are those of `peerdisco.testing`: truncated over TCP too when they exceed 64 KiB,
+addresses in an order of their own each time, and a service's slices of a hundred pods in any order,
+so that each truncated answer holds other names. Each is made once and kept as bytes.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Cluster:
 
 
 def _zone(services: Mapping[Service, Iterable[int]], variant: int = 0) -> Zone:
-    """What there is to tell of these pods."""
+    """The zone with these pods."""
     state = {
         (service.namespace, service.service): tuple(
             Pod(

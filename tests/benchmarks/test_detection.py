@@ -1,4 +1,4 @@
-"""From a change in the cluster to the change that a watcher tells, over real messages.
+"""From a change in the cluster to the change that a watcher reports, over real messages.
 
 In intervals, for that is what the user chooses. BIND is changed by RFC 2136 updates, and the time
 begins when it has confirmed one; `ClusterDNS` is changed in its own process.
@@ -23,14 +23,14 @@ from .services import Service, headless
 
 INTERVAL = 0.2
 ROUNDS = 6
-LOOKS_BEFORE = 5
+LOOKUPS_BEFORE = 5
 """Until it has seen that nothing is cached."""
 
 Scale = Callable[[int], Awaitable[None]]
 
 
-async def told(service: Service, server: str, scale: Scale) -> dict[str, list[float]]:
-    """How many intervals after each change it was told."""
+async def reported(service: Service, server: str, scale: Scale) -> dict[str, list[float]]:
+    """How many intervals after each change it was reported."""
     found: dict[str, list[float]] = {"join": [], "leave": []}
     async with peerdisco.Discovery(
         service.fqdn,
@@ -42,7 +42,7 @@ async def told(service: Service, server: str, scale: Scale) -> dict[str, list[fl
         await disco.wait(service.pods, timeout=60)
         changes = disco.watch()
         await anext(changes)
-        while disco.lookups < LOOKS_BEFORE:
+        while disco.lookups < LOOKUPS_BEFORE:
             await asyncio.sleep(INTERVAL)
         for _ in range(ROUNDS):
             for what, pods in (("join", service.pods + 1), ("leave", service.pods)):
@@ -74,7 +74,7 @@ def test_bind(benchmark: BenchmarkFixture, bind9: Bind, pods: int) -> None:
         add, remove = (extra, []) if wanted > pods else ([], extra)
         await asyncio.to_thread(bind9.update, add=add, remove=remove)
 
-    found = benchmark.pedantic(lambda: asyncio.run(told(service, str(bind9.endpoint), scale)))
+    found = benchmark.pedantic(lambda: asyncio.run(reported(service, str(bind9.endpoint), scale)))
     report(benchmark, "BIND, updated", pods, found)
 
 
@@ -89,5 +89,5 @@ def test_cluster_dns(benchmark: BenchmarkFixture, pods: int) -> None:
         async def scale(wanted: int) -> None:
             pod_set.scale(wanted)
 
-        found = benchmark.pedantic(lambda: asyncio.run(told(service, dns.nameserver, scale)))
+        found = benchmark.pedantic(lambda: asyncio.run(reported(service, dns.nameserver, scale)))
     report(benchmark, "the testing DNS", pods, found)

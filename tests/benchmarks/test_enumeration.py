@@ -1,4 +1,4 @@
-"""Names and addresses of all pods, warm: with whatever each contender keeps from look to look."""
+"""Names and addresses of all pods, warm: with whatever each contender keeps between lookups."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SECONDS = 2.0
 """For each size at each server; with slow contenders it is more."""
 
 NEW = "peerdisco, every address new"
-"""Looks at a service whose pods all have other addresses each time: nothing is kept for long."""
+"""Looks up a service whose pods all have other addresses each time: nothing is kept for long."""
 
 SERVERS = {"CoreDNS": "coredns", "BIND": "bind9"}
 
 DETAILED = (3, 100, 700, 1000, 5000)
-"""Of so many pods, as CoreDNS answers, it is measured what else a look takes."""
+"""Of so many pods, as CoreDNS answers, it is measured what else a lookup takes."""
 
 CASES = [
     (server, pods, who)

@@ -24,7 +24,7 @@ CACHES = (None, 5.0, 30.0)
 """Seconds for which a cache holds an answer; None where there is none."""
 
 WARM, COUNTED = 5, 10
-"""Looks before those that are counted, and those."""
+"""Lookups before those that are counted, and those."""
 
 
 class Quiet:
@@ -60,13 +60,13 @@ async def looks_in_an_hour(pods: int, cached: float | None) -> int:
         return disco.lookups
 
 
-async def snapshot_from_observation(coredns: Replaying, pods: int) -> dict[str, float]:
-    """The questions and the bytes of a look, the median of several."""
+async def counts_of_a_lookup(coredns: Replaying, pods: int) -> dict[str, float]:
+    """The questions and the bytes of a lookup, the median of several."""
     counted: list[dict[str, int]] = []
-    async with opened(Service(pods), coredns.endpoint) as look:
+    async with opened(Service(pods), coredns.endpoint) as lookup:
         for _ in range(WARM + COUNTED):
             coredns.counts()
-            await look()
+            await lookup()
             counted.append(coredns.counts())
     return {what: statistics.median(count[what] for count in counted[WARM:]) for what in counted[0]}
 
@@ -77,13 +77,13 @@ def test_hour(
     benchmark: BenchmarkFixture, coredns: Replaying, pods: int, cached: float | None
 ) -> None:
     lookups = benchmark.pedantic(lambda: asyncio.run(looks_in_an_hour(pods, cached)))
-    look = asyncio.run(snapshot_from_observation(coredns, pods))
+    lookup = asyncio.run(counts_of_a_lookup(coredns, pods))
     benchmark.group = "an hour of watching"
     benchmark.extra_info.update(
         table="hour",
         pods=pods,
         cached=cached,
         lookups=lookups,
-        questions=lookups * look["questions"],
-        octets=lookups * (look["bytes_in"] + look["bytes_out"]),
+        questions=lookups * lookup["questions"],
+        octets=lookups * (lookup["bytes_in"] + lookup["bytes_out"]),
     )

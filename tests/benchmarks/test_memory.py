@@ -15,7 +15,7 @@ from .conftest import ROOT, Replaying
 from .services import Service
 
 SIZES = (3, 5000)
-TURNS = 3
+TURNS = 5
 
 
 def watcher(server: str, pods: int) -> dict[str, Any]:
@@ -48,5 +48,7 @@ def test_memory(
         found=min(one["found"] for one in those),
         complete=all(one["complete"] for one in those),
         resident=statistics.median(one["resident"] for one in those),
+        least=min(one["resident"] for one in those),
+        most=max(one["resident"] for one in those),
         peak=statistics.median(one["peak"] for one in those),
     )

@@ -11,11 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from tests.mysql import mariadb, pods
-from tests.mysql.database import Database, Image, Member, image
+from tests.mysql.database import Database, Image, Member
 from tests.mysql.pods import Bridge, network
 from tests.mysql.waiting import until
 
@@ -29,16 +27,6 @@ FOLLOW = (
     f"CHANGE MASTER TO MASTER_HOST='{PRIMARY}', MASTER_USER='copier', MASTER_PASSWORD='by hand', "
     "MASTER_CONNECT_RETRY=1, MASTER_USE_GTID=slave_pos"
 )
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    reason = mariadb.missing() or pods.missing(Bridge)
-    if reason is not None:
-        pytest.skip(reason)
-    bare = mariadb.template(tmp_path_factory.mktemp("mariadb"))
-    with network(Bridge) as where:
-        return image(tmp_path_factory.mktemp("image"), where, bare)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Pods that are told to come or go while none does: the server shuffles and cuts its answers."""
+"""Pods that are reported to join or leave while none does: the server shuffles and truncates."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .conftest import Replaying
 from .contenders import TIMEOUT
 from .services import Service
 
-SIZES = (2000, 5000)
-LOOKS = 1000
+SIZES = (1000, 2000, 5000)
+LOOKUPS = 1000
 COMPARED = 50
-"""Looks of the loop that compares names, which needs no more to be judged."""
+"""Lookups of the loop that compares names, which needs no more to be judged."""
 
 
 async def watching(service: Service, server: Endpoint) -> dict[str, int]:
@@ -40,7 +40,7 @@ async def watching(service: Service, server: Endpoint) -> dict[str, int]:
                 unsure += not change.snapshot.complete
 
         counter = asyncio.create_task(count())
-        while disco.lookups < LOOKS:
+        while disco.lookups < LOOKUPS:
             await asyncio.sleep(0.05)
         counter.cancel()
         return {
@@ -83,15 +83,15 @@ async def comparing(service: Service, server: Endpoint) -> dict[str, int]:
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("pods", SIZES)
 @pytest.mark.parametrize(
-    ("who", "look"), [("peerdisco", watching), ("comparing names (aiodns)", comparing)]
+    ("who", "lookup"), [("peerdisco", watching), ("comparing names (aiodns)", comparing)]
 )
 def test_stability(
     benchmark: BenchmarkFixture,
     coredns: Replaying,
     pods: int,
     who: str,
-    look: Callable[[Service, Endpoint], dict[str, int]],
+    lookup: Callable[[Service, Endpoint], dict[str, int]],
 ) -> None:
-    found = benchmark.pedantic(lambda: asyncio.run(look(Service(pods), coredns.endpoint)))
-    benchmark.group = "looks while nothing changes"
+    found = benchmark.pedantic(lambda: asyncio.run(lookup(Service(pods), coredns.endpoint)))
+    benchmark.group = "lookups while nothing changes"
     benchmark.extra_info.update(table="stability", pods=pods, who=who, **found)

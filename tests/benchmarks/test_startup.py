@@ -14,7 +14,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from .conftest import Replaying
-from .contenders import NOTHING, Found, Look
+from .contenders import NOTHING, Found, Lookup
 from .services import Service
 from .turns import CLOCK, Result, hand_over, measure, processes_too
 
@@ -36,12 +36,12 @@ ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTEC
 gets it with the first process."""
 
 
-def process(*command: str) -> Look:
-    async def look() -> Found:
+def process(*command: str) -> Lookup:
+    async def lookup() -> Found:
         subprocess.run(command, check=True, capture_output=True, env=ENVIRONMENT)  # noqa: ASYNC221
         return NOTHING
 
-    return look
+    return lookup
 
 
 def probe(server: str) -> Sequence[str]:

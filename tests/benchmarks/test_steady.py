@@ -1,4 +1,4 @@
-"""A look that finds that nothing has changed, against the floor, and the exchanges that it makes.
+"""A lookup that finds that nothing has changed, against the floor, and the exchanges that it makes.
 
 The addresses come in another order each time, as from CoreDNS with its ``loadbalance`` plugin and
 from BIND.
@@ -19,7 +19,7 @@ from peerdisco.dns import wire
 from peerdisco.names import Endpoint
 
 from .conftest import Replaying
-from .contenders import NOTHING, Found, Look, floor, peerdisco
+from .contenders import NOTHING, Found, Lookup, floor, peerdisco
 from .floor import OPT, Bare, question
 from .services import Service
 from .turns import CLOCK, Result, hand_over, measure
@@ -50,13 +50,13 @@ BIND_GLUE = 13
 """SRV records up to which BIND sends addresses along; beyond, each has to be asked for."""
 
 Measured = tuple[int, dict[str, Result]]
-"""How many questions a look takes, and what was measured."""
+"""How many questions a lookup takes, and what was measured."""
 
 
 @asynccontextmanager
 async def exchanges(
     service: Service, server: Endpoint, count: int, rtype: int = wire.SRV
-) -> AsyncIterator[Look]:
+) -> AsyncIterator[Lookup]:
     """So many bare exchanges, the first of them the service's; nothing is read."""
     bare = await Bare.connect(server)
     first = question(service.fqdn, rtype)
@@ -65,25 +65,25 @@ async def exchanges(
         for number in range(count - 1)
     ]
 
-    async def look() -> Found:
+    async def lookup() -> Found:
         await bare.exchange(first)
         if pods:
             await bare.exchange(*pods)
         return NOTHING
 
-    yield look
+    yield lookup
     bare.transport.abort()
 
 
 @asynccontextmanager
-async def addresses(service: Service, server: Endpoint) -> AsyncIterator[Look]:
+async def addresses(service: Service, server: Endpoint) -> AsyncIterator[Lookup]:
     """The bare exchange for the service's addresses, which are compared with those before."""
     bare = await Bare.connect(server)
     asked = question(service.fqdn, wire.A)
     start = len(asked) - 2 - OPT + 12
     known: set[bytes] = set()
 
-    async def look() -> Found:
+    async def lookup() -> Found:
         nonlocal known
         (reply,) = await bare.exchange(asked)
         end = start + 16 * (reply[6] << 8 | reply[7])
@@ -92,7 +92,7 @@ async def addresses(service: Service, server: Endpoint) -> AsyncIterator[Look]:
             known = shown
         return NOTHING
 
-    yield look
+    yield lookup
     bare.transport.abort()
 
 

@@ -19,16 +19,16 @@ from .conftest import running
 
 
 class Restless:
-    """A membership that changes with every look: one pod has moved each time."""
+    """A membership that changes with every lookup: one pod has moved each time."""
 
     service = "my-database.default.svc.cluster.local"
 
     def __init__(self) -> None:
-        self.look = 0
+        self.lookup = 0
 
     async def observe(self, *, timeout: float) -> Observation:
-        self.look += 1
-        high, low = divmod(self.look % 62_500, 250)
+        self.lookup += 1
+        high, low = divmod(self.lookup % 62_500, 250)
         return peers("mysql", 10, addresses={0: f"10.1.{high}.{low + 1}"})
 
     async def aclose(self) -> None:
@@ -52,13 +52,13 @@ def test_soak(benchmark: BenchmarkFixture) -> None:
     async def soak() -> None:
         files = descriptors()
         async with peerdisco.Discovery(source=Restless(), clock=RushingClock()) as disco:
-            told = 0
+            reported = 0
             async for change in disco.watch():
-                told += len(change.replaced)
-                if told in (settled, changes):
+                reported += len(change.replaced)
+                if reported in (settled, changes):
                     gc.collect()
                     sizes.append(resident())
-                if told >= changes:
+                if reported >= changes:
                     break
         assert descriptors() == files
 

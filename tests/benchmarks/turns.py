@@ -2,7 +2,7 @@
 
 pytest-benchmark measures one function from its first round to its last, then the next; on a machine
 that does other things too, the ratio of two such medians says which of them was disturbed. Here the
-contenders take turns, in an order drawn anew each time, and what each round took is handed to
+contenders take turns, in a random order each time, and what each round took is handed to
 pytest-benchmark afterwards: its clock is one that moves by just that.
 """
 
@@ -20,30 +20,30 @@ from dataclasses import dataclass, field
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from .contenders import NOTHING, Found, Look
+from .contenders import NOTHING, Found, Lookup
 
 TICK = 0.001
 SHARE = 0.02
-"""Seconds of looks that one contender makes in a row, if one look takes less."""
+"""Seconds of lookups that one contender makes in a row, if one lookup takes less."""
 MOST_IN_A_ROW = 20
 LEAST, MOST = 3, 60
 """Turns: never fewer, and no more; between them, each has its share of the time."""
 SLOW = 0.1
-"""Seconds; a look that takes longer is not repeated for what varies little."""
+"""Seconds; a lookup that takes longer is not repeated for what varies little."""
 
 
 @dataclass
 class Result:
-    """What a contender's looks found and took.
+    """What a contender's lookups found and took.
 
     Attributes:
-        wall: Seconds of each look.
-        cpu: Seconds of this process's threads in each look.
+        wall: Seconds of each lookup.
+        cpu: Seconds of this process's threads in each lookup.
         stall: Seconds of work, of whatever thread, in which the event loop did not get to turn: the
-            longest in a look, the median of several. A pause that others on the machine made is
+            longest in a lookup, the median of several. A pause that others on the machine made is
             none, and one that is spent in wait for the interpreter's lock is.
-        memory: Bytes that Python held at once during a look, beyond those before it.
-        found: What the last look found.
+        memory: Bytes that Python held at once during a lookup, beyond those before it.
+        found: What the last lookup found.
     """
 
     wall: list[float] = field(default_factory=list)
@@ -60,27 +60,27 @@ def processes_too() -> float:
 
 
 async def measure(
-    lookups: Mapping[str, Look],
+    lookups: Mapping[str, Lookup],
     seconds: float,
     *,
     instruments: bool = True,
     cpu: Callable[[], float] = time.process_time,
 ) -> dict[str, Result]:
-    """Let them look in turns for about so many seconds.
+    """Measure the lookups in turns, for about so many seconds.
 
     Args:
-        looks: Who looks, and how.
+        lookups: The lookup of each contender.
         seconds: For how long, but for the slow.
-        instruments: Whether they look again afterwards, for what would slow them down to measure:
+        instruments: Whether more lookups follow, for what would slow the others down to measure:
             how long they hold the event loop, and the memory that they take.
-        cpu: Tells the CPU seconds that are counted.
+        cpu: Returns the CPU seconds that are counted.
     """
     results = {who: Result() for who in lookups}
     in_a_row: dict[str, int] = {}
-    for who, look in lookups.items():
-        took = await _timed(look)
+    for who, lookup in lookups.items():
+        took = await _timed(lookup)
         if took < SLOW:
-            took = min([await _timed(look) for _ in range(3)])
+            took = min([await _timed(lookup) for _ in range(3)])
         in_a_row[who] = min(MOST_IN_A_ROW, max(1, int(SHARE / took)))
     left = dict.fromkeys(lookups, seconds / len(lookups))
     chance = random.Random(0)
@@ -97,27 +97,27 @@ async def measure(
             gc.collect()
     finally:
         gc.enable()
-    for who, look in lookups.items() if instruments else ():
+    for who, lookup in lookups.items() if instruments else ():
         repeats = 1 if statistics.median(results[who].wall) > SLOW else 5
-        results[who].stall = statistics.median([await _stall(look) for _ in range(repeats)])
-        results[who].memory = await _memory(look)
+        results[who].stall = statistics.median([await _stall(lookup) for _ in range(repeats)])
+        results[who].memory = await _memory(lookup)
     return results
 
 
-async def _timed(look: Look) -> float:
+async def _timed(lookup: Lookup) -> float:
     start = time.perf_counter()
-    await look()
+    await lookup()
     return time.perf_counter() - start
 
 
-async def _round(look: Look, result: Result, cpu: Callable[[], float]) -> None:
+async def _round(lookup: Lookup, result: Result, cpu: Callable[[], float]) -> None:
     worked, began = cpu(), time.perf_counter()
-    result.found = await look()
+    result.found = await lookup()
     result.wall.append(time.perf_counter() - began)
     result.cpu.append(cpu() - worked)
 
 
-async def _stall(look: Look) -> float:
+async def _stall(lookup: Lookup) -> float:
     """The most work between two turns of a ticker."""
     longest = 0.0
 
@@ -131,20 +131,20 @@ async def _stall(look: Look) -> float:
     ticker = asyncio.create_task(tick())
     await asyncio.sleep(5 * TICK)
     longest = 0.0
-    await look()
+    await lookup()
     await asyncio.sleep(2 * TICK)
     ticker.cancel()
     return longest
 
 
-async def _memory(look: Look) -> int:
+async def _memory(lookup: Lookup) -> int:
     gc.collect()
     tracemalloc.start()
     try:
-        await look()
+        await lookup()
         tracemalloc.reset_peak()
         before, _ = tracemalloc.get_traced_memory()
-        await look()
+        await lookup()
         return tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()

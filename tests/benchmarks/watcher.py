@@ -14,7 +14,7 @@ from pathlib import Path
 
 import peerdisco
 
-LOOKS = 8
+LOOKUPS = 8
 """The memory is that after so many."""
 PATIENCE = 20.0
 
@@ -33,7 +33,7 @@ async def watch(server: str, service: str, pods: int) -> dict[str, object]:
         end = time.monotonic() + PATIENCE
         changes = disco.watch()
         known = (await anext(changes)).snapshot
-        while disco.lookups < LOOKS or (len(known) < pods and disco.lookups < 5 * LOOKS):
+        while disco.lookups < LOOKUPS or (len(known) < pods and disco.lookups < 5 * LOOKUPS):
             if time.monotonic() > end:
                 break
             await asyncio.sleep(0.05)

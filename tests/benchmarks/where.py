@@ -1,6 +1,6 @@
-"""Where the time of a look goes: ``python -m tests.benchmarks.where PODS [CONTENDER]``.
+"""Where the time of a lookup goes: ``python -m tests.benchmarks.where PODS [CONTENDER]``.
 
-Looks for some seconds at a service of so many pods, as CoreDNS answers, and prints the functions
+Looks up a service of so many pods for some seconds, as CoreDNS answers, and prints the functions
 that took the most time by themselves. The contender is ``peerdisco`` by default.
 """
 
@@ -23,16 +23,16 @@ LINES = 16
 
 
 async def lookups(port: int, pods: int, who: str) -> None:
-    async with CONTENDERS[who](Service(pods), Endpoint("127.0.0.1", port)) as look:
+    async with CONTENDERS[who](Service(pods), Endpoint("127.0.0.1", port)) as lookup:
         for _ in range(3):
-            await look()
+            await lookup()
         count, end = 0, time.perf_counter() + SECONDS
         profile = cProfile.Profile()
         with profile:
             while time.perf_counter() < end:
-                found = await look()
+                found = await lookup()
                 count += 1
-    print(f"{who}, {pods} pods: {count} looks, the last: {found}")
+    print(f"{who}, {pods} pods: {count} lookups, the last: {found}")
     pstats.Stats(profile).strip_dirs().sort_stats("tottime").print_stats(LINES)
 
 

@@ -35,9 +35,9 @@ def all_of(service: Service) -> dict[str, list[str]]:
     return {service.hostname(number): [str(first + number)] for number in range(service.pods)}
 
 
-async def look(server: Endpoint, service: Service) -> dict[str, list[str]]:
+async def lookup(server: Endpoint, service: Service) -> dict[str, list[str]]:
     bare = await floor.Bare.connect(server)
-    found = await floor.Floor(bare, service).look()
+    found = await floor.Floor(bare, service).lookup()
     bare.transport.abort()
     return found
 
@@ -73,7 +73,7 @@ def test_a_moving_service_has_other_addresses_each_time(answers: Answers) -> Non
 
 @pytest.mark.parametrize("pods", [3, 1000])
 async def test_the_floor_finds_every_pod(server: Endpoint, pods: int) -> None:
-    assert await look(server, Service(pods)) == all_of(Service(pods))
+    assert await lookup(server, Service(pods)) == all_of(Service(pods))
 
 
 @pytest.mark.parametrize("pods", [3, 20])
@@ -81,12 +81,12 @@ async def test_the_floor_finds_every_pod_from_bind(tmp_path: Path, pods: int) ->
     bind.require_named()
     service = Service(pods)
     with bind.serving(zones([service]), tmp_path) as server:
-        assert await look(server.endpoint, service) == all_of(service)
+        assert await lookup(server.endpoint, service) == all_of(service)
 
 
 async def test_a_contender_tells_what_it_has_found(server: Endpoint) -> None:
-    async with peerdisco(Service(100), server) as look:
-        assert await look() == Found(100, 100, complete=True)
+    async with peerdisco(Service(100), server) as lookup:
+        assert await lookup() == Found(100, 100, complete=True)
 
 
 def test_an_address_leads_to_the_pods_that_have_it(answers: Answers) -> None:
