@@ -101,7 +101,7 @@ def test_fastapi(tmp_path: Path, env: dict[str, str], mysql: StatefulSet) -> Non
 
 
 def test_aiohttp(tmp_path: Path, env: dict[str, str], mysql: StatefulSet) -> None:
-    pytest.importorskip("aiohttp")
+    pytest.importorskip("aiohttp", reason="needs aiohttp: pip install --group servers")
     port = free_port()
     arguments = ["--hostname", "127.0.0.1", "--port", str(port), "aiohttp_app:make_app"]
     with serving(tmp_path, env, "aiohttp.web", *arguments) as server:
