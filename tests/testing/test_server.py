@@ -280,6 +280,16 @@ async def test_response_codes(dns_: ClusterDNS, kind: str, tcp: bool) -> None:
     assert rcode(await ask(dns_, tcp=tcp)) == "NOERROR"
 
 
+@pytest.mark.parametrize("name", ["mysql-9." + SERVICE, "9.0.244.10.in-addr.arpa"])
+async def test_every_negative_answer_has_the_soa_of_the_zone(dns_: ClusterDNS, name: str) -> None:
+    """Also for an address, whose name is outside the zone."""
+    with dns_.fail("nxdomain"):
+        response = await ask(dns_, name, "PTR")
+    assert rcode(response) == "NXDOMAIN"
+    (soa,) = response.authority
+    assert soa.name.to_text() == "cluster.local."
+
+
 async def test_drop(dns_: ClusterDNS) -> None:
     dns_.fail("drop", times=1)
     query = question()
