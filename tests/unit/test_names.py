@@ -28,6 +28,7 @@ from peerdisco.names import (
     parse_protocol,
     parse_seconds,
     parse_service,
+    reject_text,
     reverse_name,
     srv_prefix,
 )
@@ -612,3 +613,10 @@ def test_the_longest_domain() -> None:
 def test_an_endpoint_is_written_with_brackets_only_where_it_has_colons() -> None:
     assert str(Endpoint("10.0.0.1", 53)) == "10.0.0.1:53"
     assert str(Endpoint("fd00::1", 53)) == "[fd00::1]:53"
+
+
+@pytest.mark.parametrize("given", ["mysql", b"mysql", bytearray(b"mysql")])
+def test_text_is_no_list_of_texts(given: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"names: got .*, expected a list of names"):
+        reject_text(given, "names", "a list of names")
+    reject_text(["mysql"], "names", "a list of names")

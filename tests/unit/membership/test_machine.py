@@ -628,3 +628,25 @@ def test_the_answers_without_a_cache_are_counted() -> None:
     steady = [(10.0 * n, 60.0) for n in range(4)]
     assert caching(*steady).uncached == 3
     assert caching(*steady, (50.0, 40.0)).uncached == 0, "it counted down"
+
+
+@pytest.mark.parametrize("pause", [0.0, 2.0])
+def test_the_answer_that_may_confirm_a_departure_is_known_before(pause: float) -> None:
+    machine = settled()
+    assert machine.confirmable_at(5.0, pause) == float("inf")
+    machine.observe(saw(*three(without="db-2")), 5.0)
+    due = machine.confirmable_at(5.0, pause)
+    times = [5.0 + 0.1 * step for step in range(1, 200)]
+    left = left_at(machine, saw(*three(without="db-2")), times)
+    assert left is not None
+    assert due <= left + 0.001, "it is not confirmed before an answer was due"
+    if not pause:
+        assert left == pytest.approx(due, abs=0.11)
+
+
+def test_the_answer_that_may_confirm_addresses_is_known_before() -> None:
+    machine = settled()
+    both = three(pod("db-2", "10.244.0.5", "10.244.0.9"))
+    machine.observe(saw(*both), 5.0)
+    assert machine.settling == {"db-2"}
+    assert 5.0 <= machine.confirmable_at(5.0, 0.0) < float("inf")

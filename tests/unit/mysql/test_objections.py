@@ -182,3 +182,22 @@ def test_replication_errors_do_not_advise_to_empty_what_is_to_be_kept(errno: int
     verdict = str(judge_replica(replace(own, status=broken), of, source))
     assert "keep this volume" in verdict
     assert "empty" not in verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("0-100-50", "the primary has everything that this pod has"),
+        ("0-100-95", "keep this one until it is known that the primary has"),
+    ],
+)
+def test_a_log_that_was_reset_since_the_primary_was_opened(text: str, advice: str) -> None:
+    """Its position is behind its own heartbeat, and no epoch says when that was."""
+    of = primary("0-100-60", FIRST, SECOND, beat=heartbeat("epoch-2", 90, "0-100-90"))
+    own = server(text, FIRST, SECOND, beat=heartbeat("epoch-2", 80))
+    _, words = refusal(own, of)
+    assert words.startswith("the binary log of the primary was reset (RESET MASTER), so that")
+    assert (
+        "wait until the primary's sidecar reports that, since a copy of before is refused" in words
+    )
+    assert advice in words
