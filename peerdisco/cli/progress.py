@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 AFTER = 1.0
 """Seconds after which something is shown."""
+SAID_AGAIN = 5.0
+"""Seconds after which a reason that was printed at once is printed again."""
 _UPDATE = 0.5
 """Seconds between two updates of the line on a terminal."""
 _LOG_AT = (AFTER, 10.0, 30.0)
@@ -80,6 +82,27 @@ def waiting_in_words(
         if snapshot.last_error is not None:
             parts.append(f"lookups fail: {one_line(str(snapshot.last_error))}")
         return ", ".join(parts)
+
+    return words
+
+
+def reason_in_words(
+    read: Callable[[], str], before: str, limit: float | None = None
+) -> Callable[[float], str]:
+    """The words of `progress` for a command that prints each new reason itself.
+
+    Args:
+        read: The newest reason; empty before the first.
+        before: What is waited for before the first reason.
+        limit: Seconds after which the command gives up; None if that depends on the reason.
+    """
+    of = "" if limit is None else f" of {limit:g} s"
+
+    def words(seconds: float) -> str:
+        reason = one_line(read())
+        if reason and seconds < SAID_AGAIN:
+            return ""
+        return f"{reason or before}, {seconds:.0f} s{of}"
 
     return words
 

@@ -22,7 +22,7 @@ import pytest
 
 import peerdisco
 from peerdisco.cli.commands.mysql_sidecar import _start_in_words
-from peerdisco.cli.progress import _times, waiting_in_words
+from peerdisco.cli.progress import _times, reason_in_words, waiting_in_words
 from peerdisco.mysql.sidecar.report import Report, Role, State
 from peerdisco.testing import ClusterDNS, ManualClock, ScriptedSource, failure, peers
 from tests.hooks.running import Pipe, running
@@ -314,3 +314,33 @@ def test_the_words_of_a_start() -> None:
     for state in State:
         settled = state.value in ("primary", "replica", "refused", "fenced")
         assert (words(60.0) is None) == settled
+
+
+def test_the_words_of_a_command_that_prints_its_reasons() -> None:
+    reason = ""
+    words = reason_in_words(lambda: reason, "the answers of the servers", 300)
+    assert words(1.0) == "the answers of the servers, 1 s of 300 s"
+    reason = "mysql-1 still\napplies"
+    assert words(4.9) == ""
+    assert words(30.0) == "mysql-1 still applies, 30 s of 300 s"
+
+
+def test_a_doctor_on_a_terminal_says_what_it_waits_for(
+    dns: ClusterDNS, env: dict[str, str]
+) -> None:
+    dns.fail("drop")
+    with terminal("doctor", "my-database", "--timeout", "2", env=env) as doctor:
+        text = doctor.until("waiting: the answers of the name servers, 1 s")
+        assert "problem" not in text
+        doctor.until(r"\d problems?")
+
+
+def test_a_recovery_says_what_it_waits_for(dns: ClusterDNS, env: dict[str, str]) -> None:
+    """No server answers there: a password, and three pods whose addresses lead nowhere."""
+    dns.fail("drop")
+    more = {"PEERDISCO_MYSQL_REPLICATION_PASSWORD": "x"}
+    for words in (("mysql-recover", "my-database", "--replicas", "3"),
+                  ("mysql-source", "backup", "my-database")):  # fmt: skip
+        with running(*words, env={**env, **more}) as command_:
+            assert command_.waits().startswith("the answers of the servers, 1 s")
+            command_.end()

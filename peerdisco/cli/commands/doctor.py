@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .. import output
 from ..doctor_database import add_database, database_facts
 from ..exit_status import NO, OK, WRONG
 from ..options import LOOKUP_TIMEOUT, add_query, add_service, add_timeout, query_arguments
+from ..progress import SAID_AGAIN, print_waiting, progress
 from ..signals import run_until_signal
 
 if TYPE_CHECKING:
@@ -74,7 +76,15 @@ async def _diagnose(args: argparse.Namespace) -> tuple[Facts, tuple[Finding, ...
     from ...pod.environment import read_pod_environment  # noqa: PLC0415
 
     timing = Timing(timeout=min(Timing().timeout, args.timeout))
-    return await diagnose(args, read_pod_environment(), timing)
+    async with progress(_waiting_in_words(args), log=print_waiting):
+        return await diagnose(args, read_pod_environment(), timing)
+
+
+def _waiting_in_words(args: argparse.Namespace) -> Callable[[float], str]:
+    what = "the answers of the name servers" + (" and of the database" if args.mysql else "")
+    # Every examination takes some seconds, which is no news for a log.
+    quiet = 0.0 if output.is_terminal(sys.stderr) else SAID_AGAIN
+    return lambda seconds: "" if seconds < quiet else f"{what}, {seconds:.0f} s"
 
 
 async def diagnose(

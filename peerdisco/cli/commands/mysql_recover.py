@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,13 @@ from ..lookup import lookup
 from ..mysql_options import add_replicas, replicas_of
 from ..mysql_peers import add_peer_servers, peer_servers
 from ..options import LOOKUP_TIMEOUT, add_query, add_service, add_timeout
+from ..progress import (
+    print_line,
+    print_waiting,
+    progress,
+    reason_in_words,
+    updated_line,
+)
 from ..signals import run_until_signal
 
 if TYPE_CHECKING:
@@ -83,6 +89,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _run(args: argparse.Namespace) -> int:
+    shown = [""]
+    words = reason_in_words(lambda: shown[0], "the answers of the servers")
+    async with progress(words, log=print_waiting):
+        return await _recover(args, shown)
+
+
+async def _recover(args: argparse.Namespace, shown: list[str]) -> int:
+    """Look for the source until there is one; `shown` has the reason why there is none yet."""
     from ...mysql.recovery import judge_recovery  # noqa: PLC0415 - not needed for --help
 
     servers = peer_servers(args)
@@ -91,7 +105,7 @@ async def _run(args: argparse.Namespace) -> int:
         raise ConfigurationError(
             "--replicas", "nothing", "the number of pods, so that none is forgotten"
         )
-    begun, shown = time.monotonic(), ""
+    begun = time.monotonic()
     while True:
         snapshot = await _snapshot(args)
         primary, expected = _names(snapshot, args, count)
@@ -102,11 +116,12 @@ async def _run(args: argparse.Namespace) -> int:
             primary, found, expected, primary_lost=args.primary_lost, wanted=args.wanted
         )
         if recovery.source is not None:
+            updated_line.clear()
             print(recovery.source)
             return OK
         words = "; ".join(recovery.refused or recovery.waits_for)
-        if words != shown:
-            shown = words
+        if words != shown[0]:
+            shown[0] = words
             _say(words)
         limit = args.timeout if recovery.applying else min(PATIENCE, args.timeout)
         if recovery.refused or time.monotonic() - begun >= limit:
@@ -148,4 +163,4 @@ def _names(snapshot: Snapshot, args: argparse.Namespace, count: int) -> tuple[st
 
 
 def _say(text: str) -> None:
-    print(f"peerdisco: {escaped(' '.join(text.split()))}", file=sys.stderr, flush=True)
+    print_line(escaped(" ".join(text.split())))

@@ -25,7 +25,7 @@ from ..mysql_accounts import (
 )
 from ..mysql_options import PORT, add_replicas, port_of, replicas_of
 from ..options import add_service, port, seconds
-from ..progress import print_line, progress
+from ..progress import SAID_AGAIN, print_line, progress
 from ..signals import run_until_signal
 from ..telemetry import add_logs, logs
 from ..watching import add_polling, open_discovery
@@ -326,7 +326,7 @@ def _start_in_words(read: Callable[[], Report]) -> Callable[[float], str | None]
             return f"this pod's server and the peers are read, {seconds:.0f} s"
         if report.state.value in _STARTED:
             return None
-        if seconds < _SAID_AGAIN:
+        if seconds < SAID_AGAIN:
             return ""  # its first line has just been written
         return f"{report.state.value}: {_one_line(report.reason)}, {seconds:.0f} s"
 
@@ -342,9 +342,6 @@ _SERIOUS = ("refused", "fenced", "failed", "access-denied")
 
 _STARTED = ("primary", "replica", "refused", "fenced")
 """The states in which the start waits for nothing."""
-
-_SAID_AGAIN = 5.0
-"""Seconds after which the reason of a start that takes long is said again."""
 
 
 def _print(_level: int, line: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -16,6 +15,13 @@ from ..exit_status import OK, TIMED_OUT
 from ..lookup import lookup
 from ..mysql_peers import add_peer_servers, peer_servers
 from ..options import LOOKUP_TIMEOUT, add_query, add_service, add_timeout, whole_number
+from ..progress import (
+    print_line,
+    print_waiting,
+    progress,
+    reason_in_words,
+    updated_line,
+)
 from ..signals import run_until_signal
 
 if TYPE_CHECKING:
@@ -96,14 +102,23 @@ async def _run(args: argparse.Namespace) -> int:
         me = local_identity(namespace=args.namespace, cluster_domain=args.cluster_domain)
         own, args.statefulset = me.ordinal, args.statefulset or me.statefulset
         args.or_primary = True
-    begun, shown = time.monotonic(), [""]
+    shown = [""]
+    words = reason_in_words(lambda: "; ".join(shown), "the answers of the servers", args.timeout)
+    async with progress(words, log=print_waiting):
+        return await _find(args, own, shown)
+
+
+async def _find(args: argparse.Namespace, own: int | None, shown: list[str]) -> int:
+    """Look for sources until there is one; `shown` has the reasons why there is none yet."""
+    begun = time.monotonic()
     while True:
         hosts, why = await _usable(args, await _snapshot(args), own)
         if why != shown:
-            shown = why
+            shown[:] = why
             for line in why:
-                print(f"peerdisco: {escaped(' '.join(line.split()))}", file=sys.stderr, flush=True)
+                print_line(escaped(" ".join(line.split())))
         if hosts:
+            updated_line.clear()
             print("\n".join(hosts))
             return OK
         if time.monotonic() - begun >= args.timeout:
