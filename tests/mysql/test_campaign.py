@@ -46,3 +46,11 @@ def test_operations_come_alone_and_on_the_pod_that_they_name() -> None:
                 assert (event.pod == primary) == event.kind.endswith("of the primary")
             if event.kind == "move the role":
                 primary = event.pod
+
+
+def test_one_kind_of_event_comes_on_replicas() -> None:
+    kind = "kill the server while tables change"
+    found = plan(1, 3, kind)
+    assert {event.kind for event in found.events} == {kind}
+    assert {event.pod for event in found.events} == {1, 2}
+    assert len(found.rounds) == 3
