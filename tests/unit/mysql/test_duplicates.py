@@ -52,3 +52,5 @@ def test_volumes_with_one_uuid_are_both_named() -> None:
     assert ORIGIN in text
     assert "auto.cnf" in text
     assert "empty" not in text
+    servers[0] = facts(MYSQL, server_id=100, origin=ORIGIN)
+    assert sorted(dict(duplicates(0, servers))) == [1, 2]

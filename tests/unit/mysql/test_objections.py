@@ -179,7 +179,8 @@ def test_replication_errors_do_not_advise_to_empty_what_is_to_be_kept(errno: int
     own = server("0-100-49", FIRST, beat=heartbeat("epoch-1", 39))
     of = primary("0-100-30", FIRST, beat=heartbeat("epoch-1", 20))
     source = ReplicationSource("db-0.db", 3306, Account("repl", "x"))
-    verdict = str(judge_replica(replace(own, status=broken), of, source))
+    position = MariaDBPosition.parse("0-100-49", "0-100-49")
+    verdict = str(judge_replica(replace(own, status=broken, position=position), of, source))
     assert "keep this volume" in verdict
     assert "empty" not in verdict
 

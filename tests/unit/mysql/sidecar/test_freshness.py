@@ -154,6 +154,6 @@ def test_the_last_line_becomes_what_stays() -> None:
     assert lines(report(), *back, gone, *back[:19], apart=0.25) == 3
     assert lines(report(), *back, gone, *back, apart=0.25) == 4
     # Bounded, however often that happens: the time until the next line doubles.
-    flapping = [one for _ in range(500) for one in (gone, *back[:40])]
-    assert lines(report(), *flapping, apart=0.25) <= 5
-    assert lines(report(), *flapping, report(), gone, connecting(1), apart=0.25) <= 8
+    flapping = [one for _ in range(100) for one in (*[gone] * 40, *back[:40])]
+    assert lines(report(), *flapping, apart=0.25) <= 6
+    assert lines(report(), *flapping, report(), gone, connecting(1), apart=0.25) <= 9
