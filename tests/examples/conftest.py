@@ -7,10 +7,12 @@ import pytest
 from tests.docs.conftest import cluster, environ_restored, environment, mysql
 from tests.mysql.conftest import (
     bridge,
+    db,
     every_db,
     every_image,
     image,
     loopback,
+    make,
     make_every,
     template,
 )
@@ -22,12 +24,14 @@ from .databases import Pods
 __all__ = [
     "bridge",
     "cluster",
+    "db",
     "environ_restored",
     "environment",
     "every_db",
     "every_image",
     "image",
     "loopback",
+    "make",
     "make_every",
     "mysql",
     "template",

@@ -16,7 +16,7 @@ from ...exceptions import ConfigurationError
 from ...names import Endpoint, parse_seconds
 from .http_server import HttpServer, Request, Response
 from .metrics import rendered
-from .report import MAX_STALENESS
+from .report import MAX_STALENESS, State
 from .sidecar import Sidecar
 from .status_page import render
 
@@ -32,9 +32,10 @@ whole process did not run."""
 
 
 class HealthServer:
-    """Serves ``/``, ``/healthz``, ``/readyz`` and ``/metrics`` for as long as its block lasts.
+    """Serves ``/``, ``/healthz``, ``/readyz``, ``/primary`` and ``/metrics`` while its block lasts.
 
-    ``/`` is a page for people; see `status_page`.
+    ``/`` is a page for people; see `status_page`. ``/primary`` is for proxies: 200 if the server is
+    the primary and ready, else 404.
 
     Args:
         sidecar: The sidecar that it reports on.
@@ -68,6 +69,7 @@ class HealthServer:
             "/": self._status,
             "/healthz": self._health,
             "/readyz": self._readiness,
+            "/primary": self._primary,
             "/metrics": self._metrics,
         }
         try:
@@ -115,6 +117,12 @@ class HealthServer:
         ready = report.ready(*self._limits)
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         return Response(f"{body}\n".encode(), "application/json", status)
+
+    def _primary(self, _request: Request) -> Response:
+        report = self._sidecar.report
+        if report.state is State.PRIMARY and report.ready(*self._limits):
+            return Response(b"primary\n")
+        return Response(f"{report.state.value}\n".encode(), status=HTTPStatus.NOT_FOUND)
 
     def _status(self, _request: Request) -> Response:
         sidecar = self._sidecar

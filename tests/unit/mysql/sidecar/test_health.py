@@ -112,6 +112,20 @@ def test_ready_says_why_not(server: HealthServer) -> None:
     }
 
 
+def test_proxies_are_sent_to_an_open_primary_alone(server: HealthServer, sidecar: Changes) -> None:
+    sidecar.report = replicating()
+    assert get(server, "/primary")[::2] == (404, "replica\n")
+    own = facts(cluster=CLUSTER, read_only=False)
+    verdict = Verdict.of([Reason(ServerReasonCode.FOLLOWS, "it may")])
+    for state, expected in (
+        (State.PRIMARY, (200, "primary\n")),
+        (State.SLOW, (404, "slow\n")),
+        (State.REFUSED, (404, "refused\n")),
+    ):
+        sidecar.report = Report(state, "takes writes", Role.PRIMARY, verdict, own)
+        assert get(server, "/primary")[::2] == expected
+
+
 def test_ready(server: HealthServer, sidecar: Changes) -> None:
     sidecar.report = replicating()
     code, _, body = get(server, "/readyz?verbose")
