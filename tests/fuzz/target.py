@@ -37,6 +37,9 @@ EDGES = (
 """Text at which readers have stumbled: controls, other alphabets, the ends of ranges."""
 
 
+LARGEST = 1 << 17
+"""Bytes of an input, as of an argument or a variable on Linux: execve(2), ``MAX_ARG_STRLEN``."""
+
 _SEPARATORS = re.compile(rb"([\s=,:;./-])")
 
 
@@ -47,7 +50,7 @@ def mutations(target: Target, seed: int) -> Iterator[bytes]:
     while True:
         data = chance.choice(corpus)
         for _ in range(chance.choice((0, 1, 1, 1, 2, 2, 3, 8))):
-            data = change(data, corpus, words, chance)
+            data = change(data, corpus, words, chance)[: target.largest]
         yield data
 
 
@@ -91,6 +94,7 @@ class Target:
         words: Pieces of input that mean something to the reader.
         inputs: Makes an endless sequence of inputs from a seed.
         prepared: Entered around all calls of ``read``.
+        largest: Bytes of an input at most.
     """
 
     name: str
@@ -99,3 +103,4 @@ class Target:
     words: tuple[bytes, ...] = ()
     inputs: Callable[[Target, int], Iterator[bytes]] = mutations
     prepared: Callable[[], AbstractContextManager[object]] = nullcontext
+    largest: int = LARGEST

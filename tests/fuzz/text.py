@@ -218,7 +218,11 @@ ENVIRONMENTS = Target(
 )
 NAMES = Target("names", names_corpus, read_name, (b"svc", b"_tcp", b"[", b"]", b"cluster.local"))
 ARGUMENTS = Target(
-    "arguments", lambda: COMMANDS, read_arguments, (b"--", b"--timeout", b"--interval", b"-o")
+    "arguments",
+    lambda: COMMANDS,
+    read_arguments,
+    (b"--", b"--timeout", b"--interval", b"-o"),
+    largest=1 << 12,  # argparse takes longer for thousands of them, which nobody else can give
 )
 PEER_FINDER_FLAGS = Target(
     "peer-finder", lambda: PEER_FINDER, read_peer_finder, (b"-", b"--", b"-v=", b"-selector=")

@@ -111,7 +111,7 @@ CAMPAIGNS = {
             "other input",
             "broken files, variables, names, arguments and replies of database servers",
             "each is read, or refused with one line that says why",
-            ("-m", "tests.fuzz", *_OTHERS, "--seconds", "20"),
+            ("-m", "tests.fuzz", *_OTHERS, "--seconds", "15"),
             _fuzz,
         ),
         Campaign(
