@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler, SamplingResult
 from opentelemetry.trace import NoOpTracerProvider, StatusCode
 
 import peerdisco
-from peerdisco.model import Change, Outcome
+from peerdisco.model import Answered, Attempt, Change, Outcome, Snapshot
 from peerdisco.observability.opentelemetry import OpenTelemetryObserver
 from peerdisco.testing import ManualClock, ScriptedSource, failure, peers
 
@@ -189,3 +189,30 @@ async def test_a_lookup_like_the_one_before_has_the_same_attributes() -> None:
     assert len(last["dns.answers"]) == 3
     with pytest.raises(TypeError):
         first["dns.answers"] = ()  # type: ignore[index]
+
+
+async def test_the_attributes_follow_a_join() -> None:
+    sampler = Attributes()
+    observer = OpenTelemetryObserver(TracerProvider(sampler=sampler), MeterProvider())
+    clock = ManualClock()
+    source = ScriptedSource("my-database", [peers("mysql", 2), peers("mysql", 3)])
+    async with peerdisco.Discovery(
+        source=source, clock=clock, chance=lambda: 0.5, observers=[observer]
+    ):
+        await clock.advance(20)
+    assert [len(seen["dns.answers"]) for seen in sampler.seen[:2]] == [2, 3]
+
+
+def test_bytes_and_truncated_replies_are_added_up() -> None:
+    telemetry = Telemetry()
+    attempt = Attempt("127.0.0.1:53", "udp", "x.", "SRV", Outcome.ANSWER, 0.1, "", 1200, True)
+    two = peers("mysql", 2).peers
+    snapshot = Snapshot(SERVICE, two)
+    change = Change.between(snapshot, snapshot)
+    for _ in range(3):
+        observation = Answered(two, 5.0, attempt=attempt)
+        telemetry.observer.lookup_ended(peerdisco.LookupEnded(SERVICE, observation, 0.1, change))
+    for name, total in (("received", 3600), ("truncated_replies", 3)):
+        (point,) = telemetry.points(f"peerdisco.dns.{name}")
+        assert point.value == total
+        assert point.attributes["network.transport"] == "udp"
