@@ -68,7 +68,11 @@ class Script:
 
     def kill(self) -> None:
         """What the end of a container does: nothing that it started is left."""
-        session = self.process.pid
+        try:
+            session = self.process.pid
+        except RuntimeError:  # it has ended on its own: there is no child any more
+            self.ended()
+            return
         while members := _members(session):  # some may have been born meanwhile
             for pid in members:
                 _kill(pid)
