@@ -62,9 +62,9 @@ _COMMANDS = (
 
 
 _WITHOUT_TLS = frozenset(
-    {"peers", "primary", "is-primary", "clone-source", "backup-candidate", "wait", "watch", "run"}
+    {"peers", "primary", "clone-source", "backup-candidate", "wait", "watch", "run"}
 )
-"""The commands that use asyncio, and never its TLS."""
+"""The commands that always use asyncio, and never its TLS. ``is-primary`` mostly needs neither."""
 
 
 def _command(name: str) -> _Command:
@@ -232,16 +232,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         end_as_process_1()
     try:
         with standard_streams() as streams:
-            status, needed = _run(given)
+            status, needed = _run(given, own_process=argv is None)
             return streams.settle(status, needed=needed)
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
-def _run(given: Sequence[str]) -> tuple[int, bool]:
+def _run(given: Sequence[str], *, own_process: bool) -> tuple[int, bool]:
     """Run the command. Returns its status, and whether its output is its purpose."""
     names = given[:1] if given and given[0] in _COMMANDS else _COMMANDS
-    if _WITHOUT_TLS.issuperset(names):
+    # The caller of `main` in another process may want asyncio with TLS later.
+    if own_process and _WITHOUT_TLS.issuperset(names):
         import_asyncio()
     try:
         args = _parser(names).parse_args(given)

@@ -100,6 +100,7 @@ class HttpServer:
         self._on_tick = on_tick
         self._socket = _listen(listen)
         self._loop = asyncio.SelectorEventLoop()
+        self._acceptor = _Acceptor(self._loop, self._socket, self._answer)
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="peerdisco health", daemon=True)
         self.listening = Endpoint(listen.address, self._socket.getsockname()[1])
@@ -123,14 +124,13 @@ class HttpServer:
             self._loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
-        acceptor = _Acceptor(self._loop, self._socket, self._answer)
         try:
             while not self._stop.is_set():
                 self._on_tick()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), _TICK)
         finally:
-            await acceptor.close()
+            await self._acceptor.close()
 
     def _answer(self, request: Request) -> Response:
         route = self.routes.get(request.path)
@@ -160,8 +160,10 @@ def _listen(where: Endpoint) -> socket.socket:
 class _Acceptor:
     """Accepts connections, and limits how many there are.
 
+    It holds descriptors for probes from the beginning, whatever the rest of the process opens.
+
     Args:
-        loop: The server's event loop, running.
+        loop: The server's event loop.
         listening: The listening socket.
         answer: Answers a request.
     """
