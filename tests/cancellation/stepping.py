@@ -94,10 +94,10 @@ async def cancel_everywhere(
         # The server in this process closes its end of a connection when it sees ours close;
         # what we left open would stay open for ever.
         deadline = asyncio.get_running_loop().time() + 5
-        while remains() != before and asyncio.get_running_loop().time() < deadline:
+        while (left := remains()) != before and asyncio.get_running_loop().time() < deadline:
             # Not 0: many short system calls keep the interpreter's lock from the server's thread.
             await asyncio.sleep(0.001)
-        assert remains() == before, f"step {cancel_at} left something behind"
+        assert left == before, f"step {cancel_at} left something behind"
         if not stepped.cancelled:
             return cancel_at - 1
     raise AssertionError(f"still not done after {most} steps")
