@@ -121,12 +121,12 @@ class Membership:
         """
         times = [float("inf")]
         for record in self._records.values():
+            if record.state is State.PRESENT:
+                continue
             if record.state is State.SUSPECTED:
                 lookups, hold = self._to_leave(record, self.hold, now)
-            elif record.state is State.SETTLING:
-                lookups, hold = self._to_settle(record, now), self.hold
             else:
-                continue
+                lookups, hold = self._to_settle(record, now), self.hold
             times.append(record.since + hold - pause * max(0, lookups - record.lookups - 1))
         return min(times)
 

@@ -10,10 +10,12 @@ import pytest
 from peerdisco.dns import wire
 from peerdisco.doctor.checks.answers import check_answers
 from peerdisco.doctor.checks.members import check_members
+from peerdisco.doctor.checks.mysql import check_database
 from peerdisco.doctor.checks.nameservers import check_nameservers
 from peerdisco.doctor.checks.pod import check_pod
 from peerdisco.doctor.checks.resolv_conf import check_resolv_conf
 from peerdisco.doctor.checks.service import check_service
+from peerdisco.doctor.database import DatabaseFacts, PeerServer
 from peerdisco.doctor.facts import (
     DnsFacts,
     Exchange,
@@ -33,6 +35,7 @@ from peerdisco.model import Answered, Empty, Failed, Observation, Outcome
 from peerdisco.names import parse_service
 from peerdisco.testing import peers
 
+from ..unit.mysql import servers
 from .world import one
 
 SERVICE = parse_service("db.default.svc.cluster.local")
@@ -227,3 +230,30 @@ def test_a_finding_without_a_fix() -> None:
         "",
         "1 unknown (cache)",
     ]
+
+
+# The database.
+
+
+def database(variables: dict[str, str], *peers: PeerServer, read_only: bool) -> DatabaseFacts:
+    server = servers.facts(server_id=101, read_only=read_only)
+    return DatabaseFacts("127.0.0.1:3306", (), server, variables, (), peers)
+
+
+def test_pages_that_a_crash_may_tear_are_named() -> None:
+    found = check_database(database({"innodb_doublewrite": "OFF"}, read_only=True))
+    finding = one(found, "mysql-durability", Status.WARNING)
+    assert "innodb_doublewrite is OFF, not ON" in finding.found
+
+
+@pytest.mark.parametrize(("read_only", "writers"), [(True, None), (False, "db-0, this server")])
+def test_only_servers_that_accept_writes_are_writers(read_only: bool, writers: str | None) -> None:
+    primary = PeerServer("db-0", server_id=100, read_only=False)
+    found = [
+        finding
+        for finding in check_database(database({}, primary, read_only=read_only))
+        if finding.check == "mysql-writers" and finding.status is Status.PROBLEM
+    ]
+    assert [finding.found for finding in found] == (
+        [] if writers is None else [f"several servers accept writes: {writers}"]
+    )
