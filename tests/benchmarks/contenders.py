@@ -46,7 +46,7 @@ class Found:
     Attributes:
         names: How many pods by name.
         addresses: How many pods with an address.
-        complete: What it says of itself; None where it does not say.
+        complete: Whether it says that it found everything; None where it does not say.
     """
 
     names: int

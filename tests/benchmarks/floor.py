@@ -81,7 +81,7 @@ def question(name: str, rtype: int, number: int = 0) -> bytes:
 
 
 class Floor:
-    """The names and addresses of a service: one exchange, and one for each address it lacks."""
+    """The names and addresses of a service: one exchange, and one for each address missing."""
 
     def __init__(self, bare: Bare, service: Service) -> None:
         self.bare = bare

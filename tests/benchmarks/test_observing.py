@@ -1,7 +1,7 @@
 """What it costs to report a lookup that changed nothing: to nobody, and to each observer.
 
 The share is that of a whole lookup of 100 pods over UDP, which is what observing adds to. Reporting
-is timed by itself, since it is too short to show in the difference of two lookups. What is compared
+is timed alone, since it is too short to show in the difference of two lookups. What is compared
 is the CPU time of this process, because a report does not wait and a lookup does. Lookups and
 reports take turns, so that whatever else the machine does disturbs both.
 """

@@ -198,7 +198,7 @@ def test_copy_of_a_copy_takes_up_where_the_first_ended(pods: Pods) -> None:
 
 def test_dump_that_knows_too_little_is_refused(pods: Pods) -> None:
     pods.server(0, ROW, SHOP)
-    # A replica that was restored by other means: the position is set, the binary log is not told.
+    # A replica that was restored by other means: the position is set, but not in the binary log.
     nearest = pods.server(1)
     nearest.script(
         f"SET SESSION sql_log_bin = 0; {ROW} {SHOP} SET GLOBAL gtid_slave_pos = '0-100-500,7-100-3'"

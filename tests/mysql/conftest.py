@@ -59,7 +59,7 @@ def either(request: pytest.FixtureRequest) -> Network:
 
 @pytest.fixture
 def make(bridge: Network, image: Image) -> Iterator[Callable[..., Database]]:
-    """Makes a database on a bridge; at the end nothing of it may have told a password."""
+    """Makes a database on a bridge; at the end nothing of it may have shown a password."""
     yield from databases(bridge, image)
 
 

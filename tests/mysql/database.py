@@ -73,7 +73,7 @@ def password_files(directory: Path) -> dict[str, str]:
 
 
 def flavour(kind: type[MariaDB]) -> tuple[str, str]:
-    """The option that tells the command of which family the servers are."""
+    """The option with the family of the servers."""
     return ("--flavour", kind.flavour)
 
 
@@ -137,7 +137,7 @@ class Member:
         self.server.kill()
 
     def vanish(self) -> None:
-        """Let its node die: no packet tells anybody."""
+        """Let its node die: no packet reports it to anybody."""
         if isinstance(self._database.network, Bridge):
             self.pod.cut()
         self.server.kill()

@@ -38,7 +38,7 @@ def serve(address: str, service: str, port: int) -> None:
 
 
 class NetworkDNS:
-    """Such a process, and what it is told.
+    """Such a process, and its commands.
 
     Args:
         enter: The command that brings another into the network.

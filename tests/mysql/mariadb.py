@@ -118,7 +118,7 @@ def connected(path: Path, user: str = "root", **options: Any) -> Iterator[DictCu
 
 
 class MariaDB:
-    """A server in a pod; what it was told is kept when it is started again.
+    """A server in a pod; its options are kept when it is started again.
 
     Args:
         pod: Where it runs; it may be given another one while it is down.

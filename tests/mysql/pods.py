@@ -152,7 +152,7 @@ class Pod:
             return self._namespace.popen(command, None, file, file)
 
     def cut(self) -> None:
-        """Let no packet leave or enter any more: nobody is told."""
+        """Let no packet leave or enter any more: nobody is informed."""
         raise NotImplementedError
 
     def restore(self) -> None:

@@ -123,13 +123,13 @@ class Sidecar:
 
     @property
     def states(self) -> list[tuple[str, str]]:
-        """Each state that it told since it was started last, and why it is in it."""
+        """Each state that it reported since it was started last, and why it is in it."""
         found = (STATE.fullmatch(line) for line in self.said)
         return [(match[1], match[2]) for match in found if match]
 
     @property
     def state(self) -> str | None:
-        """The last state that it told."""
+        """The last state that it reported."""
         states = self.states
         return states[-1][0] if states else None
 

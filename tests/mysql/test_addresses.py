@@ -69,7 +69,7 @@ def test_dns_is_silent_while_the_primary_is_away(running: Database) -> None:
     assert {state for state, _ in replica.sidecar.states} <= {"waiting", "connecting", "replica"}
 
 
-# Two pods claim ordinal 0: the old one's node is cut off, and Kubernetes was told to forget it.
+# Two pods claim ordinal 0: the old one's node is cut off, and it was removed from Kubernetes.
 
 
 def successor(db: Database) -> Member:

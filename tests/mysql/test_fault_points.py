@@ -47,7 +47,7 @@ VICTIMS = ("sidecar", "server")
 
 
 class Stage:
-    """Two pods, of which the subject, or both, begin anew for each fault."""
+    """Two pods, of which the subject, or both, start again for each fault."""
 
     def __init__(self, db: Database, subject: Member, *anew: Member) -> None:
         self.db = db
@@ -95,7 +95,7 @@ class Stage:
 
 @pytest.fixture
 def first(make: Callable[..., Database]) -> Stage:
-    """Both begin anew; the sidecar of the replica goes on all the time."""
+    """Both start again; the sidecar of the replica goes on all the time."""
     db = make(2)
     db[1].sidecar.start()
     return Stage(db, db.primary, *db.members)
@@ -103,7 +103,7 @@ def first(make: Callable[..., Database]) -> Stage:
 
 @pytest.fixture
 def second(make: Callable[..., Database]) -> Stage:
-    """The replica begins anew, beside a primary that has begun when both were empty."""
+    """The replica starts again, beside a primary that has begun when both were empty."""
     db = make(2)
     db.primary.start()
     db[1].server.start()

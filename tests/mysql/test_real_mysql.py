@@ -68,7 +68,7 @@ def test_three_servers_replicate_and_a_second_run_does_nothing(db: Database) -> 
     assert epochs(db) == before
     for member in db.members:
         said = [why for _, why in member.sidecar.states if "(done:" in why]
-        # To which address a receiver is connected, no server tells.
+        # No server shows to which address a receiver is connected.
         assert [why for why in said if RECONNECTED not in why] == []
     db.primary.server.sql("INSERT INTO shop.orders VALUES (2)")
     assert db.wait_equal() == [1, 2]

@@ -277,7 +277,7 @@ def test_the_backup_account_can_make_a_whole_dump() -> None:
 
 @pytest.mark.timeout(180)
 def test_a_server_here_says_what_was_recorded() -> None:
-    """So does whoever records anew."""
+    """So does whoever records again."""
     if (reason := mariadb.missing()) is not None:
         pytest.skip(reason)
     program = shutil.which("mariadbd")

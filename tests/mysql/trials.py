@@ -372,7 +372,7 @@ def recipient(source: Daemon, replica: Daemon, user: str) -> Outcome:
     do(f"CLONE INSTANCE FROM 'trial_source'@'127.0.0.1':{source.port} "
        f"IDENTIFIED BY '{PASSWORD}'", name="CLONE INSTANCE (recipient)")  # fmt: skip
     outcomes = do.close()
-    if outcomes["CLONE INSTANCE (recipient)"].startswith("3707"):  # cannot restart by itself
+    if outcomes["CLONE INSTANCE (recipient)"].startswith("3707"):  # it has to be started
         outcomes["CLONE INSTANCE (recipient)"] = "ok"
         assert replica.process is not None
         replica.process.wait(timeout=60)

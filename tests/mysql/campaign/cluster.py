@@ -196,7 +196,7 @@ class Cluster:
         rows = self.db.rows(self.primary)
         missing = self.acknowledged.difference(rows)
         assert not missing, (
-            f"{self.primary.name} lacks {len(missing)} acknowledged rows: {sorted(missing)[:5]}"
+            f"{self.primary.name}: {len(missing)} acknowledged rows missing: {sorted(missing)[:5]}"
         )
         for replica in self.replicas:
             until(
