@@ -650,3 +650,12 @@ def test_the_answer_that_may_confirm_addresses_is_known_before() -> None:
     machine.observe(saw(*both), 5.0)
     assert machine.settling == {"db-2"}
     assert 5.0 <= machine.confirmable_at(5.0, 0.0) < float("inf")
+
+
+def test_for_a_peer_that_is_there_again_no_answer_is_due() -> None:
+    machine = settled()
+    machine.observe(saw(*three(without="db-1")), 5.0)
+    assert machine.confirmable_at(5.0, 0.0) < float("inf")
+    machine.observe(saw(*three()), 6.0)
+    assert not machine.unconfirmed
+    assert machine.confirmable_at(6.0, 0.0) == float("inf")
