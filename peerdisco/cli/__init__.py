@@ -1,7 +1,7 @@
 """The ``peerdisco`` command: `main` loads one module of `commands` and runs it.
 
 The modules of this folder are what commands share: `options`, `lookup`, `watching`, `output`,
-`signals`, `streams`, `exit_status`, `without_tls`; `peer_finder` is a program of its own. Nothing
+`signals`, `streams`, `exit_status`, `lean_imports`; `peer_finder` is a program of its own. Nothing
 but ``__main__`` imports this package. Begin with `commands.peers`.
 
 An error is one line on stderr; a traceback is a bug.
@@ -20,8 +20,8 @@ from typing import NoReturn, Protocol, cast
 from .. import __version__
 from ..exceptions import DiscoveryError
 from .exit_status import INTERRUPTED, WRONG, Ended
+from .lean_imports import import_asyncio_without_tls, import_driver_without_rsa
 from .streams import standard_streams
-from .without_tls import import_asyncio
 
 __all__ = ["main"]
 
@@ -241,9 +241,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(given: Sequence[str], *, own_process: bool) -> tuple[int, bool]:
     """Run the command. Returns its status, and whether its output is its purpose."""
     names = given[:1] if given and given[0] in _COMMANDS else _COMMANDS
-    # The caller of `main` in another process may want asyncio with TLS later.
+    # The caller of `main` in another process may want its packages whole later.
     if own_process and _WITHOUT_TLS.issuperset(names):
-        import_asyncio()
+        import_asyncio_without_tls()
+    if own_process and names == ["mysql-sidecar"]:
+        import_driver_without_rsa()
     try:
         args = _parser(names).parse_args(given)
     except SystemExit as exit_:  # argparse exits, but a caller of main() needs the status

@@ -11,11 +11,13 @@ Protocol: https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connec
 from __future__ import annotations
 
 import asyncio
+import importlib
 import ssl
 from ipaddress import ip_address
 from typing import Any
 
 import aiomysql
+from pymysql import _auth
 
 from .errors import AUTH_PLUGIN_REFUSED, MALFORMED_PACKET, TLS_ERROR
 
@@ -44,8 +46,10 @@ _PACKETS_AT_ONCE = 64
 
 _CLIENT_SSL = 1 << 11
 _CLIENT_MULTI_STATEMENTS = 1 << 16
-_OK, _AUTH_MORE_DATA, _LOCAL_FILE, _AUTH_SWITCH, _ERROR = 0x00, 0x01, 0xFB, 0xFE, 0xFF
-_FULL_AUTHENTICATION = 0x04
+_SLOW_TO_IMPORT = "cryptography.hazmat.primitives.serialization"
+_OK, _LOCAL_FILE, _AUTH_SWITCH, _ERROR = 0x00, 0xFB, 0xFE, 0xFF
+_FULL_AUTHENTICATION = b"\x01\x04"
+"""More data, of caching_sha2_password: the server asks for the password itself."""
 
 
 class GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
@@ -116,6 +120,8 @@ class GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
         self._packets += 1
         if self._authenticating:
             self._check_authentication(data)
+            if data[:2] == _FULL_AUTHENTICATION and not self._secure:
+                await _load_encryption()
         elif self._packets == 1:
             self._check_columns(data)
         if self._packets * self._columns > MAX_VALUES:
@@ -153,7 +159,7 @@ class GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
             plugin = data[1:].partition(b"\0")[0].decode("latin-1")
             if plugin not in _ALLOWED:
                 raise _plugin_refused(plugin)
-        if data[:2] == bytes([_AUTH_MORE_DATA, _FULL_AUTHENTICATION]) and not (
+        if data[:2] == _FULL_AUTHENTICATION and not (
             self._secure or self.server_public_key or (self._own_server and self._stays_here())
         ):
             raise aiomysql.OperationalError(
@@ -184,6 +190,13 @@ class GuardedCursor(aiomysql.DictCursor):  # type: ignore[misc]
         That something exists already, or has stopped, is expected. The session variables that
         would keep the server from noting it are not for every account on MySQL.
         """
+
+
+async def _load_encryption() -> None:
+    """Load `cryptography`, if PyMySQL was imported without it to save memory."""
+    if not _auth._have_cryptography:  # noqa: SLF001
+        await asyncio.to_thread(importlib.import_module, _SLOW_TO_IMPORT)
+        importlib.reload(_auth)
 
 
 def stays_here(server: str, client: str) -> bool:

@@ -1,4 +1,4 @@
-"""Commands that need no TLS do not load it; the others, and whoever imports it, have it."""
+"""Commands do not load what they never use; the others, and whoever imports it, have it."""
 
 from __future__ import annotations
 
@@ -56,3 +56,34 @@ def test_an_application_that_calls_the_command_keeps_its_tls() -> None:
         "import asyncio; from asyncio import sslproto; print(status, sslproto.ssl is not None)"
     )
     assert printed(program) == "2 True"
+
+
+SIDECAR = (
+    "import sys; from peerdisco.cli import main; sys.argv[1:] = ['mysql-sidecar', '--help']; "
+    "main({argv}); "
+)
+
+
+def test_the_sidecar_does_not_load_what_encrypts_passwords() -> None:
+    program = SIDECAR.format(argv="") + (
+        "import peerdisco.mysql.guarded; print('pymysql' in sys.modules, "
+        "'cryptography' in sys.modules)"
+    )
+    assert printed(program) == "True False"
+
+
+@pytest.mark.parametrize("argv", ["", "sys.argv[1:]"])
+def test_the_sidecar_encrypts_a_password_where_a_server_asks_for_it(argv: str) -> None:
+    program = SIDECAR.format(argv=argv) + (
+        "import asyncio\n"
+        "from peerdisco.mysql.aiomysql import connect\n"
+        "from peerdisco.mysql.setup import Account\n"
+        "from tests.unit.mysql.impostor import Impostor, greeting\n"
+        "server = Impostor(greeting('caching_sha2_password'), [b'\\x01\\x04', b'key'])\n"
+        "async def log_in():\n"
+        "    async with server.listening() as port:\n"
+        "        (await connect(Account('a', 'secret'), port=port, own_server=True)).close()\n"
+        "asyncio.run(log_in())\n"
+        "print(server.disclosed('secret'))"
+    )
+    assert printed(program) == '["encrypted with the impostor\'s key"]'
