@@ -13,6 +13,7 @@ from ..primary.verdicts import (
     confirm_local_primary,
     may_bootstrap,
 )
+from ..wording.lists import listed
 from .dialects import Dialect, ReplicationSource, SourceTrust, Step
 from .errors import Action, classify, needs_copy
 from .facts import ServerFacts
@@ -58,7 +59,7 @@ def probe_of(name: str, found: ServerFacts | Unanswered) -> Probe:
     elif found.cluster is not None:
         detail = f"of the cluster {found.cluster.id}"
     elif found.schemas:
-        detail = f"the schemas {', '.join(found.schemas)}"
+        detail = f"the schemas {listed(found.schemas)}"
     else:
         detail = "it is empty"
     return Probe(name, True, holds_data=found.holds_data, claims_primary=writes, detail=detail)
@@ -306,7 +307,7 @@ def _against_following(
     if own.cluster is None and own.schemas and not follows:
         yield Reason(
             ServerReasonCode.FOREIGN_DATA,
-            f"this pod holds data ({', '.join(own.schemas)}) that did not come from the primary: "
+            f"this pod holds data ({listed(own.schemas)}) that did not come from the primary: "
             f"move it to the primary if it is needed, then {again}",
         )
         return

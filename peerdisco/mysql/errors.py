@@ -30,6 +30,8 @@ TLS_ERROR = 2026
 """CR_SSL_CONNECTION_ERROR."""
 MALFORMED_PACKET = 2027
 """CR_MALFORMED_PACKET."""
+_PROGRESS = 0xFFFF
+"""https://mariadb.com/kb/en/err_packet/; only a client that asks for reports gets them."""
 
 
 class Action(Enum):
@@ -195,10 +197,11 @@ def _without(secret: str, text: str) -> str:
 def is_from_server(error: BaseException) -> bool:
     """Whether a driver raised the error because the server sent it in reply to a statement.
 
-    The connection can be used afterwards; after any other error its state is not known.
+    The connection can be used afterwards; after any other error its state is not known. Drivers
+    give the number 65535, which marks a report of progress and not an error, as -1.
     """
     errno = errno_of(error)
-    return errno is not None and not is_clients(errno)
+    return errno is not None and 0 < errno < _PROGRESS and not is_clients(errno)
 
 
 def errno_of(error: BaseException) -> int | None:

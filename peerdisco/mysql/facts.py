@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from types import coroutine
 from typing import Any, Protocol
 
 from ..exceptions import DiscoveryError
@@ -13,7 +14,15 @@ from .errors import MALFORMED_PACKET, DatabaseError
 from .history import History, Recorded
 from .positions import GtidSet, MariaDBPosition, Position
 from .status import ReplicaStatus
-from .tables import CLUSTER_SCHEMA, READ_EPOCHS, READ_HEARTBEAT, history_of
+from .tables import (
+    CLUSTER_SCHEMA,
+    MOST_EPOCHS,
+    READ_EPOCHS,
+    READ_HEARTBEAT,
+    epoch_of,
+    history_of,
+)
+from .values import number, text
 from .versions import Flavour, Version
 
 __all__ = ["ClusterRow", "Executor", "ServerFacts", "read_facts", "read_mark"]
@@ -160,6 +169,7 @@ async def read_facts(server: Executor, name: str) -> ServerFacts:
 
     with _understanding(name):
         facts = await _read_facts(server, name, ask)
+        await _others_run()
         _ = facts.received  # parsed on access: its error belongs here, where the server is named
         return facts
 
@@ -171,7 +181,7 @@ def _understanding(name: str) -> Iterator[None]:
         yield
     except DiscoveryError:
         raise
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, ArithmeticError) as error:
         detail = one_line(f"a reply that cannot be understood ({type(error).__name__}: {error})")
         raise DatabaseError(name, "reading its state", MALFORMED_PACKET, detail) from error
 
@@ -196,22 +206,25 @@ async def _read_facts(server: Executor, name: str, ask: _Ask) -> ServerFacts:
     statuses = await ask("asking for its state as a replica", "SHOW REPLICA STATUS")
     status = ReplicaStatus.of_row(statuses[0]) if statuses else None
     read_only = _on(row["read_only"])
+    history = await _history(name, epochs, heartbeat)
+    position = _position(row, mariadb=mariadb)
+    await _others_run()
     return ServerFacts(
         version=version,
-        server_id=int(row["server_id"]),
-        origin=_text(row["server_id" if mariadb else "server_uuid"]),
+        server_id=number(row["server_id"]),
+        origin=text(row["server_id" if mariadb else "server_uuid"]),
         read_only=read_only,
         closed=read_only if mariadb else _on(row["super_read_only"]),
         log_bin=_on(row["log_bin"]),
-        gtid_mode=mariadb or _text(row["gtid_mode"]).upper() == "ON",
+        gtid_mode=mariadb or text(row["gtid_mode"]).upper() == "ON",
         schemas=_user_schemas(names),
         cluster=cluster,
-        position=_position(row, mariadb=mariadb),
-        purged=None if mariadb else GtidSet.parse(_text(row["purged"])),
+        position=position,
+        purged=None if mariadb else GtidSet.parse(text(row["purged"])),
         # MySQL keeps an empty row after RESET REPLICA without ALL.
         status=status if status is not None and status.source_host else None,
         begun=CLUSTER_SCHEMA in names,
-        history=_history(name, epochs, heartbeat),
+        history=history,
         log_number=_log_number(logs),
     )
 
@@ -226,7 +239,7 @@ async def _read_cluster(server: Executor, name: str) -> ClusterRow | None:
     )
     if not rows:
         return None
-    return ClusterRow(one_line(_text(rows[0]["id"])), _text(rows[0]["origin"]) == "blank")
+    return ClusterRow(one_line(text(rows[0]["id"])), text(rows[0]["origin"]) == "blank")
 
 
 async def _rows_if_there(
@@ -260,23 +273,38 @@ async def read_mark(server: Executor, name: str, facts: ServerFacts) -> Recorded
     except Exception as error:
         raise DatabaseError.of(error, name, "asking how far it is") from error
     with _understanding(name):
-        history = replace(facts.history, heartbeat=_history(name, (), beats).heartbeat)
+        newest = await _history(name, (), beats)
+        history = replace(facts.history, heartbeat=newest.heartbeat)
         return Recorded(history, _position(row, mariadb=mariadb), facts.origin, _log_number(logs))
 
 
 def _position(row: Mapping[str, Any], *, mariadb: bool) -> Position:
     if mariadb:
-        return MariaDBPosition.parse(_text(row["logged"]), _text(row["applied"]))
-    return GtidSet.parse(_text(row["executed"]))
+        return MariaDBPosition.parse(text(row["logged"]), text(row["applied"]))
+    return GtidSet.parse(text(row["executed"]))
 
 
-def _history(
+async def _history(
     name: str, epochs: Sequence[Mapping[str, Any]], heartbeat: Sequence[Mapping[str, Any]]
 ) -> History:
+    doing = f"reading the tables of {CLUSTER_SCHEMA}"
+    if len(epochs) > MOST_EPOCHS:
+        detail = f"{len(epochs)} epochs, although {MOST_EPOCHS} were asked for"
+        raise DatabaseError(name, doing, MALFORMED_PACKET, detail)
     try:
-        return history_of(epochs, heartbeat)
+        found = []
+        for row in epochs:
+            found.append(epoch_of(row))
+            await _others_run()
+        return history_of(found, heartbeat)
     except (ValueError, KeyError, UnicodeDecodeError) as error:
-        raise DatabaseError.of(error, name, f"reading the tables of {CLUSTER_SCHEMA}") from error
+        raise DatabaseError.of(error, name, doing) from error
+
+
+@coroutine
+def _others_run() -> Generator[None, None, None]:
+    """Give other tasks a turn, as ``asyncio.sleep(0)`` does: a server may send long positions."""
+    yield
 
 
 def _log_query(version: Version) -> str:
@@ -289,8 +317,8 @@ def _log_query(version: Version) -> str:
 def _log_number(rows: Sequence[Mapping[str, Any]]) -> int | None:
     """The number in the log's name; None without a log, or where it is not shown."""
     row = rows[0] if rows else {}
-    number = _text(row.get("File", row.get("Value"))).rpartition(".")[2]
-    return int(number) if number.isdecimal() else None
+    suffix = text(row.get("File", row.get("Value"))).rpartition(".")[2]
+    return number(suffix) if suffix.isdecimal() else None
 
 
 def _user_schemas(names: Sequence[str]) -> tuple[str, ...] | None:
@@ -302,20 +330,14 @@ def _user_schemas(names: Sequence[str]) -> tuple[str, ...] | None:
     if "mysql" not in names:
         return None
     ours = _SYSTEM_SCHEMAS | _NO_SCHEMAS | {CLUSTER_SCHEMA}
-    return tuple(name for name in names if name not in ours)
+    return tuple(one_line(name) for name in names if name not in ours)
 
 
 def _only_value(row: Mapping[str, Any]) -> str:
     (value,) = row.values()
-    return _text(value)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return "" if value is None else str(value)
+    return text(value)
 
 
 def _on(value: object) -> bool:
     """Whether a variable is on: drivers give numbers, MariaDB 12 words (``NO_LOCK`` is on)."""
-    return _text(value).upper() not in ("0", "OFF", "")
+    return text(value).upper() not in ("0", "OFF", "")

@@ -13,12 +13,15 @@ from __future__ import annotations
 import asyncio
 import importlib
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Any
 
 import aiomysql
 from pymysql import _auth
 
+from ..wording.foreign import one_line
 from .errors import AUTH_PLUGIN_REFUSED, MALFORMED_PACKET, TLS_ERROR
 
 __all__ = ["MAX_BYTES", "MAX_COLUMNS", "MAX_VALUES", "GuardedConnection", "GuardedCursor"]
@@ -35,7 +38,7 @@ _DISCLOSING = frozenset(
 from before 5.5.7 names, which knows no plugins."""
 
 MAX_BYTES = 4 * 2**20
-"""Of one statement's response. A GTID set of a server that has had a thousand sources is 100 kB."""
+"""Of one statement's response. A GTID set of a server that has had a thousand sources is 50 kB."""
 MAX_COLUMNS = 256
 """SHOW REPLICA STATUS has about 60."""
 MAX_VALUES = 50_000
@@ -67,6 +70,8 @@ class GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
         super().__init__(**options)
         self.client_flag &= ~_CLIENT_MULTI_STATEMENTS
         self._host: str
+        self._reader: asyncio.StreamReader | None
+        self._writer: asyncio.StreamWriter | None
         self._own_server = own_server
         self._tls_server_name = tls_server_name
         self._authenticating = True
@@ -92,9 +97,27 @@ class GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
         self._host = self._tls_server_name or host  # what aiomysql verifies the certificate for
         try:
             await super()._request_authentication()
+            self._check_end_of_login()
+        except BaseException:
+            self.close()
+            raise
         finally:
             self._host = host
         self._authenticating = False
+
+    async def _connect(self) -> None:
+        with _understood():
+            await super()._connect()
+
+    async def _read_query_result(self, unbuffered: bool = False) -> None:
+        with _understood():
+            await super()._read_query_result(unbuffered)
+
+    def close(self) -> None:
+        """Close it at once, also if the server neither reads nor ends TLS."""
+        if self._writer is not None:
+            self._writer.transport.abort()
+        self._writer = self._reader = None
 
     async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
         # The salt ends with a NUL, which aiomysql 0.3.2 takes for a part of it.
@@ -118,6 +141,7 @@ class GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
         packet = await super()._read_packet(*packet_type)
         data = packet.get_all_data()
         self._packets += 1
+        self._kind = data[0]
         if self._authenticating:
             self._check_authentication(data)
             if data[:2] == _FULL_AUTHENTICATION and not self._secure:
@@ -139,7 +163,9 @@ class GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
 
     def _check_columns(self, data: bytes) -> None:
         """Refuse a result of too many columns, which is what its first packet says."""
-        if not data or data[0] in (_OK, _LOCAL_FILE, _ERROR):
+        if data[0] == _LOCAL_FILE:
+            raise self._beyond("a request for a file of this machine")
+        if data[0] in (_OK, _ERROR):
             return
         if data[0] == 252 and len(data) >= 3:
             self._columns = int.from_bytes(data[1:3], "little")
@@ -169,7 +195,13 @@ class GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
                 "server's RSA key (--server-public-key)",
             )
 
+    def _check_end_of_login(self) -> None:
+        """Refuse a login that ended with anything but OK: aiomysql takes it for accepted."""
+        if self._kind != _OK:
+            raise _malformed("a login that ends without OK")
+
     def _stays_here(self) -> bool:
+        assert self._writer is not None
         transport = self._writer.transport
         server, client = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         return stays_here(server[0], client[0])
@@ -177,8 +209,7 @@ class GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
     def _beyond(self, what: str) -> Exception:
         """The error for a response beyond a limit; the rest of it is not read."""
         self.close()
-        error: Exception = aiomysql.OperationalError(MALFORMED_PACKET, f"the server sent {what}")
-        return error
+        return _malformed(what)
 
 
 class GuardedCursor(aiomysql.DictCursor):  # type: ignore[misc]
@@ -207,6 +238,22 @@ def stays_here(server: str, client: str) -> bool:
     """
     to, of = ip_address(server), ip_address(client)
     return to.is_loopback or to == of
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """Turn what aiomysql raises while it reads a malformed reply into an error that says so."""
+    try:
+        yield
+    except (aiomysql.Error, OSError):
+        raise
+    except Exception as error:
+        raise _malformed(f"a malformed reply ({one_line(str(error))})") from error
+
+
+def _malformed(what: str) -> Exception:
+    error: Exception = aiomysql.OperationalError(MALFORMED_PACKET, f"the server sent {what}")
+    return error
 
 
 def _plugin_refused(plugin: str) -> Exception:

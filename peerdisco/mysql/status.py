@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from ..wording.foreign import one_line
+from .values import number, text
+
 __all__ = ["Receiver", "ReplicaStatus"]
 
 
@@ -35,9 +38,9 @@ class ReplicaStatus:
             which may have died without a word.
         applier_running: Whether the applying thread (SQL thread) runs.
         receiver_errno: The receiver's last error; 0 if it has none.
-        receiver_error: The same in the server's words.
+        receiver_error: The same in the server's words, escaped and shortened.
         applier_errno: The applier's last error; 0 if it has none.
-        applier_error: The same in the server's words.
+        applier_error: The same in the server's words, escaped and shortened.
         received: The GTIDs up to which it has received, as the server writes them.
         tls_ca: The file with the CA with which it verifies its source; empty if it does not.
         public_key: The file with the source's RSA key; empty if it has none, or if it may send the
@@ -72,36 +75,38 @@ class ReplicaStatus:
             KeyError: A column is missing.
         """
 
-        def text(*names: str) -> str:
+        def column(*names: str) -> str:
             for name in names:
                 if name in row:
-                    value = row[name]
-                    return "" if value is None else str(value)
+                    return text(row[name])
             raise KeyError(names[0])
 
+        def shown(*names: str) -> str:
+            return one_line(column(*names))
+
         receiver = _RECEIVERS.get(
-            text("Replica_IO_Running", "Slave_IO_Running").lower(), Receiver.CONNECTING
+            column("Replica_IO_Running", "Slave_IO_Running").lower(), Receiver.CONNECTING
         )
-        applies = text("Replica_SQL_Running", "Slave_SQL_Running").lower() == "yes"
-        lag = text("Seconds_Behind_Source", "Seconds_Behind_Master")
+        applies = column("Replica_SQL_Running", "Slave_SQL_Running").lower() == "yes"
+        lag = column("Seconds_Behind_Source", "Seconds_Behind_Master")
         gtid = (
-            text("Using_Gtid") == "Slave_Pos"
+            column("Using_Gtid") == "Slave_Pos"
             if "Using_Gtid" in row
-            else text("Auto_Position") == "1"
+            else column("Auto_Position") == "1"
         )
         return cls(
-            source_host=text("Source_Host", "Master_Host"),
-            source_port=int(text("Source_Port", "Master_Port")),
-            source_user=text("Source_User", "Master_User"),
+            source_host=shown("Source_Host", "Master_Host"),
+            source_port=number(column("Source_Port", "Master_Port")),
+            source_user=shown("Source_User", "Master_User"),
             gtid=gtid,
             receiver=receiver,
             applier_running=applies,
-            receiver_errno=int(text("Last_IO_Errno") or 0),
-            receiver_error=text("Last_IO_Error"),
-            applier_errno=int(text("Last_SQL_Errno") or 0),
-            applier_error=text("Last_SQL_Error"),
-            lag=int(lag) if lag and applies and receiver is Receiver.RUNNING else None,
-            received=text("Gtid_IO_Pos", "Retrieved_Gtid_Set"),
+            receiver_errno=number(column("Last_IO_Errno") or 0),
+            receiver_error=shown("Last_IO_Error"),
+            applier_errno=number(column("Last_SQL_Errno") or 0),
+            applier_error=shown("Last_SQL_Error"),
+            lag=number(lag) if lag and applies and receiver is Receiver.RUNNING else None,
+            received=column("Gtid_IO_Pos", "Retrieved_Gtid_Set"),
             tls_ca=_verified_by(row),
             public_key=_encrypted_for(row),
         )

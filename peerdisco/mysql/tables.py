@@ -6,7 +6,7 @@ the one row that the open primary renews.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +15,7 @@ from ..wording.foreign import one_line
 from .history import Epoch, Heartbeat, History
 from .literals import literal
 from .positions import parse_position
+from .values import number, text
 from .versions import Flavour
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "READ_HEARTBEAT",
     "Opening",
     "beat",
+    "epoch_of",
     "history_of",
 ]
 
@@ -90,54 +92,54 @@ _POSITION = {
 """The text of `Position.text`, as the server itself writes it, before the statement's own GTID."""
 
 
-def history_of(
-    epochs: Sequence[Mapping[str, Any]], heartbeat: Sequence[Mapping[str, Any]]
-) -> History:
-    """The history in the rows of `READ_EPOCHS` and `READ_HEARTBEAT`.
+def history_of(epochs: Iterable[Epoch], heartbeat: Sequence[Mapping[str, Any]]) -> History:
+    """The history of these epochs and the rows of `READ_HEARTBEAT`.
 
     Raises:
         ValueError: A position is not understood.
         KeyError: A column is missing.
     """
-    found = sorted(map(_epoch, epochs), key=lambda epoch: epoch.number)
+    found = sorted(epochs, key=lambda epoch: epoch.number)
     return History(tuple(found), _heartbeat(heartbeat[0]) if heartbeat else None)
 
 
-def _epoch(row: Mapping[str, Any]) -> Epoch:
+def epoch_of(row: Mapping[str, Any]) -> Epoch:
+    """The epoch in a row of `READ_EPOCHS`.
+
+    Raises:
+        ValueError: A value is not understood.
+        KeyError: A column is missing.
+    """
     left_beat = row["left_beat"]
     return Epoch(
-        number=int(row["number"]),
-        id=one_line(_text(row["id"])),
-        predecessor=_text(row["predecessor"]) if row["predecessor"] is not None else None,
-        ordinal=int(row["ordinal"]),
-        server=one_line(_text(row["server"])),
+        number=number(row["number"]),
+        id=one_line(text(row["id"])),
+        predecessor=text(row["predecessor"]) if row["predecessor"] is not None else None,
+        ordinal=number(row["ordinal"]),
+        server=one_line(text(row["server"])),
         opened_at=_time(row["opened_at"]),
-        left_position=parse_position(_text(row["left_position"])),
-        left_beat=int(left_beat) if left_beat is not None else None,
+        left_position=parse_position(text(row["left_position"])),
+        left_beat=number(left_beat) if left_beat is not None else None,
         left_beat_at=_time(row["left_beat_at"]) if row["left_beat_at"] is not None else None,
-        log_reset=bool(int(row["log_reset"])),
+        log_reset=bool(number(row["log_reset"])),
     )
 
 
 def _heartbeat(row: Mapping[str, Any]) -> Heartbeat:
-    position, number = row["position"], row["log_number"]
+    position, log_number = row["position"], row["log_number"]
     return Heartbeat(
-        epoch=one_line(_text(row["epoch"])),
-        counter=int(row["counter"]),
+        epoch=one_line(text(row["epoch"])),
+        counter=number(row["counter"]),
         at=_time(row["beat_at"]),
-        position=parse_position(_text(position)) if position is not None else None,
-        log_number=int(number) if number is not None else None,
+        position=parse_position(text(position)) if position is not None else None,
+        log_number=number(log_number) if log_number is not None else None,
     )
 
 
 def _time(value: object) -> datetime:
     """A DATETIME, which drivers give as such or as text; in UTC."""
-    found = value if isinstance(value, datetime) else datetime.fromisoformat(_text(value))
+    found = value if isinstance(value, datetime) else datetime.fromisoformat(text(value))
     return found.replace(tzinfo=UTC)
-
-
-def _text(value: object) -> str:
-    return value.decode("ascii") if isinstance(value, bytes) else str(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,9 +143,10 @@ class Replying:
 
 
 def result(coroutine: Coroutine[None, None, Any]) -> Any:
-    """The result of a coroutine that waits for nothing."""
+    """The result of a coroutine that waits for nothing, but gives others a turn."""
     try:
-        coroutine.send(None)
+        while coroutine.send(None) is None:
+            pass
     except StopIteration as end:
         return end.value
     raise AssertionError("it waits for something")

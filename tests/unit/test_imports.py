@@ -90,6 +90,7 @@ LAYERS = {
         "mysql.status",
         "mysql.takeover",
         "mysql.tables",
+        "mysql.values",
         "mysql.versions",
     ],
     "mysql": ["mysql.*"],

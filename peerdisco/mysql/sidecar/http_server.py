@@ -305,17 +305,19 @@ class _Connection(asyncio.Protocol):
         if self._answered:
             return  # read and dropped: closing with unread data would reset the connection
         self._received += data
-        head, end, _ = self._received.partition(b"\r\n\r\n")
-        if not end and len(self._received) <= MOST_BYTES:
+        end = self._received.find(b"\r\n\r\n", 0, MOST_BYTES)
+        if end < 0 and len(self._received) <= MOST_BYTES:
             return
         self._answered = True
         assert self._transport is not None
-        self._transport.write(self._response(bytes(head.partition(b"\r\n")[0]), bool(end)))
+        line = bytes(self._received[: max(end, 0)].partition(b"\r\n")[0])
+        self._received.clear()
+        self._transport.write(self._response(line, complete=end >= 0))
         self._transport.write_eof()  # the client closes it, or the deadline does
 
-    def _response(self, line: bytes, complete: bool) -> bytes:
+    def _response(self, line: bytes, *, complete: bool) -> bytes:
         """The response to a request with this first line."""
-        if not complete or len(line) > MOST_BYTES:
+        if not complete:
             text = f"the request has more than {MOST_BYTES} bytes\n".encode()
             return _encoded(Response(text, status=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
         method, _, rest = line.decode("latin-1").partition(" ")

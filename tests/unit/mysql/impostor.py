@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import ssl
 import struct
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -150,8 +154,45 @@ class Impostor:
         return found
 
 
-def column(name: bytes = b"n") -> bytes:
-    """The definition of a column of text."""
+@dataclass
+class SilentOverTls:
+    """Begins TLS, accepts the login, and then neither reads nor sends."""
+
+    greeting: bytes
+    certificate: Path
+    key: Path
+
+    @contextmanager
+    def listening(self) -> Iterator[int]:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.key)
+        end = threading.Event()
+
+        def serve() -> None:
+            client, _ = server.accept()
+            client.sendall(_packet(0, self.greeting))
+            client.recv(36, socket.MSG_WAITALL)
+            with context.wrap_socket(client, server_side=True) as encrypted:
+                encrypted.recv(65536)
+                encrypted.sendall(_packet(3, OK))
+                end.wait(20)
+
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            thread = threading.Thread(target=serve)
+            thread.start()
+            try:
+                yield server.getsockname()[1]
+            finally:
+                end.set()
+                thread.join()
+
+
+def _packet(number: int, content: bytes) -> bytes:
+    return len(content).to_bytes(3, "little") + bytes([number]) + content
+
+
+def column(name: bytes = b"n", kind: int = 253) -> bytes:
+    """The definition of a column, of text by default."""
     empty = b"\x00"
     return (
         b"\x03def"
@@ -159,5 +200,5 @@ def column(name: bytes = b"n") -> bytes:
         + bytes([len(name)])
         + name
         + empty
-        + struct.pack("<BHIBHBxx", 12, 45, 1024, 253, 0, 0)
+        + struct.pack("<BHIBHBxx", 12, 45, 1024, kind, 0, 0)
     )

@@ -10,7 +10,7 @@ import pytest
 from peerdisco.mysql.history import History, Recorded, Standing, compare
 from peerdisco.mysql.opening import FIRST_LOG, plan_after_reset
 from peerdisco.mysql.positions import MariaDBPosition
-from peerdisco.mysql.tables import MOST_EPOCHS, Opening, beat, history_of
+from peerdisco.mysql.tables import MOST_EPOCHS, Opening, beat, epoch_of, history_of
 from peerdisco.mysql.versions import Flavour
 
 from .histories import at, epoch, heartbeat, recorded
@@ -231,7 +231,7 @@ def test_rows_become_a_history() -> None:
              "left_beat_at": None, "left_position": f"{A}:1-9"}  # fmt: skip
     last = {"epoch": "b", "counter": 9, "beat_at": "2026-01-01 00:00:09", "position": None,
             "log_number": None}  # fmt: skip
-    found = history_of([row, first], [last])
+    found = history_of(map(epoch_of, [row, first]), [last])
     assert [one.id for one in found.epochs] == ["a", "b"]
     assert found.newest is not None
     assert found.newest.opened_at == datetime(2026, 1, 1, 0, 0, 5, 250_000, tzinfo=UTC)

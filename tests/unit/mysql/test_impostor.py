@@ -8,6 +8,7 @@ import ssl
 import time
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,8 @@ from peerdisco.mysql.errors import DatabaseError
 from peerdisco.mysql.guarded import stays_here
 from peerdisco.mysql.setup import Account
 
-from .impostor import EOF_PACKET, OK, SSL, Impostor, column, greeting, switch
+from ...mysql.certificates import Authority
+from .impostor import EOF_PACKET, OK, SSL, Impostor, SilentOverTls, column, greeting, switch
 
 PASSWORD = "correct-horse-battery-staple-€"
 NATIVE = "mysql_native_password"
@@ -249,6 +251,94 @@ async def test_a_result_of_ordinary_size_is_read() -> None:
         for _ in range(4):
             assert len(await own.execute("SHOW DATABASES")) == 20_000
         assert not own.closed
+
+
+ROW = [b"\x01", column(), EOF_PACKET]
+MALFORMED = {
+    "nothing": [b""],
+    "half of a column": [b"\x01", b"\x03"],
+    "a column of NULL": [b"\x01", b"\xfb" * 20],
+    "a row of 16 EiB": [*ROW, b"\xfe" + b"\xff" * 8 + b"\0"],
+    "a row of half a length": [*ROW, b"\xfc"],
+    "an empty row": [*ROW, b""],
+    "text that is not UTF-8": [*ROW, b"\x02\xff\xfe"],
+    "no end of the columns": [b"\x01", column(), b"\x011"],
+    "half of an error": [b"\xff"],
+    "a request for a file": [b"\xfb/etc/passwd"],
+    "a year that is none": [b"\x01", column(kind=13), EOF_PACKET, b"\x03abc"],
+    "an integer of 5000 digits": [
+        *(b"\x01", column(kind=8), EOF_PACKET, b"\xfc\x88\x13" + b"9" * 5000),
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", MALFORMED)
+async def test_a_malformed_reply_is_an_error_that_says_so(kind: str) -> None:
+    """And not what Python raises when it reads it."""
+    impostor = Impostor(greeting(NATIVE), respond=lambda: MALFORMED[kind])
+    async with impostor.listening() as port:
+        own = await log_in(port)
+        with pytest.raises(Exception, match=r"2027, .the server sent a") as error:
+            await own.execute("SHOW DATABASES")
+        assert own.closed
+    shown = DatabaseError.of(error.value, "db-1", "listing its schemas")
+    assert str(shown).startswith("db-1: listing its schemas: error 2027: the server sent a")
+    assert shown.detail.isprintable()
+    assert shown.unanswered
+
+
+@pytest.mark.parametrize(
+    "first", [b"", b"\0", b"\x0a", OK, b"\x0a" + b"x" * 3000, greeting(NATIVE)[:20], b"\xff"]
+)
+async def test_a_malformed_greeting_is_an_error_that_says_so(first: bytes) -> None:
+    error = await refused(Impostor(first), "the server sent a malformed reply")
+    assert error.unanswered
+
+
+@pytest.mark.parametrize("packet", [b"", b"\x05", b"\xfb/etc/passwd", switch(NATIVE), b"\x01\x03"])
+@pytest.mark.parametrize("before", [[], [switch(NATIVE)]])
+async def test_a_login_that_ends_without_ok_is_refused(packet: bytes, before: list[bytes]) -> None:
+    if not before and packet == switch(NATIVE):
+        before = [packet]  # the first one is answered
+    impostor = Impostor(greeting(NATIVE), [*before, packet])
+    async with impostor.listening() as port:
+        with pytest.raises(DatabaseError):
+            await log_in(port)
+    assert len(impostor.packets) == len(before) + 1
+
+
+async def test_a_report_of_progress_leaves_no_reply_for_the_next_statement() -> None:
+    progress = b"\xff\xff\xff\x01\x01\x02\0\0\0\x04text"
+    impostor = Impostor(greeting(NATIVE), respond=lambda: [progress, OK])
+    async with impostor.listening() as port:
+        own = await log_in(port)
+        with pytest.raises(Exception, match="text"):
+            await own.execute("SHOW DATABASES")
+        assert own.closed
+
+
+async def test_a_connection_is_closed_at_once_although_the_server_does_not_end_tls(
+    tmp_path: Path,
+) -> None:
+    """TLS asks the other side to end it, and waits for half a minute."""
+    authority = Authority(tmp_path)
+    key, certificate = authority.issue("server", "db-1.db")
+    silent = SilentOverTls(greeting(NATIVE, capabilities=SSL), certificate, key)
+    with silent.listening() as port:
+        own = await log_in(
+            port,
+            tls=ssl.create_default_context(cafile=authority.path),
+            tls_server_name="db-1.db",
+        )
+        client = own._connection._writer.get_extra_info("socket")
+        statement = asyncio.create_task(own.execute("SHOW DATABASES"))
+        await asyncio.sleep(0)
+        statement.cancel()
+        await asyncio.wait({statement})
+        assert statement.cancelled()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert client.fileno() == -1
 
 
 async def test_an_error_of_a_server_is_escaped_and_shortened() -> None:

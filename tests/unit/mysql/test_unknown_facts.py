@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -57,6 +59,8 @@ async def test_received_transactions_that_are_not_understood(version: str) -> No
         ("SELECT @@global", []),
         ("SELECT @@global", [{"server_id": None}]),
         ("SELECT @@global", [{"server_id": "9" * 5000, "read_only": 1, "log_bin": 1}]),
+        ("SELECT @@global", [{"server_id": Decimal("1E+1000000"), "read_only": 1, "log_bin": 1}]),
+        ("SELECT @@global", [{"server_id": float("inf"), "read_only": 1, "log_bin": 1}]),
         ("SHOW DATABASES", [{"Database": "mysql", "Owner": "root"}]),
         ("SHOW REPLICA STATUS", [{"Source_Host": "db-0"}]),
         ("SHOW REPLICA STATUS", [{}]),
@@ -106,11 +110,38 @@ def test_a_variable_is_on_whatever_type_the_driver_returns(value: object, on: bo
 
 
 @pytest.mark.parametrize("row", [{}, {"number": "one"}])
-def test_a_history_that_cannot_be_read_is_an_error_and_not_an_empty_one(
+async def test_a_history_that_cannot_be_read_is_an_error_and_not_an_empty_one(
     row: dict[str, str],
 ) -> None:
     with pytest.raises(DatabaseError, match="reading the tables of"):
-        _history("db-0", [row], [])
+        await _history("db-0", [row], [])
+
+
+async def test_more_epochs_than_were_asked_for_are_refused() -> None:
+    server = Server(cluster=("a", "blank"))
+    server.epochs = [server._epoch(number, f"e-{number}", reset=False) for number in range(1, 129)]
+    assert len((await read_facts(server, "db-1")).history.epochs) == 128
+    server.epochs *= 2
+    with pytest.raises(DatabaseError, match="256 epochs, although 128 were asked for"):
+        await read_facts(server, "db-1")
+
+
+async def test_others_run_while_long_positions_are_read() -> None:
+    """A peer may send 4 MiB of them, which take a second."""
+    server = Server(cluster=("a", "blank"))
+    server.epochs = [server._epoch(number, f"e-{number}", reset=False) for number in range(1, 101)]
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    counting = asyncio.create_task(count())
+    await read_facts(server, "db-1")
+    counting.cancel()
+    assert turns > 100
 
 
 @pytest.mark.parametrize(("version", "value"), [(MARIADB, "0-1"), (MYSQL, "uuid")])

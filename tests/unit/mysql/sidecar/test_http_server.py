@@ -71,6 +71,9 @@ def probe(server: HttpServer) -> None:
         (b"\r\n\r\n", 400),
         (b"\xff\x00\r\n\r\n", 400),
         (b"GET /healthz HTTP/1.1\r\n" + b"x: y\r\n" * 2000, 431),
+        (b"GET /healthz HTTP/1.1\r\n" + b"x: y\r\n" * 17_000 + b"\r\n", 431),
+        (b"GET /healthz HTTP/1.1\r\n" + b"x: y\r\n" * 1000 + b"\r\n" + GET * 300, 200),
+        (b"GET /healthz HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\nabc", 200),
         (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n", 431),
         (b"GET /broken HTTP/1.1\r\n\r\n", 500),
     ],
@@ -80,6 +83,17 @@ def test_requests(server: HttpServer, request_: bytes, status: int) -> None:
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
     length = int(head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0])
     assert len(body) == (0 if request_.startswith(b"HEAD") else length)
+
+
+def test_a_client_that_sends_no_more_is_answered(server: HttpServer) -> None:
+    with connect(server) as client:
+        client.sendall(GET)
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(65536).startswith(b"HTTP/1.1 200")
+    with connect(server) as client:
+        client.sendall(GET[:-2])
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(65536) == b""
 
 
 def test_a_request_in_pieces(server: HttpServer) -> None:
