@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .campaign.plan import DISTURBANCES, KINDS, OPERATIONS, PODS, plan
+from .campaign.plan import DISTURBANCES, KINDS, MOVE, OPERATIONS, PODS, plan
 from .campaign.run import run
 from .database import Image
 
@@ -39,13 +39,21 @@ def test_operations_come_alone_and_on_the_pod_that_they_name() -> None:
         primary = 0
         for events in plan(seed, 12).rounds:
             kinds = [event.kind for event in events]
-            assert len(events) == 1 or set(kinds) <= set(DISTURBANCES)
-            (event, *_) = events
+            assert len(events) == 1 or set(kinds) <= {*DISTURBANCES, MOVE}
             assert all(0 <= one.pod < PODS for one in events)
-            if event.kind in OPERATIONS:
-                assert (event.pod == primary) == event.kind.endswith("of the primary")
-            if event.kind == "move the role":
-                primary = event.pod
+            for event in events:
+                if event.kind in OPERATIONS:
+                    assert (event.pod == primary) == event.kind.endswith("of the primary")
+                if event.kind == MOVE:
+                    primary = event.pod
+
+
+def test_moves_of_the_role_are_disturbed_and_overtaken() -> None:
+    rounds = [events for seed in range(300) for events in plan(seed, 12).rounds]
+    moves = [[one.kind for one in events] for events in rounds if events[0].kind == MOVE]
+    assert any(len(kinds) == 1 for kinds in moves)
+    assert any(kinds.count(MOVE) == 2 for kinds in moves)
+    assert {kind for kinds in moves for kind in kinds} == {*DISTURBANCES, MOVE}
 
 
 def test_one_kind_of_event_comes_on_replicas() -> None:

@@ -65,6 +65,20 @@ class LocalWrites:
         done = await do_steps(server, self._name, plan_dropping_log(own))
         return await read_facts(server, self._name), done
 
+    async def leave_out(
+        self, server: Executor, replica: ServerFacts, primary: ServerFacts
+    ) -> ServerFacts:
+        """The facts of another pod's replica without what is harmless; nothing is changed there.
+
+        On MariaDB they are as they were, until that pod's own sidecar has dropped it.
+
+        Raises:
+            DatabaseError: The server did not answer.
+        """
+        if isinstance(replica.position, MariaDBPosition):
+            return replica
+        return (await self.drop(server, replica, primary))[0]
+
     def _without(self, own: ServerFacts) -> ServerFacts:
         if isinstance(own.position, MariaDBPosition) or self._harmless.empty:
             return own

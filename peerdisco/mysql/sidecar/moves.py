@@ -10,8 +10,11 @@ from pathlib import Path
 from ...exceptions import ConfigurationError
 from ...model import Identity, Peer, Snapshot
 from ...primary.policies import ordinal
+from ..decisions import Unanswered
 from ..facts import Executor, ServerFacts, read_facts
+from ..objections import against_following
 from ..takeover import judge_handover, judge_takeover
+from .local_writes import LocalWrites
 from .peers import PeerServers
 from .report import Problem, ProblemCode, Role
 
@@ -111,6 +114,8 @@ class Moves:
         self._peers = peers
         self._wanted = wanted
         self._name = name
+        self._new_name = ""
+        self._new_writes = LocalWrites("")
 
     async def aim(self, server: Executor, own: ServerFacts, snapshot: Snapshot) -> Aim:
         """The role for this pass.
@@ -130,11 +135,28 @@ class Moves:
         new = wanted_snapshot.primary
         found = None if new is None else await self._peers.ask(new)
         own = await read_facts(server, self._name)
+        if new is not None and isinstance(found, ServerFacts):
+            found = await self._without_harmless(new, found, own)
         against = judge_handover(own, self._identity.pod_name, new_name, found)
         if against is None:
             return Aim(Role.REPLICA, wanted_snapshot)
         stays = _aimed(snapshot, self._identity.ordinal or 0)
         return Aim(Role.PRIMARY, stays, Problem(ProblemCode.MOVE, against, new_name))
+
+    async def _without_harmless(
+        self, new: Peer, found: ServerFacts, own: ServerFacts
+    ) -> ServerFacts | Unanswered:
+        """The facts of the wanted pod without administrative transactions of its own.
+
+        Its own sidecar leaves them out, too, and so they must not keep the role from moving.
+        """
+        if not any(against_following(found, own)):
+            return found
+        if new.unique_name != self._new_name:
+            self._new_name, self._new_writes = new.unique_name, LocalWrites(new.unique_name)
+        return await self._peers.ask(
+            new, lambda link, _: self._new_writes.leave_out(link, found, own)
+        )
 
     async def _as_wanted(self, own: ServerFacts, snapshot: Snapshot, wanted: Wanted) -> Aim:
         old_name = self._source_of(own)

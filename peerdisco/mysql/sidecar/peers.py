@@ -57,8 +57,15 @@ class PeerServers:
         """The port of a peer's server."""
         return peer.port if peer is not None and peer.port else self._port
 
-    async def ask(self, peer: Peer) -> ServerFacts | Unanswered:
-        """The facts of a peer's server."""
+    async def ask(
+        self, peer: Peer, read: Callable[[Executor, str], Awaitable[ServerFacts]] = read_facts
+    ) -> ServerFacts | Unanswered:
+        """The facts of a peer's server.
+
+        Args:
+            peer: The pod.
+            read: Reads them; it is given a connection, and what to call the server in an error.
+        """
         if peer.address is None:
             return Unanswered("its address is not known")
         where = Endpoint(str(peer.address), self.port_of(peer))
@@ -66,7 +73,7 @@ class PeerServers:
             async with TimeLimit(self._timeout):
                 link = await self._connect(where, self.account())
                 try:
-                    return await read_facts(link, str(where))
+                    return await read(link, str(where))
                 finally:
                     link.close()
         except TimeoutError:

@@ -172,10 +172,10 @@ class Cluster:
         if self.password and self.restored:
             self.accept_password()
         self.restored = False
-        until(self._settled, timeout=PATIENCE, what=lambda: f"it settles; {self.described()}")
+        until(self._settled, timeout=PATIENCE, what="it settles")
         self.stop_writing()
         self.check_rows()
-        until(self._ready, timeout=PATIENCE, what=lambda: f"all are ready; {self.described()}")
+        until(self._ready, timeout=PATIENCE, what="all are ready")
         self.check_history()
 
     def _settled(self) -> bool:
@@ -204,7 +204,7 @@ class Cluster:
                 timeout=PATIENCE,
                 what=lambda replica=replica: (
                     f"{replica.name} has the {len(rows)} rows of {self.primary.name}, and not "
-                    f"{len(self.db.rows(replica))}; {self.described()}"
+                    f"{len(self.db.rows(replica))}"
                 ),
             )
 
@@ -275,7 +275,7 @@ class Cluster:
         until(
             is_there,
             timeout=PATIENCE,
-            what=lambda: f"{member.name}: {what}; {found[-1]}; {self.described()}",
+            what=lambda: f"{member.name}: {what}; {found[-1]}",
         )
         return found[-1]
 

@@ -225,7 +225,9 @@ def copy_replica(cluster: Cluster, member: Member, _: Writer) -> None:
 
 
 def rewind_replica(cluster: Cluster, member: Member, writer: Writer) -> None:
-    _older_volume(cluster, member, writer)
+    _take_snapshot(cluster, member, writer)
+    cluster.stop(member)
+    cluster.restore(member)
     member.start()
     _copy_if_needed(cluster, member)
 
@@ -263,10 +265,12 @@ def lose_primary(cluster: Cluster, member: Member, writer: Writer) -> None:
 
 def rewind_primary(cluster: Cluster, member: Member, writer: Writer) -> None:
     """Its replicas answer, so it is not opened, and gets a copy of the one that is named."""
+    _take_snapshot(cluster, member, writer)
     if not cluster.semi_sync:
         cluster.stop_writing()
         cluster.check_rows()
-    _older_volume(cluster, member, writer)
+    cluster.stop(member)
+    cluster.restore(member)
     member.start()
     why = cluster.wait_refused(member)
     assert closed(member), why
@@ -277,11 +281,7 @@ def rewind_primary(cluster: Cluster, member: Member, writer: Writer) -> None:
 def fork(cluster: Cluster, member: Member, writer: Writer) -> None:
     """It is opened with an older volume before a replica answers, and writes on."""
     replicas = cluster.replicas
-    if not cluster.has_snapshot(member):
-        member.stop()
-        cluster.keep_snapshot(member)
-        member.start()
-        writer.wait(5)
+    _take_snapshot(cluster, member, writer)
     writer.wait(50)
     until(lambda: _beats(member), what="a heartbeat follows")
     cluster.stop_writing()
@@ -351,15 +351,13 @@ def _beats(member: Member) -> bool:
     return _last_beat(member) > before
 
 
-def _older_volume(cluster: Cluster, member: Member, writer: Writer) -> None:
-    """Stop a pod, and give it the newest snapshot of its volume; one of now, if there is none."""
+def _take_snapshot(cluster: Cluster, member: Member, writer: Writer) -> None:
+    """Take a snapshot of a volume if there is none, and wait until there are rows beyond it."""
     if not cluster.has_snapshot(member):
         member.stop()
         cluster.keep_snapshot(member)
         member.start()
         writer.wait(20)
-    cluster.stop(member)
-    cluster.restore(member)
 
 
 def _copy_if_needed(cluster: Cluster, member: Member) -> None:

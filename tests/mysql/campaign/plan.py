@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["KINDS", "Event", "Plan", "Round", "plan"]
+__all__ = ["DISTURBANCES", "KINDS", "MOVE", "OPERATIONS", "PODS", "Event", "Plan", "Round", "plan"]
 
 PODS = 3
 
@@ -40,8 +40,13 @@ OPERATIONS = {
     "reset the log of the primary": 2,
     "flush on a replica": 2,
 }
-"""Each of these is a round of its own: what comes of it is known only without the others."""
+"""Each of these is a round of its own: what comes of it is known only without the others.
 
+Moves of the role are the exception, since they end as asked whatever else happens: two may follow
+each other before the first one has ended, and disturbances may come during them.
+"""
+
+MOVE = "move the role"
 KINDS = (*DISTURBANCES, *OPERATIONS)
 
 DNS_FAULTS = ("drop", "servfail", "refused", "nxdomain", "truncate", "garbage", "lame")
@@ -113,15 +118,27 @@ def _rounds(chance: random.Random, count: int) -> Iterator[Round]:
     for _ in range(count):
         if chance.random() < _OPERATION:
             event = _operation(chance, primary)
-            yield (event,)
-            if event.kind == "move the role":
-                primary = event.pod
+            events = _moves(chance, event) if event.kind == MOVE else (event,)
+            yield events
+            primary = next((one.pod for one in reversed(events) if one.kind == MOVE), primary)
         else:
             yield tuple(_disturbance(chance) for _ in range(chance.randint(1, 4)))
 
 
+def _moves(chance: random.Random, first: Event) -> Round:
+    """A move of the role, perhaps with a second one, and with what disturbs both."""
+    during = [_disturbance(chance) for _ in range(chance.choice((0, 0, 1, 2)))]
+    if chance.random() < _SECOND_MOVE:
+        pod = chance.choice([pod for pod in range(PODS) if pod != first.pod])
+        during.append(Event(MOVE, pod, chance.uniform(0.0, 1.0)))
+    return (first, *during)
+
+
 _OPERATION = 0.4
 """The part of the rounds that are operations."""
+
+_SECOND_MOVE = 0.25
+"""The part of the moves that another one follows at once."""
 
 
 def _operation(chance: random.Random, primary: int) -> Event:

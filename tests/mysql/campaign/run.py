@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pymysql
 
 from .. import database, mariadb, mysqld, pods
 from ..database import Image
@@ -26,6 +29,13 @@ SERVERS: dict[str, type[MariaDB]] = {
 }
 
 
+_FAULTS = (
+    AssertionError,
+    RuntimeError,
+    OSError,
+    subprocess.SubprocessError,
+    pymysql.err.MySQLError,
+)
 _REPAIR = "counting what is in its log as applied"
 
 
@@ -77,10 +87,9 @@ def run(plan: Plan, begins_with: Image) -> Result:
                 result.events.update(event.kind for event in events)
                 run_round(cluster, events)
                 result.rounds += 1
-        except (AssertionError, RuntimeError, OSError) as error:
-            result.fault = f"round {result.rounds + 1}: {error}"
-        else:
             cluster.db.close()
+        except _FAULTS as error:
+            result.fault = f"round {result.rounds + 1}: {error}\n{cluster.described()}"
         finally:
             result.rows = len(cluster.acknowledged)
             said = [line for member in cluster.db.members for line in member.sidecar.lines]

@@ -1,0 +1,114 @@
+"""What a primary reads of the pod that is wanted in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from peerdisco.mysql.errors import DatabaseError
+from peerdisco.mysql.facts import read_facts
+from peerdisco.mysql.setup import Account
+from peerdisco.mysql.sidecar.moves import Aim, Moves, Wanted
+from peerdisco.mysql.sidecar.peers import Connection, PeerServers
+from peerdisco.mysql.sidecar.report import Role
+from peerdisco.names import Endpoint
+from tests.unit.primary.test_verdicts import me, seen
+
+from ..servers import MARIADB, MYSQL, ORIGIN, SOURCE_HOST, UUID, Server, ServerError
+
+CLUSTER = ("an-id", "blank")
+
+
+class Logged(Server):
+    """A replica that has logged one transaction of its own: this statement."""
+
+    statement = "FLUSH TABLES"
+    reads = 0
+
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
+        if sql == "SHOW BINARY LOGS":
+            return [{"Log_name": "binlog.000002"}]
+        if not sql.startswith("SHOW BINLOG EVENTS"):
+            return await super().execute(sql)
+        self.reads += 1
+        for beginning, error in self.fails.items():
+            if sql.startswith(beginning):
+                raise error
+        events = [
+            ("Format_desc", "Server ver: 8.4.3, Binlog ver: 4"),
+            ("Previous_gtids", f"{UUID}:1-5"),
+            ("Gtid", f"SET @@SESSION.GTID_NEXT= '{ORIGIN}:1'"),
+            ("Query", self.statement),
+        ]
+        return [{"Event_type": kind, "Info": info, "End_log_pos": 9} for kind, info in events]
+
+
+class Move:
+    """Ordinal 0 takes writes, ordinal 1 is wanted and has one transaction of its own."""
+
+    def __init__(self, version: str = MYSQL) -> None:
+        mariadb = version == MARIADB
+        self.old = Server(version, 100, read_only=False, super_read_only=False, cluster=CLUSTER)
+        self.new = Logged(version, 101, cluster=CLUSTER)
+        self.old.logged = "0-100-9" if mariadb else f"{UUID}:1-9"
+        self.new.logged = "0-100-9,0-101-10" if mariadb else f"{UUID}:1-9,{ORIGIN}:1"
+        self.new.replica = self.new._row(SOURCE_HOST, 3306, "repl")
+        self.new._apply("START REPLICA")
+        peers = PeerServers(self._connect, lambda: Account("repl", "x"), 3306, 2.0)
+        identity = me("db-0", "10.0.0.1")
+        self.snapshot = seen("db-0=10.0.0.1", "db-1=10.0.0.2", identity=identity)
+        self.moves = Moves(identity, peers, lambda: Wanted(1), "db-0")
+
+    async def _connect(self, where: Endpoint | None, account: Account) -> Connection:
+        return self.new
+
+    async def aim(self) -> Aim:
+        own = await read_facts(self.old, "db-0")
+        return await self.moves.aim(self.old, own, self.snapshot)
+
+
+async def test_administrative_statements_do_not_keep_the_role_from_moving() -> None:
+    """On MySQL they stay in the log, and the wanted pod's sidecar leaves them out."""
+    move = Move()
+    assert (await move.aim()).role is Role.REPLICA
+    assert move.new.sent == [], "another pod's server is only read"
+
+
+@pytest.mark.parametrize("statement", ["CREATE SCHEMA stray", "TRUNCATE TABLE `shop`.`orders`"])
+async def test_changes_of_its_own_keep_it(statement: str) -> None:
+    move = Move()
+    move.new.statement = statement
+    for _ in range(3):
+        aim = await move.aim()
+        assert aim.role is Role.PRIMARY
+        assert "local-writes" in str(aim.problem)
+    assert move.new.reads == 1, "the same log is not read again"
+
+
+async def test_a_log_that_cannot_be_read_is_not_harmless() -> None:
+    move = Move()
+    move.new.fails["SHOW BINLOG EVENTS"] = ServerError(1227, "Access denied")
+    assert "local-writes" in str((await move.aim()).problem)
+
+
+async def test_a_pod_that_is_gone_meanwhile_cannot_be_asked() -> None:
+    move = Move()
+    move.new.fails["SHOW BINLOG EVENTS"] = DatabaseError("db-1", "reading", 2013, "gone")
+    aim = await move.aim()
+    assert aim.role is Role.PRIMARY
+    assert "db-1 cannot be asked" in str(aim.problem)
+
+
+async def test_mariadb_waits_until_the_pods_own_sidecar_has_dropped_them() -> None:
+    move = Move(MARIADB)
+    assert "local-writes" in str((await move.aim()).problem)
+    assert (move.new.sent, move.new.reads) == ([], 0)
+    move.new.logged, move.new.applied = "", "0-100-9"
+    assert (await move.aim()).role is Role.REPLICA
