@@ -159,6 +159,13 @@ class Cluster:
         """Stop a pod, if it runs."""
         if member.sidecar.alive:
             member.sidecar.stop()
+        self.stop_server(member)
+
+    @staticmethod
+    def stop_server(member: Member) -> None:
+        """Stop a server, if it runs; a MariaDB that is sent SIGTERM while it starts never ends."""
+        if member.server.alive:
+            member.server.wait_ready(PATIENCE)
         member.server.stop()
 
     # --- rest

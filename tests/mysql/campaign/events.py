@@ -101,14 +101,14 @@ def pause(cluster: Cluster, member: Member, event: Event) -> None:
     file = cluster.pause_file(member)
     file.touch()
     time.sleep(event.seconds)
-    member.server.stop()
+    cluster.stop_server(member)
     member.server.start(wait=False)
     time.sleep(event.seconds)
     file.unlink()
 
 
 def restart_pod(cluster: Cluster, member: Member, _: Event) -> None:
-    member.stop()
+    cluster.stop(member)
     cluster.keep_snapshot(member)
     member.start()
 
@@ -210,7 +210,7 @@ def move_role(cluster: Cluster, member: Member, _: Writer) -> None:
 
 def restart_all(cluster: Cluster, _: Member, __: Writer) -> None:
     for member in (*reversed(cluster.replicas), cluster.primary):
-        member.stop()
+        cluster.stop(member)
         member.start()
         role = "primary" if member is cluster.primary else "replica"
         cluster.wait_report(member, lambda one, role=role: one["state"] == role, f"is {role}")
@@ -354,7 +354,7 @@ def _beats(member: Member) -> bool:
 def _take_snapshot(cluster: Cluster, member: Member, writer: Writer) -> None:
     """Take a snapshot of a volume if there is none, and wait until there are rows beyond it."""
     if not cluster.has_snapshot(member):
-        member.stop()
+        cluster.stop(member)
         cluster.keep_snapshot(member)
         member.start()
         writer.wait(20)
