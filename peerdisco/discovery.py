@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Self
 
 from .clock import Clock, SystemClock
@@ -22,10 +23,12 @@ from .model import Change, Identity, Observation, Peer, PrimaryPolicy, Snapshot
 from .names import parse_seconds
 from .observability.events import Observer
 from .observability.reporting import Reporter
-from .pod.environment import PodEnvironment, read_pod_environment
+from .pod.environment import PodReading
+from .pod.settings import find_interval
 from .sources import Source, verify_all
 from .sources.lookup import lookup
-from .sources.options import TIMEOUT, LookupOptions
+from .sources.options import TIMEOUT, LookupOptions, LookupPlan
+from .sources.pending import PendingPlan
 from .sources.query import ServiceQuery
 from .sources.shared import share
 from .timing.stalls import LEAST_STALL
@@ -70,7 +73,8 @@ class Discovery:
         chance: Returns numbers from 0 up to 1 for the jitter; for tests.
 
     Raises:
-        IdentityError: A part of the service's name is required and not known.
+        IdentityError: A part of the service's name is required and not known. If the pod's files
+            cannot be read at once, ``async with`` raises it.
         ConfigurationError: An argument or a variable has an invalid value.
     """
 
@@ -97,8 +101,8 @@ class Discovery:
         clock: Clock | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        pod = read_pod_environment()
-        seconds = _find_interval(interval, pod)
+        pod = PodReading()
+        seconds = find_interval(interval, pod.variables, INTERVAL)
         if leave_after is not None:
             leave_after = parse_seconds(leave_after, "leave_after")
         least = min(parse_seconds(min_interval, "min_interval"), seconds)
@@ -117,9 +121,7 @@ class Discovery:
             resolver=resolver,
             source=source,
         )
-        self._plan = options.plan(pod)
-        self._builder = self._plan.builder
-        self._reporter = Reporter(self._plan.service, observers)
+        self._pending, self._observers = PendingPlan(options, pod), observers
         self._source: Source | None = None
         self._opened: Source | None = None
         """The source, if it was opened here and not given by the caller."""
@@ -136,13 +138,25 @@ class Discovery:
         self._leaving: str | None = None
         """The unique name of this pod, once `leaving` was called."""
         self._refreshes = 0
-        """Number of calls of `refresh`."""
-        self._published = Published(self._builder.snapshot(self.service, (), observed_at=None))
+        self._pending.check()
+
+    @property
+    def _plan(self) -> LookupPlan:
+        return self._pending.plan
+
+    @cached_property
+    def _reporter(self) -> Reporter:
+        return Reporter(self.service, self._observers)
+
+    @cached_property
+    def _published(self) -> Published:
         """Everything that consumers read; replaced as a whole, so that none sees half a lookup."""
+        return Published(self._plan.builder.snapshot(self.service, (), observed_at=None))
 
     # Starting and closing.
 
     async def __aenter__(self) -> Self:
+        await self._pending.read()
         self._open()
         self._task = asyncio.create_task(self._poll_forever(), name=f"peerdisco {self.service}")
         self._task.add_done_callback(self._ended)
@@ -324,7 +338,7 @@ class Discovery:
         must not run its own hooks because it drains.
         """
         self.check_process()
-        me, local = self._builder.identity, self.local
+        me, local = self._plan.builder.identity, self.local
         name = None if me is None else me.pod_name
         self._leaving = name if local is None else local.unique_name
 
@@ -385,7 +399,7 @@ class Discovery:
                 waiting.stalled(self._published, self._clock.now() + self._timeout)
 
     def _own_name(self) -> str:
-        if self._builder.identity is None:
+        if self._plan.builder.identity is None:
             raise IdentityError(
                 "pod name",
                 ("identity=", "POD_NAME"),
@@ -393,7 +407,7 @@ class Discovery:
                 "downward API (fieldRef: metadata.name), or pass "
                 "identity=peerdisco.local_identity()",
             )
-        return self._builder.identity.pod_name
+        return self._plan.builder.identity.pod_name
 
     def watch(self) -> Watch:
         """The changes from now on.
@@ -462,7 +476,9 @@ class Discovery:
         known = before.snapshot
         observed_at = self._clock.utcnow() if counted else known.observed_at
         if changes or settled or not before.lookups:
-            known = self._builder.snapshot(self.service, membership.peers, observed_at=observed_at)
+            known = self._plan.builder.snapshot(
+                self.service, membership.peers, observed_at=observed_at
+            )
         self._published = before.after(
             known, membership, refreshes if counted else before.refreshes, observed_at
         )
@@ -482,13 +498,3 @@ class Discovery:
     def _check_failed(self) -> None:
         if self._error is not None:
             raise self._failure(self._error)
-
-
-def _find_interval(given: float | None, pod: PodEnvironment) -> float:
-    """The polling interval: the argument, the variable, or the default."""
-    if given is not None:
-        return parse_seconds(given, "interval")
-    variable = pod.variable("PEERDISCO_INTERVAL")
-    if variable is None:
-        return INTERVAL
-    return parse_seconds(variable, "PEERDISCO_INTERVAL", text=True)

@@ -105,6 +105,13 @@ class PodReading:
 
     A file counts as empty if it is missing, unreadable or not a regular file, or if it could not
     be read when `result` is called.
+
+    Args:
+        environ: The variables; None for those of this process.
+        resolv_conf: The path of resolv.conf.
+        hosts: The path of the table of hosts.
+        namespace_file: The path of the service account's namespace.
+        patience: Seconds that callers wait for the files at most.
     """
 
     def __init__(
@@ -114,7 +121,9 @@ class PodReading:
         resolv_conf: str = RESOLV_CONF,
         hosts: str = HOSTS,
         namespace_file: str = NAMESPACE_FILE,
+        patience: float = FIRST_PATIENCE,
     ) -> None:
+        self._patience = patience
         self._environ = dict(os.environ if environ is None else environ)
         self._paths = (namespace_file, resolv_conf, hosts)
         self._texts: dict[str, str] = {}
@@ -125,6 +134,16 @@ class PodReading:
     def _read(self) -> None:
         for path in dict.fromkeys(self._paths):
             self._texts[path] = _read(path)
+
+    @property
+    def variables(self) -> PodEnvironment:
+        """The environment variables, without what is in files."""
+        return PodEnvironment(environ=self._environ)
+
+    @property
+    def left(self) -> float:
+        """Seconds that callers still wait for the files."""
+        return max(self._began + self._patience - time.monotonic(), 0.0)
 
     def wait(self, patience: float) -> bool:
         """Wait for the files; whether they were read within so many seconds."""

@@ -15,12 +15,19 @@ from ..names import (
     parse_domain,
     parse_nameserver,
     parse_namespace,
+    parse_seconds,
     reject_text,
 )
 from .environment import RESOLV_CONF, PodEnvironment
 from .resolv_conf import ResolvConf
 
-__all__ = ["find_cluster_domain", "find_nameservers", "find_namespace", "find_statefulset"]
+__all__ = [
+    "find_cluster_domain",
+    "find_interval",
+    "find_nameservers",
+    "find_namespace",
+    "find_statefulset",
+]
 
 NAMESPACE_VARIABLES = ("PEERDISCO_NAMESPACE", "POD_NAMESPACE")
 """Both mean the same: the first has the product's prefix like its other variables, the second is
@@ -98,6 +105,20 @@ def find_nameservers(given: Sequence[str], pod: PodEnvironment) -> tuple[Endpoin
         ("PEERDISCO_NAMESERVERS", RESOLV_CONF + _invalid(pod.resolv_conf)),
         "give one: nameservers=, --nameserver IP[:PORT] or PEERDISCO_NAMESERVERS",
     )
+
+
+def find_interval(given: float | None, pod: PodEnvironment, default: float) -> float:
+    """The polling interval in seconds.
+
+    Raises:
+        ConfigurationError: It is not a number of seconds.
+    """
+    if given is not None:
+        return parse_seconds(given, "interval")
+    variable = pod.variable("PEERDISCO_INTERVAL")
+    if variable is None:
+        return default
+    return parse_seconds(variable, "PEERDISCO_INTERVAL", text=True)
 
 
 def _invalid(conf: ResolvConf) -> str:

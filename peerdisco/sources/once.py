@@ -20,18 +20,16 @@ from ..model import (
     Snapshot,
 )
 from ..names import parse_seconds
-from ..pod.environment import FIRST_PATIENCE, PATIENCE, PodEnvironment, PodReading
+from ..pod.environment import FIRST_PATIENCE, PodReading
 from . import Source
 from .lookup import lookup
 from .options import TIMEOUT, LookupOptions
+from .pending import PendingPlan
 
 __all__ = ["discover", "observe_once", "snapshot_from_observation"]
 
 _AGAIN_AFTER = 1.05 / (PERSISTS_LOOKUPS - 1)
 """Seconds between two of the lookups that show within a second whether TTL 0 persists."""
-
-_READ_AGAIN = 0.01
-"""Seconds between two checks whether the pod's files are read."""
 
 
 async def discover(
@@ -110,24 +108,15 @@ async def discover(
     )
     now = asyncio.get_running_loop().time
     deadline = now() + timeout
-    plan = options.plan(await _read_pod(min(FIRST_PATIENCE, timeout / 2)))
+    pending = PendingPlan(options, PodReading(patience=min(FIRST_PATIENCE, timeout / 2)))
+    pending.check()
+    await pending.read()
+    plan = pending.plan
     async with plan.opened() as opened:
         observation, may_be_stale = await observe_once(opened, timeout=deadline - now())
     return snapshot_from_observation(
         observation, plan.service, plan.builder, may_be_stale=may_be_stale
     )
-
-
-async def _read_pod(patience: float) -> PodEnvironment:
-    """Read the pod's files for so many seconds; a mount that hangs holds no event loop."""
-    now = asyncio.get_running_loop().time
-    deadline = now() + patience
-    reading = PodReading()
-    ended = reading.wait(min(PATIENCE, patience))
-    while not ended and now() < deadline:
-        await asyncio.sleep(_READ_AGAIN)
-        ended = reading.wait(0)
-    return reading.result()
 
 
 async def observe_once(source: Source, *, timeout: float) -> tuple[Observation, bool]:

@@ -56,6 +56,9 @@ Faults of the machine:
         tests/unit/pod/test_environment.py::test_a_fifo_is_no_file_and_holds_nobody
         tests/unit/pod/test_environment.py::test_while_a_mount_hangs_the_last_name_servers_are_used
         tests/adversaries/test_machine.py::test_a_mount_that_hangs_holds_no_lookup
+        tests/adversaries/test_machine.py::test_a_mount_that_hangs_holds_no_loop_that_starts_a_watcher
+        tests/adversaries/test_machine.py::test_a_mount_that_comes_back_in_time_tells_all
+        tests/adversaries/test_machine.py::test_without_an_event_loop_the_files_are_waited_for
     an interface that goes down and comes back:
         tests/adversaries/test_machine.py::test_an_interface_that_goes_down_and_comes_back
     forks:

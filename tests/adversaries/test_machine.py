@@ -114,6 +114,48 @@ async def test_a_mount_that_hangs_holds_no_lookup(
             await peerdisco.discover(SERVICE, timeout=0.4)
 
 
+async def test_a_mount_that_hangs_holds_no_loop_that_starts_a_watcher(
+    dns: ClusterDNS, hangs: threading.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    await peerdisco.discover(SERVICE, nameservers=[dns.nameserver], timeout=5)  # imports
+    hangs.clear()
+    async with (
+        bounded(20),
+        peerdisco.Discovery(SERVICE, nameservers=[dns.nameserver]) as disco,
+    ):
+        assert len(await disco.wait(3, timeout=19)) == 3
+    assert caplog.messages[0].startswith("cannot read within 1")
+    async with bounded(1.2):
+        watcher = peerdisco.Discovery("db", nameservers=[dns.nameserver])
+        with pytest.raises(peerdisco.IdentityError, match="namespace"):
+            await watcher.__aenter__()
+    hangs.set()
+
+
+async def test_a_mount_that_comes_back_in_time_tells_all(
+    dns: ClusterDNS, hangs: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wrong with the options comes from the start; nothing else is later than usual."""
+    monkeypatch.setenv("PEERDISCO_INTERVAL", "0.1")
+    hangs.clear()
+    watcher = peerdisco.Discovery(SERVICE, nameservers=[dns.nameserver], min_interval=0.05)
+    asyncio.get_running_loop().call_later(0.1, hangs.set)
+    async with watcher as disco:
+        assert len(await disco.wait(3, timeout=20)) == 3
+    hangs.clear()
+    watcher = peerdisco.Discovery(SERVICE, nameservers=[dns.nameserver])
+    threading.Timer(0.1, hangs.set).start()
+    assert watcher.service == SERVICE, "before the start this waits for the files"
+    assert not watcher.snapshot.known
+
+
+def test_without_an_event_loop_the_files_are_waited_for(hangs: threading.Event) -> None:
+    hangs.clear()
+    with pytest.raises(peerdisco.IdentityError):
+        peerdisco.Discovery("db")
+    hangs.set()
+
+
 # Clocks.
 
 

@@ -1,0 +1,63 @@
+"""A lookup that is described as soon as the pod's files are read, which may hang."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import cached_property
+
+from ..pod.environment import PATIENCE, PodReading
+from .options import LookupOptions, LookupPlan
+
+__all__ = ["PendingPlan"]
+
+_READ_AGAIN = 0.01
+"""Seconds between two checks whether the pod's files are read."""
+
+
+class PendingPlan:
+    """The plan of a lookup, for which the pod's files have to be read.
+
+    Args:
+        options: The options of the lookup.
+        pod: The reading of the files.
+    """
+
+    def __init__(self, options: LookupOptions, pod: PodReading) -> None:
+        self._options = options
+        self._pod = pod
+
+    @cached_property
+    def plan(self) -> LookupPlan:
+        """The plan; the first access waits for the files, unless `read` did.
+
+        Raises:
+            IdentityError: A part of the service's name is required and not known.
+            IdentityConflict: Two facts about this pod contradict each other.
+            ConfigurationError: An argument or a variable has an invalid value.
+        """
+        self._pod.wait(self._pod.left)
+        return self._options.plan(self._pod.result())
+
+    def check(self) -> None:
+        """Raise what is wrong with the options.
+
+        In an event loop this is left to `plan` unless the files are read at once: one that hangs
+        must not hold the loop.
+        """
+        if self._pod.wait(min(PATIENCE, self._pod.left)) or not _in_event_loop():
+            _ = self.plan
+
+    async def read(self) -> None:
+        """Wait for the files without holding the event loop."""
+        ended = self._pod.wait(0)
+        while not ended and self._pod.left > 0:
+            await asyncio.sleep(_READ_AGAIN)
+            ended = self._pod.wait(0)
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
