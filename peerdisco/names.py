@@ -156,8 +156,8 @@ class ServiceName:
 
 
 _SERVICE_EXPECTED = (
-    "SERVICE, SERVICE.NAMESPACE or SERVICE.NAMESPACE.svc.DOMAIN, in letters, digits and dashes "
-    "(a name outside a cluster ends with a dot)"
+    "SERVICE, SERVICE.NAMESPACE or SERVICE.NAMESPACE.svc.DOMAIN, in letters, digits and dashes, at "
+    "most 63 between dots (a name outside a cluster ends with a dot)"
 )
 
 
@@ -188,8 +188,9 @@ def parse_service(
     """
     text = service.strip().lower()
     labels = text.removesuffix(".").split(".")
-    too_long = len(text.removesuffix(".")) > _LONGEST_NAME
-    if too_long or not all(is_label(label) for label in labels):
+    if len(text.removesuffix(".")) > _LONGEST_NAME:
+        raise ConfigurationError(what, service, f"a name of at most {_LONGEST_NAME} characters")
+    if not all(is_label(label) for label in labels):
         raise ConfigurationError(what, service, _SERVICE_EXPECTED)
     in_cluster = len(labels) > 3 and labels[2] == "svc"
     if text.endswith(".") and not in_cluster:

@@ -110,7 +110,8 @@ def _own_server(args: argparse.Namespace) -> tuple[str, Connect]:
     """The server in this pod: what it is called, and how to connect to it."""
     socket = args.socket or os.environ.get("PEERDISCO_MYSQL_SOCKET") or None
     host = args.host or os.environ.get("PEERDISCO_MYSQL_HOST") or "127.0.0.1"
-    own = parse_endpoint(host, "--host", default_port=_port(args))
+    what = "--host" if args.host else "PEERDISCO_MYSQL_HOST"
+    own = parse_endpoint(host, what, default_port=_port(args))
 
     async def to(account: Account) -> Connection:
         from ..mysql.aiomysql import connect  # noqa: PLC0415 - needs the driver

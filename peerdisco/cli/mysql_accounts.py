@@ -123,6 +123,7 @@ def trust_of(args: argparse.Namespace) -> Trust:
     import ssl  # noqa: PLC0415 - not needed for --help
 
     given = {name: getattr(args, name) or os.environ.get(_TRUST[name]) or None for name in _TRUST}
+    named = {name: _option(name) if getattr(args, name) else _TRUST[name] for name in _TRUST}
     key, ca, server_name = given["server_public_key"], given["tls_ca"], given["tls_server_name"]
     if (ca is None) != (server_name is None):
         raise ConfigurationError(
@@ -135,17 +136,21 @@ def trust_of(args: argparse.Namespace) -> Trust:
         try:
             context = ssl.create_default_context(cafile=ca)
         except OSError as error:
-            raise _unreadable("--tls-ca", ca, error, "a file with a CA in PEM") from None
+            raise _unreadable(named["tls_ca"], ca, error, "a file with a CA in PEM") from None
     public_key = None
     if key is not None:
         expected = "a file with an RSA public key in PEM"
         try:
             public_key = Path(key).read_bytes()
         except OSError as error:
-            raise _unreadable("--server-public-key", key, error, expected) from None
+            raise _unreadable(named["server_public_key"], key, error, expected) from None
         if not public_key.lstrip().startswith(b"-----BEGIN PUBLIC KEY-----"):
-            raise ConfigurationError("--server-public-key", key, expected)
+            raise ConfigurationError(named["server_public_key"], key, expected)
     return Trust(public_key, context, server_name)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _unreadable(option: str, path: str, error: OSError, expected: str) -> ConfigurationError:

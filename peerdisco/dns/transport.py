@@ -223,7 +223,11 @@ class TcpConnection(asyncio.Protocol):
         """
         loop = asyncio.get_running_loop()
         if "%" not in server.address:
-            _, connection = await loop.create_connection(cls, server.address, server.port)
+            try:
+                _, connection = await loop.create_connection(cls, server.address, server.port)
+            except OSError as error:
+                # The text of asyncio is "Connect call failed" and the address, without the reason.
+                raise OSError(error.errno, os.strerror(error.errno or errno.EIO)) from None
             return connection
         # asyncio would resolve the interface in a thread, and uvloop would ignore it.
         sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)

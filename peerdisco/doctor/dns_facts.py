@@ -13,7 +13,7 @@ from ..dns.transport import TcpConnection, exchange_udp
 from ..model import Outcome
 from ..names import Endpoint, ServiceName
 from ..timing.stalls import TimeLimit
-from .facts import Exchange, ServerFacts
+from .facts import LONG_TTL, Exchange, ServerFacts, caching_of
 
 __all__ = ["Timing", "examine_server"]
 
@@ -32,12 +32,14 @@ class Timing:
         burst: Queries for the service in a row, each from a new port, which may reach another
             replica of the name server.
         later: Further queries, one after each pause.
+        longest: The same if their TTL is long, until they show whether a cache counts it down.
         pause: Seconds between them. A cache counts its TTLs down meanwhile.
     """
 
     timeout: float = 2.0
     burst: int = 6
     later: int = 2
+    longest: int = 5
     pause: float = 1.1
 
 
@@ -92,12 +94,18 @@ async def _samples(
         return client.ask(name, rtype, tcp=whole is tcp, edns=whole is not plain)
 
     samples = list(await asyncio.gather(*(ask() for _ in range(timing.burst))))
-    for _ in range(timing.later):
-        if not samples[-1].outcome.replied:
+    for number in range(timing.longest):
+        if not samples[-1].outcome.replied or (number >= timing.later and _decided(samples)):
             break
         await asyncio.sleep(timing.pause)
         samples.append(await ask())
     return tuple(samples)
+
+
+def _decided(samples: list[Exchange]) -> bool:
+    """Whether the answers show if there is a cache, or none could hide a change for long."""
+    caching = caching_of(samples)
+    return caching.largest <= LONG_TTL or caching.counts_down or caching.none_seen
 
 
 class _Client:

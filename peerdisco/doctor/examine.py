@@ -16,20 +16,26 @@ from ..exceptions import (
     IdentityConflict,
     ResolverUnavailable,
 )
+from ..membership.rules import ConfirmationRules
 from ..model import Answered, Empty, Failed, Identity, Outcome
 from ..names import Endpoint, ServiceName, srv_prefix
-from ..pod.environment import RESOLV_CONF, PodEnvironment
+from ..pod.environment import PodEnvironment
 from ..pod.service import find_service
+from ..pod.settings import find_interval
 from ..sources.once import observe_once
 from ..sources.options import LookupOptions
 from ..sources.peer_factory import unpack
 from ..sources.query import ServiceQuery
 from .dns_facts import Timing, examine_server
-from .facts import DnsFacts, Facts, Lookup, NamedPort, PodFacts, Request
+from .facts import DnsFacts, Facts, Lookup, NamedPort, PodFacts, Request, Setting
 from .pod_facts import gather_pod_facts
+from .settings import find_settings
 from .suggestions import port_questions, service_candidates
 
 __all__ = ["Timing", "examine"]
+
+_INTERVAL = ConfirmationRules().interval
+"""Seconds between two lookups of a watcher by default."""
 
 _MOST_REVERSED = 8
 """Listed addresses whose names are asked."""
@@ -69,11 +75,14 @@ async def examine(
     setup = _setup(options, pod)
     request = replace(setup.request, ordinal=ordinal)
     if ordinal:
-        request = replace(request, options={**request.options, "--ordinal": (str(ordinal),)})
+        given = {"--ordinal": Setting((str(ordinal),), "--ordinal")}
+        request = replace(request, settings={**request.settings, **given})
     dns = DnsFacts()
     if request.service is not None and setup.servers and not request.fixed_list:
         dns = await _Examination(setup, request.service, pod, pod_facts, timeout, timing).run()
-    return Facts(pod_facts, request, dns, time.time() if now is None else now)
+    return Facts(
+        pod_facts, request, dns, time.time() if now is None else now, interval=setup.interval
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +93,25 @@ class _Setup:
         request: What is examined.
         query: The lookup; None if something that it needs is missing or invalid.
         servers: The name servers; empty if none is known.
+        interval: Seconds between two lookups of a watcher.
     """
 
     request: Request
     query: ServiceQuery | None
     servers: tuple[Endpoint, ...]
+    interval: float
 
 
 def _setup(options: LookupOptions, pod: PodEnvironment) -> _Setup:
     service, query, unusable = None, None, None
     servers: tuple[Endpoint, ...] = ()
+    interval = _INTERVAL
     try:
         service = find_service(options.service, options.namespace, options.cluster_domain, pod)
         query = _query(options, pod)
         if query.static is None:
             servers = query.nameservers or pod.resolv_conf.nameservers
+        interval = find_interval(None, pod, _INTERVAL)
     except ConfigurationError as error:
         if not error.what.startswith(("PEERDISCO_", "POD_")):
             raise
@@ -109,42 +122,18 @@ def _setup(options: LookupOptions, pod: PodEnvironment) -> _Setup:
     return _Setup(
         Request(
             service=service,
-            service_source=_source_of_service(options, pod),
             unusable=unusable,
             statefulset=statefulset,
             port_names=query.port_names if query else (),
             protocol=query.protocol if query else "tcp",
-            nameservers_source=_source_of_servers(options, pod),
             resolver=query.resolver if query else "builtin",
             fixed_list=query is not None and query.static is not None,
-            options=_given(options),
+            settings=find_settings(options, pod),
         ),
         query,
         servers,
+        interval,
     )
-
-
-def _given(options: LookupOptions) -> dict[str, tuple[str, ...]]:
-    """The options of the command that were given, but for those that a full name replaces."""
-    given = {
-        "--nameserver": tuple(options.nameservers),
-        "--cluster-domain": (options.cluster_domain,),
-        "--resolver": (options.resolver,),
-        "--statefulset": (options.statefulset,),
-        "--cluster": (options.cluster,),
-        "--port-name": _port_names(options),
-        "--protocol": (options.protocol,),
-    }
-    return {
-        option: kept
-        for option, values in given.items()
-        if (kept := tuple(value for value in values if value is not None))
-    }
-
-
-def _port_names(options: LookupOptions) -> tuple[str, ...]:
-    names = options.port_name or ()
-    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _query(options: LookupOptions, pod: PodEnvironment) -> ServiceQuery:
@@ -154,19 +143,6 @@ def _query(options: LookupOptions, pod: PodEnvironment) -> ServiceQuery:
         plan = replace(options, identity=_STRANGER).plan(pod)
     assert isinstance(plan.target, ServiceQuery)
     return plan.target
-
-
-def _source_of_service(options: LookupOptions, pod: PodEnvironment) -> str:
-    if options.service is not None:
-        return "the argument"
-    return "PEERDISCO_SERVICE" if pod.variable("PEERDISCO_SERVICE") else "/etc/hosts"
-
-
-def _source_of_servers(options: LookupOptions, pod: PodEnvironment) -> str:
-    if options.nameservers:
-        return "--nameserver"
-    named = pod.variable("PEERDISCO_NAMESERVERS")
-    return "PEERDISCO_NAMESERVERS" if named else RESOLV_CONF
 
 
 class _Examination:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 from ..dns import wire
 from ..dns.evidence import shows_zone
+from ..dns.fast_path import smallest_ttl
+from ..membership.caching import Caching
 from ..model import Observation, Outcome, Peer
 from ..names import ServiceName
 from ..pod.resolv_conf import ResolvConf
 
 __all__ = [
+    "LONG_TTL",
+    "SERVICE",
     "Conflict",
     "DnsFacts",
     "Exchange",
@@ -22,7 +26,15 @@ __all__ = [
     "PodFacts",
     "Request",
     "ServerFacts",
+    "Setting",
+    "caching_of",
 ]
+
+LONG_TTL = 60
+"""Seconds for which a cache may hide a change, above which it is worth a warning."""
+
+SERVICE = "SERVICE"
+"""The setting that the argument of the command gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,34 +108,71 @@ class PodFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting that an option or a variable gives.
+
+    Attributes:
+        values: Its values.
+        source: The option, ``the argument``, or the variable.
+        shadows: Whether a variable gives it another value, which the option wins over.
+    """
+
+    values: tuple[str, ...]
+    source: str
+    shadows: bool = False
+
+    @property
+    def by_option(self) -> bool:
+        """Whether the command's line gives it, not a variable."""
+        return not self.source.startswith("PEERDISCO_")
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What is examined.
 
     Attributes:
         service: The service; None if it is not known.
-        service_source: Where its name comes from.
         unusable: The error if an option or a variable cannot be used, or the service is not known.
         statefulset: The StatefulSet that was chosen; None for all.
         port_names: The ports' names that were chosen; empty for all ports.
         protocol: The port's protocol.
         ordinal: The primary's ordinal.
-        nameservers_source: Where the name servers come from.
         resolver: The resolver that lookups use.
         fixed_list: Whether the source is a fixed list, so that DNS is not used.
-        options: The options of the command, with their values, for the next command.
+        settings: The settings that are given, by the names of their options or `SERVICE`; one that
+            is left to its default is not there.
     """
 
     service: ServiceName | None
-    service_source: str = ""
     unusable: str | None = None
     statefulset: str | None = None
     port_names: tuple[str, ...] = ()
     protocol: str = "tcp"
     ordinal: int = 0
-    nameservers_source: str = ""
     resolver: str = "builtin"
     fixed_list: bool = False
-    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """The values of a setting; empty if it is left to its default."""
+        setting = self.settings.get(name)
+        return () if setting is None else setting.values
+
+    @property
+    def service_source(self) -> str:
+        """Where the name of the service comes from."""
+        setting = self.settings.get(SERVICE)
+        return "/etc/hosts" if setting is None else setting.source
+
+    @property
+    def options(self) -> dict[str, tuple[str, ...]]:
+        """The options of the command, for the next one, but for those that a full name replaces."""
+        return {
+            name: setting.values
+            for name, setting in self.settings.items()
+            if name.startswith("--") and name != "--namespace" and setting.by_option
+        }
 
     @property
     def zone(self) -> bytes | None:
@@ -168,8 +217,23 @@ class Exchange:
         return self.message is not None and self.message.truncated
 
     @property
+    def ttl(self) -> int | None:
+        """The smallest TTL of the answer; None without records."""
+        records = self.message.answers if self.message else []
+        return smallest_ttl(record.ttl for record in records) if records else None
+
+    @property
     def usable(self) -> bool:
         return self.outcome in (Outcome.ANSWER, Outcome.NO_DATA, Outcome.NXDOMAIN)
+
+
+def caching_of(samples: Sequence[Exchange]) -> Caching:
+    """What the TTLs of answers in a row show about caches."""
+    caching = Caching()
+    for sample in samples:
+        if (ttl := sample.ttl) is not None:
+            caching = caching.after(ttl, sample.at)
+    return caching
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,12 @@ __all__ = [
     "dns_policy",
     "doctor",
     "env_from_field",
-    "env_value",
-    "find_cluster_dns",
+    "env_lines",
     "headless_manifest",
     "in_namespace",
     "publish_not_ready",
     "show_endpoints",
     "show_statefulsets",
-    "use_servers",
 ]
 
 
@@ -36,14 +34,14 @@ SHOW_COREFILE = (
 
 def doctor(
     request: Request,
-    service: str | ServiceName,
+    service: str | ServiceName | None,
     changes: Mapping[str, str | Sequence[str] | None] | None = None,
 ) -> str:
     """The command that examines another service, or with other options.
 
     Args:
         request: What was examined; its other options stay.
-        service: The service.
+        service: The service; None for the one of the container.
         changes: Options with their new value or values; None to leave an option out.
     """
     options = dict(request.options)
@@ -51,7 +49,8 @@ def doctor(
         options[option] = (value,) if isinstance(value, str) else tuple(value or ())
     words = [word for option, values in options.items() for value in values
              for word in (option, value)]  # fmt: skip
-    return shlex.join(["peerdisco", "doctor", str(service), *words])
+    named = [] if service is None else [str(service)]
+    return shlex.join(["peerdisco", "doctor", *named, *words])
 
 
 def env_from_field(text: str, **fields: str) -> Fix:
@@ -72,22 +71,13 @@ def env_from_field(text: str, **fields: str) -> Fix:
     return Fix(text, yaml="\n".join(lines))
 
 
-def env_value(text: str, variable: str, value: str, *, command: str = "") -> Fix:
-    """A variable in the container's ``env``."""
-    quoted = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return Fix(text, command, yaml=f"env:\n- name: {variable}\n  value: {quoted}")
-
-
-def use_servers(servers: Iterable[str]) -> Fix:
-    """Name only these servers."""
-    listed = ",".join(servers)
-    return env_value(
-        "Remove the other name servers from the pod's dnsConfig, or from the node's resolv.conf "
-        "if the pod has dnsPolicy: Default. Until then let peerdisco query only those that serve "
-        "the cluster, in the container's env:",
-        "PEERDISCO_NAMESERVERS",
-        listed,
-    )
+def env_lines(values: Mapping[str, str]) -> str:
+    """Variables in the container's ``env``; empty without any."""
+    lines = []
+    for variable, value in values.items():
+        quoted = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        lines += [f"- name: {variable}", f"  value: {quoted}"]
+    return "\n".join(["env:", *lines]) if lines else ""
 
 
 def dns_policy(*, host_network: bool) -> Fix:
@@ -110,15 +100,6 @@ def allow_dns(protocols: Iterable[str]) -> Fix:
         "to a policy without Egress, which would then allow nothing but DNS.",
         command="kubectl get networkpolicies --all-namespaces --output wide",
         yaml="\n".join(lines),
-    )
-
-
-def find_cluster_dns(text: str) -> Fix:
-    """The command that shows the address of the cluster's DNS."""
-    return Fix(
-        text,
-        command="kubectl get service kube-dns --namespace kube-system "
-        "--output jsonpath='{.spec.clusterIP}'",
     )
 
 

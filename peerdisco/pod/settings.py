@@ -76,7 +76,9 @@ def find_statefulset(given: str | None, pod: PodEnvironment) -> str | None:
     chosen = given or pod.variable("PEERDISCO_STATEFULSET")
     if chosen is not None and not is_pod_name(chosen):
         what = "statefulset" if given else "PEERDISCO_STATEFULSET"
-        raise ConfigurationError(what, chosen, "a StatefulSet's name, such as 'mysql'")
+        raise ConfigurationError(
+            what, chosen, "a StatefulSet's name in lower case, such as 'mysql'"
+        )
     return chosen
 
 

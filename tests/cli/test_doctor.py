@@ -34,8 +34,10 @@ def test_a_problem_is_status_1_and_json(env: dict[str, str]) -> None:
     assert report["pod"] == "mysql-0"
     (found,) = [f for f in report["findings"] if f["status"] == "problem"]
     assert found["check"] == "service-exists"
-    assert found["fix"]["command"] == "peerdisco doctor my-database.default"
-    assert peerdisco(*found["fix"]["command"].split()[1:], env={**env, **POD}).status == 0
+    command, *shown = found["fix"]["command"].splitlines()
+    assert command == "peerdisco doctor my-database.default"
+    assert [line.split()[:2] for line in shown] == [["kubectl", "get"]] * 2
+    assert peerdisco(*command.split()[1:], env={**env, **POD}).status == 0
 
 
 def test_no_answer_is_no_ok(dns: ClusterDNS, env: dict[str, str]) -> None:

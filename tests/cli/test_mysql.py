@@ -130,6 +130,17 @@ def test_a_password_that_cannot_be_read_is_said_with_its_variable(tmp_path: Path
         (("--tls-ca", "/nowhere"), {}, "--tls-server-name: got 'only one of them'"),
         ((), {"PEERDISCO_MYSQL_TLS_SERVER_NAME": "db"}, "expected both"),
         (("--server-public-key", "/nowhere"), {}, "--server-public-key: got '/nowhere: No such"),
+        ((), {"PEERDISCO_MYSQL_HOST": "no address"}, "PEERDISCO_MYSQL_HOST: got 'no address'"),
+        (
+            (),
+            {"PEERDISCO_MYSQL_TLS_CA": "/nowhere", "PEERDISCO_MYSQL_TLS_SERVER_NAME": "db"},
+            "PEERDISCO_MYSQL_TLS_CA: got '/nowhere: No such",
+        ),
+        (
+            (),
+            {"PEERDISCO_MYSQL_SERVER_PUBLIC_KEY": "/etc/hosts"},
+            "PEERDISCO_MYSQL_SERVER_PUBLIC_KEY: got '/etc/hosts'",
+        ),
         ((), {"PEERDISCO_MYSQL_SERVER_PUBLIC_KEY": "/etc/hosts"}, "an RSA public key in PEM"),
     ],
 )

@@ -12,7 +12,16 @@ from peerdisco.cli.commands.doctor import exit_status
 from peerdisco.dns import wire
 from peerdisco.dns.transport import exchange_udp
 from peerdisco.doctor.checks.answers import check_answers, compressed_size
-from peerdisco.doctor.facts import DnsFacts, Exchange, Facts, PodFacts, Request, ServerFacts
+from peerdisco.doctor.dns_facts import Timing, examine_server
+from peerdisco.doctor.facts import (
+    DnsFacts,
+    Exchange,
+    Facts,
+    PodFacts,
+    Request,
+    ServerFacts,
+    Setting,
+)
 from peerdisco.doctor.findings import Finding, Fix, Status, ok, problem, unknown, warning
 from peerdisco.doctor.fixes import doctor
 from peerdisco.doctor.report import report_json, report_lines, summary
@@ -53,6 +62,40 @@ def test_a_ttl_that_counts_down_shows_a_cache() -> None:
 def test_a_ttl_that_stays_shows_none() -> None:
     cache = found(facts(*(exchange(at, 30) for at in (0.0, 1.1, 2.2))), "cache")
     assert cache.facts["cached"] is False
+
+
+@pytest.mark.parametrize("ttl", [5, 30, 61, 600, 3600])
+def test_a_constant_ttl_is_no_age_in_a_cache(ttl: int) -> None:
+    """As that of Docker's DNS, which sends 600 with each answer."""
+    cache = found(facts(*(exchange(at * 1.1, ttl) for at in range(6))), "cache")
+    assert cache.status is Status.OK
+    assert cache.found.endswith("no cache was seen; a departure is confirmed after 4 s or more")
+    assert cache.facts["hold"] == 4.0
+
+
+def test_two_answers_are_too_few_to_trust_a_long_ttl() -> None:
+    """Each may come from another cache, which the query filled."""
+    cache = found(facts(*(exchange(at * 1.1, 600) for at in range(2))), "cache")
+    assert cache.status is Status.WARNING
+    cache = found(facts(exchange(0.0, 600)), "cache")
+    assert cache.status is Status.WARNING
+    assert cache.facts["cached"] is None
+    assert cache.facts["hold"] == 604.0
+
+
+def test_a_long_ttl_that_counts_down_is_an_age_in_a_cache() -> None:
+    cache = found(facts(*(exchange(at * 1.1, 600 - at) for at in range(6))), "cache")
+    assert cache.status is Status.WARNING
+    assert cache.facts["hold"] == 604.0
+
+
+@pytest.mark.parametrize(("ttl", "queries"), [(5, 3 + 1), (60, 3 + 1), (61, 3 + 5)])
+async def test_a_long_ttl_is_asked_for_more_often(ttl: int, queries: int) -> None:
+    async with ClusterDNS(ttl=ttl) as dns:
+        dns.statefulset("db", service="db")
+        timing = Timing(burst=3, later=1, longest=5, pause=0.0)
+        server = await examine_server(parse_nameserver(dns.nameserver), SERVICE, timing)
+    assert len(server.samples) == queries
 
 
 @pytest.mark.parametrize(
@@ -119,8 +162,10 @@ def test_candidates_are_the_services_that_this_pod_shows() -> None:
 
 
 def test_the_next_command_keeps_the_options() -> None:
-    request = Request(SERVICE, options={"--nameserver": ("10.0.0.1", "10.0.0.2"),
-                                        "--port-name": ("x",)})  # fmt: skip
+    given = {"--nameserver": ("10.0.0.1", "10.0.0.2"), "--port-name": ("x",)}
+    settings = {name: Setting(values, name) for name, values in given.items()}
+    settings["--statefulset"] = Setting(("mysql",), "PEERDISCO_STATEFULSET")
+    request = Request(SERVICE, settings=settings)
     assert doctor(request, "db", {"--port-name": None, "--ordinal": "5"}) == (
         "peerdisco doctor db --nameserver 10.0.0.1 --nameserver 10.0.0.2 --ordinal 5"
     )

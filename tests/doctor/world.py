@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import dns.message
+import dns.rcode
 import dns.rrset
 import yaml
 
@@ -48,9 +49,11 @@ class Server(ClusterDNS):
         self.not_headless: dict[str, tuple[str, str]] = {}
         """Names of services, and what they are: a type of record and its value."""
         self.edns = "passed"
-        """``passed``, ``removed`` from both messages, or ``dropped`` with the query."""
+        """``passed``, ``removed`` from both messages, ``rejected``, or ``dropped``."""
         self.stray: str | None = None
         """The target of one more SRV record in each answer."""
+        self.without: set[str] = set()
+        """Types of records that a filter leaves out of answers."""
         self.behind: list[Responder] = []
         """Replicas that answer in turn, in place of this one."""
         self._turn = 0
@@ -59,9 +62,16 @@ class Server(ClusterDNS):
         query = dns.message.from_wire(wire)
         if query.edns >= 0 and self.edns == "dropped" and transport == "udp":
             return Reaction(None)
+        if query.edns >= 0 and self.edns == "rejected":
+            error = reply_to(query)
+            error.use_edns(False)
+            error.set_rcode(dns.rcode.FORMERR)
+            return Reaction(error.to_wire())
         if query.edns >= 0 and self.edns == "removed":
             query.use_edns(False)
             wire = query.to_wire()
+        if query.question[0].rdtype.name in self.without:
+            return Reaction(self._no_data(reply_to(query)).to_wire())
         special = self._special(query)
         if special is not None:
             return Reaction(special.to_wire())
@@ -93,8 +103,13 @@ class Server(ClusterDNS):
         elif (kind == "A" and asked == "A") or (kind == "CNAME" and asked in ("A", "AAAA")):
             reply.answer = [dns.rrset.from_text(f"{name}.", 5, "IN", kind, value)]
         else:
-            soa = "ns.dns.cluster.local. hostmaster.cluster.local. 1700000000 7200 1800 86400 5"
-            reply.authority = [dns.rrset.from_text("cluster.local.", 5, "IN", "SOA", soa)]
+            self._no_data(reply)
+        return reply
+
+    @staticmethod
+    def _no_data(reply: dns.message.Message) -> dns.message.Message:
+        soa = "ns.dns.cluster.local. hostmaster.cluster.local. 1700000000 7200 1800 86400 5"
+        reply.authority = [dns.rrset.from_text("cluster.local.", 5, "IN", "SOA", soa)]
         return reply
 
 
@@ -112,6 +127,7 @@ class World:
         node_resolv_conf: The node's resolv.conf.
         now: The machine's time; None for the real one.
         blocked: Ends whatever blocks a protocol on the way to the DNS.
+        dual_stack: Makes services list both families, which ``ipFamilyPolicy`` asks for.
         words: The arguments of the next ``peerdisco doctor``, as a fix said.
         printed: What the commands of the fixes printed.
     """
@@ -139,6 +155,7 @@ class World:
         self.node_resolv_conf = f"nameserver {NODE_DNS}\nsearch example.com\n"
         self.now: float | None = None
         self.blocked: dict[str, Callable[[], object]] = {}
+        self.dual_stack: Callable[[], object] = lambda: None
         self.words: list[str] = []
         self.printed: list[str] = []
         self.facts: Facts | None = None
@@ -257,6 +274,8 @@ class World:
             service = replace(service, ports=ports)
         with cluster.changing():
             cluster._services[namespace, name] = service
+        if spec.get("ipFamilyPolicy") == "PreferDualStack":
+            self.dual_stack()
         return True
 
     def _apply(self, part: dict[str, Any], missing: bool) -> None:

@@ -29,7 +29,7 @@ replicas that disagree, and the size of the answer; with --mysql also the databa
 says what was found, why it matters, and the command, the lines of YAML or the SQL that fix it.
 Nothing is changed.
 
-It takes about three seconds, and longer if a name server does not answer."""
+It takes about three seconds, and longer if a name server does not answer or TTLs are long."""
 EPILOG = """\
 exit status:
   0  no problem was found; there may be warnings

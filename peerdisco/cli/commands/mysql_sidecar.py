@@ -230,7 +230,8 @@ def _connect(args: argparse.Namespace, default_port: int, me: Identity) -> Conne
 
     socket = args.socket or os.environ.get("PEERDISCO_MYSQL_SOCKET") or None
     host = args.host or os.environ.get("PEERDISCO_MYSQL_HOST") or "127.0.0.1"
-    own = parse_endpoint(host, "--host", default_port=default_port)
+    what = "--host" if args.host else "PEERDISCO_MYSQL_HOST"
+    own = parse_endpoint(host, what, default_port=default_port)
     trust = trust_of(args)
     own_addresses = {str(address) for address in me.addresses}
 

@@ -6,20 +6,20 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from ...dns import wire
-from ...dns.fast_path import smallest_ttl
 from ...exceptions import StaleAnswer
 from ...membership.caching import Caching
 from ...membership.rules import ConfirmationRules
 from ...model import Failed, Peer
 from ...names import ServiceName
-from ..facts import Exchange, Facts, ServerFacts
+from ..facts import LONG_TTL, Exchange, Facts, ServerFacts, caching_of
 from ..findings import Finding, Fix, ok, problem, unknown, warning
 from ..fixes import SHOW_COREFILE
 
 __all__ = ["check_answers", "compressed_size"]
 
-LONG_TTL = 60
-"""Seconds for which a cache may hide a change, above which it is worth a warning."""
+_POLLS = 10
+"""Polls of a watcher after which it knows whether TTLs count down."""
+
 NEAR_LIMIT = 0.9
 LARGEST_MESSAGE = 65535
 CLOCK_TOLERANCE = 60
@@ -43,15 +43,9 @@ def check_answers(facts: Facts) -> Iterator[Finding]:
     yield from _clock(facts)
 
 
-def _ttl(exchange: Exchange) -> int | None:
-    """The smallest TTL of an answer; None without records."""
-    records = exchange.message.answers if exchange.message else []
-    return smallest_ttl(record.ttl for record in records) if records else None
-
-
 def _ttls(server: ServerFacts) -> list[tuple[float, int]]:
     """When each sample was answered, and its TTL."""
-    found = [(sample.at, _ttl(sample)) for sample in server.samples]
+    found = [(sample.at, sample.ttl) for sample in server.samples]
     return [(at, ttl) for at, ttl in found if ttl is not None]
 
 
@@ -60,21 +54,21 @@ def _cache(server: ServerFacts, facts: Facts) -> Finding:
     if not ttls:
         return ok("cache", f"{server.name} has no records of the service, so no TTL",
                   server=server.name)  # fmt: skip
-    caching = Caching()
-    for at, ttl in ttls:
-        caching = caching.after(ttl, at)
+    caching = caching_of(server.samples)
     largest = max(ttl for _, ttl in ttls)
     if not any(ttl for _, ttl in ttls):
         return ok("cache", f"{server.name} sends TTL 0", server=server.name, ttl=0, cached=None)
-    hold = caching.hold(ConfirmationRules(interval=facts.interval))
+    constant = caching.uncached > 0 and not caching.counts_down
+    hold = _hold(caching, ConfirmationRules(interval=facts.interval))
     kind = (
         "which counts down: a cache is in between" if caching.counts_down
-        else "which does not count down: no cache was seen"
+        else "which does not count down: no cache was seen" if constant
+        else "and too few answers came while it lasts to show whether there is a cache"
     )  # fmt: skip
     found = f"{server.name} sends a TTL of up to {largest} s, {kind}"
-    values = {"server": server.name, "ttl": largest, "cached": caching.counts_down,
-              "hold": round(hold, 1)}  # fmt: skip
-    if largest <= LONG_TTL:
+    values = {"server": server.name, "ttl": largest, "hold": round(hold, 1),
+              "cached": caching.counts_down or (False if constant else None)}  # fmt: skip
+    if largest <= LONG_TTL or caching.none_seen:
         return ok(
             "cache", f"{found}; a departure is confirmed after {hold:.0f} s or more", **values
         )
@@ -94,6 +88,16 @@ def _cache(server: ServerFacts, facts: Facts) -> Finding:
         ),
         **values,
     )
+
+
+def _hold(caching: Caching, rules: ConfirmationRules) -> float:
+    """Seconds after which a watcher that has polled for a while confirms a departure."""
+    if caching.counts_down or not caching.uncached:
+        return caching.hold(rules)
+    polls = Caching()
+    for number in range(_POLLS):
+        polls = polls.after(caching.largest, number * rules.interval)
+    return polls.hold(rules)
 
 
 def _served_stale(facts: Facts) -> Iterator[Finding]:

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from ...model import Answered, Peer
 from ...names import ServiceName
+from ..advice import change
 from ..facts import Facts
 from ..findings import Finding, Fix, ok, problem, unknown, warning
-from ..fixes import doctor, env_value, in_namespace, publish_not_ready, show_statefulsets
+from ..fixes import doctor, in_namespace, publish_not_ready, show_statefulsets
 from ..suggestions import closest
 
 __all__ = ["check_members"]
@@ -29,6 +30,7 @@ def check_members(facts: Facts) -> Iterator[Finding]:
             yield from _ordinals(service, chosen)
             yield from _primary(facts, service, chosen)
         yield from _addresses(peers)
+        yield from _families(facts, service, peers)
     yield from _own_pod(facts, service, peers)
 
 
@@ -50,18 +52,13 @@ def _statefulset(facts: Facts, service: ServiceName, peers: Sequence[Peer]) -> I
     listed = ", ".join(names) or "none"
     if given is not None and given not in names:
         meant = closest(given, names) or names
-        fix = Fix(
-            "Leave --statefulset out, or correct it:",
-            command=doctor(facts.request, service, {"--statefulset": None}),
+        fix = change(
+            facts.request,
+            "Use the name of a StatefulSet that has pods behind this service."
+            if meant
+            else "No StatefulSet has pods behind this service.",
+            {"--statefulset": meant[:1]},
         )
-        if meant:
-            fix = env_value(
-                "Use the name of a StatefulSet that has pods behind this service: as "
-                "--statefulset, or in the container's env:",
-                "PEERDISCO_STATEFULSET",
-                meant[0],
-                command=doctor(facts.request, service, {"--statefulset": meant[0]}),
-            )
         hint = f"; did you mean {', '.join(meant)}?" if meant else ""
         yield problem(
             "statefulset",
@@ -76,12 +73,7 @@ def _statefulset(facts: Facts, service: ServiceName, peers: Sequence[Peer]) -> I
             "statefulset",
             f"{service} lists the pods of several StatefulSets: {listed}",
             "Each of them has its own ordinal 0, so the primary is ambiguous.",
-            env_value(
-                "Choose one: as --statefulset, or in the container's env:",
-                "PEERDISCO_STATEFULSET",
-                names[0],
-                command=doctor(facts.request, service, {"--statefulset": names[0]}),
-            ),
+            change(facts.request, "Choose one of them.", {"--statefulset": names[0]}),
             statefulsets=list(names),
         )
     elif len(names) > 1:
@@ -181,6 +173,56 @@ def _addresses(peers: Sequence[Peer]) -> Iterator[Finding]:
         )
     else:
         yield ok("addresses", "each listed pod has its own address", pods=len(peers))
+
+
+_FAMILIES = {4: "IPv4", 6: "IPv6"}
+
+
+def _families(facts: Facts, service: ServiceName, peers: Sequence[Peer]) -> Iterator[Finding]:
+    """Pods of two families of which some, or all, are listed with one alone."""
+    families = {peer.name: {a.version for a in peer.addresses} for peer in peers if peer.addresses}
+    listed: set[int] = set().union(*families.values())
+    own = {address.version for address in facts.pod.addresses}
+    lacking = {
+        name: listed - versions for name, versions in families.items() if listed - versions
+    }  # fmt: skip
+    if lacking:
+        shown = ", ".join(
+            f"{name} has no {_FAMILIES[min(missing)]} address"
+            for name, missing in [*lacking.items()][:_MOST_SHOWN]
+        )
+        yield warning(
+            "address-families",
+            f"{shown}, and others behind {service} do",
+            "A pod gets its addresses when it is created, so one that is older than the cluster's "
+            "second family has one address. Who connects over that family does not reach it.",
+            Fix(
+                "The first command shows the addresses of each pod, and the second the families of "
+                "the service. A pod without an address of a family gets one when it is created "
+                "again: let a rolling update of the StatefulSet do so, one pod at a time, each "
+                "after the one before is ready and has caught up.",
+                command=f"kubectl get pods{in_namespace(service)} --output "
+                "custom-columns=NAME:.metadata.name,IPS:.status.podIPs[*].ip\n"
+                f"kubectl get service {service.name}{in_namespace(service)} "
+                "--output jsonpath='{.spec.ipFamilies}'",
+            ),
+            lacking=[*lacking][:_MOST_SHOWN],
+        )
+    elif listed and own - listed and _belongs(facts, service, peers):
+        missing = _FAMILIES[min(own - listed)]
+        yield warning(
+            "address-families",
+            f"{service} lists no {missing} addresses, and this pod has one",
+            f"A service has one family unless its ipFamilyPolicy says otherwise. Clients that use "
+            f"{missing} alone reach no pod through it.",
+            Fix(
+                "If clients need both families, let the service have them. Its present addresses "
+                "stay. If they do not, nothing has to be done.",
+                command=f"kubectl patch service {service.name}{in_namespace(service)} --type merge "
+                """--patch '{"spec":{"ipFamilyPolicy":"PreferDualStack"}}'""",
+            ),
+            missing=missing,
+        )
 
 
 def _own_pod(facts: Facts, service: ServiceName, peers: Sequence[Peer]) -> Iterator[Finding]:

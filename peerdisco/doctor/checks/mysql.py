@@ -34,6 +34,12 @@ _ALL = frozenset({"ALL PRIVILEGES", "ALL"})
 _OPTIONS = {"local": "--password-file", "replication": "--replication-password-file",
             "backup": "--backup-password-file"}  # fmt: skip
 
+_VARIABLES = {
+    "local": "PEERDISCO_MYSQL_PASSWORD_FILE",
+    "replication": "PEERDISCO_MYSQL_REPLICATION_PASSWORD_FILE",
+    "backup": "PEERDISCO_MYSQL_BACKUP_PASSWORD_FILE",
+}
+
 
 def check_database(facts: DatabaseFacts) -> Iterator[Finding]:
     """Accounts, configuration, durability, tables and peers."""
@@ -60,8 +66,8 @@ def _account(facts: DatabaseFacts, account: AccountFacts) -> Finding:
             check,
             f"no password is given for the {account.kind} account {account.user!r}",
             "Its login and its privileges are not checked.",
-            Fix(f"Give its password as {_OPTIONS[account.kind]} or with the variable that the "
-                "help names."),
+            Fix(f"Give its password as {_OPTIONS[account.kind]}, or in the container's env as "
+                f"{_VARIABLES[account.kind]}."),
         )  # fmt: skip
     if account.error is not None:
         return _login_failed(facts, account)
@@ -126,8 +132,10 @@ def _login_failed(facts: DatabaseFacts, account: AccountFacts) -> Finding:
             f"the {account.kind} account {account.user!r} cannot be used: {error}",
             "Nothing is known about the server.",
             Fix(
-                "Start the server, or name it with --host and --port, or --socket. The log of its "
-                "container says why it does not run; the command shows the containers of this pod:",
+                "Start the server, or name it with --host and --port, or --socket; an option wins "
+                "over PEERDISCO_MYSQL_HOST, PEERDISCO_MYSQL_PORT and PEERDISCO_MYSQL_SOCKET. The "
+                "log of its container says why it does not run; the command shows the containers "
+                "of this pod:",
                 command="kubectl get pods --output wide",
             ),
             user=account.user,
@@ -293,7 +301,10 @@ def _tables(facts: DatabaseFacts) -> Finding:
             "mysql-engines",
             "the storage engines of the tables are not known",
             "Only the backup account sees every table. A copy loses tables of other engines.",
-            Fix("Give the password of the backup account as --backup-password-file."),
+            Fix(
+                f"Give the password of the backup account as {_OPTIONS['backup']}, or in the "
+                f"container's env as {_VARIABLES['backup']}."
+            ),
         )
     if not tables:
         return ok("mysql-engines", "every table uses InnoDB, so that copies are complete")

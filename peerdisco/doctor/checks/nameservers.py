@@ -6,16 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from ...dns import wire
 from ...model import Outcome
-from ..facts import Exchange, Facts, ServerFacts
+from ..advice import change, name_cluster_dns, use_servers
+from ..facts import SERVICE, Exchange, Facts, Request, ServerFacts
 from ..findings import Finding, Fix, ok, problem, unknown, warning
-from ..fixes import (
-    allow_dns,
-    dns_policy,
-    doctor,
-    env_value,
-    find_cluster_dns,
-    use_servers,
-)
+from ..fixes import SHOW_COREFILE, allow_dns, dns_policy
 
 __all__ = ["SLOW", "check_nameservers"]
 
@@ -23,6 +17,9 @@ SLOW = 0.2
 """Seconds for a reply that are too many: DNS within a cluster takes some milliseconds."""
 
 _PODS = "kubectl get pods --namespace kube-system --selector k8s-app=kube-dns --output wide"
+_DNS_PORTS = (
+    "kubectl get service kube-dns --namespace kube-system --output jsonpath='{.spec.ports}'"
+)
 _LOGS = "kubectl logs --namespace kube-system --selector k8s-app=kube-dns --tail 50"
 
 
@@ -36,9 +33,9 @@ def check_nameservers(facts: Facts) -> Iterator[Finding]:
         yield from _reachable(server, facts)
         if server.udp.outcome.replied:
             yield from _speed(server)
-            yield _edns(server)
+            yield _edns(server, facts)
         elif server.plain.outcome.replied:
-            yield _edns_dropped(server)
+            yield _edns_dropped(server, facts)
         if server.replied:
             yield _recursion(server)
     if servers:
@@ -53,10 +50,12 @@ def _reachable(server: ServerFacts, facts: Facts) -> Iterator[Finding]:
     udp, tcp = server.udp, server.tcp
     if not (udp.outcome.replied or server.plain.outcome.replied):
         yield _no_udp(server)
-    elif udp.outcome in _ERRORS:
+    elif udp.outcome in _ERRORS and not server.plain.usable:
         yield _error(server, udp)
     elif udp.outcome is Outcome.MALFORMED:
-        yield _malformed(server, udp)
+        yield _malformed(server, udp, facts)
+    elif not (udp.usable or server.plain.usable) and tcp.usable:
+        yield _udp_fails(server)
     else:
         yield ok(
             "nameserver-udp",
@@ -64,15 +63,17 @@ def _reachable(server: ServerFacts, facts: Facts) -> Iterator[Finding]:
             server=server.name, milliseconds=_rounded(udp), bytes=udp.size,
             truncated=udp.truncated,
         )  # fmt: skip
-    if tcp.outcome.replied:
+    if not tcp.outcome.replied:
+        yield _no_tcp(server)
+    elif not tcp.usable and (udp.usable or server.plain.usable):
+        yield _tcp_fails(server)
+    else:
         yield ok(
             "nameserver-tcp",
             f"{server.name} replies over TCP in {_milliseconds(tcp)}",
             server=server.name, milliseconds=_rounded(tcp), bytes=tcp.size,
             truncated=tcp.truncated,
         )  # fmt: skip
-    else:
-        yield _no_tcp(server)
 
 
 _ERRORS = (Outcome.SERVFAIL, Outcome.ERROR)
@@ -87,7 +88,7 @@ def _silent(server: ServerFacts, facts: Facts) -> Finding:
             "nameserver-udp",
             found,
             "Lookups wait for it, and then query the next server.",
-            use_servers(others),
+            use_servers(facts.request, others),
             server=server.name,
         )
     if server.udp.outcome is Outcome.UNREACHABLE:
@@ -95,9 +96,9 @@ def _silent(server: ServerFacts, facts: Facts) -> Finding:
             "nameserver-udp",
             found,
             "Nothing can be looked up, so nothing is known about the pods.",
-            find_cluster_dns(
-                "Nothing listens at this address. Query the cluster's DNS instead; the command "
-                "shows its address, for --nameserver or PEERDISCO_NAMESERVERS:"
+            name_cluster_dns(
+                facts.request,
+                "Nothing answers at this address. Query the cluster's DNS instead.",
             ),
             server=server.name,
         )
@@ -131,23 +132,51 @@ def _no_udp(server: ServerFacts) -> Finding:
 
 def _no_tcp(server: ServerFacts) -> Finding:
     detail = server.tcp.detail or "no reply in time"
-    found = f"{server.name} answers over UDP, but not over TCP: {detail}"
-    if server.udp.truncated:
-        return problem(
-            "nameserver-tcp",
-            found,
-            "The answer does not fit into a datagram, so without TCP the list of pods stays "
-            "incomplete.",
-            allow_dns(("UDP", "TCP")),
-            server=server.name,
+    allow = allow_dns(("UDP", "TCP"))
+    if "refused" in detail:
+        allow = Fix(
+            "Nothing accepts connections at this address. The Service of the cluster's DNS needs "
+            "port 53 for TCP as well as for UDP; the first command shows its ports. If they are "
+            f"there, something on the way refuses them. {allow.text}",
+            command=f"{_DNS_PORTS}\n{allow.command}",
+            yaml=allow.yaml,
         )
-    return warning(
-        "nameserver-tcp",
-        found,
-        "As soon as the answer no longer fits into a datagram, the list of pods is incomplete.",
-        allow_dns(("UDP", "TCP")),
+    return _without_tcp(server, f"answers over UDP, but not over TCP: {detail}", allow)
+
+
+def _tcp_fails(server: ServerFacts) -> Finding:
+    found = f"answers over UDP, but fails over TCP: {server.tcp}"
+    return _without_tcp(server, found, _same_answer("TCP", "UDP"))
+
+
+def _udp_fails(server: ServerFacts) -> Finding:
+    return problem(
+        "nameserver-udp",
+        f"{server.name} answers over TCP, but fails over UDP: {server.udp}",
+        "Lookups ask over UDP first, and take the answer over UDP for the server's.",
+        _same_answer("UDP", "TCP"),
         server=server.name,
     )
+
+
+def _same_answer(wrong: str, right: str) -> Fix:
+    return Fix(
+        f"Let the server answer the same over {wrong} as over {right}: look for a rule for {wrong} "
+        "alone in its configuration, and for a proxy or another server that gets these queries. "
+        "The commands show the Corefile and the pods of the cluster's DNS:",
+        command=f"{SHOW_COREFILE}\n{_PODS}",
+    )
+
+
+def _without_tcp(server: ServerFacts, found: str, fix: Fix) -> Finding:
+    needed = server.udp.truncated
+    why = (
+        "The answer does not fit into a datagram, so without TCP the list of pods stays incomplete."
+        if needed
+        else "As soon as the answer no longer fits into a datagram, the list of pods is incomplete."
+    )
+    make = problem if needed else warning
+    return make("nameserver-tcp", f"{server.name} {found}", why, fix, server=server.name)
 
 
 def _error(server: ServerFacts, exchange: Exchange) -> Finding:
@@ -166,15 +195,12 @@ def _error(server: ServerFacts, exchange: Exchange) -> Finding:
     )
 
 
-def _malformed(server: ServerFacts, exchange: Exchange) -> Finding:
+def _malformed(server: ServerFacts, exchange: Exchange, facts: Facts) -> Finding:
     return problem(
         "nameserver-udp",
         f"{server.name}: a reply that is not a DNS message: {exchange.detail}",
         "Something else listens at this address, or changes DNS messages on the way.",
-        find_cluster_dns(
-            "Query the cluster's DNS itself; the command shows its address, for --nameserver or "
-            "PEERDISCO_NAMESERVERS:"
-        ),
+        name_cluster_dns(facts.request, "Query the cluster's DNS itself."),
         server=server.name,
     )
 
@@ -190,8 +216,8 @@ def _speed(server: ServerFacts) -> Iterator[Finding]:
             "and lookups may time out.",
             Fix(
                 "Run more replicas of the cluster's DNS, or NodeLocal DNSCache on each node; poll "
-                "less often with a longer PEERDISCO_INTERVAL. This shows whether it is short of "
-                "CPU time:",
+                "less often, with a longer --interval or, where none is given, PEERDISCO_INTERVAL. "
+                "This shows whether it is short of CPU time:",
                 command="kubectl top pods --namespace kube-system --selector k8s-app=kube-dns",
             ),
             server=server.name,
@@ -199,7 +225,7 @@ def _speed(server: ServerFacts) -> Iterator[Finding]:
         )
 
 
-def _edns(server: ServerFacts) -> Finding:
+def _edns(server: ServerFacts, facts: Facts) -> Finding:
     message = server.udp.message
     if message is not None and message.edns_payload is not None:
         return ok(
@@ -208,28 +234,32 @@ def _edns(server: ServerFacts) -> Finding:
             f"{min(message.edns_payload, wire.EDNS_PAYLOAD)} bytes",
             server=server.name, payload=message.edns_payload,
         )  # fmt: skip
+    refused = f"rejects EDNS ({server.udp.detail or server.udp.outcome.value})"
+    does = refused if server.udp.outcome in _ERRORS and server.plain.usable else "does not use EDNS"
     return warning(
         "nameserver-edns",
-        f"{server.name} does not use EDNS: replies over UDP have at most 512 bytes",
+        f"{server.name} {does}: replies over UDP have at most 512 bytes",
         "Some six pods fit into 512 bytes; with more of them each lookup needs TCP.",
-        find_cluster_dns(
-            "Query the cluster's DNS itself, without a proxy between that removes EDNS; the "
-            "command shows its address. Nothing has to be done while TCP works and is fast enough."
+        name_cluster_dns(
+            facts.request,
+            "Query the cluster's DNS itself, without a proxy between that removes EDNS.",
+            "Nothing has to be done while TCP works and is fast enough.",
         ),
         server=server.name,
         payload=None,
     )
 
 
-def _edns_dropped(server: ServerFacts) -> Finding:
+def _edns_dropped(server: ServerFacts, facts: Facts) -> Finding:
     return problem(
         "nameserver-edns",
         f"{server.name} answers queries without EDNS, and does not answer those with it",
         "Something on the path drops messages with EDNS, so the first lookup waits for seconds.",
-        find_cluster_dns(
+        name_cluster_dns(
+            facts.request,
             "Find the firewall or proxy between this pod and the server, and let it pass UDP "
             "messages of up to 1,232 bytes with an OPT record (RFC 6891, 6.2.2). Or query the "
-            "cluster's DNS itself; the command shows its address:"
+            "cluster's DNS itself.",
         ),
         server=server.name,
     )
@@ -272,7 +302,7 @@ def _zone(facts: Facts) -> Iterator[Finding]:
                 f"{name} does not serve {text} ({_evidence(servers, name)}), and other servers do",
                 "Programs that ask this server get the answer that the service does not exist. "
                 "peerdisco recognises such answers and queries the next server.",
-                use_servers(serving),
+                use_servers(facts.request, serving),
                 server=name,
                 zone=text,
             )
@@ -281,33 +311,43 @@ def _zone(facts: Facts) -> Iterator[Finding]:
 
 
 def _outside(facts: Facts, name: str, zone: str) -> Finding:
-    pod, service = facts.pod, facts.request.service
-    searched = _searched_domain(pod.resolv_conf.search)
-    fix = dns_policy(host_network=pod.host_network)
-    if searched is not None and searched != zone and service is not None:
-        fix = env_value(
-            f"The pod's search list has {searched}: use that domain, in the command or in the "
-            "container's env.",
-            "PEERDISCO_CLUSTER_DOMAIN",
-            searched,
-            command=doctor(
-                facts.request, f"{service.name}.{service.namespace}", {"--cluster-domain": None}
-            ),
-        )
-    elif searched is not None or not pod.in_pod:
-        fix = find_cluster_dns(
-            "Query a name server of the cluster (--nameserver or PEERDISCO_NAMESERVERS); the "
-            "command shows its address. If that is this one, the cluster's own domain is another "
-            "(--cluster-domain): the kubelet's configuration has it as clusterDomain."
-        )
     return problem(
         "nameserver-zone",
         f"{name} does not serve {zone} ({_evidence(facts.dns.servers, name)})",
         "It knows no service of the cluster, so its answers say nothing about the pods.",
-        fix,
+        _find_zone(facts, zone),
         server=name,
         zone=zone,
     )
+
+
+def _find_zone(facts: Facts, zone: str) -> Fix:
+    """The right domain if the pod's files show another one, else the right name server."""
+    pod, request = facts.pod, facts.request
+    searched = _searched_domain(pod.resolv_conf.search)
+    if searched is not None and searched != zone:
+        return change(
+            request,
+            f"The pod's search list has {searched}: use that domain.",
+            _other_domain(request, searched),
+        )
+    if searched is None and pod.in_pod and "--nameserver" not in request.settings:
+        return dns_policy(host_network=pod.host_network)
+    return name_cluster_dns(
+        request,
+        "Query a name server of the cluster.",
+        "If that is this one, the cluster's own domain is another (--cluster-domain): the "
+        "kubelet's configuration has it as clusterDomain.",
+    )
+
+
+def _other_domain(request: Request, domain: str) -> dict[str, str]:
+    """The settings with another domain: that of the full name of a service, or the domain's own."""
+    service = request.service
+    changes = {"--cluster-domain": domain} if "--cluster-domain" in request.settings else {}
+    if service is not None and any(name.count(".") > 2 for name in request.values(SERVICE)):
+        changes[SERVICE] = f"{service.name}.{service.namespace}.svc.{domain}"
+    return changes or {"--cluster-domain": domain}
 
 
 def _searched_domain(search: Sequence[str]) -> str | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..facts import Conflict, Facts, Known, PodFacts
+from ..advice import change, name_cluster_dns
+from ..facts import SERVICE, Conflict, Facts, Known, PodFacts
 from ..findings import Finding, Fix, ok, problem, unknown, warning
-from ..fixes import env_from_field, env_value
+from ..fixes import env_from_field
 
 __all__ = ["check_pod"]
 
@@ -15,6 +16,13 @@ _FIELDS = {
     "namespace": ("POD_NAMESPACE", "metadata.namespace"),
     "addresses": ("POD_IP", "status.podIP"),
 }
+
+
+_INDEXES = {
+    "POD_INDEX": "metadata.labels['apps.kubernetes.io/pod-index']",
+    "JOB_COMPLETION_INDEX": "metadata.annotations['batch.kubernetes.io/job-completion-index']",
+}
+"""Fields that are empty, as if the variable was not set, where a pod does not have them."""
 
 
 def check_pod(facts: Facts) -> Iterator[Finding]:
@@ -64,22 +72,18 @@ def _unusable(facts: Facts, error: str) -> Finding:
             "configuration",
             error,
             "Without the namespace the service's name is not complete.",
-            Fix(
-                "Name the service as NAME.NAMESPACE, or use --namespace. The command shows the "
-                "services of all namespaces:",
-                command="kubectl get services --all-namespaces",
-            ),
+            _name_namespace(facts),
         )
     if "cluster domain" in error.partition("(")[0]:
         return problem(
             "configuration",
             error,
             "Without the cluster domain the service's name is not complete.",
-            env_value(
-                "Name the cluster domain in the container's env. The kubelet's configuration has "
-                "it as clusterDomain; in most clusters it is cluster.local:",
-                "PEERDISCO_CLUSTER_DOMAIN",
-                "cluster.local",
+            change(
+                facts.request,
+                "Name the cluster domain. The kubelet's configuration has it as clusterDomain; in "
+                "most clusters it is cluster.local.",
+                {"--cluster-domain": "cluster.local"},
             ),
         )
     if "name server" in error.partition("(")[0]:
@@ -87,12 +91,7 @@ def _unusable(facts: Facts, error: str) -> Finding:
             "configuration",
             error,
             "Without a name server nothing can be looked up.",
-            Fix(
-                "Find the address of the cluster's DNS, and give it as --nameserver or "
-                "PEERDISCO_NAMESERVERS:",
-                command="kubectl get service kube-dns --namespace kube-system "
-                "--output jsonpath='{.spec.clusterIP}'",
-            ),
+            name_cluster_dns(facts.request, "Query the cluster's DNS."),
         )
     return problem(
         "configuration",
@@ -104,6 +103,18 @@ def _unusable(facts: Facts, error: str) -> Finding:
             "NAMESPACE:.metadata.namespace,NAME:.metadata.name,SERVICE:.spec.serviceName",
         ),
         pod=facts.pod.pod_name,
+    )
+
+
+def _name_namespace(facts: Facts) -> Fix:
+    setting = facts.request.settings.get(SERVICE)
+    where = f"in {setting.source}" if setting is not None else "as the argument"
+    if setting is not None and setting.by_option:
+        where = "as the argument, or use --namespace"
+    return Fix(
+        f"Name the service as NAME.NAMESPACE {where}. The command shows the services of all "
+        "namespaces:",
+        command="kubectl get services --all-namespaces",
     )
 
 
@@ -120,6 +131,7 @@ def _missing(pod: PodFacts, fact: str, error: str) -> Finding:
         )
     named = fact if fact in _FIELDS else "pod name"
     variables = [_FIELDS[named], *([_FIELDS["addresses"]] if named == "pod name" else [])]
+    variables += [(name, path) for name, path in _INDEXES.items() if f"{name} is " in error]
     fix = env_from_field(
         f"Take the pod's own {named.removeprefix('pod ')} from the downward API, in the "
         "container's env:",
@@ -146,8 +158,10 @@ def _conflict(conflict: Conflict) -> Finding:
                 command=f"unset {used.source}",
             ),
         )
-    variable, path = _FIELDS[conflict.fact]
+    _, path = _FIELDS[conflict.fact]
     if conflict.fact == "addresses":
+        variable = used.source
+        path = "status.podIPs" if variable == "POD_IPS" else path
         return problem(
             _check(conflict.fact),
             found,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ...dns import wire
 from ...exceptions import NotHeadless, UnusableAnswer
@@ -10,12 +11,11 @@ from ...model import Answered, Empty, Failed, Outcome, Peer
 from ...names import ServiceName, address_with_dashes
 from ...sources.leftovers import Leftovers
 from ...sources.peer_factory import PeerFactory
-from ..facts import Facts, NamedPort, Request
+from ..advice import change
+from ..facts import SERVICE, Facts, NamedPort, Request
 from ..findings import Finding, Fix, ok, problem, unknown, warning
 from ..fixes import (
     SHOW_COREFILE,
-    doctor,
-    env_value,
     headless_manifest,
     in_namespace,
     publish_not_ready,
@@ -97,13 +97,7 @@ def _absent(facts: Facts, service: ServiceName) -> Finding:
             "service-exists",
             f"{found}; did you mean {', '.join(others)}?",
             why,
-            env_value(
-                f"If {others[0]} is meant, give that name: as the argument, or in the container's "
-                "env:",
-                "PEERDISCO_SERVICE",
-                meant,
-                command=doctor(facts.request, meant),
-            ),
+            _meant(facts, service, others[0], meant),
             service=service.fqdn,
             candidates=list(others),
         )
@@ -119,7 +113,8 @@ def _absent(facts: Facts, service: ServiceName) -> Finding:
             f"it is another one, use that. If it is this one: {publish.text[0].lower()}"
             f"{publish.text[1:]} If the second command answers NotFound, create the service with "
             "this manifest and the labels of your pods. If pods are ready, its selector matches "
-            "none of them: the last two commands show that.",
+            "none of them, or it has no selector: the last two commands show that, and spec of the "
+            "manifest what it needs.",
             command=f"{show_statefulsets(service)}\n{publish.command}\n{show_endpoints(service)}",
             yaml=headless_manifest(service),
         ),
@@ -128,20 +123,27 @@ def _absent(facts: Facts, service: ServiceName) -> Finding:
     )
 
 
+def _meant(facts: Facts, service: ServiceName, other: str, name: str) -> Fix:
+    fix = change(facts.request, f"If {other} is meant, give that name.", {SERVICE: name})
+    if service.namespace is None:
+        return fix
+    return replace(
+        fix,
+        text=f"{fix.text[:-1]}. If {service} is meant, the last commands show whether it exists, "
+        "its selector, and which pods are ready:",
+        command=f"{fix.command}\n{show_endpoints(service)}",
+    )
+
+
 def _not_headless(facts: Facts, service: ServiceName, error: NotHeadless) -> Finding:
     if error.alias is not None:
-        target = error.alias
-        in_cluster = target.endswith(f".svc.{service.cluster_domain}")
         return problem(
             "service-headless",
-            f"{service} is an alias (ExternalName or CNAME) of {target}",
+            f"{service} is an alias (ExternalName or CNAME) of {error.alias}",
             "DNS lists no pods under an alias.",
-            Fix(
-                "Use the name of the headless service itself. If the target is one:",
-                command=doctor(facts.request, target if in_cluster else f"{target}."),
-            ),
+            _behind_alias(facts, service, error.alias),
             service=service.fqdn,
-            alias=target,
+            alias=error.alias,
         )
     addresses = ", ".join(map(str, error.cluster_ip)) or "a cluster IP"
     found = f"{service} is not headless: it has the cluster IP {addresses}"
@@ -154,12 +156,7 @@ def _not_headless(facts: Facts, service: ServiceName, error: NotHeadless) -> Fin
             "service-headless",
             f"{found}; the governing service of this pod is {governing}",
             why,
-            env_value(
-                "Use the governing service, in the container's env:",
-                "PEERDISCO_SERVICE",
-                _short(governing),
-                command=doctor(facts.request, _short(governing)),
-            ),
+            change(facts.request, "Use the governing service.", {SERVICE: _short(governing)}),
             service=service.fqdn,
             cluster_ip=[str(address) for address in error.cluster_ip],
         )
@@ -185,6 +182,28 @@ def _not_headless(facts: Facts, service: ServiceName, error: NotHeadless) -> Fin
         ),
         service=service.fqdn,
         cluster_ip=[str(address) for address in error.cluster_ip],
+    )
+
+
+def _behind_alias(facts: Facts, service: ServiceName, target: str) -> Fix:
+    """The service that an alias of the cluster means, else the governing one."""
+    if target.endswith(f".svc.{service.cluster_domain}") and target != service.fqdn:
+        return change(
+            facts.request, f"Use the name of the service itself, {target}.", {SERVICE: target}
+        )
+    governing = facts.pod.governing
+    if governing is not None and governing != service.fqdn:
+        return change(
+            facts.request,
+            f"No pods are listed as {target}. Use the governing service of this pod.",
+            {SERVICE: _short(governing)},
+        )
+    if service.namespace is None:
+        return Fix(f"Use the name of a headless service of the cluster; {target} is none.")
+    return Fix(
+        f"No pods are listed as {target}. Use the headless service that the StatefulSet names in "
+        "spec.serviceName:",
+        command=show_statefulsets(service),
     )
 
 
@@ -253,12 +272,7 @@ def _governs(facts: Facts, service: ServiceName, peers: tuple[Peer, ...]) -> Fin
             "governing-service",
             f"{found}; the governing service of this pod is {governing}",
             why,
-            env_value(
-                "Use the governing service, in the container's env:",
-                "PEERDISCO_SERVICE",
-                _short(governing),
-                command=doctor(facts.request, _short(governing)),
-            ),
+            change(facts.request, "Use the governing service.", {SERVICE: _short(governing)}),
             dashed=len(dashed),
             governing=governing,
         )
@@ -322,29 +336,18 @@ def _address_records(facts: Facts, service: ServiceName) -> Iterator[Finding]:
         v4, v6 = server.addresses
         outcomes = (v4.outcome, v6.outcome)
         values = {"server": server.name, "a": v4.outcome.value, "aaaa": v6.outcome.value}
-        if Outcome.NXDOMAIN in outcomes and Outcome.ANSWER in outcomes:
-            denied = "AAAA" if v6.outcome is Outcome.NXDOMAIN else "A"
-            yield warning(
-                "address-records",
-                f"{server.name} answers NXDOMAIN for {denied} {service}, which has other addresses",
-                "A name that exists has no data for the other family. With NXDOMAIN, programs that "
-                "use musl (Alpine) do not find the name at all.",
-                Fix(
-                    "Remove the rule that answers NXDOMAIN, such as a template plugin with rcode "
-                    "NXDOMAIN for AAAA, from the Corefile; rcode NOERROR is right. The command "
-                    "shows the Corefile:",
-                    command=SHOW_COREFILE,
-                ),
-                **values,
-            )
+        if Outcome.NXDOMAIN in outcomes:
+            yield _denied(server.name, service, outcomes, values)
         elif all(exchange.usable for exchange in (v4, v6)):
             counts = [len(e.message.answers) if e.message else 0 for e in (v4, v6)]
             more = ", truncated over UDP" if v4.truncated or v6.truncated else ""
-            yield ok(
-                "address-records",
-                f"{server.name} has {counts[0]} A and {counts[1]} AAAA records of {service}{more}",
-                **values,
+            found = (
+                f"{server.name} has {counts[0]} A and {counts[1]} AAAA records of {service}{more}"
             )
+            if any(counts) or more or not any(peer.addresses for peer in facts.peers):
+                yield ok("address-records", found, **values)
+            else:
+                yield _filtered(found, values)
         else:
             yield unknown(
                 "address-records",
@@ -354,6 +357,50 @@ def _address_records(facts: Facts, service: ServiceName) -> Iterator[Finding]:
                 None,
                 **values,
             )
+
+
+def _filtered(found: str, values: dict[str, str]) -> Finding:
+    return warning(
+        "address-records",
+        f"{found}, although its pods have addresses",
+        "Programs that resolve the service's name do not find it. peerdisco uses SRV records.",
+        Fix(
+            "Remove the rule that answers these queries without data, such as a template or filter "
+            "plugin, from the Corefile or from the proxy before it. The command shows the "
+            "Corefile:",
+            command=SHOW_COREFILE,
+        ),
+        **values,
+    )
+
+
+def _denied(
+    server: str, service: ServiceName, outcomes: tuple[Outcome, Outcome], values: dict[str, str]
+) -> Finding:
+    """NXDOMAIN for a name that has SRV records, so that it exists (RFC 8020)."""
+    denied = [
+        rtype
+        for rtype, outcome in zip(("A", "AAAA"), outcomes, strict=True)
+        if outcome is Outcome.NXDOMAIN
+    ]
+    listed = " and ".join(denied)
+    effect = (
+        "Programs that resolve the service's name do not find it. peerdisco uses SRV records."
+        if Outcome.ANSWER not in outcomes
+        else "With NXDOMAIN, programs that use musl (Alpine) do not find the name at all."
+    )
+    return warning(
+        "address-records",
+        f"{server} answers NXDOMAIN for {listed} {service}, which has other records",
+        f"A name that exists has no data for a type without records. {effect}",
+        Fix(
+            "Remove the rule that answers NXDOMAIN, such as a template plugin with rcode NXDOMAIN "
+            f"for {listed}, from the Corefile or from the proxy before it; rcode NOERROR is right. "
+            "The command shows the Corefile:",
+            command=SHOW_COREFILE,
+        ),
+        **values,
+    )
 
 
 def _reverse(facts: Facts) -> Iterator[Finding]:
@@ -413,21 +460,24 @@ def _other_port(request: Request, service: ServiceName, port: NamedPort) -> Fix:
     if not unused:
         return _no_port(request, service, port)
     name = (closest(port.name, unused) or [*reversed(unused)])[0]
-    text = "Use a port that the service has:"
+    text = "Use a port that the service has."
     names = [name if given == port.name else given for given in request.port_names]
     if others and unused[name] != request.protocol:
-        text = f"Look up the port over {unused[name]} on its own; all names share one protocol:"
+        text = f"Look up the port over {unused[name]} on its own; all names share one protocol."
         names = [name]
     protocol = None if unused[name] == "tcp" else unused[name]
-    changes = {"--port-name": names, "--protocol": protocol}
-    return Fix(text, command=doctor(request, service, changes))
+    return change(request, text, {"--port-name": names, "--protocol": protocol})
 
 
 def _no_port(request: Request, service: ServiceName, port: NamedPort) -> Fix:
     others = [name for name in request.port_names if name != port.name]
-    changes = {"--port-name": others, **({} if others else {"--protocol": None})}
-    return Fix(
-        "Use a name from spec.ports of the service, or leave this one out:",
-        command=f"kubectl get service {service.name}{in_namespace(service)} "
-        "--output jsonpath='{.spec.ports[*].name}'\n" + doctor(request, service, changes),
+    fix = change(
+        request,
+        "Use a name from spec.ports of the service, which the first command shows, or",
+        {"--port-name": others, **({} if others else {"--protocol": None})},
     )
+    shown = (
+        f"kubectl get service {service.name}{in_namespace(service)} "
+        "--output jsonpath='{.spec.ports[*].name}'"
+    )
+    return replace(fix, command=f"{shown}\n{fix.command}")

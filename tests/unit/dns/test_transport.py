@@ -398,7 +398,7 @@ async def test_half_a_reply_is_no_reply(serve: Serve) -> None:
 
 async def test_a_refused_connection_is_reported(serve: Serve) -> None:
     server = await serve(says("10.0.0.1"), tcp=False)
-    with pytest.raises(ConnectionRefusedError):
+    with pytest.raises(ConnectionRefusedError, match="Connection refused"):
         await TcpConnection.open(server.endpoint)
 
 
