@@ -202,7 +202,7 @@ def serving(
         (directory / f"{number}.zone").write_text(text)
     log = directory / "named.log"
     for _ in range(5):
-        taken = _free_port() if port is None else port
+        taken = free_port() if port is None else port
         (directory / "named.conf").write_text(_configuration(taken, zones, directory, broken))
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -246,7 +246,7 @@ _OWN_ZONES = 1
 """That of the keys it manages, which it makes itself."""
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port that is free on both transports; until named takes it, somebody else may."""
     while True:
         with (

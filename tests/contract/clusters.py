@@ -1,4 +1,4 @@
-"""The servers that a lookup is tested against: the testing DNS, and BIND with the same records."""
+"""The servers that a lookup is tested against: the testing DNS, BIND, and a CoreDNS if named."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Protocol
 
 from peerdisco.names import Endpoint, parse_nameserver
-from peerdisco.testing import ClusterDNS
-from tests import bind
+from peerdisco.testing import Cluster as Pods
+from peerdisco.testing import ClusterDNS, StatefulSet
+from tests import bind, coredns
 
 SERVICE = "my-database.default.svc.cluster.local"
 TTL = 30
@@ -46,16 +47,20 @@ class Cluster(Protocol):
         ...
 
 
+def _statefulset(cluster: ClusterDNS | Pods, wanted: Wanted) -> StatefulSet:
+    return cluster.statefulset(
+        "db",
+        service="my-database",
+        replicas=wanted.pods,
+        ports={"mysql": 3306} if wanted.ports else (),
+        families=("ipv4", "ipv6") if wanted.dual_stack else ("ipv4",),
+    )
+
+
 class _Testing:
     def __init__(self, dns: ClusterDNS, wanted: Wanted) -> None:
         self._dns = dns
-        self._pods = dns.statefulset(
-            "db",
-            service="my-database",
-            replicas=wanted.pods,
-            ports={"mysql": 3306} if wanted.ports else (),
-            families=("ipv4", "ipv6") if wanted.dual_stack else ("ipv4",),
-        )
+        self._pods = _statefulset(dns, wanted)
 
     @property
     def nameserver(self) -> Endpoint:
@@ -63,6 +68,23 @@ class _Testing:
 
     def scale(self, pods: int) -> None:
         self._pods.scale(pods)
+
+    def addresses(self, ordinal: int) -> list[str]:
+        return [str(address) for address in self._pods.pod(ordinal).addresses]
+
+
+class _CoreDns:
+    def __init__(self, server: coredns.CoreDns, pods: StatefulSet) -> None:
+        self._server = server
+        self._pods = pods
+
+    @property
+    def nameserver(self) -> Endpoint:
+        return self._server.endpoint
+
+    def scale(self, pods: int) -> None:
+        self._pods.scale(pods)
+        self._server.publish()
 
     def addresses(self, ordinal: int) -> list[str]:
         return [str(address) for address in self._pods.pod(ordinal).addresses]
@@ -109,7 +131,17 @@ async def _bind(wanted: Wanted, directory: Path) -> AsyncIterator[Cluster]:
         yield _Bind(server, service, wanted.pods)
 
 
+@asynccontextmanager
+async def _coredns(wanted: Wanted, directory: Path) -> AsyncIterator[Cluster]:
+    cluster = Pods(ttl=TTL)
+    pods = _statefulset(cluster, wanted)
+    with coredns.serving(cluster, directory) as server:
+        yield _CoreDns(server, pods)
+
+
 CLUSTERS: dict[str, Callable[[Wanted, Path], AbstractAsyncContextManager[Cluster]]] = {
     "testing": _testing,
     "bind": _bind,
 }
+if coredns.missing() is None:
+    CLUSTERS["coredns"] = _coredns
