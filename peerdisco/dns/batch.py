@@ -1,4 +1,4 @@
-"""Many questions for one TCP connection, and their replies."""
+"""Many questions for one TCP connection, or for several, and their replies."""
 
 from __future__ import annotations
 
@@ -10,16 +10,28 @@ from collections.abc import Callable, Container, Sequence
 from ..names import Endpoint
 from .fast_path import QUESTION_HEAD, QUESTION_SIZE, QUESTION_TAILS
 
-__all__ = ["Batch", "Take"]
+__all__ = ["AT_ONCE", "Batch", "Take"]
 
-Take = Callable[[int, bytes], bool]
-"""Takes the reply to the question of this number; False if it is no reply to it."""
+Take = Callable[[int, bytes], bool | None]
+"""Takes the reply to the question of this number.
+
+True if it answers it, None if it is a failure, and False if it is no reply to it.
+"""
+
+AT_ONCE = 512
+"""Questions of a batch that are pending, at most: some 30 KB.
+
+CoreDNS answers the questions of a connection one after another, so that a batch keeps one of its
+goroutines busy for each connection, however many are out. More of them gain nothing on loopback;
+with fewer, client and server wait for each other.
+"""
 
 
 class Batch:
-    """Many questions for one connection, of which a limited number is pending.
+    """Many questions, of which a limited number is pending on a connection.
 
-    Pending questions of a lost connection are asked again on the next one.
+    Pending questions of a lost connection are asked again on the next one. The batches that `split`
+    makes take their questions from this one, each for another connection.
 
     Args:
         questions: Names in wire form, and record types.
@@ -27,6 +39,7 @@ class Batch:
 
     Attributes:
         take: Takes each reply.
+        at_once: The most questions that are pending.
         left: The numbers of the questions that are still to be sent.
         out: The numbers of the pending questions, by id.
         taken: The number of replies.
@@ -34,11 +47,22 @@ class Batch:
         useful: Whether it gave an answer; set by the code that takes the replies.
     """
 
-    __slots__ = ("_questions", "done", "left", "out", "server", "take", "taken", "useful")
+    __slots__ = (
+        "_questions",
+        "at_once",
+        "done",
+        "left",
+        "out",
+        "server",
+        "take",
+        "taken",
+        "useful",
+    )
 
     def __init__(self, questions: Sequence[tuple[bytes, int]], take: Take) -> None:
         self._questions = questions
         self.take = take
+        self.at_once = AT_ONCE
         self.left = deque(range(len(questions)))
         self.out: dict[bytes, int] = {}
         self.taken = 0
@@ -49,13 +73,39 @@ class Batch:
 
     @property
     def over(self) -> bool:
-        return not self.left and not self.out
+        return not self.out and not (self.left and self.at_once)
+
+    def split(self, connections: int) -> list[Batch]:
+        """A batch for each of so many connections beside this one; together they have its limit.
+
+        Each takes what the others left. After a failure it takes no more and gives the question
+        back: behind its connection may be a replica that answers nothing, and does so fast.
+        """
+        self.at_once = AT_ONCE // (connections + 1)
+        return [self._share() for _ in range(connections)]
+
+    def _share(self) -> Batch:
+        def take(number: int, reply: bytes) -> bool | None:
+            taken = self.take(number, reply)
+            if taken is None:
+                share.at_once = 0
+                self.left.appendleft(number)
+            return taken
+
+        share = Batch((), take)
+        share._questions, share.left, share.at_once = self._questions, self.left, self.at_once
+        return share
+
+    def join(self, shares: Sequence[Batch]) -> None:
+        """End the split: count the replies of the shares too."""
+        self.taken += sum(share.taken for share in shares)
+        self.at_once = AT_ONCE
 
     def next_frames(self, count: int, in_use: Container[bytes]) -> bytes:
         """The next questions, framed for a connection on which these ids are in use."""
         parts: list[bytes] = []
         left, out, questions = self.left, self.out, self._questions
-        count = min(count, len(left))
+        count = max(0, min(count, len(left)))
         ids = os.urandom(2 * count)
         for at in range(0, 2 * count, 2):
             query_id = ids[at : at + 2]

@@ -1,4 +1,4 @@
-"""Thousands of questions of one kind over one TCP connection.
+"""Thousands of questions of one kind over a few TCP connections.
 
 There is no task, no timer and no `Attempt` for each question. The caller's reader reads the usual
 replies. A question with any other result (a failure, a lost connection, no reply) is asked once
@@ -93,22 +93,23 @@ class _Bulk(Generic[_T]):
         self.resolver: Resolver | None = None
         self.batch: Batch | None = None
 
-    def take(self, number: int, reply: bytes) -> bool:
+    def take(self, number: int, reply: bytes) -> bool | None:
+        """See `Take`."""
         found = self.read(number, reply)
         if found is None:
             try:
                 asked = wire.question_of(reply)
                 if asked is None:
-                    return True
+                    return None
                 if asked != (*self.questions[number], wire.IN):
                     return False
                 message = wire.read(reply)
             except wire.MalformedMessage:
-                return True
+                return None
             if not message.response:
                 return False
             if not self._counts(message, number):
-                return True
+                return None
             found = self.convert(message)
         self.found[number] = found
         if self.batch is not None:

@@ -17,6 +17,7 @@ from .connections import Connections
 from .query import FIRST_TIMEOUT, Query
 from .reply import Answer, ReadServiceRecords, Reply, ResolverProtocol
 from .servers import Servers
+from .transport import TcpConnection
 
 __all__ = ["FIRST_TIMEOUT", "ReadServiceRecords", "Reply", "Resolver", "ResolverProtocol"]
 
@@ -26,6 +27,16 @@ _MOST_CONNECTIONS = 4
 A server that closes each connection after a few questions is asked over UDP instead.
 """
 
+_SIDE_BY_SIDE = 4
+"""Connections to one server that share a batch, at most.
+
+CoreDNS answers the questions of one connection one after another, and those of several at the same
+time. Behind the address of a service, they lead to different replicas.
+"""
+
+_LEAST_EACH = 256
+"""Questions for each of these connections, at least: a poll has fewer, and uses one."""
+
 
 class Resolver:
     """Asks name servers one after another until one of them answers.
@@ -33,7 +44,8 @@ class Resolver:
     `begin` starts a lookup. A lookup begins with the first server; after an answer, its further
     questions go to the server that answered. A resolver remembers which servers serve the zone of
     the cluster, which do not know EDNS, and which questions failed in the previous lookup. It keeps
-    one TCP connection for each server and belongs to one event loop. Close it with `aclose` or
+    one TCP connection for each server, and up to three more for a lookup of hundreds of questions,
+    until the next lookup begins. It belongs to one event loop. Close it with `aclose` or
     ``async with``.
 
     Args:
@@ -43,6 +55,8 @@ class Resolver:
     def __init__(self, nameservers: Sequence[Endpoint]) -> None:
         self._servers = Servers(nameservers)
         self._connections = Connections()
+        self._further: list[Connections] = []
+        """The connections beside these that large batches opened."""
         self._one_batch = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -53,12 +67,14 @@ class Resolver:
 
     async def aclose(self) -> None:
         """Close the kept connections; pending questions end without an answer."""
-        await self._connections.aclose()
+        for connections in (self._connections, *self._further):
+            await connections.aclose()
 
     def use(self, nameservers: Sequence[Endpoint]) -> None:
         """Ask these name servers from now on; no change if the list is empty."""
         if self._servers.use(nameservers):
-            self._connections.keep_only(nameservers)
+            for connections in (self._connections, *self._further):
+                connections.keep_only(nameservers)
 
     def begin(self, zone: bytes | None) -> None:
         """Start a lookup: ask the first server first again.
@@ -68,6 +84,8 @@ class Resolver:
                 no records, counts only if a server of this zone says so. None accepts it from any.
         """
         self._servers.begin(zone)
+        for connections in self._further:
+            connections.keep_only(())
 
     async def ask(
         self,
@@ -132,7 +150,8 @@ class Resolver:
         """Ask the questions of a batch over TCP until each has its reply or every server failed.
 
         When a connection is lost, its unanswered questions are asked on a new one as long as
-        replies come, then of the next server.
+        replies come, then of the next server. Up to `_SIDE_BY_SIDE` connections share the questions
+        of a large batch; no more of them are pending than on one.
         """
         now = asyncio.get_running_loop().time
         async with self._one_batch:
@@ -147,7 +166,7 @@ class Resolver:
                         async with asyncio.timeout_at(min(deadline, now() + FIRST_TIMEOUT)):
                             connection = await self._connections.get(server)
                         kept = connection.used
-                        if await connection.run(batch, FIRST_TIMEOUT, deadline):
+                        if await self._run(connection, batch, server, deadline):
                             if batch.useful:
                                 self._servers.prefer(server)
                             return
@@ -158,3 +177,44 @@ class Resolver:
                         kept = False
                     if batch.taken == taken and not kept:
                         break
+
+    async def _run(
+        self, connection: TcpConnection, batch: Batch, server: Endpoint, deadline: float
+    ) -> bool:
+        """Ask on this connection, and on others beside it if there are questions enough.
+
+        Returns:
+            Whether there is a reply to each.
+        """
+        count = min(_SIDE_BY_SIDE, len(batch.left) // _LEAST_EACH)
+        if count < 2:
+            return await connection.run(batch, FIRST_TIMEOUT, deadline)
+        while len(self._further) < count - 1:
+            self._further.append(Connections())
+        shares = batch.split(count - 1)
+        failure: Exception | None = None
+        async with asyncio.TaskGroup() as group:
+            for connections, share in zip(self._further, shares, strict=False):
+                group.create_task(_help(connections, share, server, deadline))
+            try:
+                await connection.run(batch, FIRST_TIMEOUT, deadline)
+            except (OSError, wire.MalformedMessage) as error:
+                failure = error
+        batch.join(shares)
+        if failure is not None:
+            raise failure
+        return batch.over
+
+
+async def _help(connections: Connections, share: Batch, server: Endpoint, deadline: float) -> None:
+    """Ask questions of a batch on a connection beside its own.
+
+    Whatever fails here is left for that one.
+    """
+    now = asyncio.get_running_loop().time
+    try:
+        async with asyncio.timeout_at(min(deadline, now() + FIRST_TIMEOUT)):
+            connection = await connections.get(server)
+        await connection.run(share, FIRST_TIMEOUT, deadline)
+    except (OSError, wire.MalformedMessage):
+        connections.abort(server)

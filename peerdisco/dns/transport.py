@@ -30,14 +30,6 @@ None if they are no reply to the question. Raises `MalformedMessage` if they cla
 and cannot be read.
 """
 
-AT_ONCE = 512
-"""Questions of a batch that are pending on its connection, at most: some 30 KB.
-
-CoreDNS answers the questions of a connection one after another, so that a batch keeps one of its
-goroutines busy however many are out. More of them gain nothing on loopback; with fewer, client and
-server wait for each other.
-"""
-
 MOST_STRAYS = 64
 """Messages in a row that are no reply, after which to give up on a socket or a connection.
 
@@ -320,7 +312,7 @@ class TcpConnection(asyncio.Protocol):
             return True
         done = batch.done = loop.create_future()
         self._batch = batch
-        transport.write(batch.next_frames(AT_ONCE, self._waiting))
+        transport.write(batch.next_frames(batch.at_once, self._waiting))
         try:
             self._acknowledge_at_once()
             taken = -1
@@ -390,7 +382,7 @@ class TcpConnection(asyncio.Protocol):
             number = out.get(query_id)
             if number is None or batch is None or len(reply) < _SHORTEST_MESSAGE:
                 self._take(reply)
-            elif batch.take(number, reply):
+            elif batch.take(number, reply) is not False:
                 del out[query_id]
                 batch.taken += 1
                 self._strays = 0
@@ -443,10 +435,11 @@ class TcpConnection(asyncio.Protocol):
         if batch.over:
             if not batch.done.done():
                 batch.done.set_result(None)
-        elif batch.left and len(batch.out) <= AT_ONCE // 2:
+        elif batch.left and len(batch.out) <= batch.at_once // 2:
             transport = self._transport
             if transport is not None and not transport.is_closing():
-                transport.write(batch.next_frames(AT_ONCE - len(batch.out), self._waiting))
+                count = batch.at_once - len(batch.out)
+                transport.write(batch.next_frames(count, self._waiting))
 
     def _acknowledge_at_once(self) -> None:
         """Keep the kernel from waiting for something to acknowledge together with.

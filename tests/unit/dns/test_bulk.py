@@ -12,11 +12,11 @@ import dns.rrset
 import pytest
 
 from peerdisco.dns import query, resolver, wire
+from peerdisco.dns.batch import AT_ONCE
 from peerdisco.dns.bulk import ask_each
 from peerdisco.dns.fast_path import AddressRecords, question_after_id, read_addresses
 from peerdisco.dns.resolver import Reply, Resolver, ResolverProtocol
 from peerdisco.dns.retries import PAUSES
-from peerdisco.dns.transport import AT_ONCE
 from peerdisco.model import Outcome
 
 from ..scripted import (
@@ -36,7 +36,13 @@ MANY = 1200
 NAMES = [wire.name_from_text(f"db-{n}.db.shop.svc.cluster.local") for n in range(MANY)]
 
 
-pytestmark = pytest.mark.usefixtures("nothing_is_left")
+pytestmark = pytest.mark.usefixtures("nothing_is_left", "one_connection")
+
+
+@pytest.fixture
+def one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What several of them share is tested in `test_side_by_side`."""
+    monkeypatch.setattr(resolver, "_SIDE_BY_SIDE", 1)
 
 
 @pytest.fixture
