@@ -5,6 +5,7 @@ The time is printed and not judged: `pytest -s` shows it.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -21,8 +22,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from peerdisco.testing import ClusterDNS
 from tests.cli.command import bare_environment
-from tests.docs.markdown import ROOT, blocks
+from tests.docs.markdown import ROOT, Block, blocks
 from tests.docs.test_repl import FIRST_STEPS, assert_no_error, expected, printed, python_blocks
 from tests.docs.test_snippets import PageRun, shown_commands
 
@@ -103,15 +105,56 @@ def simulation(environment: dict[str, str]) -> Iterator[str]:
             process.terminate()
 
 
-def test_the_first_steps_from_an_empty_environment(
-    python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def environment(python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The variables of that environment's programs, and an empty directory for them."""
     monkeypatch.chdir(tmp_path)
     path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
-    environment = bare_environment(
+    return bare_environment(
         {"PATH": path, "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error", "COLUMNS": "100",
          "TERM": "dumb", "PYTHON_BASIC_REPL": "1", "PEERDISCO_INTERVAL": "0.05"}
     )  # fmt: skip
+
+
+class CleanRun(PageRun):
+    """A page whose programs run in that environment, each as a process of its own."""
+
+    def run_python(self, block: Block) -> str:
+        file = Path(f"line_{block.line}.py")
+        file.write_text(block.text, encoding="utf-8")
+        printed = self.run_shell(f"python {file} 2>errors")
+        self.cues.finish(block.where)
+        assert_no_error(Path("errors").read_text(encoding="utf-8"))
+        return printed
+
+
+def test_the_readme_from_an_empty_environment(environment: dict[str, str]) -> None:
+    """Every command and every program of it, in its order; CI runs those of ``make``."""
+    found = blocks(ROOT / "README.md")
+    installs = [b.text for b in found if "pip install" in b.text]
+    assert installs == ["pip install peerdisco\n"]
+    makes = [command for b in found if b.text.startswith("$ make") for command, _ in
+             shown_commands(b)]  # fmt: skip
+    assert set(makes) <= set((ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()) | {
+        "make test"
+    }
+    with ClusterDNS(ttl=1) as dns:
+        mysql = dns.statefulset("mysql", service="my-database", replicas=3)
+        environment |= dns.environment
+        page = CleanRun(environment, dns=dns, mysql=mysql)
+        try:
+            for block, following in itertools.zip_longest(found, found[1:]):
+                page.run(block, following)
+        finally:
+            page.close()
+    assert not page.changes
+    ran = {block.language for block in found}
+    assert ran >= {"python", "console", "output", "run"}
+
+
+def test_the_first_steps_from_an_empty_environment(
+    python: Path, environment: dict[str, str]
+) -> None:
     where = subprocess.run(
         [python, "-c", "import peerdisco; print(peerdisco.__file__)"],
         env=environment, check=True, capture_output=True, text=True, timeout=30,
@@ -127,7 +170,7 @@ def test_the_first_steps_from_an_empty_environment(
             for block in blocks(FIRST_STEPS):
                 if block.language == "console" and block.text.startswith("$ pip install"):
                     assert block.text == "$ pip install 'peerdisco[cli]'\n"
-                elif block.language in ("console", "run"):
+                elif block.language in ("console", "run", "{code-block} python"):
                     page.run(block, None)
                     commands += len(shown_commands(block)) if block.language == "console" else 0
         finally:
