@@ -9,19 +9,20 @@ Whatever they read, they read as `wire` does: the tests compare the two.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import chain
-from struct import Struct
 from typing import NamedTuple
 
 from . import wire
+from .glue import Glue
 
 __all__ = [
     "AddressRecords",
     "ServiceRecords",
+    "Services",
     "labels_below",
     "question_after_id",
     "read_addresses",
     "read_service_records",
+    "read_services",
     "read_with_glue",
     "records_from_message",
 ]
@@ -138,9 +139,9 @@ def read_addresses(reply: bytes, question: bytes) -> AddressRecords | None:
     head = records[: width - size]
     ttl = int.from_bytes(head[-6:-2], "big")
     if head == owner + asked[-4:] + head[-6:-2] + bytes((0, size)) and ttl <= wire.LARGEST_TTL:
-        packed = tuple(chain.from_iterable(Struct(f"{width - size}x{size}s").iter_unpack(records)))
-        if head + head.join(packed) == records:
-            return AddressRecords(packed, ttl, bool(reply[2] & _TC))
+        parts = records.split(head)
+        if len(parts) == 1 + count and max(map(len, parts)) == size:  # so all but the first are
+            return AddressRecords(tuple(parts[1:]), ttl, bool(reply[2] & _TC))
     # Column by column: the bytes that all records share cost no object for each record.
     for at, byte in (
         *enumerate(owner + asked[-4:]),
@@ -158,6 +159,22 @@ def read_addresses(reply: bytes, question: bytes) -> AddressRecords | None:
     return AddressRecords(packed, smallest_ttl(held), bool(reply[2] & _TC))
 
 
+class Services(NamedTuple):
+    """The SRV records of an answer, and what the address records after them need.
+
+    Attributes:
+        ports: The port numbers by target.
+        pointers: The names by the compression pointer that leads to each.
+        ttls: The TTLs of the records.
+        stop: Where the records end.
+    """
+
+    ports: Mapping[bytes, tuple[int, ...]]
+    pointers: Mapping[bytes, bytes]
+    ttls: frozenset[bytes]
+    stop: int
+
+
 def read_service_records(reply: bytes, name: bytes, suffix: bytes) -> ServiceRecords | None:
     """The records in the answer to an SRV question; None to decline.
 
@@ -166,14 +183,13 @@ def read_service_records(reply: bytes, name: bytes, suffix: bytes) -> ServiceRec
         name: The name in the question, in wire form.
         suffix: The service's own name, at the end of every target.
     """
-    found = read_with_glue(reply, name, suffix)
+    services = read_services(reply, name, suffix)
+    found = None if services is None else read_with_glue(reply, services, suffix)
     return None if found is None else found[0]
 
 
-def read_with_glue(
-    reply: bytes, name: bytes, suffix: bytes
-) -> tuple[ServiceRecords, int, int] | None:
-    """`read_service_records`, and where the address records of the additional section are."""
+def read_services(reply: bytes, name: bytes, suffix: bytes) -> Services | None:
+    """The SRV records of the same answer, up to the additional section; None to decline."""
     if (
         reply[2] & _ODD_FLAGS != 0x80
         or reply[3] & 0x0F
@@ -182,38 +198,61 @@ def read_with_glue(
         or not reply.startswith(name + _SRV_IN, _HEADER)
     ):
         return None
-    end = len(reply)
-    glue = reply[10] << 8 | reply[11]
-    if glue and _ends_with_plain_opt(reply):
-        end -= _OPT_SIZE
-        glue -= 1
     ports: dict[bytes, tuple[int, ...]] = {}
-    addresses: dict[bytes, tuple[bytes, ...]] = {}
     pointers: dict[bytes, bytes] = {}
     ttls: set[bytes] = set()
     start = _HEADER + len(name) + 4
     try:
-        start = _read_services(reply, start, name, suffix, ports, pointers, ttls)
-        if not start:
-            return None
-        pointers[_TO_QUESTION] = name
-        pointers[(0xC000 | _HEADER + len(name) - len(suffix)).to_bytes(2, "big")] = suffix
-        if _read_glue(reply, start, glue, suffix, pointers, ports, addresses, ttls) != end:
-            return None
+        stop = _read_services(reply, start, name, suffix, ports, pointers, ttls)
     except IndexError:
         return None
     names = b"".join(ports)
-    longest = max(map(len, ports))
-    held = [int.from_bytes(ttl, "big") for ttl in ttls]
+    longest = max(map(len, ports), default=0)
     if (
-        names != names.lower()
+        not stop
+        or names != names.lower()
         or longest > _LONGEST_NAME
         or longest - len(suffix) > 1 + _LONGEST_LABEL
-        or max(held) > wire.LARGEST_TTL
     ):
         return None
+    pointers[_TO_QUESTION] = name
+    pointers[(0xC000 | _HEADER + len(name) - len(suffix)).to_bytes(2, "big")] = suffix
+    return Services(ports, pointers, frozenset(ttls), stop)
+
+
+def read_with_glue(
+    reply: bytes, services: Services, suffix: bytes, glue: Glue | None = None
+) -> tuple[ServiceRecords, Glue] | None:
+    """The records of an answer whose SRV records have been read; None to decline.
+
+    Args:
+        reply: The message.
+        services: Its SRV records.
+        suffix: The service's own name.
+        glue: Its address records, if they are known.
+    """
+    end = len(reply)
+    count = reply[10] << 8 | reply[11]
+    if count and _ends_with_plain_opt(reply):
+        end -= _OPT_SIZE
+        count -= 1
+    ttls = set(services.ttls)
+    addresses: dict[bytes, tuple[bytes, ...]] | None = {}
+    try:
+        glue = glue or Glue.of(reply, services.stop, end, len(suffix))
+        if count:
+            addresses = _read_uniform_glue(glue, count, services, ttls)
+        if addresses is None:
+            addresses = {}
+            if _read_glue(reply, count, suffix, services, addresses, ttls) != end:
+                return None
+    except IndexError:
+        return None
+    held = [int.from_bytes(ttl, "big") for ttl in ttls]
+    if (not count and services.stop != end) or max(held) > wire.LARGEST_TTL:
+        return None
     ttl = float(smallest_ttl(held))
-    return ServiceRecords(ports, addresses, ttl, bool(reply[2] & _TC)), start, end
+    return ServiceRecords(services.ports, addresses, ttl, bool(reply[2] & _TC)), glue
 
 
 def _read_services(
@@ -265,13 +304,40 @@ def _read_services(
     return position if count else 0
 
 
+def _read_uniform_glue(
+    glue: Glue, count: int, services: Services, ttls: set[bytes]
+) -> dict[bytes, tuple[bytes, ...]] | None:
+    """The addresses by name, if the records differ in nothing but these; None for `_read_glue`.
+
+    That is the usual case, and takes a third of the time.
+    """
+    shape, records = glue.shape, glue.records
+    if shape[:4] + shape[8:] not in (_A_SHAPE, _AAAA_SHAPE) or len(records) != count:
+        return None
+    ports, pointers = services.ports, services.pointers
+    addresses: dict[bytes, tuple[bytes, ...]] = {}
+    size = 0
+    for owner, packed in records:
+        name = pointers.get(owner)
+        if name is None:
+            label = 1 + owner[0]
+            name = owner[:label] + pointers.get(owner[label:], owner[label:])
+        if name not in ports:
+            return None
+        addresses[name] = (packed,)
+        size += len(owner)
+    size += count * (len(shape) + glue.size)
+    if len(addresses) != count or size != glue.stop - glue.start:
+        return None
+    ttls.add(shape[4:8])
+    return addresses
+
+
 def _read_glue(
     reply: bytes,
-    position: int,
     count: int,
     suffix: bytes,
-    pointers: dict[bytes, bytes],
-    ports: dict[bytes, tuple[int, ...]],
+    services: Services,
     addresses: dict[bytes, tuple[bytes, ...]],
     ttls: set[bytes],
 ) -> int:
@@ -279,14 +345,13 @@ def _read_glue(
 
     Args:
         reply: The message.
-        position: Where they begin.
         count: How many.
         suffix: The end of every owner.
-        pointers: The names by the compression pointer that leads to each.
-        ports: The targets, the only owners there may be.
+        services: The records before them; their targets are the only owners there may be.
         addresses: To be filled.
         ttls: To be filled.
     """
+    ports, pointers, _, position = services
     skip = len(suffix)
     for _ in range(count):
         owner = pointers.get(reply[position : position + 2])

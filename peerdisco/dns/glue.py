@@ -49,24 +49,35 @@ class Glue(NamedTuple):
             return cls(start, stop)
         first = start + _owner_size(message[start : start + _LONGEST_NAME], suffix_size)
         shape = message[first : first + _SHAPE_SIZE]
-        glue = cls(start, stop, shape, shape[-1])
-        records = glue._split(message)
+        if not shape:
+            return cls(start, stop)
+        records = _split(message[start:stop], shape)
         count = (message[10] << 8 | message[11]) - (stop < len(message))  # without the OPT record
         if len(records) != count:
             return cls(start, stop)  # they differ in more, or two are the same
-        return glue._replace(records=records)
+        return cls(start, stop, shape, shape[-1], records)
 
-    def is_in(self, message: bytes) -> bool:
-        """Whether a message of the same size has the same records at the same place."""
-        return self.shape != b"" and self._split(message) == self.records
+    def like_it_in(self, message: bytes) -> Glue | None:
+        """The records at the same place of a message of the same size, if their shape is the same.
 
-    def _split(self, message: bytes) -> frozenset[tuple[bytes, bytes]]:
-        # Each part but the first and the last is an address and the owner of the next record: two
-        # shapes never overlap, since no end of one is the beginning of another.
-        parts = message[self.start : self.stop].split(self.shape)
-        size = self.size
-        owners = [parts[0], *[part[size:] for part in parts[1:-1]]]
-        return frozenset(zip(owners, [part[:size] for part in parts[1:]], strict=False))
+        The message must begin with the same bytes as the one of this, so that it has as many.
+        """
+        if not self.shape:
+            return None
+        start, stop, shape, size, before = self
+        records = _split(message[start:stop], shape)
+        if records == before:
+            return self
+        return Glue(start, stop, shape, size, records) if len(records) == len(before) else None
+
+
+def _split(records: bytes, shape: bytes) -> frozenset[tuple[bytes, bytes]]:
+    # Each part but the first and the last is an address and the owner of the next record: two
+    # shapes never overlap, since no end of one is the beginning of another.
+    parts = records.split(shape)
+    size = shape[-1]
+    owners = [parts[0], *[part[size:] for part in parts[1:-1]]]
+    return frozenset(zip(owners, [part[:size] for part in parts[1:]], strict=False))
 
 
 def _owner_size(owner: bytes, suffix_size: int) -> int:

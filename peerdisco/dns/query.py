@@ -99,7 +99,6 @@ class Query:
 
     async def _run(self) -> Reply:
         now = asyncio.get_running_loop().time
-        pauses = self._pauses()
         for turn in count():
             before, self._timed_out, start = len(self._attempts), False, now()
             usable = await self._ask_each(turn)
@@ -113,6 +112,7 @@ class Query:
                 if rest > 0:
                     await asyncio.sleep(min(rest, self._deadline - now()))
             else:
+                pauses = self._pauses()
                 outcomes = {attempt.outcome for attempt in self._attempts[before:]}
                 if outcomes.isdisjoint(REPLICA_FAILURES) or turn >= len(pauses):
                     break
@@ -135,8 +135,10 @@ class Query:
         servers = self._servers.order()
         for place, server in enumerate(servers):
             timeout = self._timeout(turn, servers[place:], len(servers))
-            ask = self._ask_every_way if server in self._silent else self._ask_server
-            usable = await ask(server, timeout)
+            if self._silent and server in self._silent:
+                usable = await self._ask_every_way(server, timeout)
+            else:
+                usable = await self._ask_server(server, timeout)
             if usable is not None:
                 self._servers.prefer(server)
                 return usable

@@ -89,7 +89,7 @@ class Servers:
 
     def is_plain(self, server: Endpoint) -> bool:
         """Whether to ask this server without EDNS."""
-        until = self._plain_until.get(server)
+        until = self._plain_until.get(server) if self._plain_until else None
         return until is not None and asyncio.get_running_loop().time() < until
 
     def learn_plain(self, server: Endpoint) -> None:

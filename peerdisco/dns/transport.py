@@ -46,6 +46,10 @@ The event loop closes it in its next iteration. The limit holds if it never does
 _TCP_QUICKACK = getattr(socket, "TCP_QUICKACK", 0)
 """Of Linux alone."""
 
+_NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
+"""Saves a call to the system; macOS does not have it."""
+_DATAGRAMS = socket.SOCK_DGRAM | _NONBLOCK
+
 _NOTHING_OUT: dict[bytes, int] = {}
 _LARGEST_DATAGRAM = 65535
 _SHORTEST_MESSAGE = 12
@@ -112,8 +116,9 @@ async def exchange_udp(
     question = _with_random_id(question)
     address = socket_address(server)
     family = socket.AF_INET6 if ":" in server.address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        sock.setblocking(False)
+    with socket.socket(family, _DATAGRAMS) as sock:
+        if not _NONBLOCK:
+            sock.setblocking(False)
         if note_sender is None:
             sock.connect(address)
             sock.send(question)
@@ -148,13 +153,14 @@ async def _receive(sock: socket.socket, receive: Callable[[int], _T], until: flo
         except BlockingIOError:
             pass
         loop = asyncio.get_running_loop()
+        fd = sock.fileno()  # with the socket itself, asyncio takes four times as long
         readable = loop.create_future()
         timer = None if until is None else loop.call_at(until, _give_up, readable)
-        loop.add_reader(sock, _wake, readable)
+        loop.add_reader(fd, _wake, readable)
         try:
             await readable
         finally:
-            loop.remove_reader(sock)
+            loop.remove_reader(fd)
             if timer is not None:
                 timer.cancel()
 

@@ -166,7 +166,7 @@ class PeerFactory:
                 numbers = tuple(sorted(set(numbers)))  # noqa: PLW2901 - the same, sorted
             known = before.get(target)
             if known is None or known[0] != packed or known[1] != numbers:
-                peer = self._peer(target, packed, numbers)
+                peer = self._peer(target, packed, numbers, None if known is None else known[2])
                 if peer is None:
                     refused.append(target)
                     continue
@@ -184,9 +184,32 @@ class PeerFactory:
         return self._tuple
 
     def _peer(
-        self, target: bytes, packed: tuple[bytes, ...], numbers: tuple[int, ...]
+        self,
+        target: bytes,
+        packed: tuple[bytes, ...],
+        numbers: tuple[int, ...],
+        before: Peer | None,
     ) -> Peer | None:
-        """A new peer; None if `label` rejects the name."""
+        """A new peer; None if `label` rejects the name.
+
+        Args:
+            target: The name.
+            packed: The addresses.
+            numbers: The port numbers.
+            before: The peer of this name in the previous answer.
+        """
+        if before is not None and before.statefulset in self._prefixes:
+            # The address of a pod changed, on which its ordinal does not depend.
+            return Peer(
+                before.name,
+                before.ordinal,
+                before.statefulset,
+                before.hostname,
+                _unpack_each(packed),
+                self._ports_of(numbers),
+                None,
+                before.cluster,
+            )
         size = 1 + target[0]
         label = target[1:size].decode("latin-1")
         prefix, _, digits = label.rpartition("-")
@@ -201,26 +224,33 @@ class PeerFactory:
         else:
             statefulset, ordinal = self.ordinal(label, packed) or (None, None)
             cluster = self._cluster(target) if len(target) != size + self._size else None
-        ports = self._ports.get(numbers)
-        if ports is None:
-            ports = self._ports[numbers] = Ports.of_numbers(numbers, self._port_name)
         return Peer(
             label,
             ordinal,
             statefulset,
             f"{label}.{self.service}" if cluster is None else f"{label}.{cluster}.{self.service}",
-            # Most pods have a single IPv4 address.
-            (IPv4Address(packed[0]),)
-            if len(packed) == 1 and len(packed[0]) == 4
-            else tuple(map(unpack, packed)),
-            ports,
-            cluster=cluster,
+            _unpack_each(packed),
+            self._ports_of(numbers),
+            None,
+            cluster,
         )
+
+    def _ports_of(self, numbers: tuple[int, ...]) -> Ports:
+        ports = self._ports.get(numbers)
+        if ports is None:
+            ports = self._ports[numbers] = Ports.of_numbers(numbers, self._port_name)
+        return ports
 
 
 def unpack(packed: bytes) -> IPv4Address | IPv6Address:
     """An address from the bytes of an A or AAAA record."""
     return IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
+
+
+def _unpack_each(packed: tuple[bytes, ...]) -> tuple[IPv4Address | IPv6Address, ...]:
+    if len(packed) == 1 and len(packed[0]) == 4:  # as for most pods
+        return (IPv4Address(packed[0]),)
+    return tuple(map(unpack, packed))
 
 
 def _by_family(packed: bytes) -> tuple[int, bytes]:

@@ -109,6 +109,8 @@ class Enumeration:
         self._truncated = False
         self._random = False
         """Whether truncated answers have a random part of the addresses."""
+        self._same = False
+        """Whether the addresses of the service are those of the previous lookup."""
         self._asked: set[bytes] = set()
         """The names whose addresses were queried."""
         self._changed: set[bytes] = set()
@@ -156,7 +158,7 @@ class Enumeration:
         await self._pause()
         if not self._any_port and not self._truncated:
             self._drop_others(() if listing is None else listing.ports)
-        if self.addresses == known:
+        if self.addresses is not known and self.addresses == known:
             self.addresses = known
         self.ports = await find_ports(
             self._own, self._state, self.addresses, listing, any_port=self._any_port
@@ -332,7 +334,7 @@ class Enumeration:
         """The addresses of the service without a name."""
         if self.addresses is self._state.addresses:
             known = self._state.owners.addresses
-            return set() if self._shown <= known else set(self._shown - known)
+            return set() if self._same or self._shown <= known else set(self._shown - known)
         return set(self._shown.difference(*self.addresses.values()))
 
     async def _close(self) -> None:

@@ -52,6 +52,7 @@ class PartialEnumeration(Enumeration):
         known = state.owners.addresses
         # Comparing them takes half as long as subtracting one from the other.
         lost = frozenset() if known <= self._shown else frozenset(known - self._shown)
+        self._same = not lost and len(known) == len(self._shown)
         if self._truncated:
             await self._ask_unseen(lost)
         elif lost:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -179,6 +180,15 @@ def test_what_did_not_change_is_the_same_object() -> None:
     again = peers(peer_factory, "db-0", "db-1", "db-2")
     assert again == first
     assert again is not first
+
+
+def test_a_pod_with_another_address_shares_its_names_with_the_former() -> None:
+    factory = PeerFactory(SERVICE)
+    (before,) = factory.peers({name("db-7"): (3306,)}, {name("db-7"): packed("10.0.0.1")})
+    (after,) = factory.peers({name("db-7"): (3307,)}, {name("db-7"): packed("10.0.0.2")})
+    assert after == replace(before, addresses=(ip_address("10.0.0.2"),), ports=Ports({"": 3307}))
+    assert after.hostname is before.hostname
+    assert after.name is before.name
 
 
 def test_addresses_in_another_order_are_the_same() -> None:

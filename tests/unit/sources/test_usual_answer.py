@@ -9,7 +9,8 @@ from collections.abc import Iterable
 import pytest
 
 from peerdisco.dns import fast_path, wire
-from peerdisco.dns.fast_path import ServiceRecords
+from peerdisco.dns.fast_path import ServiceRecords, Services
+from peerdisco.dns.glue import Glue
 from peerdisco.sources import usual_answer
 from peerdisco.sources.usual_answer import UsualAnswer
 
@@ -58,9 +59,11 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The answers that are read from now on."""
     read: list[bytes] = []
 
-    def noted(reply: bytes, name: bytes, suffix: bytes) -> tuple[ServiceRecords, int, int] | None:
+    def noted(
+        reply: bytes, services: Services, suffix: bytes
+    ) -> tuple[ServiceRecords, Glue] | None:
         read.append(reply)
-        return fast_path.read_with_glue(reply, name, suffix)
+        return fast_path.read_with_glue(reply, services, suffix)
 
     monkeypatch.setattr(usual_answer, "read_with_glue", noted)
     return read
@@ -74,7 +77,6 @@ def test_shuffled_addresses_are_not_read_again(
 ) -> None:
     usual, glue = UsualAnswer(SERVICE, SERVICE), pods(count)
     first = usual(message(range(count), glue, form=form, opt=opt))
-    usual(message(range(count), glue[::-1], form=form, opt=opt))
     read = reads(monkeypatch)
     shuffle = random.Random(count).shuffle
     for _ in range(20):
@@ -85,6 +87,20 @@ def test_shuffled_addresses_are_not_read_again(
         assert again.ports is first.ports
         assert again.addresses is first.addresses
     assert read == []
+
+
+def test_the_names_are_not_read_again_when_an_address_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usual, glue = UsualAnswer(SERVICE, SERVICE), pods(11)
+    first = usual(message(range(11), glue))
+    monkeypatch.setattr(usual_answer, "read_services", None)
+    moved = [*glue[:-1], (10, b"\x0a\x63\0\1")]
+    found = usual(message(range(11), moved[::-1]))
+    assert first is not None
+    assert found is not None
+    assert found.ports is first.ports
+    assert found.addresses == {**first.addresses, label(10) + SERVICE: (b"\x0a\x63\0\1",)}
 
 
 def test_a_record_twice_in_place_of_another_is_read() -> None:
