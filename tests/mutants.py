@@ -65,8 +65,9 @@ AREAS = {
     ),
     "mysql": Area(
         ("mysql/decisions.py", "mysql/positions.py", "mysql/history.py", "mysql/status.py",
-         "mysql/versions.py", "mysql/literals.py"),
-        ("mysql/test_decisions.py", "mysql/test_history.py", "mysql/test_literals.py",
+         "mysql/versions.py", "mysql/literals.py", "mysql/values.py"),
+        ("mysql/test_recorded_decisions.py", "mysql/test_trust.py", "mysql/test_values.py",
+         "mysql/test_decisions.py", "mysql/test_history.py", "mysql/test_literals.py",
          "mysql/test_objections.py", "mysql/test_own_log.py", "mysql/test_positions.py",
          "mysql/test_recovery.py", "mysql/test_takeover.py", "mysql/test_unknown_facts.py",
          "mysql/test_versions.py"),

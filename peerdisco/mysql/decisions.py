@@ -119,7 +119,7 @@ def judge_primary(
             or not _replicates_from(answered[probe.peer], own, identity)
         ]
         followers = set(peers) - {probe.peer for probe in probes}
-        probes += [Probe(name, True, False, False, "it replicates from here") for name in followers]
+        probes += [Probe(name, answered=True, holds_data=False) for name in followers]
     return may_bootstrap(snapshot, identity, probes, expected=expected, first_start=first_start)
 
 

@@ -450,7 +450,7 @@ def _own_name(snapshot: Snapshot, identity: Identity) -> str:
 
 def _by_number(name: str) -> tuple[str, int]:
     stem, _, number = name.rpartition("-")
-    return (stem, int(number)) if number.isascii() and number.isdigit() else (name, 0)
+    return (stem, int(number)) if number.isascii() and number.isdigit() else (name, -1)
 
 
 def _in_brackets(text: str) -> str:

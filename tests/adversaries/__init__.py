@@ -8,11 +8,13 @@ On the wire. Every script of `wire.py` is a test of one lookup and of a watcher:
         tests/adversaries/test_wire.py::test_one_lookup
     another number, name, type, class, port or address; no question, two; an echo; one byte:
         tests/adversaries/test_wire.py::test_one_lookup
-    byte by byte, halves, stalls, resets, endless streams, bursts of 64 KB over TCP:
+    byte by byte, halves, stalls, resets, endless streams, bursts of 64 KB over TCP, answers before
+    they are asked for:
         tests/adversaries/test_wire.py::test_one_lookup
     truncated over both transports, the answer to the question before on a kept connection:
         tests/adversaries/test_wire.py::test_a_watcher
-    broken messages, codes that are none, a failure of another kind each time:
+    broken messages, codes that are none, odd EDNS, aliases in a circle, a thousand of them, a
+    failure of another kind each time:
         tests/adversaries/test_wire.py::test_a_watcher
     messages that are expensive to read:
         tests/unit/dns/test_hostile_servers.py::test_no_message_takes_long_to_read

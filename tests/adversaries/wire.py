@@ -268,6 +268,21 @@ def endless_zero_lengths(asked: Asked, server: NameServer) -> None:
     pour(asked, server, b"\0\0" * 130_000)
 
 
+@adversary(found=True, tcp=True)
+def the_truth_without_end(asked: Asked, server: NameServer) -> None:
+    pour(asked, server, frame(honest(asked)))
+
+
+@adversary(found=False, tcp=True)
+def forged_answers_to_every_question_before_it_is_asked(asked: Asked, server: NameServer) -> None:
+    """Answers with each number, as many as a reader takes; the truth never comes."""
+    lies = forged(asked)
+    first = int.from_bytes(asked.raw[:2], "big")
+    for number in range(1, 2000):
+        message = changed(lies, 0, ((first + number) % 65536).to_bytes(2, "big"))
+        stream(asked, server).write(frame(message))
+
+
 def pour(asked: Asked, server: NameServer, data: bytes) -> None:
     """Write for as long as somebody reads."""
     connection = stream(asked, server)
@@ -367,6 +382,30 @@ def truncated_and_then_refused(asked: Asked, server: NameServer) -> None:
 # Messages that are broken or mean nothing.
 
 
+def opt(data: bytes = b"", extended: int = 0) -> bytes:
+    return b"\0" + struct.pack("!HHIH", wire.OPT, 1232, extended, len(data)) + data
+
+
+def question_name(asked: Asked) -> bytes:
+    return asked.raw[12 : end_of_question(asked) - 4]
+
+
+def alias(asked: Asked, rtype: int, target: bytes) -> bytes:
+    """One record that has the name in the question stand for another."""
+    record = struct.pack("!HHIH", rtype, wire.IN, 5, len(target)) + target
+    return header(asked, 0x8400, 1) + b"\xc0\x0c" + record
+
+
+def thousand_aliases(asked: Asked) -> bytes:
+    """Each of which leads to the next."""
+    names = [b"\xc0\x0c", *(b"\3%03d\xc0\x0c" % n for n in range(1000))]
+    records = (
+        owner + struct.pack("!HHIH", wire.CNAME, wire.IN, 5, len(target)) + target
+        for owner, target in itertools.pairwise(names)
+    )
+    return header(asked, 0x8400, 1000) + b"".join(records)
+
+
 BROKEN: dict[str, Callable[[Asked], bytes]] = {
     "a_pointer_to_itself": lambda asked: (
         header(asked, 0x8400, 1) + struct.pack("!H", 0xC000 | end_of_question(asked)) + b"\0" * 10
@@ -378,6 +417,28 @@ BROKEN: dict[str, Callable[[Asked], bytes]] = {
         header(asked, 0x8400, 1) + b"\xc0\x0c" + struct.pack("!HHIH", wire.SRV, wire.IN, 5, 9999)
     ),
     "a_reserved_label": lambda asked: header(asked, 0x8400, 1) + b"\x80aa\0" + b"\0" * 10,
+    "a_chain_of_pointers": lambda asked: (
+        header(asked, 0x8400, 1)
+        + b"".join(
+            struct.pack("!H", 0xC000 | end_of_question(asked) + max(2 * n - 2, 0))
+            for n in range(4000)
+        )
+    ),
+    "two_opt_records": lambda asked: header(asked, 0x8400, 0, 0, 2) + opt() + opt(),
+    "thousands_of_edns_options": lambda asked: (
+        header(asked, 0x8400, 0, 0, 1) + opt(b"\0\x0a\0\0" * 15_000)
+    ),
+    "an_edns_version_that_is_none": lambda asked: (
+        header(asked, 0x8400, 0, 0, 1) + opt(extended=0x01070000)
+    ),
+    "aliases_in_a_circle": lambda asked: (
+        changed(alias(asked, wire.CNAME, b"\1x\xc0\x0c"), 6, b"\0\2")
+        + b"\1x\xc0\x0c"
+        + struct.pack("!HHIH", wire.CNAME, wire.IN, 5, 2)
+        + b"\xc0\x0c"
+    ),
+    "a_thousand_aliases": thousand_aliases,
+    "a_dname_of_itself": lambda asked: alias(asked, 39, question_name(asked)),
     "servfail": lambda asked: changed(forged(asked), 3, b"\2"),
     "a_code_that_is_none": lambda asked: changed(forged(asked), 3, b"\x0f"),
     "a_referral": lambda asked: header(asked, 0x8000),

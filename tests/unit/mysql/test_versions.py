@@ -29,10 +29,18 @@ def test_versions(
     assert str(found) == f"{flavour.value} {version}"
 
 
-@pytest.mark.parametrize("version", ["5.7.44", "8.0.22", "10.4.33-MariaDB"])
-def test_what_is_too_old_is_refused(version: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"server version: got .* or later"):
+@pytest.mark.parametrize(
+    ("version", "oldest"),
+    [
+        ("5.7.44", "mysql 8.0.23"),
+        ("8.0.22", "mysql 8.0.23"),
+        ("10.4.33-MariaDB", "mariadb 10.5.2"),
+    ],
+)
+def test_what_is_too_old_is_refused(version: str, oldest: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
         Version.parse(version)
+    assert str(caught.value) == f"server version: got {version!r}, expected {oldest} or later"
 
 
 def test_a_version_of_any_length_is_read_at_once() -> None:

@@ -147,10 +147,15 @@ def test_the_verdicts_are_as_recorded() -> None:
 
 def test_the_reasons_are_in_the_order_of_the_ordinals() -> None:
     names = [f"my-db-{number}" for number in (10, 2, 1, 11)]
-    view = seen("arbiter=10.0.2.1", *(f"{name}=10.0.0.{n}" for n, name in enumerate(names, 2)))
+    view = seen(
+        "arbiter=10.0.2.1",
+        "my-db=10.0.2.2",
+        *(f"{name}=10.0.0.{n}" for n, name in enumerate(names, 2)),
+    )
     verdict = may_bootstrap(view, me("my-db-0"), (), expected=12)
-    unnamed, *numbered = [reason.peer for reason in verdict.reasons]
-    assert unnamed == "arbiter"
+    found = [reason.peer for reason in verdict.reasons]
+    unnumbered, numbered = found[:2], found[2:]
+    assert unnumbered == ["arbiter", "my-db"]
     assert numbered == [f"my-db-{number}" for number in range(1, 12)]
 
 
