@@ -15,7 +15,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import NoReturn, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 from .. import __version__
 from ..exceptions import DiscoveryError
@@ -133,6 +133,10 @@ def _columns() -> int:
 
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, with a suggestion for a typing error."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.suggest_on_error = False  # argparse does it for values only, from Python 3.15 on
 
     def error(self, message: str) -> NoReturn:
         meant = self._meant(message)

@@ -16,6 +16,7 @@ def man_page(parser: argparse.ArgumentParser, command: str | None) -> str:
         parser: The parser of the command.
         command: The name of the command.
     """
+    parser.color = False  # type: ignore[attr-defined]  # Python 3.14 colours it on a terminal
     name = "peerdisco" if command is None else f"peerdisco-{command}"
     description = (parser.description or "").strip()
     summary = description.partition(".")[0].replace("\n", " ")

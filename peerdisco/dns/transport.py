@@ -81,10 +81,17 @@ def socket_address(server: Endpoint) -> tuple[str, int] | tuple[str, int, int, i
             raise OSError(errno.EINVAL, f"a link-local address needs an interface: {host}%eth0")
         return host, server.port
     if not (scope.isascii() and scope.isdigit()):
-        return host, server.port, 0, socket.if_nametoindex(scope)
+        try:
+            return host, server.port, 0, socket.if_nametoindex(scope)
+        except OSError:
+            raise _no_interface(scope) from None
     if len(scope) > len(str(_LARGEST_SCOPE)) or int(scope) > _LARGEST_SCOPE:
-        raise OSError(errno.ENODEV, f"there is no interface {scope}")
+        raise _no_interface(scope)
     return host, server.port, 0, int(scope)
+
+
+def _no_interface(scope: str) -> OSError:
+    return OSError(errno.ENODEV, f"there is no interface {scope}")
 
 
 async def exchange_udp(

@@ -72,11 +72,13 @@ def test_flavor_is_flavour(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("command", [None, *cli._COMMANDS])
 def test_every_command_has_a_man_page(
-    command: str | None, capsys: pytest.CaptureFixture[str]
+    command: str | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal, from Python 3.14 on
     page = output(capsys, "help", "--man", *filter(None, [command]))
     name = "PEERDISCO" if command is None else f"PEERDISCO-{command.upper()}"
     assert page.startswith(f'.TH "{name}" "1"')
+    assert "\x1b" not in page
     for section in (".SH NAME", ".SH SYNOPSIS", ".SH DESCRIPTION", ".SH OPTIONS"):
         assert section in page
     if command is not None:

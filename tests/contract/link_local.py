@@ -35,7 +35,7 @@ async def main() -> None:
                     assert addresses(reply) == ["10.0.0.1"], (kind.name, text, tcp)
                     assert server.transports[-1] == ("tcp" if tcp else "udp")
         for wrong, problem in (
-            ("fe80::53%nowhere", "no interface with this name"),
+            ("fe80::53%nowhere", "there is no interface nowhere"),
             (f"fe80::53%{2**40}", "there is no interface"),
             ("fe80::53%" + "9" * 5000, "there is no interface"),
             ("fe80::53", "needs an interface: fe80::53%eth0"),
