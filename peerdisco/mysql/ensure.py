@@ -32,6 +32,7 @@ from .setup import Account, replication_account_sql
 from .tables import CLUSTER_SCHEMA
 
 __all__ = [
+    "LOGGED",
     "Ensured",
     "do_steps",
     "ensure_account",
@@ -249,11 +250,11 @@ async def ensure_account(
         return await do_steps(server, name, steps, (account.password,))
     except DatabaseError:
         # Whoever uses the connection further writes what replicas must get.
-        await do_steps(server, name, [Step("logging its statements again", _LOGGED)])
+        await do_steps(server, name, [Step("logging its statements again", LOGGED)])
         raise
 
 
-_LOGGED = "SET SESSION sql_log_bin = 1"
+LOGGED = "SET SESSION sql_log_bin = 1"
 
 
 async def nudge(server: Executor, name: str, own: ServerFacts) -> tuple[str, ...]:

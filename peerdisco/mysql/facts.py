@@ -12,6 +12,7 @@ from ..exceptions import DiscoveryError
 from ..wording.foreign import one_line
 from .errors import MALFORMED_PACKET, DatabaseError
 from .history import History, Recorded
+from .log_mark import is_replaced
 from .positions import GtidSet, MariaDBPosition, Position
 from .status import ReplicaStatus
 from .tables import (
@@ -82,6 +83,7 @@ class ServerFacts:
             cut off, and the log holds what was done of it.
         history: What its data say of their own history.
         log_number: The number in the name of its binary log; None if not known.
+        log_replaced: Whether its binary log is known to be another one than at the last heartbeat.
     """
 
     version: Version
@@ -99,11 +101,14 @@ class ServerFacts:
     begun: bool = False
     history: History = field(default_factory=History)
     log_number: int | None = None
+    log_replaced: bool = False
 
     @property
     def recorded(self) -> Recorded:
         """Its history, and how far it is."""
-        return Recorded(self.history, self.position, self.origin, self.log_number)
+        return Recorded(
+            self.history, self.position, self.origin, self.log_number, self.log_replaced
+        )
 
     @property
     def received(self) -> Position | None:
@@ -208,11 +213,12 @@ async def _read_facts(server: Executor, name: str, ask: _Ask) -> ServerFacts:
     read_only = _on(row["read_only"])
     history = await _history(name, epochs, heartbeat)
     position = _position(row, mariadb=mariadb)
+    origin = text(row["server_id" if mariadb else "server_uuid"])
     await _others_run()
     return ServerFacts(
         version=version,
         server_id=number(row["server_id"]),
-        origin=text(row["server_id" if mariadb else "server_uuid"]),
+        origin=origin,
         read_only=read_only,
         closed=read_only if mariadb else _on(row["super_read_only"]),
         log_bin=_on(row["log_bin"]),
@@ -226,7 +232,28 @@ async def _read_facts(server: Executor, name: str, ask: _Ask) -> ServerFacts:
         begun=CLUSTER_SCHEMA in names,
         history=history,
         log_number=_log_number(logs),
+        log_replaced=await _is_log_replaced(
+            server, name, history, origin, version.flavour, _log_number(logs)
+        ),
     )
+
+
+async def _is_log_replaced(
+    server: Executor,
+    name: str,
+    history: History,
+    origin: str,
+    flavour: Flavour,
+    log_number: int | None,
+) -> bool:
+    beat = history.heartbeat
+    epoch = history.get(beat.epoch) if beat is not None else None
+    if epoch is None or epoch.server != origin:
+        return False  # the log of another server
+    try:
+        return await is_replaced(server.execute, flavour, epoch.id, log_number)
+    except Exception as error:
+        raise DatabaseError.of(error, name, "comparing its binary log") from error
 
 
 async def _read_cluster(server: Executor, name: str) -> ClusterRow | None:
@@ -275,7 +302,9 @@ async def read_mark(server: Executor, name: str, facts: ServerFacts) -> Recorded
     with _understanding(name):
         newest = await _history(name, (), beats)
         history = replace(facts.history, heartbeat=newest.heartbeat)
-        return Recorded(history, _position(row, mariadb=mariadb), facts.origin, _log_number(logs))
+        position, log = _position(row, mariadb=mariadb), _log_number(logs)
+        replaced = await _is_log_replaced(server, name, history, facts.origin, facts.flavour, log)
+        return Recorded(history, position, facts.origin, log, replaced)
 
 
 def _position(row: Mapping[str, Any], *, mariadb: bool) -> Position:

@@ -119,16 +119,22 @@ class Recorded:
         position: Everything that it has executed.
         origin: What marks the transactions that it wrote itself; see `ServerFacts.origin`.
         log_number: The number in the name of its binary log; None if not known.
+        log_replaced: Whether its binary log is known to be another one than at the last heartbeat;
+            see `log_mark`.
     """
 
     history: History
     position: Position
     origin: str
     log_number: int | None = None
+    log_replaced: bool = False
 
     @property
     def log_was_reset(self) -> bool:
-        """Whether its binary log was reset since the last heartbeat: it is behind that."""
+        """Whether its binary log was reset since the last heartbeat.
+
+        It is behind that, has a lower number, or is another one.
+        """
         beat = self.history.heartbeat
         if beat is None:
             return False
@@ -138,13 +144,11 @@ class Recorded:
         # The primary's own transactions alone: others it may have had, and this server not.
         if beat.position is not None and beat.position.beyond(self.position, of={epoch.server}):
             return True
-        if (
-            self.log_number is None
-            or beat.log_number is None
-            or not self._keeps_log_of(beat, epoch)
-        ):
+        if not self._keeps_log_of(beat, epoch):
             return False
-        return self.log_number < beat.log_number
+        if self.log_number is None or beat.log_number is None:
+            return self.log_replaced
+        return self.log_replaced or self.log_number < beat.log_number
 
     @property
     def is_masked(self) -> bool:

@@ -159,31 +159,69 @@ def test_ordinal_0_comes_back_with_an_older_volume_while_replicas_answer(
     assert running.wait_equal() == [*OLD, *NEW]
 
 
+def reset_log(member: Member, first: int, rows: Iterable[int]) -> None:
+    """Reset the log, let it begin with a higher number, and write more than there was before."""
+    mysql = member.server.flavour == "mysql"
+    reset = "RESET BINARY LOGS AND GTIDS" if mysql else "RESET MASTER"
+    member.server.sql(
+        f"{reset} TO {first}", *(f"INSERT INTO shop.orders VALUES ({n})" for n in rows)
+    )
+
+
+def says(member: Member, text: str) -> bool:
+    return text in str(member.sidecar.ready()[1]["reason"])
+
+
+def epochs(member: Member) -> int:
+    return int(member.server.value("SELECT COUNT(*) FROM peerdisco.epochs"))
+
+
 def test_the_log_of_the_primary_is_reset_and_outruns_the_old_one(running: Database) -> None:
-    """The replicas would follow again, with the rows missing that were written after the reset."""
+    """The replicas would follow again, with the rows missing that were written after the reset.
+
+    Neither positions nor the numbers of the logs show it, and no sidecar of the primary sees it.
+    """
     write(running.primary, range(1, 109))
     running.wait_equal()
     primary = running.primary
-    until(lambda: primary.server.sql("SELECT * FROM peerdisco.heartbeat"), what="it beats")
+    until(lambda: primary.server.sql("SELECT * FROM peerdisco.log_mark"), what="it is marked")
+    for member in running.members:
+        member.sidecar.stop()
     for replica in running.replicas:
         replica.server.sql("STOP REPLICA")
-        replica.sidecar.kill()
-    reset = "RESET MASTER"
-    if primary.server.flavour == "mysql":
-        reset = "RESET BINARY LOGS AND GTIDS"
-    primary.server.sql(reset, *(f"INSERT INTO shop.orders VALUES ({n})" for n in range(200, 700)))
+    reset_log(primary, 100, range(200, 700))
     rows = [*range(1, 109), *range(200, 700)]
-    until(
-        lambda: "binary log was reset" in primary.sidecar.states[-1][1],
-        what=lambda: f"the reset is noticed: {primary.sidecar.said}",
-    )
-    assert primary.sidecar.state == "primary"
     for replica in running.replicas:
         replica.sidecar.start()
         why = replica.sidecar.wait_for("refused")
         assert "RESET MASTER" in why
+        assert "wait until the primary's sidecar reports that" in why
+        assert "volume" not in why.partition("wait until")[0]
         assert not replica.server.replicates
+    primary.sidecar.start()
+    until(
+        lambda: says(primary, "its binary log was reset"),
+        what=lambda: f"the reset is noticed: {primary.sidecar.said}",
+    )
+    assert primary.sidecar.state == "primary"
+    for replica in running.replicas:
+        until(
+            lambda replica=replica: says(replica, "log of the primary was reset before"),
+            what=lambda replica=replica: f"it is recorded: {replica.sidecar.said}",
+        )
         assert running.rows(replica) == [*range(1, 109)]
+    # A second time, with a sidecar that looks once a second.
+    until(
+        lambda: primary.server.sql(
+            "SELECT e.id FROM peerdisco.epochs e JOIN peerdisco.log_mark m ON m.epoch = e.id "
+            "WHERE e.log_reset = 1"
+        ),
+        what="it is marked again",
+    )
+    before = epochs(primary)
+    reset_log(primary, 200, range(700, 1400))
+    rows += range(700, 1400)
+    until(lambda: epochs(primary) > before, what=lambda: f"it is noticed {primary.sidecar.said}")
     assert running.rows(primary) == rows
     # As it says: an empty volume. The log does not reach back to the beginning.
     replica = running[1]
@@ -199,8 +237,8 @@ def test_the_log_of_the_primary_is_reset_and_outruns_the_old_one(running: Databa
         restore(replica, saved)
     start(*running.members)
     running.wait()
-    write(primary, [1000])
-    assert running.wait_equal() == [*rows, 1000]
+    write(primary, [2000])
+    assert running.wait_equal() == [*rows, 2000]
 
 
 def test_the_number_of_pods_is_wrong_and_the_only_known_volume_is_lost(

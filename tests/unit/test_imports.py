@@ -73,6 +73,7 @@ LAYERS = {
         "mysql.facts",
         "mysql.history",
         "mysql.literals",
+        "mysql.log_mark",
         "mysql.objections",
         "mysql.opening",
         "mysql.own_log",

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from ...clock import Clock
 from ...exceptions import DiscoveryError
 from ...timing.stalls import TimeLimit
-from ..errors import DatabaseError
+from ..dialects import Step
+from ..ensure import LOGGED, do_steps
+from ..errors import DatabaseError, is_from_server
 from ..facts import ServerFacts, read_mark
 from ..history import Recorded
+from ..log_mark import log_end, mark_at, plan_marking
 from ..tables import CLUSTER_SCHEMA, beat
+from ..versions import Version
 from .peers import Connection
 
 __all__ = ["Heart"]
 
+T = TypeVar("T")
 
 _BEAT = f"UPDATE {CLUSTER_SCHEMA}.heartbeat "
 
@@ -55,6 +61,8 @@ class Heart:
         self._facts: ServerFacts | None = None
         self._server: Connection | None = None
         self._before: Recorded | None = None
+        self._marked: tuple[str, int | None] | None = None
+        """The epoch and the log in which a place was recorded last."""
         self._woken = asyncio.Event()
         self.log_reset = False
         """Whether the binary log was reset since the epoch began."""
@@ -74,7 +82,7 @@ class Heart:
         known = self._facts.history.newest if self._facts is not None else None
         self._facts = facts if epoch is not None else None
         if epoch is None or known is None or epoch.id != known.id:
-            self._before = self.last_at = self.error = self.stuck = None
+            self._before = self._marked = self.last_at = self.error = self.stuck = None
             self.log_reset = False
             self._woken.set()
 
@@ -119,6 +127,10 @@ class Heart:
         if self.log_reset:
             return
         self._before = mark
+        marks = (newest.id, mark.log_number)
+        end = None
+        if self._marked != marks:
+            end = await self._known(log_end(self._server.execute, facts.version))
         self._writing = True
         try:
             await self._server.execute(beat(facts.flavour, newest, mark.log_number))
@@ -127,6 +139,30 @@ class Heart:
         self._writing = False
         self.error = self.stuck = None
         self.last_at = self._clock.now()
+        if end is not None and await self._mark(self._server, facts.version, newest.id, end):
+            self._marked = marks
+
+    async def _mark(
+        self, server: Connection, version: Version, epoch: str, end: tuple[str, int]
+    ) -> bool:
+        """Record what was written at the former end of the log; whether there is no more to do."""
+        mark = await self._known(mark_at(server.execute, version, end))
+        if mark is None:
+            return False  # another log has begun
+        try:
+            await do_steps(server, self._name, plan_marking(version, epoch, mark))
+        except DatabaseError as error:
+            if not is_from_server(error):
+                raise
+            # An account of an earlier version may not. It is a safeguard that is missing then.
+            await do_steps(server, self._name, [Step("logging again", LOGGED)])
+        return True
+
+    async def _known(self, asking: Awaitable[T]) -> T:
+        try:
+            return await asking
+        except Exception as error:
+            raise DatabaseError.of(error, self._name, "reading its binary log") from error
 
     async def _waiting(self) -> str | None:
         """What an earlier beat waits for on the server; None if none does."""

@@ -48,6 +48,8 @@ class Server:
         data: The identities of the transactions in it that a primary wrote, in order.
         own: The last number in its own log of each server that wrote there.
         applied: What it has applied as a replica: server and number; None if nothing.
+        log_id: Another one after each reset of the log.
+        mark: The epoch and the log that the last heartbeat has recorded.
         is_open: Whether it takes writes.
         follows: Whether its replication runs.
     """
@@ -59,8 +61,22 @@ class Server:
     beat: Heartbeat | None = None
     log: tuple[Logged, ...] = ()
     log_number: int = FIRST_LOG
+    log_id: int = 0
+    mark: tuple[str, int] | None = None
     is_open: bool = False
     follows: bool = False
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether a beat of the newest epoch has recorded in which log it is."""
+        return self.mark is not None and self.mark[0] == self.epochs[-1].id
+
+    def has_another_log(self, origin: str) -> bool:
+        """Whether its log is not the one of the last heartbeat, which recorded that."""
+        beat, mark = self.beat, self.mark
+        if beat is None or mark is None or mark[0] != beat.epoch or mark[1] == self.log_id:
+            return False
+        return any(epoch.id == beat.epoch and epoch.server == origin for epoch in self.epochs)
 
     @property
     def position(self) -> MariaDBPosition:
@@ -118,6 +134,7 @@ def facts(n: int, server: Server) -> ServerFacts:
         status=None,
         history=History(server.epochs, server.beat),
         log_number=server.log_number,
+        log_replaced=server.has_another_log(str(100 + n)),
     )
 
 
@@ -281,6 +298,7 @@ def beat(state: State, n: int) -> State | None:
     if newest is None or server.beat is None or server.beat.epoch != newest.id:
         return None
     renews = renewed(n, server, newest.id)
+    server = replace(server, mark=(newest.id, server.log_id))
     return state.having(n, execute(n, server, state.clock, beat=renews), ticks=1)
 
 
@@ -339,11 +357,13 @@ def open_primary(state: State, n: int, *, asks: bool) -> State | None:
 def restart(state: State, n: int) -> State | None:
     """A server restarts.
 
-    Not a third time after its log was reset and before a sidecar has seen it: that is not noticed.
+    Not a third time after its log was reset, before a sidecar has seen that or the epoch's first
+    heartbeat: that is not noticed.
     """
-    if state.servers[n].log_number == FIRST_LOG - 1:
+    server = state.servers[n]
+    if server.log_number == FIRST_LOG - 1 and not server.is_marked:
         return None
-    return state.having(n, restarted(state.servers[n]))
+    return state.having(n, restarted(server))
 
 
 def save(state: State) -> State | None:
@@ -365,7 +385,7 @@ def reset_log(state: State, n: int) -> State | None:
     server = state.servers[n]
     if not server.is_open or not server.log:
         return None
-    return state.having(n, replace(server, own=(), log=(), log_number=1))
+    return state.having(n, replace(server, own=(), log=(), log_number=1, log_id=server.log_id + 1))
 
 
 def copy(state: State, n: int, source: int) -> State | None:
@@ -374,9 +394,8 @@ def copy(state: State, n: int, source: int) -> State | None:
     if n == state.primary[n] or not given.own or _unnoticed(source, given):
         return None
     last = max([*given.own, *([given.applied] if given.applied else [])], key=lambda gtid: gtid[1])
-    return state.having(
-        n, replace(restarted(given), own=(), applied=last, log=(), log_number=FIRST_LOG)
-    )
+    made = replace(restarted(given), own=(), applied=last, log=(), log_number=FIRST_LOG)
+    return state.having(n, replace(made, log_id=given.log_id + 1))
 
 
 def copy_volume(state: State) -> State | None:

@@ -139,8 +139,13 @@ class Server:
         log = ("SHOW GLOBAL STATUS LIKE 'Binlog_", "SHOW BINARY LOG STATUS", "SHOW MASTER STATUS")
         if sql.startswith(log):
             name = f"binlog.{self.log_number:06}"
-            return [{"Value": name} if self.mariadb else {"File": name}]
-        if sql.startswith("SHOW GLOBAL"):
+            if not self.mariadb:
+                return [{"File": name, "Position": 400}]
+            snapshot = {"Binlog_snapshot_file": name, "Binlog_snapshot_position": "400"}
+            return [{"Variable_name": one, "Value": value} for one, value in snapshot.items()]
+        if sql.startswith("SELECT BINLOG_GTID_POS"):
+            return [{"shown": None}]
+        if sql.startswith(("SHOW GLOBAL", "SELECT 1", "SELECT log_name", "SHOW BINLOG EVENTS")):
             return []
         if sql == "SHOW REPLICA STATUS":
             return [self.replica] if self.replica else []

@@ -46,6 +46,11 @@ def positions_alone(replica: Recorded, primary: Recorded) -> Comparison:
 
 REWIND = ("write 0", "beat 0", "judge 1", "restore 0", "open 0 alone", "write 0", "judge 1")
 RESET = ("write 0", "beat 0", "judge 1", "reset log 0", "write 0", "write 0", "judge 1")
+OUTRUN = (
+    *("beat 0", "write 0", "beat 0", "judge 1", "reset log 0", *["restart 0"] * 3),
+    *("open 0 alone", *["write 0"] * 4, "judge 1"),
+)
+"""A log that was reset without a sidecar, and has larger numbers in a log of a higher number."""
 COPY = ("local 1", "copy 1 to 2", "write 0", "restart 0", "open 0")
 
 
@@ -68,9 +73,10 @@ def play(*names: str) -> str:
     [
         (REWIND, "follows db-0 and has another history"),
         (RESET, "follows db-0 and has another history"),
+        (OUTRUN, "follows db-0 and has another history"),
         (COPY, "no peer has more"),
     ],
-    ids=["older volume", "reset log", "copy of a refused replica"],
+    ids=["older volume", "reset log", "reset log that was restarted", "copy of a refused replica"],
 )
 def test_positions_alone_do_not_see_it(
     names: tuple[str, ...], fault: str, monkeypatch: pytest.MonkeyPatch

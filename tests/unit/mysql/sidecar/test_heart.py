@@ -225,3 +225,38 @@ async def test_an_account_that_may_not_renew_the_heartbeat_says_nothing_about_wr
     async with it:
         await it.until(lambda: it.heart.error is not None)
         assert it.heart.stuck is None
+
+
+class Showing(Link):
+    """A connection on which the log can be read."""
+
+    async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
+        if sql.startswith("SELECT BINLOG_GTID_POS"):
+            return [{"shown": "0-100-9"}]
+        return await super().execute(sql)
+
+
+async def test_a_place_is_recorded_once_in_each_log() -> None:
+    it = Beating()
+
+    async def connect() -> Connection:
+        return Showing(it.server)
+
+    def marks() -> list[str]:
+        return [sql for sql in it.server.sent if "INTO peerdisco.log_mark" in sql]
+
+    it.heart._connect = connect
+    async with it:
+        await it.until(lambda: it.counter > 5)
+        assert len(marks()) == 1
+        assert "(1, 'an-epoch', 'binlog.000002', 400, '0-100-9')" in marks()[0]
+        it.server.log_number = 3
+        await it.until(lambda: len(marks()) == 2)
+        assert "'binlog.000003'" in marks()[1]
+        # An account of an earlier version may not: then only positions and numbers are compared.
+        it.server.fails["INSERT INTO peerdisco.log_mark"] = ServerError(1142, "UPDATE denied")
+        it.server.log_number, before = 4, it.counter
+        await it.until(lambda: it.counter > before + 3)
+        assert it.heart.error is None
+        logged = [sql for sql in it.server.sent if "sql_log_bin" in sql]
+        assert logged[-1] == "SET SESSION sql_log_bin = 1"
