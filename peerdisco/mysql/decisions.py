@@ -233,7 +233,8 @@ def judge_replica(
             ServerReasonCode.REPLICATION_ACCOUNT,
             f"the primary, {source}, rejects the login of {source.account.user}, so this pod "
             f"cannot compare its data: {primary.detail}; give that account on the primary the "
-            "password of this pod's Secret, or correct the Secret",
+            "password of this pod's Secret, or correct the Secret; it must not be locked or "
+            "expired",
         )
     if isinstance(primary, Unanswered):
         return _verdict(

@@ -45,7 +45,10 @@ class Action(Enum):
     """Stop until an operator acts; continuing would lose data or hide that it is lost."""
 
 
-ACCESS_DENIED = frozenset({1044, 1045, 1130, 1142, 1143, 1227, 1410, 1698, 1251, 2059})
+_BARRED = frozenset({1820, 1862, 3118, 3955, 4151})
+"""1820 and 1862 the password has expired, 3118, 3955 and 4151 the account is locked."""
+
+ACCESS_DENIED = _BARRED | {1044, 1045, 1130, 1142, 1143, 1227, 1410, 1698, 1251, 2059}
 """The account, its password or its privileges: 1044 database, 1045 user or password, 1130 host,
 1142 and 1143 table and column, 1227 privilege, 1410 GRANT, 1698 socket user, 1251 and 2059 a way of
 authenticating that the other side does not have."""
@@ -54,7 +57,7 @@ _WAIT = frozenset({1040, 1053, 1080, 1129, 1158, 1159, 1160, 1161, 1203, 1226, 1
 """1040 too many connections, 1053 and 1080 shutting down, 1129 host blocked after errors, 1158 to
 1161 the network, 1203 and 1226 an account's limits, 1927 connection killed."""
 
-_MEND = frozenset({1045, 1593, 1597, 13120, 2061, 1205, 1213, 1198, 3021, 3081, 3085})
+_MEND = _BARRED | frozenset({1045, 1593, 1597, 13120, 2061, 1205, 1213, 1198, 3021, 3081, 3085})
 """1045, 1597 and 13120 the password or a privilege may have changed, 1593 what the source answered
 at the beginning was not understood, so that another one may have answered, 2061 the public key was
 not asked for, 1205 and 1213 a lock that somebody else had, 1198, 3021, 3081 and 3085 changed while

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from peerdisco.mysql import literal
+
 from .database import Database, Member
 from .waiting import until
 
@@ -136,3 +138,38 @@ def test_one_replica_with_an_old_claim_does_not_close_the_primary(running: Datab
     primary.server.sql("INSERT INTO shop.orders VALUES (2)")
     until(lambda: running.rows(running[1]) == [1, 2], what="the other replica follows")
     assert running.rows(stranger) == [1, 1000]
+
+
+@pytest.mark.parametrize(
+    ("bar", "unbar"),
+    [("ACCOUNT LOCK", "ACCOUNT UNLOCK"), ("PASSWORD EXPIRE", "PASSWORD EXPIRE NEVER")],
+    ids=["locked", "expired"],
+)
+def test_a_replication_account_that_is_barred_closes_nothing(
+    every_db: Database, bar: str, unbar: str
+) -> None:
+    """MariaDB stops the receiver for good, and permits the login, if the password has expired."""
+    db, password = every_db, literal(secret(every_db).read_text())
+    db.start()
+    db.wait()
+    db.create_shop()
+    db.wait_equal()
+    primary, replica = db.primary, db[1]
+
+    def alter(what: str) -> None:
+        sql = f"ALTER USER 'peerdisco_replication'@'%' {what}"
+        primary.server.sql("SET SESSION sql_log_bin = 0", sql)
+
+    alter(bar)
+    restart(primary, "sidecar")
+    replica.server.sql("STOP REPLICA IO_THREAD", "START REPLICA IO_THREAD")
+    until(lambda: "replication-account" in problems(primary), what="the primary reports it")
+    until(lambda: "replication-account" in problems(replica), what="the replica reports it")
+    assert [member.sidecar.ready()[0] for member in (primary, replica)] == [200, 200]
+    assert "locked or expired" in str(replica.sidecar.ready()[1]["problems"])
+    primary.server.sql("INSERT INTO shop.orders VALUES (1)")
+    if bar.startswith("PASSWORD"):
+        alter(f"IDENTIFIED BY {password}")
+    alter(unbar)
+    assert db.wait_equal() == [1]
+    until(lambda: not problems(primary) and not problems(replica), what="all is well")

@@ -94,7 +94,8 @@ class AccountCheck:
         return (
             f"this server rejects the login of {account.user}, with which the peers log in: "
             f"{rejected}{self._refused}; on this server, give that account the password of the "
-            "Secret (SET sql_log_bin = 0; ALTER USER), or correct the Secret"
+            "Secret (SET sql_log_bin = 0; ALTER USER), or correct the Secret; it must not be "
+            "locked or expired"
         )
 
     async def _rejection(self, where: Endpoint, account: Account) -> DatabaseError | None:

@@ -92,14 +92,21 @@ class PeerServers:
         return {name: task.result() for name, task in asking.items()}
 
     async def log_in(self, where: Endpoint, account: Account) -> None:
-        """Log in to the server there, and close the connection.
+        """Log in to the server there, execute a statement, and close the connection.
 
         Raises:
             DatabaseError: It rejects the login, or does not answer in time.
         """
         try:
             async with TimeLimit(self._timeout):
-                (await self._connect(where, account)).close()
+                connection = await self._connect(where, account)
+                try:
+                    # With an expired password, MariaDB permits the login and no statement.
+                    await connection.execute("SELECT 1")
+                except Exception as error:
+                    raise DatabaseError.of(error, str(where), "connecting") from error
+                finally:
+                    connection.close()
         except TimeoutError:
             raise DatabaseError(
                 str(where), "connecting", None, f"no answer in {self._timeout:g} s"

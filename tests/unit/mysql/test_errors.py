@@ -18,6 +18,8 @@ from peerdisco.mysql.errors import Action, DatabaseError, classify, errno_of
         (1040, Action.WAIT),
         (1053, Action.WAIT),
         (1045, Action.MEND),
+        (1820, Action.MEND),
+        (4151, Action.MEND),
         (1597, Action.MEND),
         (13120, Action.MEND),
         (2061, Action.MEND),
