@@ -303,6 +303,9 @@ def test_a_cluster_of_an_earlier_version_gets_a_history(running: Database) -> No
     running.wait()
     write(running.primary, [3])
     assert running.wait_equal() == [1, 2, 3]
+    (problem,) = until(lambda: running.primary.sidecar.ready()[1]["problems"], what="it is said")
+    assert problem["code"] == "heartbeat"
+    assert "UPDATE command denied" in problem["detail"]
     stop(running.primary)
     start(running.primary)
     running.wait()

@@ -72,6 +72,8 @@ class ProblemCode(Enum):
     """Two servers have the same identity, so that they take turns in replicating."""
     MOVE = "move"
     """The primary's role does not move to the wanted pod yet."""
+    HEARTBEAT = "heartbeat"
+    """The primary's heartbeat is not renewed, without which a reset log may be noticed late."""
 
 
 @dataclass(frozen=True, slots=True)

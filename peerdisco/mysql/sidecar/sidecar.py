@@ -34,7 +34,7 @@ from .pause import Observer, PauseFile
 from .peers import Connect, Connection, PeerServers
 from .primary_role import PrimaryRole
 from .replica_role import ReplicaRole
-from .report import Report, Role, State
+from .report import Problem, ProblemCode, Report, Role, State
 from .status_page import History
 
 __all__ = ["Sidecar", "SidecarOptions"]
@@ -260,13 +260,22 @@ class Sidecar:
         elif report.state is State.PRIMARY and self.heart.stuck is not None:
             reason = f"{report.reason}; a write does not complete: {self.heart.stuck}"
             report = replace(report, state=State.SLOW, reason=reason)
-        problem = self._account_check.problem
+        found = (self._account_check.problem, self._heart_problem(report))
         return replace(
             report,
-            problems=(*(() if problem is None else (problem,)), *report.problems),
+            problems=(*(problem for problem in found if problem is not None), *report.problems),
             done=() if paused else report.done,
             paused=paused,
         )
+
+    def _heart_problem(self, report: Report) -> Problem | None:
+        heart = self.heart
+        if report.state is not State.PRIMARY or heart.error is None:
+            return None
+        if heart.last_at is not None and self.clock.now() - heart.last_at < _HEARTBEAT_LATE:
+            return None
+        detail = f"the heartbeat is not renewed: {heart.error}"
+        return Problem(ProblemCode.HEARTBEAT, detail)
 
     async def _reconciled(self, paused: bool) -> Report:
         try:
@@ -331,6 +340,9 @@ _OWN = "this pod's server"
 
 _HEARTBEAT_TIMEOUT = 5.0
 """Seconds that a heartbeat may take."""
+
+_HEARTBEAT_LATE = 10.0
+"""Seconds without a heartbeat after which that is reported."""
 
 _SLOWER = 1.5
 """The factor by which the pause grows from pass to pass while something is missing."""
