@@ -132,12 +132,17 @@ def test_the_role_stays_while_the_wanted_pod_does_not_replicate(
     db[2].stop()
     file.write_text("2")
     until(lambda: "mysql-2 cannot be asked" in problem(db.primary))
+    # Nor for a pod that does not exist; and the others follow the primary, also after a restart.
+    file.write_text("7")
+    until(lambda: "mysql-7 cannot be asked" in problem(db.primary))
+    db[1].server.restart()
     db.primary.server.sql("INSERT INTO shop.orders VALUES (1)")
+    until(lambda: db.rows(db[1]) == [1], what=lambda: f"it follows: {db[1].sidecar.said}")
     assert db.primary.sidecar.ready()[0] == 200
     file.write_text("two")
     until(
         lambda: (
-            "the last value, 2, stays" in problem(db.primary)
+            "the last value, 7, stays" in problem(db.primary)
             or "got 'two'" in str(db.primary.sidecar.ready())
         )
     )
@@ -146,9 +151,22 @@ def test_the_role_stays_while_the_wanted_pod_does_not_replicate(
 
 
 def test_rows_are_given_up_only_by_name(make: Callable[..., Database], file: Path) -> None:
-    db = started(make(2), file)
+    db, pause = make(2), file.with_name("pause")
+    for member in db.members:
+        member.sidecar.environment["PEERDISCO_MYSQL_PAUSE_FILE"] = str(pause)
+    started(db, file)
     old, new = db[0], db[1]
+    # A pause comes before a move: the pod that takes writes stays the primary for its clients.
+    pause.touch()
+    until(lambda: old.sidecar.ready()[1]["paused"])
+    file.write_text("1")
+    until(lambda: "paused" in problem(old), what=lambda: str(old.sidecar.ready()))
     old.server.sql("INSERT INTO shop.orders VALUES (1)")
+    status, told = old.sidecar.ready()
+    assert (status, told["role"], new.sidecar.ready()[0]) == (200, "primary", 200)
+    file.write_text("0")
+    until(lambda: problem(old) == "", what=lambda: str(old.sidecar.ready()))
+    pause.unlink()
     db.wait_equal()
     old.kill()
     file.write_text("1 without mysql-7")

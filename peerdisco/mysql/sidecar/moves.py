@@ -15,6 +15,7 @@ from ..facts import Executor, ServerFacts, read_facts
 from ..objections import against_following
 from ..takeover import judge_handover, judge_takeover
 from .local_writes import LocalWrites
+from .pause import Observer
 from .peers import PeerServers
 from .report import Problem, ProblemCode, Role
 
@@ -22,6 +23,7 @@ __all__ = ["Aim", "Moves", "WantedPrimary"]
 
 _CONTENT = re.compile(r"(\d{1,10})(?:\s+without\s+([A-Za-z0-9.-]+))?")
 _OPTION = "--primary-ordinal-file"
+_PAUSED = "this pod's sidecar is paused, so the role does not move"
 _EXPECTED = "an ordinal such as 1, or '1 without mysql-0'"
 
 
@@ -126,10 +128,11 @@ class Moves:
         """
         wanted = self._wanted()
         wanted_snapshot = _aimed(snapshot, wanted.ordinal)
+        paused = isinstance(server, Observer)
         if wanted.ordinal == self._identity.ordinal:
-            return await self._as_wanted(own, wanted_snapshot, wanted)
+            return await self._as_wanted(own, wanted_snapshot, wanted, paused=paused)
         if own.read_only or own.status is not None or own.cluster is None:
-            return Aim(Role.REPLICA, wanted_snapshot)
+            return Aim(Role.REPLICA, await self._to_follow(own, wanted_snapshot, wanted))
         # It takes writes, and another pod is wanted.
         new_name = f"{self._identity.statefulset}-{wanted.ordinal}"
         new = wanted_snapshot.primary
@@ -138,8 +141,9 @@ class Moves:
         if new is not None and isinstance(found, ServerFacts):
             found = await self._without_harmless(new, found, own)
         against = judge_handover(own, self._identity.pod_name, new_name, found)
-        if against is None:
+        if against is None and not paused:
             return Aim(Role.REPLICA, wanted_snapshot)
+        against = against or _PAUSED
         stays = _aimed(snapshot, self._identity.ordinal or 0)
         return Aim(Role.PRIMARY, stays, Problem(ProblemCode.MOVE, against, new_name))
 
@@ -158,7 +162,9 @@ class Moves:
             new, lambda link, _: self._new_writes.leave_out(link, found, own)
         )
 
-    async def _as_wanted(self, own: ServerFacts, snapshot: Snapshot, wanted: Wanted) -> Aim:
+    async def _as_wanted(
+        self, own: ServerFacts, snapshot: Snapshot, wanted: Wanted, *, paused: bool
+    ) -> Aim:
         old_name = self._source_of(own)
         if old_name is None:
             return Aim(Role.PRIMARY, snapshot)
@@ -166,10 +172,26 @@ class Moves:
         old: Peer | None = snapshot.by_ordinal(number)
         found = None if old is None else await self._peers.ask(old)
         against = judge_takeover(own, old_name, found, wanted.without)
-        if against is None:
+        if against is None and not paused:
             return Aim(Role.PRIMARY, snapshot)
-        problem = Problem(ProblemCode.MOVE, against, old_name)
+        problem = Problem(ProblemCode.MOVE, against or _PAUSED, old_name)
         return Aim(Role.REPLICA, _aimed(snapshot, number), problem)
+
+    async def _to_follow(self, own: ServerFacts, snapshot: Snapshot, wanted: Wanted) -> Snapshot:
+        """The membership with the primary that a replica follows.
+
+        That is the wanted one, unless the pod that it replicates from takes writes still: the role
+        may not move for long, and replicas have to be able to restart meanwhile.
+        """
+        name = self._source_of(own)
+        number = wanted.ordinal if name is None else int(name.rpartition("-")[2])
+        source = snapshot.by_ordinal(number)
+        if number == wanted.ordinal or source is None:
+            return snapshot
+        found = await self._peers.ask(source)
+        if isinstance(found, Unanswered) or found.read_only or found.cluster != own.cluster:
+            return snapshot
+        return _aimed(snapshot, number)
 
     def _source_of(self, own: ServerFacts) -> str | None:
         """The other pod from which this one replicates the cluster's data; None if from none."""
