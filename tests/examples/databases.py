@@ -149,6 +149,31 @@ def locked(server: MariaDB) -> Iterator[None]:
         connection.close()
 
 
+@contextlib.contextmanager
+def unacknowledged(server: MariaDB) -> Iterator[None]:
+    """A commit waits for a replica that does not come, and so does whatever locks everything."""
+    server.script(
+        "SET GLOBAL rpl_semi_sync_master_timeout = 4294967295;"
+        "SET GLOBAL rpl_semi_sync_master_wait_point = 'AFTER_SYNC';"
+        "SET GLOBAL rpl_semi_sync_master_enabled = ON"
+    )
+    commit = "INSERT INTO shop.orders VALUES (0, 'late')"
+    thread = threading.Thread(target=server.sql, args=(commit,))
+    thread.start()
+    try:
+        until(
+            lambda: (
+                server.sql("SHOW STATUS LIKE 'Rpl_semi_sync_master_wait_sessions'")[0]["Value"]
+                == "1"
+            ),
+            what="the commit waits",
+        )
+        yield
+    finally:
+        server.sql("SET GLOBAL rpl_semi_sync_master_enabled = OFF")
+        thread.join(DEADLINE)
+
+
 ALTER = "ALTER TABLE shop.orders ADD COLUMN more INT, ALGORITHM = COPY"
 
 

@@ -12,11 +12,12 @@ import yaml
 from .processes import EXAMPLES
 
 MYSQL = EXAMPLES / "mysql"
-MARIADB, FILES, OVERLAY, BACKUP = (
+MARIADB, FILES, OVERLAY, BACKUP, BACKUP_FILES = (
     MYSQL / "kubernetes" / "mariadb",
     MYSQL / "kubernetes" / "mariadb-backup",
     MYSQL / "kubernetes" / "mysql",
     MYSQL / "backup",
+    MYSQL / "backup-files",
 )
 Document = dict[str, Any]
 

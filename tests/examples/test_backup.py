@@ -24,6 +24,7 @@ from .databases import (
     SHOP,
     Pods,
     locked,
+    unacknowledged,
     wait_until_altering,
     wait_until_held,
 )
@@ -253,7 +254,7 @@ def answers(pod: Pod, port: str) -> bool:
 def test_dump_that_breaks_off_is_no_backup(job: Job, replica: MariaDB) -> None:
     job.find()
     with locked(replica):
-        script = job.script("dump-mariadb.sh")
+        script = job.script("dump-mariadb.sh", BACKUP_TIMEOUT="20")
         script.wait_for("backup: from")
         wait_until_held(replica)
         assert [Path(name).suffix for name in job.files] == [".partial"]
@@ -266,7 +267,7 @@ def test_dump_that_breaks_off_is_no_backup(job: Job, replica: MariaDB) -> None:
 def test_job_that_is_killed_leaves_no_backup(job: Job, replica: MariaDB) -> None:
     job.find()
     with locked(replica):
-        script = job.script("dump-mariadb.sh")
+        script = job.script("dump-mariadb.sh", BACKUP_TIMEOUT="20")
         script.wait_for("backup: from")
         wait_until_held(replica)
         script.kill()
@@ -333,6 +334,20 @@ def test_alter_table_in_progress_is_waited_for(
         assert script.ended() == 0, script.lines
     (name,) = job.files
     assert "`more` int" in gzip.decompress((job.target / name).read_bytes()).decode()
+
+
+def test_backup_that_waits_for_a_lock_is_ended(pods: Pods, job: Job) -> None:
+    """A commit that waits for a replica is no reason: MariaDB's dump locks nothing."""
+    primary = pods.server(0, ROW, SHOP, "SET GLOBAL read_only = OFF")
+    assert job.find(BACKUP_FROM_PRIMARY="1") == 0
+    with primary.holding("LOCK TABLES shop.orders WRITE"):
+        assert job.dump(BACKUP_FROM_PRIMARY="1") == 1
+        assert "it waited for a lock, and was ended: S" in job.last
+        sessions = primary.sql("SHOW PROCESSLIST")
+        assert not any(row["User"] == "peerdisco_backup" for row in sessions)
+    assert job.files == []
+    with unacknowledged(primary):
+        assert job.dump(BACKUP_FROM_PRIMARY="1", BACKUP_TIMEOUT="20") == 0, job.said
 
 
 @pytest.mark.parametrize(

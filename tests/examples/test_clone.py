@@ -6,7 +6,18 @@ import pytest
 
 from tests.mysql.waiting import DEADLINE, until
 
-from .databases import COUNT, REPLICATED, ROW, ROWS, SHOP, Pods, altering, locked, wait_until_held
+from .databases import (
+    COUNT,
+    REPLICATED,
+    ROW,
+    ROWS,
+    SHOP,
+    Pods,
+    altering,
+    locked,
+    unacknowledged,
+    wait_until_held,
+)
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -226,6 +237,18 @@ def test_tables_that_a_copy_would_have_half_are_refused(pods: Pods, engine: str)
     assert volume.files == set()
     primary.sql("ALTER TABLE shop.hits ENGINE = InnoDB")
     assert volume.clone() == 0, volume.story
+
+
+def test_copy_that_waits_for_a_lock_is_ended(pods: Pods) -> None:
+    """A commit that waits for a replica is no reason: MariaDB's dump locks nothing."""
+    primary, volume = pods.server(0, ROW, SHOP), pods.volume(1)
+    volume.find()
+    with primary.holding("LOCK TABLES shop.orders WRITE"):
+        assert volume.clone(CLONE_TIMEOUT="1") == 1
+        assert f"{BEGINNING}: the copy waited for a lock, and was ended: S" in volume.last
+        assert volume.files <= {"data.unfinished", "data.scratch"}
+    with unacknowledged(primary):
+        assert (volume.find(), volume.clone()) == (0, 0), volume.story
 
 
 def test_alter_table_in_progress_is_waited_for(pods: Pods) -> None:

@@ -15,7 +15,7 @@ from tests.mysql.mariadb import MariaDB, connected
 from tests.mysql.waiting import until
 
 from .cloning import CLONE, Script, Volume
-from .databases import ROW, ROWS, SHOP, Pods, altering
+from .databases import ROW, ROWS, SHOP, Pods, altering, unacknowledged
 
 NEEDED = ("mariadb-backup", "mbstream", "socat", "openssl")
 MISSING = [program for program in NEEDED if shutil.which(program) is None]
@@ -224,6 +224,16 @@ def test_alter_table_in_progress_is_waited_for(pods: Pods, files: Files) -> None
         assert script.ended() == 0, script.lines
     pods.assert_replicates(volume.server, primary)
     assert volume.server.sql("SHOW COLUMNS FROM shop.orders LIKE 'more'")
+
+
+def test_copy_does_not_hold_up_writes_behind_its_lock(pods: Pods, files: Files) -> None:
+    primary, volume = pods.server(0, ROW, SHOP), pods.volume(1)
+    files.serve(primary)
+    volume.find()
+    with unacknowledged(primary):
+        assert files.clone(volume, CLONE_LOCK_TIMEOUT="1") == 1
+        assert "the copy waited for a lock, and was ended: BACKUP STAGE" in volume.last
+    assert (volume.find(), files.clone(volume)) == (0, 0), volume.story
 
 
 def test_tables_that_a_copy_would_have_half_are_refused(pods: Pods, files: Files) -> None:

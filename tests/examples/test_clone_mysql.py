@@ -291,6 +291,14 @@ def test_backup_by_mysqldump_can_be_restored(loopback: Network, pods: Pods, prim
     script = Script(primary.pod, backup, env=environment, path=path)
     assert script.ended(60) == 0, script.lines
     (file,) = target.iterdir()
+    # Its lock on everything waits for those of others, and all writes wait behind it.
+    with connected(primary.volume / "s") as other:
+        other.execute("LOCK TABLES shop.orders WRITE")
+        held = {**environment, "BACKUP_LOCK_TIMEOUT": "1"}
+        script = Script(primary.pod, backup, env=held, path=path)
+        assert script.ended(60) == 1
+        assert "it waited for a lock, and was ended: FLUSH " in script.lines[-1]
+    assert list(target.iterdir()) == [file]
     text = gzip.decompress(file.read_bytes()).decode()
     assert "GTID_PURGED" in text
     assert "`peerdisco`" not in text

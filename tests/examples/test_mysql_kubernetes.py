@@ -29,6 +29,7 @@ from tests.mysql.waiting import until
 
 from .manifests import (
     BACKUP,
+    BACKUP_FILES,
     FILES,
     MARIADB,
     MYSQL,
@@ -47,7 +48,14 @@ from .manifests import (
     template,
 )
 
-DIRECTORIES = {"mariadb": MARIADB, "mariadb-backup": FILES, "mysql": OVERLAY, "backup": BACKUP}
+DIRECTORIES = {
+    "mariadb": MARIADB,
+    "mariadb-backup": FILES,
+    "mysql": OVERLAY,
+    "backup": BACKUP,
+    "backup-files": BACKUP_FILES,
+}
+JOBS = ("backup", "backup-files")
 BUILT = {name: build(directory) for name, directory in DIRECTORIES.items()}
 ALL = pytest.mark.parametrize("name", DIRECTORIES)
 MADE_BY_HAND = {"mysql-copy": {"copy.pem"}}
@@ -91,13 +99,13 @@ def test_kustomize_makes_what_is_tested_here(name: str) -> None:
 
 @ALL
 def test_what_is_named_is_there(name: str) -> None:
-    documents = BUILT[name] if name != "backup" else [*BUILT["mariadb"], *BUILT["backup"]]
+    documents = [*BUILT["mariadb"], *BUILT[name]] if name in JOBS else BUILT[name]
     claims = {claim["metadata"]["name"] for claim in of_kind(documents, "PersistentVolumeClaim")}
+    claims |= {f"{claim}-mysql-0" for claim in claims_of(documents)}
     for pod in pods(BUILT[name]):
         volumes = {volume["name"] for volume in pod["volumes"]}
-        if name != "backup":
-            statefulset, _ = database(name)
-            volumes |= {c["metadata"]["name"] for c in statefulset["spec"]["volumeClaimTemplates"]}
+        if name not in JOBS:
+            volumes |= claims_of(BUILT[name])
         mounted = {m["name"] for one in containers(pod) for m in one["volumeMounts"]}
         assert mounted == volumes, "what is not mounted, or not there"
         for volume in pod["volumes"]:
@@ -117,8 +125,14 @@ def test_what_is_named_is_there(name: str) -> None:
             for script in re.findall(
                 r"/(?:clone|scripts)/(\S+\.sh)", " ".join(one.get("command", ()))
             ):
-                source = "mysql-backup" if name == "backup" else "mysql-clone"
+                source = "mysql-backup" if name in JOBS else "mysql-clone"
                 assert script in named(documents, "ConfigMap", source)["data"]
+
+
+def claims_of(documents: list[Document]) -> set[str]:
+    """The volumes that the StatefulSet's pods get of their own."""
+    (statefulset,) = of_kind(documents, "StatefulSet")
+    return {claim["metadata"]["name"] for claim in statefulset["spec"]["volumeClaimTemplates"]}
 
 
 @DATABASES
@@ -252,7 +266,7 @@ def test_variables_are_known_to_what_reads_them(name: str) -> None:
                 known = variable["name"]
                 if known.startswith(("PEERDISCO_", "POD_")):
                     assert f"`{known}`" in documented, known
-                elif known.startswith(("CLONE_", "BACKUP_", "PRIMARY_")):
+                elif known.startswith(("CLONE_", "BACKUP_", "PRIMARY_", "RESTORE_")):
                     assert known in scripts
                 elif known.startswith(("MARIADB_", "MYSQL_")):
                     prefix = "MARIADB" if "mariadb" in one["image"] else "MYSQL"
@@ -307,6 +321,20 @@ def test_job_may_talk_to_the_database_and_to_nobody_else() -> None:
     assert own["podSelector"]["matchLabels"].items() <= labels.items()
     ports = {port["port"] for rule in own["egress"] for port in rule["ports"]}
     assert ports == {53, 3306, 8080}
+    # And, for backups of the files, to the containers that send them.
+    files, copy = (
+        named(BUILT["backup-files"], "NetworkPolicy", name)["spec"]
+        for name in ("mysql-backup-files", "mysql-copy-backup")
+    )
+    assert files["podSelector"]["matchLabels"].items() <= labels.items()
+    sender = container(database("mariadb-backup")[1], "serve")
+    assert files["egress"][0]["ports"][0]["port"] == sender["ports"][0]["containerPort"]
+    assert copy["ingress"][0]["ports"][0]["port"] == sender["ports"][0]["name"]
+    assert copy["ingress"][0]["from"] == [{"podSelector": files["podSelector"]}]
+    made, restored = of_kind(BUILT["backup-files"], "CronJob")
+    assert restored["spec"]["suspend"] is True
+    used = {container(template(made)["spec"], "dump")["image"], sender["image"]}
+    assert used == {container(template(restored)["spec"], "restore")["image"]}
 
 
 def test_image_is_small_and_pinned_and_not_roots() -> None:

@@ -1,6 +1,6 @@
-# Read by the other scripts here; POSIX sh: all of a backup but the programs of the database's family.
-# The script that reads it has 'client', which runs the client, and 'dumper', which dumps the schemas
-# in $@.
+# Read by the other scripts here; POSIX sh: all of a backup but how the file is made. The script that
+# reads it has 'client', which runs the client, 'prepare', what else is asked before, 'make_backup', which
+# writes $partial, and SUFFIX, how the files' names end.
 # shellcheck shell=sh
 BACKUP_RUN=${BACKUP_RUN:-/run/backup}
 BACKUP_DIR=${BACKUP_DIR:-/backup}
@@ -10,6 +10,8 @@ BACKUP_USER=${BACKUP_USER:-peerdisco_backup}
 BACKUP_PASSWORD_FILE=${BACKUP_PASSWORD_FILE:-/etc/peerdisco/backup}
 BACKUP_PORT=${BACKUP_PORT:-3306}
 BACKUP_TIMEOUT=${BACKUP_TIMEOUT:-300} # seconds to wait for an ALTER TABLE in progress
+# Seconds to wait for the lock with which a backup begins. What begins meanwhile waits for that, too.
+BACKUP_LOCK_TIMEOUT=${BACKUP_LOCK_TIMEOUT:-30}
 
 say() {
     printf 'backup: %s\n' "$*" >&2
@@ -21,8 +23,9 @@ fail() {
 }
 
 leave() {
+    [ -z "${watcher:-}" ] || kill "$watcher" 2>/dev/null || :
     rm -f "$BACKUP_RUN/server.cnf"
-    [ -z "${partial:-}" ] || rm -f "$partial"
+    [ -z "${partial:-}" ] || rm -rf "$partial" "$partial.packed"
 }
 
 ask() {
@@ -69,6 +72,35 @@ wait_for_ddl() {
     done
 }
 
+# Sessions of this account that wait too long for a lock: those that lock everything hold up all
+# writes meanwhile, behind a statement or a commit that does not end.
+LOCKING="INFO LIKE 'FLUSH %TABLES%' OR INFO LIKE 'BACKUP STAGE %'"
+WAITING="SELECT CONCAT_WS('|', ID, LEFT(INFO, 40), CONCAT(TIME, ' s'), STATE) FROM information_schema.PROCESSLIST
+    WHERE USER = SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AND (STATE LIKE 'Waiting for %' AND TIME >= $BACKUP_TIMEOUT
+    OR ($LOCKING) AND TIME >= $BACKUP_LOCK_TIMEOUT) ORDER BY TIME DESC LIMIT 1"
+
+# Ends a backup that waits too long, so that what waits behind it goes on.
+watch_locks() {
+    while sleep 1; do
+        waiting=$(ask "$WAITING" 2>/dev/null) || continue
+        [ -n "$waiting" ] || continue
+        [ -s "$BACKUP_RUN/waited" ] || printf '%s\n' "${waiting#*|}" >"$BACKUP_RUN/waited"
+        ask "KILL ${waiting%%|*}" 2>/dev/null || :
+    done
+}
+
+# Waits for the process $1, which makes the backup. A shell that waits hears a signal at once, unlike
+# one that runs a command.
+wait_for() {
+    watch_locks &
+    watcher=$!
+    wait "$1" || :
+    kill "$watcher" 2>/dev/null || :
+    watcher=''
+    [ ! -s "$BACKUP_RUN/waited" ] ||
+        fail "$host: it waited for a lock, and was ended: $(cat "$BACKUP_RUN/waited"): a long statement there, or a commit that waits for a replica, keeps it"
+}
+
 umask 077
 for directory in "$BACKUP_RUN" "$BACKUP_DIR"; do
     [ -d "$directory" ] || fail "$directory is no directory"
@@ -79,6 +111,9 @@ case $BACKUP_NAME in
 esac
 case $BACKUP_TIMEOUT in
     '' | *[!0-9]*) fail "BACKUP_TIMEOUT: got '$BACKUP_TIMEOUT', expected a number of seconds" ;;
+esac
+case $BACKUP_LOCK_TIMEOUT in
+    '' | *[!0-9]*) fail "BACKUP_LOCK_TIMEOUT: got '$BACKUP_LOCK_TIMEOUT', expected a number of seconds" ;;
 esac
 case $BACKUP_KEEP in
     '' | 0 | *[!0-9]*) fail "BACKUP_KEEP: got '$BACKUP_KEEP', expected a number of 1 or more" ;;
@@ -109,45 +144,20 @@ unsafe=$(ask "$UNSAFE" 2>"$BACKUP_RUN/error") || fail "$host: $(head -n 1 "$BACK
 prepare
 wait_for_ddl "$host" ask
 
-file=$BACKUP_DIR/$BACKUP_NAME-$(date -u +%Y%m%dT%H%M%SZ).sql.gz
+file=$BACKUP_DIR/$BACKUP_NAME-$(date -u +%Y%m%dT%H%M%SZ).$SUFFIX
 [ ! -e "$file" ] || fail "$file is there already"
 partial=$file.partial
 # What a backup that was killed left behind.
-rm -f "$BACKUP_RUN/failed" "$BACKUP_DIR/$BACKUP_NAME"-????????T??????Z.sql.gz.partial
+rm -rf "$BACKUP_RUN/failed" "$BACKUP_RUN/waited" "$BACKUP_DIR/$BACKUP_NAME"-????????T??????Z."$SUFFIX".partial*
 say "from $host to $file"
-
-# A schema's name may hold blanks and asterisks, and no line break.
-dump() {
-    set -f
-    IFS='
-'
-    # shellcheck disable=SC2086
-    set -- $schemas
-    dumper "$@"
-}
-
-# sh has no pipefail: each side of the pipe leaves a file if it fails.
-{ dump 2>"$BACKUP_RUN/error" || echo "$DUMPER" >"$BACKUP_RUN/failed"; } |
-    gzip >"$partial" 2>"$BACKUP_RUN/gzip.error" || echo gzip >"$BACKUP_RUN/failed" &
-wait $! # a shell that waits hears a signal at once, unlike one that runs a command
-if [ -e "$BACKUP_RUN/failed" ]; then
-    fail "$(cat "$BACKUP_RUN/failed"): $(cat "$BACKUP_RUN/error" "$BACKUP_RUN/gzip.error" | head -n 1)"
-fi
-
-# The last line says that the dump is whole, and reading it that the file can be read.
-ending=$(gzip -dc "$partial" 2>"$BACKUP_RUN/gzip.error" | tail -n 1)
-[ ! -s "$BACKUP_RUN/gzip.error" ] || fail "$partial: $(head -n 1 "$BACKUP_RUN/gzip.error")"
-case $ending in
-    '-- Dump completed'*) ;;
-    *) fail "the dump ends with '$ending', which is not the end of a dump" ;;
-esac
+make_backup
 sync
 mv "$partial" "$file"
 partial=''
 say "done: $(wc -c <"$file") bytes"
 
 # The names begin alike and go on with the time, so their order is that of time.
-surplus=$(find "$BACKUP_DIR" -name "$BACKUP_NAME-????????T??????Z.sql.gz" | sort -r | tail -n +$((BACKUP_KEEP + 1)))
+surplus=$(find "$BACKUP_DIR" -name "$BACKUP_NAME-????????T??????Z.$SUFFIX" | sort -r | tail -n +$((BACKUP_KEEP + 1)))
 printf '%s\n' "$surplus" | while read -r old; do
     [ -z "$old" ] || { rm -f "$old" && say "removed: $old"; }
 done

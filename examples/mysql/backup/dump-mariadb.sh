@@ -38,4 +38,5 @@ dumper() {
         --triggers $history --max-allowed-packet=1G --gtid --master-data=2 --databases "$@"
 }
 
+. "$here/common-dump.sh"
 . "$here/common.sh"

@@ -32,4 +32,5 @@ dumper() {
         --set-gtid-purged=COMMENTED --databases "$@"
 }
 
+. "$here/common-dump.sh"
 . "$here/common.sh"

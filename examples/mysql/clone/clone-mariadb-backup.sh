@@ -73,7 +73,7 @@ mkdir "$unfinished"
 say "copy: from $source"
 copying=$source
 copy &
-wait $! # a shell that waits hears a signal at once, unlike one that runs a command
+wait_for_copy $!
 check_stream
 
 say "recover: what was committed during the copy"

@@ -85,7 +85,7 @@ wait_for_server ask_local 'SELECT 1'
 say "copy: from $source"
 copying=$source
 copy &
-wait $! # a shell that waits hears a signal at once, unlike one that runs a command
+wait_for_copy $!
 [ ! -e "$CLONE_RUN/dump.failed" ] || fail "mariadb-dump from $source: $(head -n 1 "$CLONE_RUN/dump.error")"
 [ ! -e "$CLONE_RUN/load.failed" ] || fail "loading the dump: $(head -n 1 "$CLONE_RUN/load.error")"
 

@@ -12,6 +12,8 @@ CLONE_PASSWORD_FILE=${CLONE_PASSWORD_FILE:-/etc/peerdisco/backup}
 CLONE_PORT=${CLONE_PORT:-3306}
 # Seconds to wait for a source that can be asked and has made up its mind.
 CLONE_TIMEOUT=${CLONE_TIMEOUT:-300}
+# Seconds to wait for the lock with which a copy begins. What begins meanwhile waits for that, too.
+CLONE_LOCK_TIMEOUT=${CLONE_LOCK_TIMEOUT:-30}
 
 data=$CLONE_VOLUME/$CLONE_DIRECTORY
 unfinished=$CLONE_VOLUME/$CLONE_DIRECTORY.unfinished
@@ -21,6 +23,7 @@ server=''         # the process ID of the local server, while it runs
 found='' why=''   # what 'look' says of a source
 primary=''        # with whose history the copy is compared; empty if it is the primary that is restored
 copying=''        # the source, while it is copied
+watcher=''        # the process ID of 'watch_locks', while it runs
 
 # Everything but the server's own schemas, and the schema in which peerdisco keeps its rows.
 OWN_SCHEMAS="('information_schema', 'performance_schema', 'mysql', 'sys', 'lost+found', '#mysql50#lost+found', 'peerdisco')"
@@ -40,6 +43,12 @@ VERBS='(ALTER|CREATE|DROP|RENAME|OPTIMIZE|REPAIR)'
 DDL="(?s)^($SPACE)?($VERBS$SPACE$MODIFIERS$OBJECTS|TRUNCATE$SPACE(TABLE$SPACE)?)[^[:space:](;]+"
 CHANGING="SELECT CONCAT(REGEXP_SUBSTR(INFO, '$DDL'), ' (', USER, ', ', TIME, ' s, ', COALESCE(STATE, ''), ')')
     FROM information_schema.PROCESSLIST WHERE INFO REGEXP '$DDL' ORDER BY TIME DESC LIMIT 1"
+# Sessions of this account that wait too long for a lock: those that lock everything hold up all
+# writes meanwhile, behind a statement or a commit that does not end.
+LOCKING="INFO LIKE 'FLUSH %TABLES%' OR INFO LIKE 'BACKUP STAGE %'"
+WAITING="SELECT CONCAT_WS('|', ID, LEFT(INFO, 40), CONCAT(TIME, ' s'), STATE) FROM information_schema.PROCESSLIST
+    WHERE USER = SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AND (STATE LIKE 'Waiting for %' AND TIME >= $CLONE_TIMEOUT
+    OR ($LOCKING) AND TIME >= $CLONE_LOCK_TIMEOUT) ORDER BY TIME DESC LIMIT 1"
 # Without this privilege an account sees its own statements alone.
 SEES_ALL="SELECT COUNT(*) FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE = 'PROCESS'
     AND GRANTEE = CONCAT(QUOTE(SUBSTRING_INDEX(CURRENT_USER(), '@', 1)), '@', QUOTE(SUBSTRING_INDEX(CURRENT_USER(), '@', -1)))"
@@ -76,6 +85,9 @@ check_settings() {
     case $CLONE_PORT:$CLONE_TIMEOUT in
         :* | *: | *[!0-9:]*) fail "CLONE_PORT and CLONE_TIMEOUT have to be numbers, got '$CLONE_PORT' and '$CLONE_TIMEOUT'" ;;
     esac
+    case $CLONE_LOCK_TIMEOUT in
+        '' | *[!0-9]*) fail "CLONE_LOCK_TIMEOUT has to be a number, got '$CLONE_LOCK_TIMEOUT'" ;;
+    esac
     for directory in "$CLONE_VOLUME" "$CLONE_RUN"; do
         [ -d "$directory" ] || fail "$directory is no directory"
     done
@@ -100,6 +112,7 @@ write_credentials() {
 
 # Kills the local server: what it has written so far is thrown away by the next attempt.
 leave() {
+    [ -z "$watcher" ] || kill "$watcher" 2>/dev/null || :
     [ -z "$server" ] || kill -9 "$server" 2>/dev/null || :
     rm -f "$CLONE_RUN/source.cnf"
 }
@@ -189,6 +202,29 @@ wait_for_ddl() {
             fail "$where still changes the definition of a table after $CLONE_TIMEOUT s: $changing"
         sleep 1
     done
+}
+
+# Ends a copy that waits too long, so that what waits behind it goes on.
+watch_locks() {
+    while sleep 1; do
+        waiting=$(ask "$source" "$WAITING" 2>/dev/null) || continue
+        [ -n "$waiting" ] || continue
+        [ -s "$CLONE_RUN/waited" ] || printf '%s\n' "${waiting#*|}" >"$CLONE_RUN/waited"
+        ask "$source" "KILL ${waiting%%|*}" 2>/dev/null || :
+    done
+}
+
+# Waits for the process $1, which copies. A shell that waits hears a signal at once, unlike one that
+# runs a command.
+wait_for_copy() {
+    rm -f "$CLONE_RUN/waited"
+    watch_locks &
+    watcher=$!
+    wait "$1" || :
+    kill "$watcher" 2>/dev/null || :
+    watcher=''
+    [ ! -s "$CLONE_RUN/waited" ] ||
+        fail "$source: the copy waited for a lock, and was ended: $(cat "$CLONE_RUN/waited"): a long statement there, or a commit that waits for a replica, keeps it"
 }
 
 # The epochs of a server, in order: which primaries its data came from, each with the id of the epoch
