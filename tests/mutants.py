@@ -60,8 +60,8 @@ AREAS = {
         ("dns/wire.py", "dns/fast_path.py", "dns/evidence.py", "dns/servers.py", "dns/retries.py"),
         ("dns/test_wire.py", "dns/test_fast_path.py", "dns/test_evidence.py",
          "dns/test_reverse_name.py", "dns/test_retries.py", "dns/test_wire_differential.py",
-         "dns/test_resolver.py"),
-        ("as_dnspython_does",),
+         "dns/test_resolver.py", "dns/test_hostile_servers.py"),
+        ("as_dnspython_does", "takes_long", "flood"),
     ),
     "mysql": Area(
         ("mysql/decisions.py", "mysql/positions.py", "mysql/history.py", "mysql/status.py",

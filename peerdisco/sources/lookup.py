@@ -16,6 +16,8 @@ __all__ = ["lookup"]
 _MOST_REPEATS = 3
 """How often a lookup is repeated immediately because the process could not run. A process that
 always stalls must get a result too."""
+_MOST_LOST = 5.0
+"""Seconds of lost time that are added to the timeout, unless that is longer itself."""
 
 
 async def lookup(source: Source, timeout: float) -> Observation:
@@ -24,7 +26,8 @@ async def lookup(source: Source, timeout: float) -> Observation:
     A lookup that failed while the event loop was blocked or the process stopped says nothing about
     DNS, and neither does a list that is incomplete for that reason. An answer that was not read for
     the whole timeout is too old. The lookup is repeated immediately, with the lost time added to
-    its timeout.
+    its timeout. That is limited: an overloaded process would otherwise wait longer each time, until
+    its list is minutes old and nothing says so.
 
     Args:
         source: Makes the lookup.
@@ -44,7 +47,7 @@ async def lookup(source: Source, timeout: float) -> Observation:
         )
         if stalled < (timeout if whole else max(timeout / 10, LEAST_STALL)):
             return observation
-        lost += stalled
+        lost = min(lost + stalled, max(timeout, _MOST_LOST))
         if isinstance(source, SharedSource):
             source.ignore_past()  # otherwise it would return the same observation again
     return await _lookup(source, timeout + lost)

@@ -13,13 +13,17 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import peerdisco
 import peerdisco.sync
 from peerdisco.hooks import CommandHook
-from peerdisco.testing import ClusterDNS, peers
+from peerdisco.model import Failed, Observation
+from peerdisco.sources.lookup import lookup
+from peerdisco.testing import ClusterDNS, failure, peers
+from peerdisco.timing import stalls
 from peerdisco.timing.stalls import Stalls, TimeLimit
 
 from ..cli.command import bare_environment
@@ -99,6 +103,37 @@ async def test_the_first_lookup_too(dns: ClusterDNS) -> None:
     async with blocked(0.0, 0.3):
         found = await peerdisco.discover(SERVICE, nameservers=[dns.nameserver], timeout=TIMEOUT)
     assert len(found) == 3
+
+
+class Stalled:
+    """A source during whose lookups the process stands still, each time for longer."""
+
+    service = "db"
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.timeouts: list[float] = []
+        self.now = 0.0
+        monkeypatch.setattr(stalls, "time", SimpleNamespace(monotonic=lambda: self.now))
+
+    async def observe(self, *, timeout: float) -> Observation:
+        self.timeouts.append(timeout)
+        self.now += 60
+        return failure()
+
+    def refresh(self) -> None:
+        """There is nothing to verify."""
+
+    async def aclose(self) -> None:
+        """There is nothing to close."""
+
+
+@pytest.mark.parametrize(("timeout", "longest"), [(0.5, 5.5), (5.0, 10.0), (30.0, 60.0)])
+async def test_a_process_that_always_stalls_does_not_wait_longer_each_time(
+    monkeypatch: pytest.MonkeyPatch, timeout: float, longest: float
+) -> None:
+    source = Stalled(monkeypatch)
+    assert isinstance(await lookup(source, timeout), Failed)
+    assert source.timeouts == [timeout, longest, longest, longest]
 
 
 async def test_an_outage_is_one_all_the_same(dns: ClusterDNS) -> None:

@@ -9,6 +9,7 @@ import pytest
 from peerdisco.dns import wire
 from peerdisco.dns.fast_path import (
     AddressRecords,
+    labels_below,
     question_after_id,
     read_addresses,
     read_service_records,
@@ -87,6 +88,58 @@ def test_answers_of_any_size_are_read(pods: int, label: str) -> None:
     for rtype in (wire.A, wire.SRV):
         for payload in (None, 1232):
             assert fast_readers_agree(reply_of(service(pods), rtype, label, payload))
+
+
+@pytest.mark.parametrize("ttl", [0, 1, wire.LARGEST_TTL, wire.LARGEST_TTL + 1])
+@pytest.mark.parametrize("pods", [1, 2, 3])
+def test_only_ttls_that_are_none_are_left_to_the_full_reader(ttl: int, pods: int) -> None:
+    """For one address, for several that differ in nothing else, and for others."""
+    raw = reply_of(service(pods), wire.A)
+    name = wire.name_from_text(service().name)
+    question = question_after_id(name, wire.A)
+    head = b"\xc0\x0c\0\1\0\1"
+    before, *records = raw.split(head)
+    assert len(records) == pods
+    for which in (range(pods), range(1)):
+        changed = [
+            ttl.to_bytes(4, "big") + one[4:] if number in which else one
+            for number, one in enumerate(records)
+        ]
+        found = read_addresses(head.join([before, *changed]), question)
+        assert (found is not None) is (ttl <= wire.LARGEST_TTL)
+        others = [int.from_bytes(one[:4], "big") for one in changed]
+        if found is not None:
+            assert found.ttl == min(filter(None, others), default=0)
+            assert len(found.packed) == pods
+        assert fast_readers_agree(head.join([before, *changed])) is not None
+
+
+def test_names_of_one_letter_are_read() -> None:
+    of = LargeService(tuple(Pod(name, (address(n),)) for n, name in enumerate("abc")))
+    raw = reply_of(of, wire.SRV)
+    name = wire.name_from_text(of.name)
+    listing = read_service_records(raw, name, name)
+    assert listing is not None
+    assert sorted(listing.ports) == [bytes((1, ord(letter))) + name for letter in "abc"]
+    assert fast_readers_agree(raw)
+
+
+@pytest.mark.parametrize(
+    ("name", "below"),
+    [
+        ("db.svc", 0), ("a.db.svc", 1), ("a.b.db.svc", 2), ("a.b.c.db.svc", 3), ("svc", 0),
+        ("xdb.svc", 0), ("a.xdb.svc", 0), ("db.svc.x", 0), (".", 0), ("a.db.svd", 0),
+    ],
+)  # fmt: skip
+def test_labels_below_a_name(name: str, below: int) -> None:
+    assert labels_below(wire.name_from_text(name), wire.name_from_text("db.svc")) == below
+
+
+def test_a_label_that_holds_the_name_is_not_below_it() -> None:
+    suffix = wire.name_from_text("db.svc")
+    assert labels_below(b"\x02a" + suffix, suffix) == 0
+    assert labels_below(b"\x09" + suffix, suffix) == 0
+    assert labels_below(b"\0" + suffix, suffix) == 1
 
 
 def test_what_a_cut_answer_holds() -> None:

@@ -128,6 +128,18 @@ def test_what_is_no_name_is_not_written(text: str) -> None:
         name_from_text(text)
 
 
+def test_what_is_wrong_with_a_name() -> None:
+    with pytest.raises(ValueError) as caught:
+        name_from_text("a." + "b" * 64)
+    where = "a." + "b" * 64
+    wrong = f"a label of a name has 1 to 63 characters, not 64: '{where}'"
+    assert str(caught.value) == wrong
+    where = ".".join(["a" * 63] * 3 + ["a" * 62])
+    with pytest.raises(ValueError) as caught:
+        name_from_text(where)
+    assert str(caught.value) == f"a name has at most 255 bytes, not 256: '{where}'"
+
+
 def test_the_longest_name_has_255_bytes() -> None:
     assert len(name_from_text(".".join(["a" * 63] * 3 + ["a" * 61]))) == 255
 
@@ -226,6 +238,22 @@ def test_a_count_of_more_records_than_there_are_is_refused(section: int) -> None
     counts = [0, 0, 0, 0]
     counts[section] = 1
     assert refused(header(*counts)) in ("the message ends early", "a name that reaches too far")
+
+
+@pytest.mark.parametrize("counts", [(1, 4096, 0, 0), (0, 4097, 0, 0), (0, 0, 4097, 0),
+                                    (0, 0, 0, 4097), (1, 1366, 1365, 1365)])  # fmt: skip
+def test_more_records_than_are_read_are_refused_before_the_first(counts: tuple[int, ...]) -> None:
+    assert refused(header(*counts)) == "more than 4096 records"
+    fewer = (counts[0], *(max(count - 1, 0) for count in counts[1:]))
+    assert refused(header(*fewer)) in ("the message ends early", "a name that reaches too far")
+
+
+def test_as_many_labels_as_are_read_and_one_more() -> None:
+    longest = b"\x01a" * 127 + b"\0"
+    most = header(answers=128) + record(16, b"", owner=longest) * 128
+    assert len(read(most).answers) == 128
+    more = header(answers=129) + most[12:] + record(16, b"", owner=b"\0")
+    assert refused(more) == "names of more than 16384 labels"
 
 
 def test_bytes_after_the_last_record_are_refused() -> None:
@@ -386,6 +414,14 @@ def test_pointers_are_followed() -> None:
     ]
 
 
+@pytest.mark.parametrize("before", [0, 200, 250, 256, 300, 600, 4000, 16300])
+def test_pointers_lead_anywhere_in_a_message(before: int) -> None:
+    message = header(answers=3) + record(16, bytes(before), owner=b"\0")
+    at = len(message)
+    message += record(16, b"", owner=NAME) + record(16, b"", owner=b"\x01b" + pointer(at))
+    assert [one.owner for one in read(message).answers] == [b"\0", NAME, b"\x01b" + NAME]
+
+
 def chain(length: int) -> bytes:
     """A message whose last owner takes so many pointers, one to the next."""
     message = record(16, b"", owner=b"\x01z\0")
@@ -490,6 +526,12 @@ def test_edns_options_are_passed_over() -> None:
     cookie = struct.pack("!HH", 10, 8) + bytes(8)
     keepalive = struct.pack("!HH", 11, 0)
     assert read(header(additional=1) + opt(cookie + keepalive)).edns_payload == 1232
+
+
+def test_as_many_edns_options_as_are_read_and_one_more() -> None:
+    empty = struct.pack("!HH", 10, 0)
+    assert read(header(additional=1) + opt(empty * 256)).edns_payload == 1232
+    assert refused(header(additional=1) + opt(empty * 257)) == "more than 256 EDNS options"
 
 
 @pytest.mark.parametrize(
