@@ -20,6 +20,7 @@ from . import extras
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (
+    ".ci",
     "peerdisco",
     "tests",
     "examples",
@@ -91,6 +92,31 @@ def test_the_source_archive_holds_what_its_own_tests_need(archives: tuple[Path, 
     with tarfile.open(archives[0]) as sdist:
         top = {Path(name).parts[1] for name in sdist.getnames() if len(Path(name).parts) > 1}
     assert set(SOURCES) <= top
+
+
+def test_what_the_makefile_calls_is_in_the_source_archive(archives: tuple[Path, Path]) -> None:
+    called = set(re.findall(r"\.ci/[a-z]+", (ROOT / "Makefile").read_text()))
+    with tarfile.open(archives[0]) as sdist:
+        names = {name.partition("/")[2] for name in sdist.getnames()}
+    assert called
+    assert called <= names
+
+
+def test_tests_of_the_repository_pass_or_skip_in_the_source_archive(
+    archives: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """It has no workflows, and no history."""
+    with tarfile.open(archives[0]) as sdist:
+        sdist.extractall(tmp_path, filter="data")
+    (place,) = tmp_path.iterdir()
+    tests = ["tests/package/test_repository.py", "tests/docs/test_compatibility.py",
+             "tests/package/test_build.py::test_each_extra_is_tested_alone"]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-n", "0", *tests],
+        cwd=place, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the source archive has no workflows" in done.stdout
 
 
 def test_every_link_of_the_package_index_page_is_absolute(metadata: Message) -> None:

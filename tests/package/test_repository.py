@@ -96,3 +96,74 @@ def test_a_tag_that_is_not_the_version_is_refused(tmp_path: Path) -> None:
 
 def test_a_package_with_placeholder_links_is_refused(tmp_path: Path) -> None:
     assert not released("v1.2.3", "1.2.3", "OWNER", tmp_path)
+
+
+def steps_that_use(job: dict[str, Any], action: str) -> list[dict[str, Any]]:
+    """The inputs of each step of this action."""
+    return [
+        step.get("with", {})
+        for step in job["steps"]
+        if step.get("uses", "").partition("@")[0] == action
+    ]
+
+
+def test_what_is_published_is_what_was_built_and_tested() -> None:
+    """The files go through the artifact, without the bill of materials, which is no archive."""
+    jobs = workflow("release.yml")["jobs"]
+    assert jobs["publish"]["needs"] == "build"
+    uploads = steps_that_use(jobs["build"], "actions/upload-artifact")
+    uploaded = {given["name"]: given for given in uploads}
+    (downloaded,) = steps_that_use(jobs["publish"], "actions/download-artifact")
+    assert uploaded["dist"]["path"] == downloaded["path"] == "dist/"
+    assert downloaded["name"] == "dist"
+    assert {given["if-no-files-found"] for given in uploaded.values()} == {"error"}
+    order = [step.get("run", step.get("with", {}).get("name")) for step in jobs["build"]["steps"]]
+    assert order[-4:] == ["make package", "dist", "make VENV=.venv-sbom sbom", "sbom"]
+    assert not commands(jobs["publish"]), "the job that may publish executes nothing of the project"
+
+
+def test_only_the_job_that_publishes_may_sign() -> None:
+    release = workflow("release.yml")
+    assert release["permissions"] == {"contents": "read"}
+    assert "permissions" not in release["jobs"]["build"]
+    assert release["jobs"]["publish"]["permissions"] == {"id-token": "write"}
+    assert release["jobs"]["publish"]["environment"] == "pypi"
+
+
+def test_the_scripts_write_where_the_workflow_looks() -> None:
+    uploads = [
+        given["path"]
+        for given in steps_that_use(workflow("release.yml")["jobs"]["build"],
+                                    "actions/upload-artifact")
+    ]  # fmt: skip
+    assert uploads == ["dist/", "dist/*.cdx.json"]
+    assert "--outdir dist" in (ROOT / ".ci" / "build").read_text()
+    assert "dist/peerdisco-$version.cdx.json" in (ROOT / ".ci" / "sbom").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    for target in ("package", "sbom"):
+        recipe = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+        assert recipe is not None
+        assert f".ci/{target} " in recipe[1]
+
+
+@pytest.mark.parametrize("path", sorted(WORKFLOWS.glob("*.yml")), ids=lambda path: path.name)
+def test_each_job_has_a_limit_and_keeps_no_credentials(path: Path) -> None:
+    for name, job in workflow(path.name)["jobs"].items():
+        assert 0 < job["timeout-minutes"] <= 120, name
+        for given in steps_that_use(job, "actions/checkout"):
+            assert given["persist-credentials"] is False, name
+        for given in steps_that_use(job, "actions/setup-python"):
+            versions = str(given["python-version"])
+            known = "matrix" in versions or set(versions.split()) <= set(claimed_pythons())
+            assert known, f"{name}: {versions}"
+
+
+@pytest.mark.parametrize("path", sorted(WORKFLOWS.glob("*.yml")), ids=lambda path: path.name)
+def test_each_step_is_a_program_that_a_shell_can_read(path: Path) -> None:
+    for job in workflow(path.name)["jobs"].values():
+        for command in commands(job):
+            script = re.sub(r"\$\{\{.*?\}\}", "expression", command)
+            done = subprocess.run(
+                ["bash", "-n"], input=script, text=True, capture_output=True, check=False
+            )
+            assert done.returncode == 0, f"{command}: {done.stderr}"
