@@ -255,7 +255,9 @@ class ServiceLookup:
 
         enumeration = self._begin(Enumeration)
         await enumeration.run(listing)
-        return await self._enumerated(enumeration, reply)
+        ports, addresses = self._found_by(enumeration)
+        del enumeration  # it takes more memory than the peers, which are made now
+        return await self._answered(ports, addresses, reply)
 
     async def _verify_part(self, listing: ServiceRecords | None) -> Observation | None:
         """Query a part of a service that is too large for one answer; None if all is necessary."""
@@ -266,7 +268,8 @@ class ServiceLookup:
             return None
         attempt = enumeration.attempt
         assert attempt is not None
-        return await self._enumerated(enumeration, Reply((attempt,), attempt, None))
+        ports, addresses = self._found_by(enumeration)
+        return await self._answered(ports, addresses, Reply((attempt,), attempt, None))
 
     def _begin(self, kind: type[_Enumeration]) -> _Enumeration:
         context = self._context
@@ -280,10 +283,13 @@ class ServiceLookup:
             any_port=context.port is None,
         )
 
-    async def _enumerated(self, enumeration: Enumeration, reply: Reply) -> Observation:
+    def _found_by(
+        self, enumeration: Enumeration
+    ) -> tuple[Mapping[bytes, tuple[int, ...]], _Addresses]:
+        """The ports and the addresses of the pods."""
         self.ttl = min(self.ttl, enumeration.ttl)
         self.reasons += enumeration.reasons
-        return await self._answered(enumeration.ports, enumeration.addresses, reply)
+        return enumeration.ports, enumeration.addresses
 
     async def _complete_addresses(self, listing: ServiceRecords) -> _Addresses:
         """The addresses in the answer, and those that were left out of it.

@@ -51,6 +51,8 @@ class UsualAnswer:
         if found is None:
             return None
         listing, glue = found
+        if listing.truncated:
+            return listing  # and nothing is kept of it: the next one has other records
         if before is not None and listing[:2] == before[:2]:
             # The records are in another order, or have another TTL.
             listing = before._replace(ttl=listing.ttl, truncated=listing.truncated)

@@ -32,17 +32,26 @@ FLOOR, OURS, NEW = "floor", "peerdisco", "peerdisco, every address new"
 DNSPYTHON, SRV_ALONE = "dnspython", "dnspython, SRV alone"
 AIODNS, C_LIBRARY = "aiodns", "getaddrinfo"
 ON_AIODNS = "peerdisco on aiodns"
+NONE_IN_TURN = "peerdisco, no pod in turn"
 SRV_EXCHANGE, A_EXCHANGE = "the SRV exchange alone", "the A exchange alone, read"
 ALL_EXCHANGES = "all its exchanges alone"
+FEW_PODS = "1.3; CPU 1.5"
 LARGE = 1000
 NOTHING_NEW = (
-    (3, SRV_EXCHANGE, "1.5"),
-    (1000, A_EXCHANGE, "1.3"),
-    (1000, ALL_EXCHANGES, "2.0"),
-    (2000, A_EXCHANGE, "1.3"),
-    (5000, A_EXCHANGE, "1.3"),
+    (3, OURS, SRV_EXCHANGE, "1.5"),
+    (1000, NONE_IN_TURN, A_EXCHANGE, "1.3"),
+    (1000, OURS, A_EXCHANGE, ""),
+    (1000, OURS, ALL_EXCHANGES, "2.0"),
+    (2000, NONE_IN_TURN, A_EXCHANGE, "1.3"),
+    (2000, OURS, A_EXCHANGE, ""),
+    (5000, NONE_IN_TURN, A_EXCHANGE, "1.3"),
+    (5000, OURS, A_EXCHANGE, ""),
 )
-"""Pods, what a poll that finds nothing new is compared with, and the limit."""
+"""Pods, who polls and finds nothing new, what that is compared with, and the limit.
+
+The poll of a service that is too large for one answer has two parts: the addresses of the service,
+and the pods that are verified in turn. The limit is for the first alone.
+"""
 EXCHANGES = {1000: 8, 2000: 8, 5000: 16}
 """The most exchanges of such a poll, apart from the pods that it verifies in turn."""
 IDLE = {
@@ -139,13 +148,8 @@ def limits(results: Results) -> list[Sequence[str]]:
     for who, words in ((OURS, ""), (NEW, ", every address new")):
         for pods in (3, 10, 100, 500, 700):
             what = f"names and addresses, {_n(pods)} pods{words}"
-            add(
-                what,
-                found(who, pods),
-                found(FLOOR, pods),
-                "the floor",
-                "2.0" if pods == 3 else "1.5",
-            )
+            limit = FEW_PODS if who == OURS and pods <= 10 else "2.0" if pods == 3 else "1.5"
+            add(what, found(who, pods), found(FLOOR, pods), "the floor", limit)
     for pods in (100, 500, 700, 1000, 2000, 5000):
         what = f"names and addresses, {_n(pods)} pods"
         add(what, found(OURS, pods), found(SRV_ALONE, pods), SRV_ALONE, "0.10")
@@ -154,12 +158,13 @@ def limits(results: Results) -> list[Sequence[str]]:
         what = f"5,000 pods from {server}"
         against = "5,000 bare exchanges"
         add(what, found(OURS, 5000, server), found(FLOOR, 5000, server), against, "1.5")
-    for pods, against, limit in NOTHING_NEW:
+    for pods, who, against, limit in NOTHING_NEW:
         where = {"pods": pods, "server": "CoreDNS"}
-        ours = _one(results, "steady", who=OURS, **where)
+        ours = _one(results, "steady", who=who, **where)
         theirs = _one(results, "steady", who=against, **where)
-        add(f"{_n(pods)} pods from CoreDNS, nothing changed", ours, theirs, against, limit)
-        if ours and theirs and pods >= LARGE:
+        part = ", no pod verified in turn" if who == NONE_IN_TURN else ""
+        add(f"{_n(pods)} pods from CoreDNS, nothing changed{part}", ours, theirs, against, limit)
+        if ours and theirs and (pods >= LARGE, who, limit) == (True, OURS, ""):
             what = f"exchanges of a poll, {_n(pods)} pods, nothing changed"
             most = EXCHANGES[pods] + MOST_VERIFIED
             rows.append((what, _n(ours["questions"]), "", "", "", "", f"{most}"))

@@ -17,6 +17,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from peerdisco.dns import wire
 from peerdisco.names import Endpoint
+from peerdisco.sources.large import rotation
 
 from .conftest import Replaying
 from .contenders import NOTHING, Found, Lookup, floor, peerdisco
@@ -29,13 +30,15 @@ SECONDS = 2.0
 OURS, FLOOR = "peerdisco", "the floor"
 ALONE, ALL = "the SRV exchange alone", "all its exchanges alone"
 ADDRESSES = "the A exchange alone, read"
+NONE_IN_TURN = "peerdisco, no pod in turn"
+"""Verifies no pods in turn, so that the two parts of a poll are seen apart."""
 LARGE = 1000
 """From so many pods on, CoreDNS's SRV answer is truncated, and a poll queries the addresses."""
 
 
 def contenders(server: str, pods: int) -> tuple[str, ...]:
     if server == "CoreDNS" and pods >= LARGE:
-        return OURS, ALL, ADDRESSES
+        return OURS, NONE_IN_TURN, ALL, ADDRESSES
     return OURS, FLOOR, ALL, ALONE
 
 
@@ -96,6 +99,22 @@ async def addresses(service: Service, server: Endpoint) -> AsyncIterator[Lookup]
     bare.transport.abort()
 
 
+@asynccontextmanager
+async def none_in_turn(service: Service, server: Endpoint) -> AsyncIterator[Lookup]:
+    """peerdisco without the questions for pods that are verified in turn."""
+    most = rotation.MOST_VERIFIED
+    async with peerdisco(service, server) as ours:
+
+        async def lookup() -> Found:
+            rotation.MOST_VERIFIED = 0
+            try:
+                return await ours()
+            finally:
+                rotation.MOST_VERIFIED = most
+
+        yield lookup
+
+
 async def in_turns(server: Endpoint, service: Service, counted: Replaying | None) -> Measured:
     async with AsyncExitStack() as stack:
         ours = await stack.enter_async_context(peerdisco(service, server))
@@ -112,6 +131,7 @@ async def in_turns(server: Endpoint, service: Service, counted: Replaying | None
             ALONE: exchanges(service, server, 1),
             ALL: exchanges(service, server, count, rtype),
             ADDRESSES: addresses(service, server),
+            NONE_IN_TURN: none_in_turn(service, server),
         }
         lookups = {OURS: ours}
         for who in contenders("CoreDNS" if counted is not None else "BIND", service.pods)[1:]:
@@ -148,7 +168,7 @@ def test_steady(
         server=server,
         pods=pods,
         who=who,
-        questions=1 if who in (ALONE, ADDRESSES) else count,
+        questions={ALONE: 1, ADDRESSES: 1, NONE_IN_TURN: 2}.get(who, count),
         cpu=statistics.median(result.cpu),
         stall=result.stall,
         memory=result.memory,

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable
+import weakref
+from collections.abc import Generator, Iterable
+from typing import Any
 
 import pytest
 
 from peerdisco.dns import wire
-from peerdisco.model import Answered, Observation
+from peerdisco.dns.fast_path import ServiceRecords
+from peerdisco.model import Answered, Observation, Peer
+from peerdisco.sources.large.enumeration import Enumeration
 from peerdisco.sources.large.invented import MOST_AT_ONE_ADDRESS
 from peerdisco.sources.large.ordinals import MARGIN
 from peerdisco.sources.large.rotation import LISTING_POLLS, MOST_VERIFIED, ROUND_POLLS
+from peerdisco.sources.peer_factory import PeerFactory
 
 from .polling import TIMEOUT, opened, poll_often, quiet_polls
 from .service import LargeService, Pod, address, statefulset
@@ -407,6 +412,30 @@ async def test_a_name_with_a_huge_ordinal_costs_no_flood() -> None:
         assert isinstance(observation, Answered)
         assert set(names(observation)) >= {f"db-{n}" for n in range(4500)}
         assert len(service.absent) < 12_000
+
+
+async def test_what_the_first_lookup_took_is_free_before_the_peers_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise the process keeps the memory of both."""
+    ended: list[weakref.ref[Enumeration]] = []
+    run, make = Enumeration.run, PeerFactory.peers_in_slices
+    alive: list[object] = []
+
+    async def noted(enumeration: Enumeration, listing: ServiceRecords) -> None:
+        ended.append(weakref.ref(enumeration))
+        await run(enumeration, listing)
+
+    def peers(factory: PeerFactory, *found: Any) -> Generator[None, None, tuple[Peer, ...]]:
+        alive.extend(enumeration() for enumeration in ended)
+        return make(factory, *found)
+
+    monkeypatch.setattr(Enumeration, "run", noted)
+    monkeypatch.setattr(PeerFactory, "peers_in_slices", peers)
+    service = LargeService(statefulset("db", range(1100)))
+    async with opened(service) as (source, _):
+        check(await source.observe(timeout=TIMEOUT), service)
+    assert alive == [None]
 
 
 @pytest.mark.parametrize("shuffles", [True, False])

@@ -11,10 +11,9 @@ earlier lookups learned:
    (`peerdisco.sources.large.ordinals`), and the rest by the PTR records of the addresses.
 
 The list is complete if every address of the service belongs to a queried name. If the addresses are
-truncated too, three more conditions must hold: the
-ordinals of every StatefulSet are closed, every pod
-has an ordinal, and the addresses are a random part. Then it is very unlikely that a StatefulSet was
-never seen. Otherwise the list is incomplete, with the reason.
+truncated too, three more conditions must hold: the ordinals of every StatefulSet are closed, every
+pod has an ordinal, and the addresses are a random part. Then it is very unlikely that a StatefulSet
+was never seen. Otherwise the list is incomplete, with the reason.
 
 State of earlier lookups only decides what to query. It never answers a query here; in most polls,
 `peerdisco.sources.large.partial` takes the place of this.
@@ -311,7 +310,8 @@ class Enumeration:
         failed = [name for name in names if name in self._failed and name not in addresses]
         hidden = {name for name in failed if not self._confirms(known.get(name, ()))}
         lost = (gone | hidden) & known.keys()
-        self._changed.update(different, lost)
+        if self._state.addresses:  # otherwise nobody had an address before
+            self._changed.update(different, lost)
         if lost:
             self.addresses = {n: many for n, many in known.items() if n not in lost}
         self._change(different)

@@ -14,27 +14,30 @@ Kubernetes recommends at most 110 pods a node, and providers allow up to 256.
 
 
 class InventedPods:
-    """The pods that a search by ordinal found, grouped by their addresses.
+    """The pods that a search by ordinal found, and how many have the same addresses.
 
     A wildcard record (RFC 4592) answers for every ordinal with the same addresses. The search would
     find new pods for as long as the lookup has time: 80,000 in five seconds.
     """
 
     def __init__(self) -> None:
-        self._names: dict[frozenset[bytes], set[bytes]] = {}
+        # Thousands of pods have an address each: no container is made for one of them.
+        self._found: dict[bytes, tuple[bytes, ...]] = {}
+        self._alike: dict[tuple[bytes, ...], int] = {}
 
     def add(self, name: bytes, addresses: tuple[bytes, ...]) -> None:
         """Add a pod that was found."""
-        self._names.setdefault(frozenset(addresses), set()).add(name)
+        if name not in self._found:
+            key = addresses if len(addresses) == 1 else tuple(sorted(set(addresses)))
+            self._found[name] = key
+            self._alike[key] = self._alike.get(key, 0) + 1
 
     def without(
         self, pods: Mapping[bytes, tuple[bytes, ...]]
     ) -> Mapping[bytes, tuple[bytes, ...]] | None:
         """These pods without the invented ones; None if none is invented."""
-        invented: set[bytes] = set()
-        for names in self._names.values():
-            if len(names) > MOST_AT_ONE_ADDRESS:
-                invented |= names
-        if not invented:
+        many = {key for key, count in self._alike.items() if count > MOST_AT_ONE_ADDRESS}
+        if not many:
             return None
-        return {name: addresses for name, addresses in pods.items() if name not in invented}
+        found = self._found
+        return {name: packed for name, packed in pods.items() if found.get(name) not in many}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+import sys
 from collections.abc import Iterable
 
 import pytest
@@ -110,6 +111,19 @@ def test_a_record_twice_in_place_of_another_is_read() -> None:
     found = usual(message(range(3), [glue[0], glue[0], glue[2]]))
     assert found is not None
     assert label(1) + SERVICE not in found.addresses
+
+
+def test_nothing_is_kept_of_a_truncated_answer() -> None:
+    """It has 64 KiB, and the next one has other records."""
+    raw = bytearray(message(range(11), pods(11)))
+    raw[2] |= 2
+    usual = UsualAnswer(SERVICE, SERVICE)
+    found = usual(bytes(raw))
+    assert found is not None
+    assert found.truncated
+    count = sys.getrefcount(found)
+    del usual
+    assert sys.getrefcount(found) == count
 
 
 def test_swapped_addresses_are_read() -> None:
