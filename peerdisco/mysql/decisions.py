@@ -19,7 +19,7 @@ from .errors import Action, classify, needs_copy
 from .facts import ServerFacts
 from .objections import NEW_COPY, against_following, against_opening
 from .reasons import ServerReasonCode
-from .repairs import has_unapplied, plan_counting
+from .repairs import has_unapplied, plan_counting, plan_marking
 from .status import Receiver, ReplicaStatus
 from .versions import Flavour
 
@@ -319,7 +319,7 @@ def _against_following(
         yield from differs
         return
     if own.status is not None and not has_unapplied(own):
-        yield from _against_status(own.status, again)
+        yield from _against_status(own, own.status, again)
 
 
 def _against_starting_from_nothing(
@@ -339,7 +339,7 @@ def _against_starting_from_nothing(
     )
 
 
-def _against_status(status: ReplicaStatus, again: str) -> Iterator[Reason]:
+def _against_status(own: ServerFacts, status: ReplicaStatus, again: str) -> Iterator[Reason]:
     if status.receiver is not Receiver.RUNNING and "same server_uuid" in status.receiver_error:
         yield Reason(
             ServerReasonCode.MISCONFIGURED,
@@ -360,7 +360,15 @@ def _against_status(status: ReplicaStatus, again: str) -> Iterator[Reason]:
             f"the receiver has stopped (error {status.receiver_errno}: {status.receiver_error})",
         )
     errno = status.applier_errno
-    if not status.applier_running and _stuck(errno, applying=True):
+    if not status.applier_running and _stuck(errno, applying=True) and own.cluster is None:
+        # The row of the cluster is among the first that the whole log has.
+        yield Reason(
+            ServerReasonCode.NEEDS_COPY,
+            "the log of the primary does not reach back to the beginning of its data, which this "
+            f"pod does not have (error {errno}: {status.applier_error}): this pod needs a copy "
+            "before it can follow",
+        )
+    elif not status.applier_running and _stuck(errno, applying=True):
         yield Reason(
             ServerReasonCode.REPLICATION_BROKEN,
             f"a transaction of the primary cannot be applied here (error {errno}: "
@@ -393,7 +401,7 @@ def plan_replica(own: ServerFacts, source: ReplicationSource, *, mend: bool = Tr
         opening = dialect.open_to_some() if own.closed else ()
         steps = [*opening, *dialect.forget_own_log(), dialect.close()]
     else:
-        steps = [*plan_closing(own), *plan_counting(own)]
+        steps = [*plan_closing(own), *plan_counting(own), *plan_marking(own)]
     if status is None:
         logged = () if own.blank else dialect.from_own_log(own.position)
         return [*steps, *logged, dialect.follow(source), dialect.start()]
@@ -420,6 +428,6 @@ def _verifies(status: ReplicaStatus, trust: SourceTrust, own: ServerFacts) -> bo
 def plan_stopping(own: ServerFacts) -> list[Step]:
     """The steps until this server receives nothing more from its source; none if it does not."""
     status = own.status
-    if status is None or (status.receiver is Receiver.STOPPED and not status.applier_running):
+    if status is None or status.stopped:
         return []
     return [Dialect(own.version).stop()]

@@ -189,6 +189,11 @@ class Dialect:
         """Drop administrative statements from a replica's log. For MariaDB."""
         return Step("dropping administrative statements from its own log", "RESET MASTER")
 
+    def mark_log(self, position: str) -> Step:
+        """Let an empty log say that everything up to here came before it. For MariaDB."""
+        sql = f"SET GLOBAL gtid_binlog_state = {literal(position)}"
+        return Step("recording where its log begins", sql)
+
     def next_log(self) -> Step:
         return Step("beginning another binary log", "FLUSH BINARY LOGS")
 

@@ -92,7 +92,7 @@ async def ensure_primary(
     )
     if verdict:
         return Ensured(verdict, await _open(server, name, own, identity.ordinal or 0, before_open))
-    return Ensured(verdict, await do_steps(server, name, plan_closing(own)))
+    return Ensured(verdict, await ensure_closed(server, name, own))
 
 
 async def ensure_epoch_after_reset(
@@ -124,10 +124,19 @@ async def ensure_epoch_after_reset(
 _BEAT = f"UPDATE {CLUSTER_SCHEMA}.heartbeat "
 
 
-async def _end_waiting_beats(server: Executor, name: str) -> None:
+_WAITS = 2
+"""Seconds after which a heartbeat that is not acknowledged waits for a replica that never comes."""
+
+
+async def _end_waiting_beats(server: Executor, name: str, since: int = 0) -> None:
     """End this account's sessions in which a heartbeat waits for a replica that never comes.
 
     It has the lock of the row that the next epoch changes. It is written all the same.
+
+    Args:
+        server: A connection to the server.
+        name: What to call it in an error.
+        since: Whole seconds for which it has waited at least.
     """
     doing = "looking for a heartbeat that waits"
     try:
@@ -135,7 +144,8 @@ async def _end_waiting_beats(server: Executor, name: str) -> None:
     except Exception as error:
         raise DatabaseError.of(error, name, doing) from error
     for session in sessions:
-        if str(session.get("Info") or "").startswith(_BEAT):
+        is_beat = str(session.get("Info") or "").startswith(_BEAT)
+        if is_beat and int(session.get("Time") or 0) >= since:
             # It may have ended meanwhile, which is an error.
             with contextlib.suppress(DatabaseError):
                 await do_steps(server, name, [Step(doing, f"KILL {int(session['Id'])}")])
@@ -218,16 +228,24 @@ async def ensure_replica(
     else:
         steps = [*plan_closing(own), *plan_stopping(own)]
     secrets = (source.account.password,) if source is not None else ()
+    if not own.closed:
+        await _end_waiting_beats(server, name, _WAITS)
     return Ensured(verdict, await do_steps(server, name, steps, secrets))
 
 
 async def ensure_closed(server: Executor, name: str, own: ServerFacts) -> tuple[str, ...]:
     """Make a server refuse writes; what was done.
 
+    A heartbeat that waits for a replica's acknowledgement would keep it from becoming read-only,
+    for ever if there is no replica.
+
     Raises:
         DatabaseError: The statement was refused, or the server did not answer.
     """
-    return await do_steps(server, name, plan_closing(own))
+    steps = plan_closing(own)
+    if steps:
+        await _end_waiting_beats(server, name, _WAITS)
+    return await do_steps(server, name, steps)
 
 
 async def ensure_account(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from .dialects import Dialect, Step
 from .facts import ServerFacts
 from .literals import literal
+from .repairs import plan_marking
 from .tables import CLUSTER_SCHEMA, CLUSTER_TABLE, EPOCHS_TABLE, HEARTBEAT_TABLE, Opening
 
 __all__ = ["FIRST_LOG", "begins_epoch", "plan_after_reset", "plan_primary"]
@@ -41,6 +42,8 @@ def plan_primary(
     steps: list[Step] = []
     if own.status is not None:
         steps += [dialect.stop(), dialect.forget_source()]
+    if own.cluster is not None:
+        steps += plan_marking(replace(own, status=None))
     if own.closed and begins_epoch(own):
         steps += dialect.open_to_some()
     # The cluster's history begins here: no replica needs to have seen what its image's

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .dialects import Dialect, Step
 from .facts import ServerFacts
 from .positions import MariaDBPosition
 
-__all__ = ["has_unapplied", "plan_counting", "plan_dropping_log"]
+__all__ = ["has_unapplied", "plan_counting", "plan_dropping_log", "plan_marking"]
 
 
 def has_unapplied(own: ServerFacts) -> bool:
@@ -41,7 +43,25 @@ def plan_dropping_log(own: ServerFacts) -> list[Step]:
     What it has applied is not in that log alone: ``gtid_slave_pos`` stays.
     """
     dialect = Dialect(own.version)
+    assert isinstance(own.position, MariaDBPosition)
+    dropped = replace(own, position=replace(own.position, logged=frozenset()), status=None)
+    steps = [dialect.drop_own_log(), *plan_marking(dropped)]
     if own.status is None:
-        return [dialect.drop_own_log()]
+        return steps
     # The start clears the error with which the applier stopped.
-    return [dialect.stop(), dialect.drop_own_log(), dialect.start()]
+    return [dialect.stop(), *steps, dialect.start()]
+
+
+def plan_marking(own: ServerFacts) -> list[Step]:
+    """The steps until the empty log of a MariaDB server with data says where it begins.
+
+    So it is with a copy that holds the data and no log. A replica that starts from nothing would
+    take such a log for the whole one, once this server is the primary, and follow without all that
+    came before it. With the mark, the primary refuses to send it (error 1236).
+    """
+    position, status = own.position, own.status
+    if not isinstance(position, MariaDBPosition) or position.logged or not position.applied:
+        return []
+    if own.blank or (status is not None and not status.stopped):
+        return []
+    return [Dialect(own.version).mark_log(position.applied_text)]

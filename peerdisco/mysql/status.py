@@ -123,6 +123,11 @@ class ReplicaStatus:
         return ""
 
     @property
+    def stopped(self) -> bool:
+        """Whether neither thread runs."""
+        return self.receiver is Receiver.STOPPED and not self.applier_running
+
+    @property
     def running(self) -> bool:
         """Whether both threads run."""
         return self.receiver is Receiver.RUNNING and self.applier_running

@@ -202,3 +202,28 @@ def test_the_option_moves_the_role_as_carefully_as_the_file(make: Callable[..., 
     wait_moved(db, new)
     assert wait_equal(db, new) == {*range(1, 31)}
     assert new.sidecar.ready()[1]["role"] == "primary"
+
+
+def test_a_log_that_lost_its_beginning_is_not_taken_for_the_whole(
+    make_every: Callable[..., Database], file: Path
+) -> None:
+    """On MariaDB, dropping administrative statements drops all of a replica's own log."""
+    db = started(make_every(), file)
+    new, empty = db[1], db[2]
+    new.server.sql("FLUSH TABLES")
+    db.primary.server.sql("INSERT INTO shop.orders VALUES (1)")
+    db.wait_equal()
+    file.write_text("1\n")
+    wait_moved(db, new)
+    new.server.sql("CREATE TABLE shop.more (n INT PRIMARY KEY)")
+    empty.stop()
+    empty.server.wipe()
+    empty.start()
+    empty.server.wait_ready()
+    if new.server.flavour == "mariadb":
+        assert "can no longer send what this pod needs" in empty.sidecar.wait_for("refused")
+        assert db.rows(empty) == []
+        assert "shop" not in empty.server.schemas()
+        assert empty.sidecar.ready()[0] == 503
+    else:
+        assert wait_equal(db, new) == {1}

@@ -111,6 +111,7 @@ class Server:
     log_number: int = 2
     epochs: list[dict[str, Any]] = field(default_factory=list)
     beat: dict[str, Any] | None = None
+    sessions: list[dict[str, Any]] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
     fails: dict[str, Exception] = field(default_factory=dict)
 
@@ -149,6 +150,8 @@ class Server:
             return []
         if sql == "SHOW REPLICA STATUS":
             return [self.replica] if self.replica else []
+        if sql == "SHOW PROCESSLIST":
+            return list(self.sessions)
         self.sent.append(sql)
         self._apply(sql)
         return []
@@ -179,6 +182,8 @@ class Server:
             self.super_read_only = False
         elif sql in ("RESET MASTER", "RESET BINARY LOGS AND GTIDS"):
             self.logged, self.log_number = "", 1
+        elif found := re.match(r"SET GLOBAL gtid_binlog_state = '(.*)'", sql):
+            self.logged = found[1]
         elif sql == "FLUSH BINARY LOGS":
             self.log_number += 1
         elif found := re.match(r"INSERT INTO peerdisco.epochs .* VALUES \((\d+), '(.*?)'", sql):

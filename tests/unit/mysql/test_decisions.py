@@ -438,6 +438,15 @@ def test_a_replica_that_cannot_go_on_is_refused(broken: dict[str, Any], code: st
     assert (verdict.decision, codes(verdict)) == (Decision.REFUSED, [code])
 
 
+def test_a_log_without_its_beginning_asks_for_a_copy() -> None:
+    """Its first transactions need what came before them; another empty volume changes nothing."""
+    broken = status(applier_running=False, applier_errno=1146, applier_error="no such table")
+    applied = MariaDBPosition.parse("0-100-9", "0-100-9")
+    started = replace(facts(status=broken), position=applied)
+    assert codes(replica(started)) == ["needs-copy"]
+    assert codes(replica(replace(MEMBER, status=broken))) == ["replication-broken"]
+
+
 CRASHED = replace(
     MEMBER,
     position=MariaDBPosition.parse("0-100-9", "0-100-8"),

@@ -266,6 +266,34 @@ async def test_closing(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", [MARIADB, MYSQL])
+@pytest.mark.parametrize("role", ["closed", "refused primary", "replica"])
+async def test_a_heartbeat_that_waits_for_a_replica_does_not_keep_a_server_open(
+    version: str, role: str
+) -> None:
+    """It would, for ever: no replica follows a primary that is to be closed."""
+    beat = "UPDATE peerdisco.heartbeat SET counter = counter + 1"
+    server = Server(version, read_only=False, super_read_only=False)
+    server.sessions = [
+        {"Id": 7, "Info": beat, "Time": 2},
+        {"Id": 8, "Info": beat, "Time": 1},  # one that a replica may acknowledge yet
+        {"Id": 9, "Info": None, "Time": 99},
+        {"Id": 10, "Info": "UPDATE shop.orders SET n = 1", "Time": 99},
+    ]
+    if role == "closed":
+        await ensure_closed(server, "db", await read_facts(server, "db"))
+    elif role == "replica":
+        await as_replica(server, None)
+    else:
+        own = await read_facts(server, "db-0")
+        away = {"db-1": Unanswered("no answer")}
+        await ensure_primary(server, "db-0", own, away, seen("db-0=10.0.0.1"), me(), expected=2)
+    killed = [number for number, sql in enumerate(server.sent) if sql.startswith("KILL")]
+    (closing,) = [number for number, sql in enumerate(server.sent) if "read_only = ON" in sql]
+    assert [server.sent[number] for number in killed] == ["KILL 7"]
+    assert killed[0] < closing
+
+
+@pytest.mark.parametrize("version", [MARIADB, MYSQL])
 async def test_the_account_is_made_without_a_trace(version: str) -> None:
     server = Server(version)
     await ensure_account(server, "db", await read_facts(server, "db"), REPLICATION)
