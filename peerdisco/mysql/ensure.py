@@ -24,12 +24,14 @@ from .decisions import (
     plan_stopping,
 )
 from .dialects import Dialect, ReplicationSource, Step
+from .durability import status_query
 from .errors import DatabaseError
 from .facts import Executor, ServerFacts
 from .literals import SESSION
 from .opening import plan_after_reset, plan_primary
 from .setup import Account, replication_account_sql
 from .tables import CLUSTER_SCHEMA
+from .versions import Flavour
 
 __all__ = [
     "LOGGED",
@@ -228,24 +230,56 @@ async def ensure_replica(
     else:
         steps = [*plan_closing(own), *plan_stopping(own)]
     secrets = (source.account.password,) if source is not None else ()
-    if not own.closed:
-        await _end_waiting_beats(server, name, _WAITS)
-    return Ensured(verdict, await do_steps(server, name, steps, secrets))
+    before, after = await _releasing(server, name, own)
+    return Ensured(verdict, await do_steps(server, name, [*before, *steps, *after], secrets))
 
 
 async def ensure_closed(server: Executor, name: str, own: ServerFacts) -> tuple[str, ...]:
     """Make a server refuse writes; what was done.
 
-    A heartbeat that waits for a replica's acknowledgement would keep it from becoming read-only,
-    for ever if there is no replica.
-
     Raises:
         DatabaseError: The statement was refused, or the server did not answer.
     """
-    steps = plan_closing(own)
-    if steps:
+    before, after = await _releasing(server, name, own)
+    return await do_steps(server, name, [*before, *plan_closing(own), *after])
+
+
+async def _releasing(
+    server: Executor, name: str, own: ServerFacts
+) -> tuple[Sequence[Step], Sequence[Step]]:
+    """The steps before and after an open server is closed on which writes wait for a replica.
+
+    They keep it from becoming read-only, for ever if no replica comes. MariaDB ends a write that
+    waits with its session. MySQL does not: the waiting has to be disabled, and before that all
+    clients are disconnected, since none may take its write for one that a replica has.
+    """
+    if own.closed:
+        return (), ()
+    if own.flavour is Flavour.MARIADB:
         await _end_waiting_beats(server, name, _WAITS)
-    return await do_steps(server, name, steps)
+        return (), ()
+    offline, status = await _waiting_of_mysql(server, name)
+    waits = int(status.get("wait_sessions", 0)) > 0 and int(status.get("clients", 0)) == 0
+    doing = "disconnecting clients whose writes wait for a replica"
+    before = [
+        Step(doing, "SET GLOBAL offline_mode = ON"),
+        Step(doing, "SET GLOBAL rpl_semi_sync_source_enabled = OFF"),
+    ]
+    # Also if an earlier attempt was cut off in between.
+    after = [Step("letting clients connect", "SET GLOBAL offline_mode = OFF")]
+    return (before if waits else ()), (after if waits or offline else ())
+
+
+async def _waiting_of_mysql(server: Executor, name: str) -> tuple[bool, Mapping[str, str]]:
+    """Whether a MySQL server is in offline mode, and its counters of semi-sync replication."""
+    try:
+        (row,) = await server.execute("SELECT @@global.offline_mode AS offline")
+        rows = await server.execute(status_query(Flavour.MYSQL))
+    except Exception as error:
+        raise DatabaseError.of(error, name, "asking whether writes wait for a replica") from error
+    prefix = "rpl_semi_sync_source_"
+    counters = {str(one["Variable_name"]).lower().removeprefix(prefix): one for one in rows}
+    return bool(row["offline"]), {key: str(one["Value"]) for key, one in counters.items()}
 
 
 async def ensure_account(

@@ -112,6 +112,8 @@ class Server:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     beat: dict[str, Any] | None = None
     sessions: list[dict[str, Any]] = field(default_factory=list)
+    offline: bool = False
+    semi_sync: dict[str, int] = field(default_factory=dict)
     sent: list[str] = field(default_factory=list)
     fails: dict[str, Exception] = field(default_factory=dict)
 
@@ -125,6 +127,8 @@ class Server:
                 raise error
         if sql.startswith("SELECT VERSION()"):
             return [{"version": self.version, "comment": ""}]
+        if sql.startswith("SELECT @@global.offline_mode"):
+            return [{"offline": int(self.offline)}]
         if sql.startswith("SELECT @@global"):
             return [self._variables()]
         if sql == "SHOW DATABASES":
@@ -146,6 +150,11 @@ class Server:
             return [{"Variable_name": one, "Value": value} for one, value in snapshot.items()]
         if sql.startswith("SELECT BINLOG_GTID_POS"):
             return [{"shown": None}]
+        if sql.startswith("SHOW GLOBAL STATUS LIKE 'rpl_semi_sync_source"):
+            return [
+                {"Variable_name": f"Rpl_semi_sync_source_{name}", "Value": str(value)}
+                for name, value in self.semi_sync.items()
+            ]
         if sql.startswith(("SHOW GLOBAL", "SELECT 1", "SELECT log_name", "SHOW BINLOG EVENTS")):
             return []
         if sql == "SHOW REPLICA STATUS":
@@ -178,6 +187,8 @@ class Server:
             self.read_only = self.super_read_only = False
         elif sql in ("SET GLOBAL read_only = ON", "SET GLOBAL super_read_only = ON"):
             self.read_only = self.super_read_only = True
+        elif sql.startswith("SET GLOBAL offline_mode"):
+            self.offline = sql.endswith("ON")
         elif sql == "SET GLOBAL super_read_only = OFF":
             self.super_read_only = False
         elif sql in ("RESET MASTER", "RESET BINARY LOGS AND GTIDS"):

@@ -265,20 +265,8 @@ async def test_closing(version: str) -> None:
     assert await ensure_closed(server, "db", await read_facts(server, "db")) == ()
 
 
-@pytest.mark.parametrize("version", [MARIADB, MYSQL])
-@pytest.mark.parametrize("role", ["closed", "refused primary", "replica"])
-async def test_a_heartbeat_that_waits_for_a_replica_does_not_keep_a_server_open(
-    version: str, role: str
-) -> None:
-    """It would, for ever: no replica follows a primary that is to be closed."""
-    beat = "UPDATE peerdisco.heartbeat SET counter = counter + 1"
-    server = Server(version, read_only=False, super_read_only=False)
-    server.sessions = [
-        {"Id": 7, "Info": beat, "Time": 2},
-        {"Id": 8, "Info": beat, "Time": 1},  # one that a replica may acknowledge yet
-        {"Id": 9, "Info": None, "Time": 99},
-        {"Id": 10, "Info": "UPDATE shop.orders SET n = 1", "Time": 99},
-    ]
+async def closed(server: Server, role: str) -> list[str]:
+    """What is sent to a server that must not stay open, as the one or the other."""
     if role == "closed":
         await ensure_closed(server, "db", await read_facts(server, "db"))
     elif role == "replica":
@@ -287,10 +275,62 @@ async def test_a_heartbeat_that_waits_for_a_replica_does_not_keep_a_server_open(
         own = await read_facts(server, "db-0")
         away = {"db-1": Unanswered("no answer")}
         await ensure_primary(server, "db-0", own, away, seen("db-0=10.0.0.1"), me(), expected=2)
-    killed = [number for number, sql in enumerate(server.sent) if sql.startswith("KILL")]
-    (closing,) = [number for number, sql in enumerate(server.sent) if "read_only = ON" in sql]
-    assert [server.sent[number] for number in killed] == ["KILL 7"]
-    assert killed[0] < closing
+    return [sql for sql in server.sent if sql != SESSION]
+
+
+ROLES = pytest.mark.parametrize("role", ["closed", "refused primary", "replica"])
+
+
+@ROLES
+async def test_a_heartbeat_that_waits_for_a_replica_does_not_keep_mariadb_open(role: str) -> None:
+    """It would, for ever: no replica follows a primary that is to be closed."""
+    beat = "UPDATE peerdisco.heartbeat SET counter = counter + 1"
+    server = Server(MARIADB, read_only=False)
+    server.sessions = [
+        {"Id": 7, "Info": beat, "Time": 2},
+        {"Id": 8, "Info": beat, "Time": 1},  # one that a replica may acknowledge yet
+        {"Id": 9, "Info": None, "Time": 99},
+        {"Id": 10, "Info": "UPDATE shop.orders SET n = 1", "Time": 99},
+    ]
+    assert await closed(server, role) == ["KILL 7", "SET GLOBAL read_only = ON"]
+
+
+CLOSING = "SET GLOBAL super_read_only = ON"
+ONLINE = "SET GLOBAL offline_mode = OFF"
+
+
+@ROLES
+async def test_writes_that_wait_for_a_replica_do_not_keep_mysql_open(role: str) -> None:
+    """No client may take such a write for an acknowledged one: all are disconnected before."""
+    server = Server(MYSQL, read_only=False, super_read_only=False)
+    server.semi_sync = {"wait_sessions": 1, "clients": 0}
+    assert await closed(server, role) == [
+        "SET GLOBAL offline_mode = ON",
+        "SET GLOBAL rpl_semi_sync_source_enabled = OFF",
+        CLOSING,
+        ONLINE,
+    ]
+
+
+@pytest.mark.parametrize(
+    "semi_sync",
+    [{}, {"wait_sessions": 0, "clients": 0}, {"wait_sessions": 3, "clients": 1}],
+)
+async def test_clients_of_mysql_stay_connected_otherwise(semi_sync: dict[str, int]) -> None:
+    server = Server(MYSQL, read_only=False, super_read_only=False, semi_sync=semi_sync)
+    assert await closed(server, "closed") == [CLOSING]
+
+
+async def test_a_closing_that_was_cut_off_leaves_no_server_offline() -> None:
+    server = Server(MYSQL, read_only=False, super_read_only=False)
+    server.semi_sync = {"wait_sessions": 1, "clients": 0}
+    server.fails[CLOSING] = ServerError(1205, "Lock wait timeout exceeded")
+    with pytest.raises(DatabaseError):
+        await closed(server, "closed")
+    assert server.offline
+    server.fails, server.semi_sync, server.sent = {}, {}, []
+    assert await closed(server, "closed") == [CLOSING, ONLINE]
+    assert not server.offline
 
 
 @pytest.mark.parametrize("version", [MARIADB, MYSQL])
