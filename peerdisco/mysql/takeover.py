@@ -7,11 +7,13 @@ reads the other's server, and what it reads can only become truer while both wai
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .decisions import Unanswered
 from .facts import ServerFacts
 from .history import Standing, compare
 
-__all__ = ["judge_handover", "judge_takeover"]
+__all__ = ["find_successor", "judge_handover", "judge_takeover"]
 
 _MOST_BEHIND = 10
 """Seconds that the wanted pod may be behind before the primary stops taking writes for it."""
@@ -67,6 +69,28 @@ def judge_takeover(own: ServerFacts, old_name: str, old: _Found, without: str = 
             f"{old_name} has transactions that this pod does not have yet ({more}); if they can "
             f"never be applied here, 'without {old_name}' behind the ordinal loses them"
         )
+    return None
+
+
+def find_successor(own: ServerFacts, peers: Mapping[str, Unanswered | ServerFacts]) -> str | None:
+    """The pod that was opened after the primary from which this pod, a replica, replicates.
+
+    So it is if a second move is wanted before this pod followed the first one: that pod keeps the
+    role until this one has everything that it has. Which data it has is judged before it is
+    followed.
+
+    Args:
+        own: The server's facts, read before the others'.
+        peers: The facts of the other pods' servers, by the pods' names.
+    """
+    newest = own.history.newest
+    for name, found in peers.items():
+        if not isinstance(found, ServerFacts) or found.read_only or found.status is not None:
+            continue
+        epoch = found.history.newest
+        later = epoch is not None and (newest is None or epoch.number > newest.number)
+        if later and found.cluster == own.cluster:
+            return name
     return None
 
 

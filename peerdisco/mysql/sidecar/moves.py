@@ -13,7 +13,7 @@ from ...primary.policies import ordinal
 from ..decisions import Unanswered
 from ..facts import Executor, ServerFacts, read_facts
 from ..objections import against_following
-from ..takeover import judge_handover, judge_takeover
+from ..takeover import find_successor, judge_handover, judge_takeover
 from .local_writes import LocalWrites
 from .pause import Observer
 from .peers import PeerServers
@@ -171,6 +171,13 @@ class Moves:
         number = int(old_name.rpartition("-")[2])
         old: Peer | None = snapshot.by_ordinal(number)
         found = None if old is None else await self._peers.ask(old)
+        if not isinstance(found, ServerFacts) or found.read_only:
+            opened = await self._opened_since(own, snapshot, old_name)
+            if opened is not None and opened.ordinal is not None:
+                name = opened.unique_name
+                text = f"{name} was opened in between, and this pod follows it first"
+                aimed = _aimed(snapshot, opened.ordinal)
+                return Aim(Role.REPLICA, aimed, Problem(ProblemCode.MOVE, text, name))
         against = judge_takeover(own, old_name, found, wanted.without)
         if against is None and not paused:
             return Aim(Role.PRIMARY, snapshot)
@@ -192,6 +199,15 @@ class Moves:
         if isinstance(found, Unanswered) or found.read_only or found.cluster != own.cluster:
             return snapshot
         return _aimed(snapshot, number)
+
+    async def _opened_since(
+        self, own: ServerFacts, snapshot: Snapshot, old_name: str
+    ) -> Peer | None:
+        """The pod that was opened after the one from which this pod replicates; None for none."""
+        names = (self._identity.pod_name, old_name)
+        others = {peer.unique_name: peer for peer in snapshot.others if peer.name not in names}
+        successor = find_successor(own, await self._peers.ask_all(others.values()))
+        return others[successor] if successor is not None else None
 
     def _source_of(self, own: ServerFacts) -> str | None:
         """The other pod from which this one replicates the cluster's data; None if from none."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from peerdisco.exceptions import ConfigurationError
 from peerdisco.mysql import Unanswered
+from peerdisco.mysql.history import History
 from peerdisco.mysql.sidecar.moves import Wanted, WantedPrimary
-from peerdisco.mysql.takeover import judge_handover, judge_takeover
+from peerdisco.mysql.takeover import find_successor, judge_handover, judge_takeover
 
+from .histories import epoch
 from .servers import primary_at, replica_at, status
 
 
@@ -44,6 +47,24 @@ def test_a_replica_opens_when_it_has_everything_of_a_closed_primary(version: str
         ),
     ):
         assert expected in str(judge_takeover(own, "db-0", found))
+
+
+def test_a_pod_that_was_opened_in_between_is_found(version: str) -> None:
+    first, second = (History((epoch(1, ""),)), History((epoch(1, ""), epoch(2, ""))))
+    own = replica_at(version, 9, history=first)
+    opened = primary_at(version, 9, history=second)
+    assert find_successor(own, {"db-0": Unanswered("no answer"), "db-1": opened}) == "db-1"
+    for other in (
+        primary_at(version, 9, history=first),
+        primary_at(version, 9, history=History()),
+        replace(opened, read_only=True),
+        replace(opened, status=status()),
+        replace(opened, cluster=None),
+        Unanswered("no answer"),
+    ):
+        assert find_successor(own, {"db-1": other}) is None
+    unknown = replica_at(version, 9, history=History())
+    assert find_successor(unknown, {"db-1": primary_at(version, 9, history=first)}) == "db-1"
 
 
 def test_rows_are_given_up_by_the_name_of_their_pod_alone(version: str) -> None:

@@ -1,4 +1,4 @@
-"""What a primary reads of the pod that is wanted in its place."""
+"""Which pod a sidecar goes by while the role moves."""
 
 from __future__ import annotations
 
@@ -21,16 +21,25 @@ from ..servers import MARIADB, MYSQL, ORIGIN, SOURCE_HOST, UUID, Server, ServerE
 CLUSTER = ("an-id", "blank")
 
 
+class Open:
+    """A connection."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
+        return await self.server.execute(sql)
+
+
 class Logged(Server):
     """A replica that has logged one transaction of its own: this statement."""
 
     statement = "FLUSH TABLES"
     reads = 0
-
-    closed = False
-
-    def close(self) -> None:
-        self.closed = True
 
     async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
         if sql == "SHOW BINARY LOGS":
@@ -67,7 +76,7 @@ class Move:
         self.moves = Moves(identity, peers, lambda: Wanted(1), "db-0")
 
     async def _connect(self, where: Endpoint | None, account: Account) -> Connection:
-        return self.new
+        return Open(self.new)
 
     async def aim(self) -> Aim:
         own = await read_facts(self.old, "db-0")
@@ -112,3 +121,51 @@ async def test_mariadb_waits_until_the_pods_own_sidecar_has_dropped_them() -> No
     assert (move.new.sent, move.new.reads) == ([], 0)
     move.new.logged, move.new.applied = "", "0-100-9"
     assert (await move.aim()).role is Role.REPLICA
+
+
+# The pod that is wanted.
+
+
+def opened(version: str, server_id: int, epochs: int, **given: Any) -> Server:
+    """A server with this many epochs."""
+    server = Server(version, server_id, cluster=CLUSTER, **given)
+    server.epochs = [server._epoch(number, f"e{number}", reset=False) for number in (1, 2)][:epochs]
+    return server
+
+
+@pytest.mark.parametrize("version", [MARIADB, MYSQL])
+async def test_a_second_move_waits_until_the_pod_of_the_first_is_followed(version: str) -> None:
+    """db-1 was opened after db-0, and before db-2 followed it, db-2 was wanted."""
+    old, between, own = (
+        opened(version, 100, 1),
+        opened(version, 101, 2, read_only=False, super_read_only=False),
+        opened(version, 102, 1),
+    )
+    own.replica = own._row(SOURCE_HOST, 3306, "repl")
+    own._apply("START REPLICA")
+    servers: dict[str, Server] = {"10.0.0.1": old, "10.0.0.2": between}
+
+    async def connect(where: Endpoint | None, account: Account) -> Connection:
+        assert where is not None
+        return Open(servers[str(where.address)])
+
+    identity = me("db-2", "10.0.0.3")
+    snapshot = seen("db-0=10.0.0.1", "db-1=10.0.0.2", "db-2=10.0.0.3", identity=identity)
+    peers = PeerServers(connect, lambda: Account("repl", "x"), 3306, 2.0)
+    moves = Moves(identity, peers, lambda: Wanted(2), "db-2")
+
+    async def aim() -> Aim:
+        return await moves.aim(own, await read_facts(own, "db-2"), snapshot)
+
+    found = await aim()
+    assert found.role is Role.REPLICA
+    assert found.snapshot.primary is not None
+    assert found.snapshot.primary.name == "db-1"
+    assert found.problem is not None
+    assert "db-1 was opened in between" in found.problem.detail
+    # It follows it, and db-1 hands the role over.
+    own.replica = own._row(SOURCE_HOST.replace("db-0", "db-1"), 3306, "repl")
+    own.epochs = list(between.epochs)
+    assert "db-1 still takes writes" in str((await aim()).problem)
+    between.read_only = between.super_read_only = True
+    assert (await aim()).role is Role.PRIMARY
