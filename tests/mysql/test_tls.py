@@ -9,6 +9,11 @@ from .database import Database
 from .waiting import until
 
 NAME = "mysql.internal"
+MARIADBS = ("mariadb", "other-mariadb")
+"""`test_real_mysql.py` tests TLS of MySQL."""
+
+pytestmark = pytest.mark.parametrize("every_image", MARIADBS, indirect=True)
+
 HOSTS = ("*.mysql.default.svc.cluster.local", NAME)
 
 
@@ -16,8 +21,6 @@ HOSTS = ("*.mysql.default.svc.cluster.local", NAME)
 def secured(every_db: Database) -> Database:
     """Servers that offer TLS, over TCP only."""
     db = every_db
-    if db.primary.server.flavour == "mysql":
-        pytest.skip("test_real_mysql.py tests TLS of MySQL")
     authority = Authority(db.network.directory)
     for member in db.members:
         key, certificate = authority.issue(member.name, *HOSTS)
