@@ -220,10 +220,22 @@ class Cluster:
         epochs = "SELECT number, id, server, log_reset FROM peerdisco.epochs ORDER BY number"
         expected = self.primary.server.sql(epochs)
         for member in self.db.members:
-            found = member.server.sql(epochs)
-            assert found == expected, f"{member.name} has another history: {found} {expected}"
+            until(
+                lambda member=member: self._has(member, epochs, expected),
+                timeout=PATIENCE,
+                what=f"{member.name} has the {len(expected)} epochs of {self.primary.name}",
+            )
         opened = [member.name for member in self.db.members if not closed(member)]
         assert opened == [self.primary.name], f"take writes: {opened}"
+
+    @staticmethod
+    def _has(member: Member, query: str, expected: list[dict[str, Any]]) -> bool:
+        """Whether a server has all of these epochs; it may lag, and has no other ones."""
+        found = member.server.sql(query)
+        assert found == expected[: len(found)], (
+            f"{member.name} has another history: {found} {expected}"
+        )
+        return len(found) == len(expected)
 
     def _ready(self) -> bool:
         found = [self.report(member) for member in self.db.members]
