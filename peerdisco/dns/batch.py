@@ -40,6 +40,7 @@ class Batch:
     Attributes:
         take: Takes each reply.
         at_once: The most questions that are pending.
+        beside: The batches that share the questions with this one.
         left: The numbers of the questions that are still to be sent.
         out: The numbers of the pending questions, by id.
         taken: The number of replies.
@@ -50,6 +51,7 @@ class Batch:
     __slots__ = (
         "_questions",
         "at_once",
+        "beside",
         "done",
         "left",
         "out",
@@ -63,6 +65,7 @@ class Batch:
         self._questions = questions
         self.take = take
         self.at_once = AT_ONCE
+        self.beside: Sequence[Batch] = ()
         self.left = deque(range(len(questions)))
         self.out: dict[bytes, int] = {}
         self.taken = 0
@@ -75,6 +78,14 @@ class Batch:
     def over(self) -> bool:
         return not self.out and not (self.left and self.at_once)
 
+    @property
+    def progress(self) -> int:
+        """The number of replies on all connections.
+
+        One of them may wait while the server answers the questions of the others.
+        """
+        return self.taken + sum(batch.taken for batch in self.beside)
+
     def split(self, connections: int) -> list[Batch]:
         """A batch for each of so many connections beside this one; together they have its limit.
 
@@ -82,7 +93,11 @@ class Batch:
         back: behind its connection may be a replica that answers nothing, and does so fast.
         """
         self.at_once = AT_ONCE // (connections + 1)
-        return [self._share() for _ in range(connections)]
+        shares = [self._share() for _ in range(connections)]
+        everyone = (self, *shares)
+        for batch in everyone:
+            batch.beside = [other for other in everyone if other is not batch]
+        return shares
 
     def _share(self) -> Batch:
         def take(number: int, reply: bytes) -> bool | None:
@@ -96,10 +111,10 @@ class Batch:
         share._questions, share.left, share.at_once = self._questions, self.left, self.at_once
         return share
 
-    def join(self, shares: Sequence[Batch]) -> None:
+    def join(self) -> None:
         """End the split: count the replies of the shares too."""
-        self.taken += sum(share.taken for share in shares)
-        self.at_once = AT_ONCE
+        self.taken = self.progress
+        self.at_once, self.beside = AT_ONCE, ()
 
     def next_frames(self, count: int, in_use: Container[bytes]) -> bytes:
         """The next questions, framed for a connection on which these ids are in use."""

@@ -193,14 +193,16 @@ class Resolver:
             self._further.append(Connections())
         shares = batch.split(count - 1)
         failure: Exception | None = None
-        async with asyncio.TaskGroup() as group:
-            for connections, share in zip(self._further, shares, strict=False):
-                group.create_task(_help(connections, share, server, deadline))
-            try:
-                await connection.run(batch, FIRST_TIMEOUT, deadline)
-            except (OSError, wire.MalformedMessage) as error:
-                failure = error
-        batch.join(shares)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for connections, share in zip(self._further, shares, strict=False):
+                    group.create_task(_help(connections, share, server, deadline))
+                try:
+                    await connection.run(batch, FIRST_TIMEOUT, deadline)
+                except (OSError, wire.MalformedMessage) as error:
+                    failure = error
+        finally:
+            batch.join()
         if failure is not None:
             raise failure
         return batch.over

@@ -328,9 +328,13 @@ class TcpConnection(asyncio.Protocol):
         transport.write(batch.next_frames(batch.at_once, self._waiting))
         try:
             self._acknowledge_at_once()
-            taken = -1
-            while not done.done() and batch.taken > taken and (left := deadline - loop.time()) > 0:
-                taken = batch.taken
+            progress, taken = -1, batch.taken
+            while (
+                not done.done()
+                and batch.progress > progress
+                and (left := deadline - loop.time()) > 0
+            ):
+                progress, taken = batch.progress, batch.taken
                 await asyncio.wait({done}, timeout=min(timeout, left))
             self._silent = batch.taken == taken
             self._replies += batch.taken

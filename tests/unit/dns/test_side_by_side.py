@@ -8,14 +8,23 @@ from collections import Counter, defaultdict, deque
 import pytest
 
 from peerdisco.dns import resolver as module
-from peerdisco.dns.batch import AT_ONCE
+from peerdisco.dns import wire
+from peerdisco.dns.batch import AT_ONCE, Batch
 from peerdisco.dns.resolver import Reply, Resolver
+from peerdisco.dns.transport import TcpConnection
 from peerdisco.model import Outcome
 
 from ..scripted import Asked, Script, Serve, open_sockets, settle, silent, soon
 from .test_bulk import MANY, NAMES, RIGHT, ask, packed, right
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No connection is given up because the machine is busy."""
+    monkeypatch.setattr(module, "FIRST_TIMEOUT", 60.0)
+
 
 CONNECTIONS = module._SIDE_BY_SIDE
 EACH = module._LEAST_EACH
@@ -155,6 +164,28 @@ async def test_a_replica_that_fails_costs_no_answer(
     asked = Counter(one.connection for one in server.asked)
     assert all(asked[place] <= AT_ONCE // 2 for place in asked if place)
     assert set(server.transports) == {"tcp"}
+
+
+async def test_a_connection_that_waits_for_its_turn_is_not_given_up(serve: Serve) -> None:
+    """The server answers the questions of the others first, for longer than the time limit."""
+    server = await serve(silent)
+    connection = await TcpConnection.open(server.endpoint)
+    batch = Batch([(NAMES[0], wire.A)], lambda number, reply: True)
+    (share,) = batch.split(1)
+    loop = asyncio.get_running_loop()
+
+    def answer_another(left: int) -> None:
+        share.taken += 1
+        if left:
+            loop.call_later(0.02, answer_another, left - 1)
+        else:
+            right(server.asked[0])
+
+    loop.call_later(0.02, answer_another, 30)
+    assert await connection.run(batch, 0.2, soon(60))
+    batch.join()
+    assert (batch.taken, batch.at_once, len(server.asked)) == (32, AT_ONCE, 1)
+    await connection.aclose()
 
 
 async def test_the_first_connection_that_dies_costs_what_it_had_not_answered(
