@@ -4,14 +4,17 @@ The source is the real one, and so are its queries; a name server in the same pr
 as CoreDNS does, shuffled and truncated. Time is simulated: nothing waits.
 
 ``python -m tests.simulation.large --seeds 200`` checks the runs of that many seeds.
+``python -m tests.simulation.large --polls 1000`` makes as many polls of 1,000, of 2,000 and of
+5,000 pods; in each five of them, something happens to a pod or two.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from random import Random
 from unittest import mock
 
@@ -33,6 +36,12 @@ ORDINALS = 30.0
 """Seconds after which absent ordinals are queried again."""
 
 WARM_UP = 30.0
+EVERY = 5
+"""Polls of a long run for each change."""
+
+LONG_SIZES = (1000, 2000, 5000)
+"""Pods of the long runs."""
+
 KINDS = ("leave", "join", "move", "swap", "take over", "reuse")
 
 
@@ -81,10 +90,18 @@ class Expected:
 
 @dataclass
 class Run:
-    """What was expected in a run, what was reported, and the most questions of one poll."""
+    """What was expected in a run, what was reported, and how often and how much was asked.
+
+    Attributes:
+        expected: The reports that must come.
+        reports: Those that came: when, `joined`, `left` or `replaced`, and the pod.
+        polls: How many there were.
+        most_asked: The most questions of one poll before the first change.
+    """
 
     expected: list[Expected] = field(default_factory=list)
     reports: list[tuple[float, str, str]] = field(default_factory=list)
+    polls: int = 0
     most_asked: int = 0
 
     def violations(self) -> list[str]:
@@ -124,9 +141,9 @@ class _Cluster:
     def slowest(self) -> float:
         return self._turn + self._leave
 
-    def change(self, now: float) -> None:
-        """Something happens to a pod or two."""
-        pods, kind = self.service.pods, self.chance.choice(KINDS)
+    def change(self, now: float, kind: str | None = None) -> None:
+        """Something happens to a pod or two; by default whatever it is."""
+        pods, kind = self.service.pods, kind or self.chance.choice(KINDS)
         one, other = self._untouched.pop(), self._untouched.pop()
         held = pods[one].packed
         if kind == "leave":
@@ -176,7 +193,49 @@ async def simulate(pods: int, seed: int, changes: int = 8, *, outage: bool = Fal
         outage: Whether the name server fails for ten seconds before the first change.
     """
     cluster = _Cluster(pods, seed)
-    chance, run = cluster.chance, cluster.run
+    chance = cluster.chance
+    times = sorted(WARM_UP + chance.uniform(0.0, 40.0) for _ in range(changes))
+    times = [time if chance.random() < 0.7 else times[0] for time in times]
+    times.sort()
+    end = times[-1] + cluster.slowest + 1.0
+
+    def before(now: float) -> bool:
+        while times and times[0] <= now:
+            cluster.change(times.pop(0))
+        return now < end
+
+    return await _poll(cluster, before, outage=outage)
+
+
+async def simulate_polls(pods: int, polls: int, every: int = EVERY, seed: int = 0) -> Run:
+    """Poll so often, and until the last change must have been reported.
+
+    Args:
+        pods: At the beginning.
+        polls: How many, at least.
+        every: In so many polls, one change; the kinds take turns.
+        seed: Of everything that is random.
+    """
+    cluster = _Cluster(pods, seed)
+    run = cluster.run
+    kinds = cycle(KINDS)
+    last = 0.0
+
+    def before(now: float) -> bool:
+        nonlocal last
+        if run.polls < polls and run.polls % every == 0 and now >= WARM_UP:
+            # It happened at some time since the poll before.
+            cluster.change(now - cluster.chance.uniform(0.0, now - last), next(kinds))
+        last = now
+        latest = run.expected[-1].since + cluster.slowest if run.expected else now
+        return run.polls < polls or now < latest
+
+    return await _poll(cluster, before)
+
+
+async def _poll(cluster: _Cluster, before: Callable[[float], bool], *, outage: bool = False) -> Run:
+    """Poll as long as what is called before each poll, with the time, returns True."""
+    chance, run, now = cluster.chance, cluster.run, 0.0
     resolver = Answers(cluster.service)
     source = HeadlessDNS(
         parse_service(cluster.service.name),
@@ -184,18 +243,13 @@ async def simulate(pods: int, seed: int, changes: int = 8, *, outage: bool = Fal
         resolver=lambda _: resolver,
     )
     membership, schedule = Membership(ConfirmationRules(interval=INTERVAL)), Schedule(INTERVAL)
-    times = sorted(WARM_UP + chance.uniform(0.0, 40.0) for _ in range(changes))
-    times = [time if chance.random() < 0.7 else times[0] for time in times]
-    times.sort()
-    end, now = times[-1] + cluster.slowest + 1.0, 0.0
     with mock.patch.object(asyncio.get_running_loop(), "time") as time:
-        while now < end:
+        while before(now):
             time.return_value = now
-            while times and times[0] <= now:
-                cluster.change(times.pop(0))
             resolver.fails = outage and WARM_UP - 10.0 <= now < WARM_UP - 1.0
             asked = resolver.asked
             observation = await source.observe(timeout=5.0)
+            run.polls += 1
             if now and not run.expected:
                 run.most_asked = max(run.most_asked, resolver.asked - asked)
             for step in (membership.observe(observation, now), membership.tick(now)):
@@ -213,8 +267,15 @@ SIZES = (950, 1500, 2500)
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.large", description=__doc__)
     parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--polls", type=int, help="make so many polls, instead of runs of seeds")
+    parser.add_argument("--every", type=int, default=EVERY, help="polls for each change")
     parser.add_argument("--pods", type=int)
     options = parser.parse_args(arguments)
+    if options.polls is not None:
+        sizes = (options.pods,) if options.pods else LONG_SIZES
+        if options.every < 1 or 2 * options.polls > options.every * min(sizes):
+            parser.error(f"--every: {min(sizes)} pods are too few for so many changes")
+        return _polls(sizes, options.polls, options.every)
     bad = 0
     for seed in range(options.seeds):
         pods = options.pods or SIZES[seed % len(SIZES)]
@@ -223,6 +284,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             bad += 1
     print(f"{options.seeds} runs, {bad} violations")
     return bool(bad)
+
+
+def _polls(sizes: Sequence[int], polls: int, every: int) -> int:
+    """Make the long runs and print what came of them; 1 if something is wrong."""
+    wrong = False
+    for pods in sizes:
+        run = asyncio.run(simulate_polls(pods, polls, every))
+        violations = run.violations()
+        print(
+            f"{pods} pods, {run.polls} polls: {len(run.expected)} reports expected, "
+            f"{len(run.reports)} came, {len(violations)} missing, late or without a cause",
+            flush=True,
+        )
+        for violation in violations:
+            print(f"  {violation}")
+        wrong = wrong or bool(violations)
+    return wrong
 
 
 if __name__ == "__main__":
