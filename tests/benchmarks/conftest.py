@@ -15,7 +15,9 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from peerdisco.names import Endpoint
+from peerdisco.testing import Cluster
 from tests import bind
+from tests import coredns as real
 from tests.mysql import mariadb, pods
 from tests.mysql.database import Image, image
 from tests.mysql.pods import Bridge
@@ -26,8 +28,14 @@ from .services import SIZES, Service, zones
 
 ROOT = Path(__file__).parents[2]
 
-_OWN = "127.0.0.2"
+_OWN, _COREDNS = "127.0.0.2", "127.0.0.3"
 """BIND has port 53 of 127.0.0.1."""
+
+TESTING, BIND, COREDNS = "the testing DNS", "BIND", "CoreDNS"
+"""The servers, as the tables call them."""
+
+SERVERS = {TESTING: "testing_dns", BIND: "bind9", COREDNS: "coredns"}
+"""The fixture of each."""
 
 
 def pytest_configure() -> None:
@@ -53,7 +61,7 @@ class Replaying:
 
 
 @pytest.fixture(scope="session")
-def coredns() -> Iterator[Replaying]:
+def testing_dns() -> Iterator[Replaying]:
     """Answers as CoreDNS does."""
     where = (_OWN, "53") if network.directory() else ("127.0.0.1", "0")
     with running("tests.benchmarks.server", *where) as (port, process):
@@ -67,6 +75,19 @@ def bind9(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bind.Bind]:
     port = 53 if network.directory() else None
     files: Path = tmp_path_factory.mktemp("bind")
     with bind.serving(zones(map(Service, SIZES)), files, port=port) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def coredns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[real.CoreDns]:
+    """A real CoreDNS with the same services."""
+    real.require()
+    cluster = Cluster(ttl=30)
+    for one in map(Service, SIZES):
+        cluster.statefulset(one.statefulset, one.service, one.pods, namespace=one.namespace)
+    address, port = (_COREDNS, 53) if network.directory() else ("127.0.0.1", None)
+    files: Path = tmp_path_factory.mktemp("coredns")
+    with real.serving(cluster, files, address=address, port=port) as server:
         yield server
 
 

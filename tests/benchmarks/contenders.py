@@ -29,6 +29,7 @@ from peerdisco.names import Endpoint, parse_service
 from peerdisco.sources.headless_dns import HeadlessDNS
 from peerdisco.sources.once import snapshot_from_observation
 
+from . import golang, network
 from .floor import Bare, Floor
 from .services import Service
 
@@ -55,6 +56,8 @@ class Found:
 
 
 NOTHING = Found(0, 0)
+
+GO = "Go"
 
 Lookup = Callable[[], Awaitable[Found]]
 Contender = Callable[[Service, Endpoint], AbstractAsyncContextManager[Lookup]]
@@ -190,6 +193,25 @@ async def getaddrinfo(service: Service, server: Endpoint) -> AsyncIterator[Looku
     yield lookup
 
 
+def go(kind: str) -> Contender:
+    """Go's own resolver, in a process that is kept: SRV and the address of each, or ``host``."""
+
+    @asynccontextmanager
+    async def contender(service: Service, server: Endpoint) -> AsyncIterator[Lookup]:
+        async with golang.running(service, server, kind) as process:
+
+            async def lookup() -> Found:
+                assert process.stdin is not None
+                assert process.stdout is not None
+                process.stdin.write(b"\n")
+                names, addresses = (await process.stdout.readline()).split()
+                return Found(int(names), int(addresses))
+
+            yield lookup
+
+    return contender
+
+
 CONTENDERS: dict[str, Contender] = {
     "floor": floor,
     "peerdisco": peerdisco,
@@ -198,7 +220,18 @@ CONTENDERS: dict[str, Contender] = {
     "dnspython": dnspython,
     "dnspython, SRV alone": dnspython_srv,
     "getaddrinfo": getaddrinfo,
+    GO: go("srv"),
+    "Go, LookupHost": go("host"),
 }
+
+
+def missing(who: str) -> str | None:
+    """Why this contender cannot take part here; None if it can."""
+    if who == "getaddrinfo" and network.directory() is None:
+        return network.WITHOUT
+    if who.startswith(GO) and golang.TOOLCHAIN is None:
+        return golang.WITHOUT
+    return None
 
 
 def _dnspython(server: Endpoint) -> dns.asyncresolver.Resolver:

@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from peerdisco.sources.large.rotation import MOST_VERIFIED
+from tests import coredns
 from tests.bind import NAMED
 from tests.simulation.compare import written
+
+from . import golang
 
 EXPLANATION = Path(__file__).parents[2] / "docs" / "explanation"
 RESULTS = EXPLANATION / "benchmarks.json"
@@ -36,6 +39,12 @@ NONE_IN_TURN = "peerdisco, no pod in turn"
 SRV_EXCHANGE, A_EXCHANGE = "the SRV exchange alone", "the A exchange alone, read"
 ALL_EXCHANGES = "all its exchanges alone"
 FEW_PODS = "1.3; CPU 1.5"
+GO, GO_HOSTS = "Go", "Go, LookupHost"
+TESTING, BIND, COREDNS = "the testing DNS", "BIND", "CoreDNS"
+"""The servers; the first one answers as CoreDNS does."""
+SERVERS = (TESTING, BIND, COREDNS)
+BARE = "bare, "
+"""How the names of contenders begin that make the exchanges and nothing else."""
 LARGE = 1000
 NOTHING_NEW = (
     (3, OURS, SRV_EXCHANGE, "1.5"),
@@ -60,7 +69,7 @@ IDLE = {
     "`peerdisco mysql-sidecar` of a replica": "28 MB",
 }
 """The most memory of an idle process."""
-COLUMNS = (OURS, ON_AIODNS, AIODNS, DNSPYTHON, SRV_ALONE, C_LIBRARY)
+COLUMNS = (OURS, ON_AIODNS, AIODNS, DNSPYTHON, SRV_ALONE, C_LIBRARY, GO, GO_HOSTS)
 
 
 def distill(measured: dict[str, Any]) -> Results:
@@ -84,15 +93,25 @@ def versions() -> dict[str, str]:
         said = subprocess.run([NAMED, "-v"], capture_output=True, text=True, check=True).stdout
         number = re.search(r"\d+(\.\d+)+", said)
         found["BIND"] = number[0] if number else said.strip()
+    if coredns.missing() is None:
+        found["CoreDNS"] = coredns.version()
+    if golang.TOOLCHAIN is not None:
+        found["Go"] = golang.version()
     return found
 
 
 def tables(results: Results) -> dict[str, str]:
     """Each table, by the name of its markers in the page, as Markdown; those that were measured."""
-    made = {
+    return {name: _table(rows) for name, rows in _rows(results).items() if len(rows) > 1}
+
+
+def _rows(results: Results) -> dict[str, list[Sequence[str]]]:
+    return {
         "limits": limits(results),
-        "coredns": enumeration(results, "CoreDNS"),
-        "bind": enumeration(results, "BIND"),
+        "testing": enumeration(results, TESTING),
+        "bind": enumeration(results, BIND),
+        "coredns": enumeration(results, COREDNS),
+        "first": first(results),
         "detail": detail(results),
         "steady": steady(results),
         "stability": stability(results),
@@ -102,7 +121,6 @@ def tables(results: Results) -> dict[str, str]:
         "processes": processes(results),
         "database": database(results),
     }
-    return {name: _table(rows) for name, rows in made.items() if len(rows) > 1}
 
 
 def printed(results: Results) -> str:
@@ -112,7 +130,8 @@ def printed(results: Results) -> str:
 def page(text: str, results: Results) -> str:
     """The page with these results in it."""
     names = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
-    for name, table in {"versions": f"{names}.\n", **tables(results)}.items():
+    empty = dict.fromkeys(_rows(results), "Not measured in the last run.\n")
+    for name, table in {"versions": f"{names}.\n", **empty, **tables(results)}.items():
         text = written(text, name, table)
     return text
 
@@ -142,7 +161,7 @@ def limits(results: Results) -> list[Sequence[str]]:
         cells = (_ms(ours) + _lost(ours), name, _ms(against) + _lost(against), *ratios, limit)
         rows.append((what, *cells))
 
-    def found(who: str, pods: int, server: str = "CoreDNS") -> Row | None:
+    def found(who: str, pods: int, server: str = TESTING) -> Row | None:
         return _one(results, "enumeration", server=server, pods=pods, who=who)
 
     for who, words in ((OURS, ""), (NEW, ", every address new")):
@@ -154,17 +173,28 @@ def limits(results: Results) -> list[Sequence[str]]:
         what = f"names and addresses, {_n(pods)} pods"
         add(what, found(OURS, pods), found(SRV_ALONE, pods), SRV_ALONE, "0.10")
         add(what, found(OURS, pods), found(AIODNS, pods), AIODNS, "0.6")
-    for server in ("CoreDNS", "BIND"):
+    for server in SERVERS:
         what = f"5,000 pods from {server}"
         against = "5,000 bare exchanges"
         add(what, found(OURS, 5000, server), found(FLOOR, 5000, server), against, "1.5")
+    rows += _against_go(results)
+    for server in SERVERS:
+        for pods in (2000, 5000):
+            what = f"first lookup of {_n(pods)} pods from {server}"
+            where = {"server": server, "pods": pods}
+            ours, best = _one(results, "first", who=OURS, **where), _best(results, where)
+            add(what, ours, best, best["who"] if best else "", "1.3")
     for pods, who, against, limit in NOTHING_NEW:
-        where = {"pods": pods, "server": "CoreDNS"}
-        ours = _one(results, "steady", who=who, **where)
-        theirs = _one(results, "steady", who=against, **where)
         part = ", no pod verified in turn" if who == NONE_IN_TURN else ""
-        add(f"{_n(pods)} pods from CoreDNS, nothing changed{part}", ours, theirs, against, limit)
-        if ours and theirs and (pods >= LARGE, who, limit) == (True, OURS, ""):
+        ours = None
+        for server in SERVERS:
+            where = {"pods": pods, "server": server}
+            those = _one(results, "steady", who=who, **where)
+            theirs = _one(results, "steady", who=against, **where)
+            what = f"{_n(pods)} pods from {server}, nothing changed{part}"
+            add(what, those, theirs, against, limit)
+            ours = those if server == TESTING and theirs else ours
+        if ours and (pods >= LARGE, who, limit) == (True, OURS, ""):
             what = f"exchanges of a poll, {_n(pods)} pods, nothing changed"
             most = EXCHANGES[pods] + MOST_VERIFIED
             rows.append((what, _n(ours["questions"]), "", "", "", "", f"{most}"))
@@ -190,13 +220,52 @@ def limits(results: Results) -> list[Sequence[str]]:
     for row in results.get("stability", []):
         if row["who"] == OURS:
             what = (
-                f"false joins and departures, {_n(row['lookups'])} lookups, {_n(row['pods'])} pods"
+                f"false joins and departures, {_n(row['lookups'])} lookups, {_n(row['pods'])} pods "
+                f"from {row['server']}"
             )
             rows.append((what, _n(row["joined"] + row["left"]), "", "", "", "", "0"))
     return rows
 
 
+def _against_go(results: Results) -> list[Sequence[str]]:
+    """The time for each name that was found, against that of Go's resolver."""
+    rows: list[Sequence[str]] = []
+    for table, words in (("enumeration", "names and addresses"), ("first", "first lookup")):
+        for theirs in results.get(table, []):
+            where = {"server": theirs["server"], "pods": theirs["pods"]}
+            ours = _one(results, table, who=OURS, **where)
+            if theirs["who"] != GO or ours is None or not (ours["names"] and theirs["names"]):
+                continue
+            each = [row["wall"] / row["names"] for row in (ours, theirs)]
+            what = f"{words}, {_n(theirs['pods'])} pods from {theirs['server']}, for each name"
+            median = f"{each[0] * 1e6:.1f} µs", GO, f"{each[1] * 1e6:.1f} µs" + _lost(theirs)
+            rows.append((what, *median, f"{each[0] / each[1]:.2f}", "", "0.5"))
+    return rows
+
+
+def _best(results: Results, where: Row) -> Row | None:
+    """The fastest of the bare exchanges."""
+    bare = [
+        row
+        for row in results.get("first", [])
+        if row["who"].startswith(BARE) and where.items() <= row.items()
+    ]
+    return min(bare, key=lambda row: row["wall"], default=None)
+
+
 # Names and addresses.
+
+
+def first(results: Results) -> list[Sequence[str]]:
+    """First lookups, in milliseconds and in multiples of the fastest bare exchanges."""
+    rows: list[Sequence[str]] = [("DNS", "pods", "who", "median", "ratio", "CPU")]
+    for row in results.get("first", []):
+        best = _best(results, {"server": row["server"], "pods": row["pods"]})
+        ratio = "-" if best is None else f"{row['wall'] / best['wall']:.2f}"
+        cpu = "" if row["who"] == GO else f"{row['cpu'] * 1e3:.0f} ms"
+        lost = "" if row["who"].startswith(BARE) else _lost(row)
+        rows.append((row["server"], _n(row["pods"]), row["who"], _ms(row) + lost, ratio, cpu))
+    return rows
 
 
 def enumeration(results: Results, server: str) -> list[Sequence[str]]:
@@ -220,9 +289,9 @@ def detail(results: Results) -> list[Sequence[str]]:
         ("pods", "who", "CPU", "CPU, in floors", "loop held for", "memory at once")
     ]
     for pods in _values(results, "enumeration", "pods"):
-        base = _one(results, "enumeration", server="CoreDNS", pods=pods, who=FLOOR)
+        base = _one(results, "enumeration", server=TESTING, pods=pods, who=FLOOR)
         for who in (FLOOR, *COLUMNS):
-            row = _one(results, "enumeration", server="CoreDNS", pods=pods, who=who)
+            row = _one(results, "enumeration", server=TESTING, pods=pods, who=who)
             if row is None or base is None or not row["memory"]:
                 continue
             cpu = f"{row['cpu'] * 1e3:.2f} ms"
@@ -244,7 +313,8 @@ def steady(results: Results) -> list[Sequence[str]]:
         alone = (_one(results, "steady", who=who, **where) for who in (SRV_EXCHANGE, A_EXCHANGE))
         base = next((one for one in alone if one is not None), None)
         ratio = "-" if base is None else f"{row['wall'] / base['wall']:.2f}"
-        questions, stall = _n(row["questions"]), f"{row['stall'] * 1e3:.1f} ms"
+        questions = "" if row["questions"] is None else _n(row["questions"])
+        stall = f"{row['stall'] * 1e3:.1f} ms"
         rows.append((row["server"], _n(row["pods"]), row["who"], questions, _ms(row), ratio, stall))
     return rows
 
@@ -252,6 +322,7 @@ def steady(results: Results) -> list[Sequence[str]]:
 def stability(results: Results) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = [
         (
+            "DNS",
             "pods",
             "who",
             "lookups",
@@ -264,7 +335,7 @@ def stability(results: Results) -> list[Sequence[str]]:
     ]
     for row in results.get("stability", []):
         numbers = [_n(row[what]) for what in _COUNTED]
-        rows.append((_n(row["pods"]), row["who"], *numbers))
+        rows.append((row["server"], _n(row["pods"]), row["who"], *numbers))
     return rows
 
 

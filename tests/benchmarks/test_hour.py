@@ -60,24 +60,24 @@ async def looks_in_an_hour(pods: int, cached: float | None) -> int:
         return disco.lookups
 
 
-async def counts_of_a_lookup(coredns: Replaying, pods: int) -> dict[str, float]:
+async def counts_of_a_lookup(testing_dns: Replaying, pods: int) -> dict[str, float]:
     """The questions and the bytes of a lookup, the median of several."""
     counted: list[dict[str, int]] = []
-    async with opened(Service(pods), coredns.endpoint) as lookup:
+    async with opened(Service(pods), testing_dns.endpoint) as lookup:
         for _ in range(WARM + COUNTED):
-            coredns.counts()
+            testing_dns.counts()
             await lookup()
-            counted.append(coredns.counts())
+            counted.append(testing_dns.counts())
     return {what: statistics.median(count[what] for count in counted[WARM:]) for what in counted[0]}
 
 
 @pytest.mark.parametrize("pods", SIZES)
 @pytest.mark.parametrize("cached", CACHES)
 def test_hour(
-    benchmark: BenchmarkFixture, coredns: Replaying, pods: int, cached: float | None
+    benchmark: BenchmarkFixture, testing_dns: Replaying, pods: int, cached: float | None
 ) -> None:
     lookups = benchmark.pedantic(lambda: asyncio.run(looks_in_an_hour(pods, cached)))
-    lookup = asyncio.run(counts_of_a_lookup(coredns, pods))
+    lookup = asyncio.run(counts_of_a_lookup(testing_dns, pods))
     benchmark.group = "an hour of watching"
     benchmark.extra_info.update(
         table="hour",

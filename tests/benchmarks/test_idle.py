@@ -23,13 +23,13 @@ Rows = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def measured(coredns: Replaying, request: pytest.FixtureRequest) -> Rows:
+def measured(testing_dns: Replaying, request: pytest.FixtureRequest) -> Rows:
     """The rows of the table; without sidecars where there is no MariaDB."""
-    with idle(coredns) as processes:
+    with idle(testing_dns) as processes:
         try:
             servers: Image = request.getfixturevalue("servers")
         except pytest.skip.Exception:
-            return {row["who"]: row for row in count(processes, coredns, SECONDS)}
+            return {row["who"]: row for row in count(processes, testing_dns, SECONDS)}
         with fresh(servers) as db:
             db.start()
             db.wait()
@@ -37,7 +37,7 @@ def measured(coredns: Replaying, request: pytest.FixtureRequest) -> Rows:
                 sidecar = db.members[ordinal].sidecar.process
                 assert sidecar is not None
                 processes[who] = sidecar.pid
-            return {row["who"]: row for row in count(processes, coredns, SECONDS)}
+            return {row["who"]: row for row in count(processes, testing_dns, SECONDS)}
 
 
 @pytest.mark.parametrize("who", [WATCH, *SIDECARS, *SLEEPS])

@@ -28,11 +28,11 @@ def watcher(server: str, pods: int) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def measured(coredns: Replaying) -> dict[int, list[dict[str, Any]]]:
+def measured(testing_dns: Replaying) -> dict[int, list[dict[str, Any]]]:
     found: dict[int, list[dict[str, Any]]] = {pods: [] for pods in SIZES}
     for _ in range(TURNS):
         for pods, those in found.items():
-            those.append(watcher(str(coredns.endpoint), pods))
+            those.append(watcher(str(testing_dns.endpoint), pods))
     return found
 
 

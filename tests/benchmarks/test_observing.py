@@ -31,10 +31,10 @@ PODS, TURNS, LOOKUPS, REPORTS = 100, 60, 5, 50
 
 
 async def measure(
-    coredns: Replaying, observers: dict[str, tuple[Observer, ...]]
+    testing_dns: Replaying, observers: dict[str, tuple[Observer, ...]]
 ) -> tuple[float, dict[str, float]]:
     """The median CPU seconds of a lookup, and those of a report to each of the observers."""
-    source = HeadlessDNS(parse_service(Service(PODS).fqdn), [coredns.endpoint])
+    source = HeadlessDNS(parse_service(Service(PODS).fqdn), [testing_dns.endpoint])
     reporters = {who: Reporter(source.service, those) for who, those in observers.items()}
     lookups: list[float] = []
     reports: dict[str, list[float]] = {who: [] for who in observers}
@@ -85,10 +85,10 @@ def observed() -> Iterator[dict[str, tuple[Observer, ...]]]:
         spans.shutdown()
 
 
-def test_the_cost_of_observing(benchmark: BenchmarkFixture, coredns: Replaying) -> None:
+def test_the_cost_of_observing(benchmark: BenchmarkFixture, testing_dns: Replaying) -> None:
     pytest.importorskip("prometheus_client", reason="prometheus-client is not installed")
     with observed() as observers:
-        measured = benchmark.pedantic(lambda: asyncio.run(measure(coredns, observers)))
+        measured = benchmark.pedantic(lambda: asyncio.run(measure(testing_dns, observers)))
     lookup, reports = measured
     shares = {
         who: f"{report * 1e6:.1f} µs, {report / lookup:.1%} of the CPU time of a lookup"

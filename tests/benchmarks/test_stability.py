@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import aiodns
 import pytest
@@ -14,11 +13,16 @@ from peerdisco.names import Endpoint, parse_service
 from peerdisco.sources.headless_dns import HeadlessDNS
 
 from .clock import RushingClock
-from .conftest import Replaying
+from .conftest import COREDNS, SERVERS, TESTING
 from .contenders import TIMEOUT
 from .services import Service
 
+COMPARING = "comparing names (aiodns)"
 SIZES = (1000, 2000, 5000)
+CASES = [
+    *((TESTING, pods, who) for who in ("peerdisco", COMPARING) for pods in SIZES),
+    (COREDNS, 5000, "peerdisco"),
+]
 LOOKUPS = 1000
 COMPARED = 50
 """Lookups of the loop that compares names, which needs no more to be judged."""
@@ -81,17 +85,12 @@ async def comparing(service: Service, server: Endpoint) -> dict[str, int]:
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("pods", SIZES)
-@pytest.mark.parametrize(
-    ("who", "lookup"), [("peerdisco", watching), ("comparing names (aiodns)", comparing)]
-)
+@pytest.mark.parametrize(("server", "pods", "who"), CASES)
 def test_stability(
-    benchmark: BenchmarkFixture,
-    coredns: Replaying,
-    pods: int,
-    who: str,
-    lookup: Callable[[Service, Endpoint], dict[str, int]],
+    benchmark: BenchmarkFixture, request: pytest.FixtureRequest, server: str, pods: int, who: str
 ) -> None:
-    found = benchmark.pedantic(lambda: asyncio.run(lookup(Service(pods), coredns.endpoint)))
+    endpoint = request.getfixturevalue(SERVERS[server]).endpoint
+    lookup = comparing if who == COMPARING else watching
+    found = benchmark.pedantic(lambda: asyncio.run(lookup(Service(pods), endpoint)))
     benchmark.group = "lookups while nothing changes"
-    benchmark.extra_info.update(table="stability", pods=pods, who=who, **found)
+    benchmark.extra_info.update(table="stability", server=server, pods=pods, who=who, **found)

@@ -50,9 +50,9 @@ def probe(server: str) -> Sequence[str]:
 
 
 @pytest.fixture(scope="module")
-def measured(coredns: Replaying) -> dict[str, Result]:
+def measured(testing_dns: Replaying) -> dict[str, Result]:
     lookups = {who: process(sys.executable, "-c", who) for who in WHO if who != COMMAND}
-    lookups[COMMAND] = process(*probe(str(coredns.endpoint)))
+    lookups[COMMAND] = process(*probe(str(testing_dns.endpoint)))
     return asyncio.run(measure(lookups, SECONDS, instruments=False, cpu=processes_too))
 
 

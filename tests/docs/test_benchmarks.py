@@ -33,7 +33,8 @@ def test_the_picture_is_that_of_the_results() -> None:
 
 def test_the_results_tell_nothing_of_the_machine() -> None:
     kept = results()
-    assert set(kept.pop("versions")) == {"Python", "dnspython", "aiodns", "pycares", "BIND"}
+    always = {"Python", "dnspython", "aiodns", "pycares", "BIND"}
+    assert always <= set(kept.pop("versions")) <= always | {"CoreDNS", "Go"}
     for rows in kept.values():
         for row in rows:
             assert {type(value) for value in row.values()} <= {str, int, float, bool, type(None)}
