@@ -43,6 +43,7 @@ __all__ = [
     "ensure_primary",
     "ensure_replica",
     "nudge",
+    "try_closing",
 ]
 
 
@@ -280,6 +281,35 @@ async def _waiting_of_mysql(server: Executor, name: str) -> tuple[bool, Mapping[
     prefix = "rpl_semi_sync_source_"
     counters = {str(one["Variable_name"]).lower().removeprefix(prefix): one for one in rows}
     return bool(row["offline"]), {key: str(one["Value"]) for key, one in counters.items()}
+
+
+async def try_closing(server: Executor, name: str, own: ServerFacts, within: int) -> str | None:
+    """Make a server refuse writes, unless a client keeps it from that; why not, or None.
+
+    All writes wait for the statement, and it waits for locks of clients.
+
+    Args:
+        server: A connection to it.
+        name: What to call it in an error.
+        own: Its facts.
+        within: Seconds after which it is given up.
+
+    Raises:
+        DatabaseError: The statement was refused, or the server did not answer.
+    """
+    doing = "making it read-only"
+    # Until the session is set up again, which `do_steps` begins with.
+    limit = Step(doing, f"SET SESSION lock_wait_timeout = {within}")
+    try:
+        await do_steps(server, name, [limit, *plan_closing(own)])
+    except DatabaseError as error:
+        if error.errno != _LOCK_WAIT_TIMEOUT:
+            raise
+        return f"{doing}: a statement or a lock of a client does not end within {within} s"
+    return None
+
+
+_LOCK_WAIT_TIMEOUT = 1205
 
 
 async def ensure_account(

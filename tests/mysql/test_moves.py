@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from .database import Database, Member
-from .mariadb import connected
 from .waiting import until
 from .writer import Writer
 
@@ -94,13 +92,6 @@ def test_the_role_moves_there_and_back_without_a_lost_row(
         assert set(acknowledged) <= wait_equal(db, new)
 
 
-@contextlib.contextmanager
-def table_lock(member: Member) -> Iterator[None]:
-    with connected(member.server.socket) as cursor:
-        cursor.execute("LOCK TABLES shop.orders READ")
-        yield
-
-
 def test_a_pod_without_acknowledged_rows_is_not_opened(
     make: Callable[..., Database], file: Path
 ) -> None:
@@ -109,7 +100,7 @@ def test_a_pod_without_acknowledged_rows_is_not_opened(
     old, new = db[0], db[1]
     with Writer(old.server) as writer:
         writer.wait(20)
-        with table_lock(new):
+        with new.server.holding("LOCK TABLES shop.orders READ"):
             writer.wait(100)
             # The old one is gone before its sidecar reads the file.
             old.kill()
@@ -126,9 +117,9 @@ def test_a_pod_without_acknowledged_rows_is_not_opened(
 
 
 def test_the_role_stays_while_the_wanted_pod_does_not_replicate(
-    make: Callable[..., Database], file: Path
+    make_every: Callable[..., Database], file: Path
 ) -> None:
-    db = started(make(), file)
+    db = started(make_every(), file)
     db[2].stop()
     file.write_text("2")
     until(lambda: "mysql-2 cannot be asked" in problem(db.primary))
@@ -146,6 +137,12 @@ def test_the_role_stays_while_the_wanted_pod_does_not_replicate(
             or "got 'two'" in str(db.primary.sidecar.ready())
         )
     )
+    # Nor behind a lock of a client, for which all writes would wait.
+    with db.primary.server.holding("LOCK TABLES shop.orders WRITE"):
+        file.write_text("1")
+        until(lambda: "a lock of a client does not end" in problem(db.primary))
+        db.primary.server.sql("CREATE TABLE shop.more (n INT PRIMARY KEY)")
+        assert db.primary.sidecar.ready()[0] == 200
     file.write_text("0")
     until(lambda: problem(db.primary) == "")
 

@@ -11,6 +11,7 @@ from ...exceptions import ConfigurationError
 from ...model import Identity, Peer, Snapshot
 from ...primary.policies import ordinal
 from ..decisions import Unanswered
+from ..ensure import try_closing
 from ..facts import Executor, ServerFacts, read_facts
 from ..objections import against_following
 from ..takeover import find_successor, judge_handover, judge_takeover
@@ -23,6 +24,10 @@ __all__ = ["Aim", "Moves", "WantedPrimary"]
 
 _CONTENT = re.compile(r"(\d{1,10})(?:\s+without\s+([A-Za-z0-9.-]+))?")
 _OPTION = "--primary-ordinal-file"
+_CLOSED_WITHIN = 3
+"""Seconds that writes may wait for the server to become read-only for another pod."""
+_CLOSED_APART = 30
+"""Seconds between two attempts."""
 _PAUSED = "this pod's sidecar is paused, so the role does not move"
 _EXPECTED = "an ordinal such as 1, or '1 without mysql-0'"
 
@@ -107,15 +112,25 @@ class Moves:
         peers: The other pods' servers.
         wanted: Returns what is wanted.
         name: What to call the pod's own server in an error.
+        now: Seconds that only go forward.
     """
 
     def __init__(
-        self, identity: Identity, peers: PeerServers, wanted: Callable[[], Wanted], name: str
+        self,
+        identity: Identity,
+        peers: PeerServers,
+        wanted: Callable[[], Wanted],
+        name: str,
+        now: Callable[[], float],
     ) -> None:
         self._identity = identity
         self._peers = peers
         self._wanted = wanted
         self._name = name
+        self._now = now
+        self._held = ""
+        """Why the server could not be made read-only; empty if nothing kept it from that."""
+        self._held_at = float("-inf")
         self._new_name = ""
         self._new_writes = LocalWrites("")
 
@@ -141,11 +156,28 @@ class Moves:
         if new is not None and isinstance(found, ServerFacts):
             found = await self._without_harmless(new, found, own)
         against = judge_handover(own, self._identity.pod_name, new_name, found)
-        if against is None and not paused:
+        if against is None:
+            against = _PAUSED if paused else await self._closed(server, own)
+        if against is None:
             return Aim(Role.REPLICA, wanted_snapshot)
-        against = against or _PAUSED
         stays = _aimed(snapshot, self._identity.ordinal or 0)
         return Aim(Role.PRIMARY, stays, Problem(ProblemCode.MOVE, against, new_name))
+
+    async def _closed(self, server: Executor, own: ServerFacts) -> str | None:
+        """Why the server is not read-only yet for another pod; None if it is.
+
+        Writes wait for each attempt, so there are few, and in between the server takes writes.
+        """
+        if self._held and self._now() - self._held_at < _CLOSED_APART:
+            return self._held
+        why = await try_closing(server, self._name, own, _CLOSED_WITHIN)
+        self._held_at = self._now()
+        self._held = (
+            f"{why}; writes waited for that, and it is tried again every {_CLOSED_APART} s"
+            if why is not None
+            else ""
+        )
+        return self._held or None
 
     async def _without_harmless(
         self, new: Peer, found: ServerFacts, own: ServerFacts

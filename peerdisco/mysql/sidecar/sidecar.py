@@ -144,7 +144,7 @@ class Sidecar:
         self._wanted = WantedPrimary(first_ordinal, options.primary_ordinal_file)
         self._policy: PrimaryPolicy | None = None
         """Picks the primary that the role goes by; None before the first pass."""
-        self._moves = Moves(identity, peers, self._wanted.read, _OWN)
+        self._moves = Moves(identity, peers, self._wanted.read, _OWN, self.clock.now)
         self._own: Connection | None = None
         self._announcements = Announcements()
         self._freshness = Freshness()

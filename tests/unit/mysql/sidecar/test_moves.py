@@ -11,6 +11,7 @@ from peerdisco.mysql.errors import DatabaseError
 from peerdisco.mysql.facts import read_facts
 from peerdisco.mysql.setup import Account
 from peerdisco.mysql.sidecar.moves import Aim, Moves, Wanted
+from peerdisco.mysql.sidecar.pause import Observer
 from peerdisco.mysql.sidecar.peers import Connection, PeerServers
 from peerdisco.mysql.sidecar.report import Role
 from peerdisco.names import Endpoint
@@ -73,7 +74,8 @@ class Move:
         peers = PeerServers(self._connect, lambda: Account("repl", "x"), 3306, 2.0)
         identity = me("db-0", "10.0.0.1")
         self.snapshot = seen("db-0=10.0.0.1", "db-1=10.0.0.2", identity=identity)
-        self.moves = Moves(identity, peers, lambda: Wanted(1), "db-0")
+        self.now = 0.0
+        self.moves = Moves(identity, peers, lambda: Wanted(1), "db-0", lambda: self.now)
 
     async def _connect(self, where: Endpoint | None, account: Account) -> Connection:
         return Open(self.new)
@@ -123,6 +125,38 @@ async def test_mariadb_waits_until_the_pods_own_sidecar_has_dropped_them() -> No
     assert (await move.aim()).role is Role.REPLICA
 
 
+@pytest.mark.parametrize("version", [MARIADB, MYSQL])
+async def test_writes_do_not_wait_all_the_time_for_a_server_that_cannot_be_closed(
+    version: str,
+) -> None:
+    """A client's lock keeps it from becoming read-only, and all writes wait for each attempt."""
+    move = Move(version)
+    move.new.logged, move.new.applied = ("", "0-100-9") if version == MARIADB else ("", "")
+    name = "read_only" if version == MARIADB else "super_read_only"
+    move.old.fails[f"SET GLOBAL {name} = ON"] = ServerError(1205, "Lock wait timeout exceeded")
+    aim = await move.aim()
+    assert aim.role is Role.PRIMARY
+    assert "a statement or a lock of a client does not end within 3 s" in str(aim.problem)
+    assert move.old.sent[-1] == "SET SESSION lock_wait_timeout = 3"
+    tried = len(move.old.sent)
+    move.old.fails.clear()
+    move.now = 29.0
+    assert (await move.aim()).problem == aim.problem
+    assert len(move.old.sent) == tried
+    move.now = 30.0
+    assert (await move.aim()).role is Role.REPLICA
+    assert move.old.read_only
+
+
+async def test_a_paused_sidecar_keeps_the_role() -> None:
+    move = Move()
+    own = await read_facts(move.old, "db-0")
+    aim = await move.moves.aim(Observer(move.old), own, move.snapshot)
+    assert aim.role is Role.PRIMARY
+    assert "is paused" in str(aim.problem)
+    assert not move.old.read_only
+
+
 # The pod that is wanted.
 
 
@@ -152,7 +186,7 @@ async def test_a_second_move_waits_until_the_pod_of_the_first_is_followed(versio
     identity = me("db-2", "10.0.0.3")
     snapshot = seen("db-0=10.0.0.1", "db-1=10.0.0.2", "db-2=10.0.0.3", identity=identity)
     peers = PeerServers(connect, lambda: Account("repl", "x"), 3306, 2.0)
-    moves = Moves(identity, peers, lambda: Wanted(2), "db-2")
+    moves = Moves(identity, peers, lambda: Wanted(2), "db-2", lambda: 0.0)
 
     async def aim() -> Aim:
         return await moves.aim(own, await read_facts(own, "db-2"), snapshot)
