@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.mysql.database import PASSWORDS, Database, Member
-from tests.mysql.mariadb import connected
 from tests.mysql.waiting import until
 from tests.mysql.writer import Writer
 
@@ -57,12 +56,8 @@ def recover(db: Database, member: Member, *arguments: str) -> Script:
     return script(db, member, "-c", f"peerdisco mysql-recover {' '.join(arguments)} >&2")
 
 
-@contextlib.contextmanager
-def table_lock(member: Member) -> Iterator[None]:
-    """Keep the applier of a replica from changing a table."""
-    with connected(member.server.socket) as cursor:
-        cursor.execute("LOCK TABLES shop.orders READ")
-        yield
+LOCK = "LOCK TABLES shop.orders READ"
+"""Keeps the applier of a replica from changing a table."""
 
 
 def received(member: Member) -> str:
@@ -125,7 +120,7 @@ def test_rows_that_are_received_and_not_applied_survive(
         writer.wait(20)
         with contextlib.ExitStack() as locks:
             for replica in (first, second):
-                locks.enter_context(table_lock(replica))
+                locks.enter_context(replica.server.holding(LOCK))
             if behind == "ALTER":
                 primary.server.sql("ALTER TABLE shop.orders ENGINE = InnoDB")
             writer.wait(200)
@@ -170,7 +165,7 @@ def test_with_semi_sync_no_acknowledged_row_is_lost_with_the_volume(
     primary, first, second = db.members
     with Writer(primary.server) as writer:
         writer.wait(20)
-        with table_lock(first):
+        with first.server.holding(LOCK):
             writer.wait(100)
             lose(db)
             waiting = recover(db, second, "--primary-lost", "--timeout", "60")

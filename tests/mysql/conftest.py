@@ -106,11 +106,17 @@ def every_image(
     if kind is MariaDB:
         image: Image = request.getfixturevalue("image")
         return image
+    return image_of(kind, tmp_path_factory, worker_id)
+
+
+def image_of(kind: type[MariaDB], factory: pytest.TempPathFactory, worker_id: str) -> Image:
+    """The data directory of a family or version that this machine may have; one for all workers."""
     reason = mysqld.missing() if kind is MySQL else mariadb.other_missing()
     if reason is not None or (reason := pods.missing(Bridge)) is not None:
         pytest.skip(reason)
-    base = tmp_path_factory.getbasetemp()
-    directory = (base if worker_id == "master" else base.parent) / request.param
+    base = factory.getbasetemp()
+    name = next(name for name, one in SERVERS.items() if one is kind)
+    directory = (base if worker_id == "master" else base.parent) / name
     bare = (
         mysqld.template(directory) if kind is MySQL else mariadb.template(directory, kind.program)
     )

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from . import database, mysqld, pods
 from .certificates import Authority, key_pair
+from .conftest import image_of
 from .database import Database, Image, Member
 from .mariadb import connected
-from .pods import Bridge, Network, network
+from .mysqld import MySQL
+from .pods import Network
 from .waiting import until
 
 RECONNECTED = "(done: stopping the receiver, starting the receiver)"
@@ -23,13 +24,7 @@ pytestmark = pytest.mark.timeout(180)  # these servers take seconds to start
 @pytest.fixture(scope="session")
 def mysql_image(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Image:
     """A data directory with the accounts in it, one for all workers."""
-    if (reason := mysqld.missing() or pods.missing(Bridge)) is not None:
-        pytest.skip(reason)
-    base = tmp_path_factory.getbasetemp()
-    shared = base if worker_id == "master" else base.parent
-    template = mysqld.template(shared / "mysqld")
-    with network(Bridge) as where:
-        return database.image(shared / "mysqld" / "image", where, template, mysqld.MySQL)
+    return image_of(MySQL, tmp_path_factory, worker_id)
 
 
 @pytest.fixture
