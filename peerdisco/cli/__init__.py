@@ -141,7 +141,19 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         meant = self._meant(message)
         hint = f"did you mean {meant}? " if meant else ""
-        self.exit(WRONG, f"{self.prog}: {message} ({hint}try: {self.prog} --help)\n")
+        prog = self._prog(message)
+        self.exit(WRONG, f"{prog}: {message} ({hint}try: {prog} --help)\n")
+
+    def _prog(self, message: str) -> str:
+        """The command that the error is about, which does not itself report unknown options."""
+        commands = [
+            parser.prog
+            for action in self._actions
+            if isinstance(action, argparse._SubParsersAction)  # noqa: SLF001 - no public way
+            for parser in action.choices.values()
+        ]
+        unknown = message.startswith("unrecognized arguments")
+        return commands[0] if unknown and len(commands) == 1 else self.prog
 
     def _meant(self, message: str) -> str | None:
         """What was probably meant by an unknown option or value; None if nothing is similar."""

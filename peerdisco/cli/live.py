@@ -26,6 +26,8 @@ REFRESH = 0.5
 """Seconds between two updates of the ages."""
 NARROW = 80
 """Columns below which only the essential columns are shown."""
+TIGHT = 50
+"""Columns below which they have no space around them."""
 _LINES = 200
 """Changes that are kept for the list below the table."""
 _RESERVED = 6
@@ -97,7 +99,7 @@ class LiveTable:
         height = options.height or console.size.height
         snapshot = self._disco.snapshot
         room = max(1, height - _RESERVED)
-        table = self._table(snapshot, narrow=width < NARROW, room=room)
+        table = self._table(snapshot, width=width, room=room)
         listed = min(len(snapshot), room)
         lines = list(self._lines)[-max(1, height - _RESERVED - listed) :]
         yield Group(
@@ -106,11 +108,12 @@ class LiveTable:
             *(Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in lines),
         )
 
-    def _table(self, snapshot: Snapshot, *, narrow: bool, room: int) -> Table:
+    def _table(self, snapshot: Snapshot, *, width: int, room: int) -> Table:
+        narrow, padding = width < NARROW, 0 if width < TIGHT else 1
         header: tuple[str, ...] = ("NAME", "ADDRESS", "ROLE", "STATE")
         if not narrow:
             header = ("ORDINAL", *header, "LAST CHANGE")
-        table = Table(*header, box=box.SIMPLE_HEAD, pad_edge=False, expand=False)
+        table = Table(*header, box=box.SIMPLE_HEAD, padding=(0, padding), pad_edge=False)
         primary, settling = clear_primary(snapshot), self._disco.settling
         hidden = len(snapshot) - room
         # Of a long list the primary, this pod and the suspected peers are shown first.
@@ -135,7 +138,8 @@ class LiveTable:
             table.add_row(*(Text(cell, no_wrap=True) for cell in row), style=_style(state, roles))
         if hidden > 0:
             more = f"... {len(snapshot) - len(peers)} more"
-            table.add_row(*([more, ""] if narrow else ["", more]))
+            row = [more, ""] if narrow else ["", more]
+            table.add_row(*(Text(cell, no_wrap=True) for cell in row))
         return table
 
     def _last_change(self, peer: Peer) -> str:

@@ -17,8 +17,10 @@ def template(text: str) -> str:
     """The type of ``--format``: text with fields in braces, and nothing else in them.
 
     Raises:
-        ArgumentTypeError: There is no such field, or the braces do not match.
+        ArgumentTypeError: There is no text or no such field, or the braces do not match.
     """
+    if not text:
+        raise argparse.ArgumentTypeError("got '', expected text with fields, such as '{name}'")
     try:
         fields = [(name, spec, bang) for _, name, spec, bang in string.Formatter().parse(text)]
     except ValueError as error:
@@ -28,8 +30,9 @@ def template(text: str) -> str:
     for name, spec, bang in fields:
         # Only whole fields: an attribute or an index would reach into the objects.
         if name is not None and (name not in KNOWN or spec or bang):
+            whole = name + (f"!{bang}" if bang else "") + (f":{spec}" if spec else "")
             raise argparse.ArgumentTypeError(
-                f"got the field {name!r}, expected one of these alone: {FIELDS}"
+                f"got the field {whole!r}, expected one of these alone: {FIELDS}"
             )
     return text
 

@@ -83,7 +83,7 @@ class PeerNotListed(DiscoveryError, KeyError):
         self.candidates = candidates
 
     def __str__(self) -> str:
-        service, name = self.snapshot.service, one_line(self.name)
+        service, name = self.snapshot.service, one_line(self.name) or "''"
         if self.candidates:
             names = listed(peer.unique_name for peer in self.candidates)
             return f"{service}: {name} is ambiguous: pods of several clusters have it; use {names}"

@@ -142,12 +142,13 @@ def test_a_template_prints_a_line_for_each_peer(capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize(
     "text",
-    ["{name.__class__}", "{name[0]}", "{0}", "{}", "{nme}", "{name!r}", "{name:>9}", "{", "}"],
+    ["{name.__class__}", "{name[0]}", "{0}", "{}", "{nme}", "{name!r}", "{name:>9}", "{", "}", ""],
 )
 def test_a_template_has_nothing_but_fields(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["peers", SERVICE, "--format", text]) == 2
     error = capsys.readouterr().err
     assert "argument --format: got" in error
+    assert repr(text.strip("{}") if len(text) > 1 else text) in error, "the whole field is named"
     assert len(error.splitlines()) == 1
 
 

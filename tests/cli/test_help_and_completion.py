@@ -45,6 +45,17 @@ def test_a_typing_error_gets_a_suggestion(
     assert len(error.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "args", [("peers", "x", "--zzzzzz"), ("watch", "x", "--zz=1"), ("help", "peers", "primary")]
+)
+def test_an_unknown_option_names_the_help_of_its_command(
+    args: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = output(capsys, *args, status=2)
+    assert error.startswith(f"peerdisco {args[0]}: unrecognized arguments: ")
+    assert error.endswith(f"(try: peerdisco {args[0]} --help)\n")
+
+
 @pytest.mark.parametrize("args", [("qqqq",), ("peers", "x", "--zzzzzz"), ("peers", "x", "y z")])
 def test_nothing_is_suggested_for_what_is_like_nothing(
     args: tuple[str, ...], capsys: pytest.CaptureFixture[str]

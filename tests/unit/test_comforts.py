@@ -56,6 +56,8 @@ def test_a_peer_that_is_not_listed_is_a_key_error_that_lists_the_others() -> Non
     assert isinstance(caught.value, KeyError)
     assert str(caught.value) == f"{SERVICE}: db-2 is not listed; listed: db-0, db-1"
     assert (caught.value.name, caught.value.snapshot) == ("db-2", found)
+    with pytest.raises(PeerNotListed, match=": '' is not listed"):
+        found[""]
 
 
 @pytest.mark.parametrize(
