@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from ..model import Attempt, Outcome
@@ -32,6 +33,11 @@ It must check that the reply repeats the question.
 
 Note = Callable[[Attempt], object]
 """Called with the exchange that answered the first question."""
+
+_ID = 2
+"""Bytes of a message's id."""
+_SMALL = 512
+"""Bytes of the longest message that is remembered; a negative answer has some 150."""
 
 _PORTION = 64
 """Questions without a usual answer that are asked again concurrently."""
@@ -74,6 +80,16 @@ async def ask_each(
     return found
 
 
+@lru_cache(maxsize=8)
+def _read(after_id: bytes) -> wire.Message:
+    """A message without its id, read in full.
+
+    Each poll of a large service gets the same negative answer for the address family that the
+    service does not have.
+    """
+    return wire.read(bytes(_ID) + after_id)
+
+
 class _Bulk(Generic[_T]):
     """The questions and their results; None where there is no result yet."""
 
@@ -103,7 +119,7 @@ class _Bulk(Generic[_T]):
                     return None
                 if asked != (*self.questions[number], wire.IN):
                     return False
-                message = wire.read(reply)
+                message = wire.read(reply) if len(reply) > _SMALL else _read(reply[_ID:])
             except wire.MalformedMessage:
                 return None
             if not message.response:

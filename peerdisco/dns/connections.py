@@ -56,12 +56,17 @@ class Connections:
         self._retired.append(connection)
         connection.retire()
 
+    def usable(self, server: Endpoint) -> TcpConnection | None:
+        """The kept connection, if it is open and its server replies; None otherwise."""
+        connection = self._kept.get(server)
+        return connection if connection is not None and connection.usable else None
+
     async def get(self, server: Endpoint) -> TcpConnection:
         """The kept connection or a new one; one caller connects while the others wait for it."""
         lock = self._connecting.setdefault(server, asyncio.Lock())
         async with lock:
-            connection = self._kept.get(server)
-            if connection is None or not connection.usable:
+            connection = self.usable(server)
+            if connection is None:
                 self._check_open()
                 connection = await TcpConnection.open(server)
                 try:
@@ -91,8 +96,8 @@ class Connections:
             OSError: There is no connection, or it was closed before the reply came.
             MalformedMessage: The reply cannot be read.
         """
-        connection = self._kept.get(server)
-        if connection is not None and connection.usable:
+        connection = self.usable(server)
+        if connection is not None:
             try:
                 return await connection.exchange(question, read, until), connection
             except ConnectionError:

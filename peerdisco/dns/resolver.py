@@ -163,8 +163,10 @@ class Resolver:
                     kept = False
                     batch.server, batch.useful = server, False
                     try:
-                        async with asyncio.timeout_at(min(deadline, now() + FIRST_TIMEOUT)):
-                            connection = await self._connections.get(server)
+                        connection = self._connections.usable(server)
+                        if connection is None:
+                            async with asyncio.timeout_at(min(deadline, now() + FIRST_TIMEOUT)):
+                                connection = await self._connections.get(server)
                         kept = connection.used
                         if await self._run(connection, batch, server, deadline):
                             if batch.useful:

@@ -224,6 +224,50 @@ async def test_names_that_do_not_exist_are_answers(serve: Serve) -> None:
     assert len(server.asked) == MANY
 
 
+async def test_the_next_batch_waits_for_no_connection(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does it set a timer for that."""
+    server = await serve(right)
+    async with Resolver([server.endpoint]) as resolver:
+        await ask(resolver, NAMES[:10])
+        monkeypatch.setattr(asyncio, "timeout_at", None)
+        assert packed(await ask(resolver, NAMES[:10])) == RIGHT[:10]
+    assert server.connections == 1
+
+
+async def test_the_same_negative_answer_is_read_once_and_counts_each_time(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rcode = "NOERROR"
+
+    def script(asked: Asked) -> None:
+        if number(asked) % 5:
+            right(asked)
+        else:
+            asked.send(asked.reply(rcode=rcode, soa=True))
+
+    server = await serve(script)
+    read: list[bytes] = []
+    whole = wire.read
+
+    def noted(message: bytes) -> wire.Message:
+        if message[2] & 0x80:  # the scripted server reads the questions
+            read.append(message)
+        return whole(message)
+
+    async with Resolver([server.endpoint]) as resolver:
+        expected = [(), *RIGHT[1:5], ()]
+        await ask(resolver, NAMES[:6])
+        monkeypatch.setattr(wire, "read", noted)
+        for _ in range(3):
+            assert packed(await ask(resolver, NAMES[:6])) == expected
+        assert read == []
+        rcode = "NXDOMAIN"
+        assert packed(await ask(resolver, NAMES[:6])) == expected
+        assert len(read) == 2
+
+
 # What is unusual.
 
 
