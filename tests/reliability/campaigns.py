@@ -139,7 +139,7 @@ CAMPAIGNS = {
             "database servers",
             "kills, outages, moves, copies and restores on clusters of real MariaDB servers",
             "every acknowledged row is on every ready server, and all have one history",
-            ("-m", "tests.mysql.campaign", "--seconds", "900"),
+            ("-m", "tests.mysql.campaign", "--seconds", "420"),
             _events,
         ),
         *(

@@ -54,10 +54,16 @@ class Cluster:
         """The rows that no server may be without."""
         self.snapshots: dict[int, Path] = {}
         """The newest snapshot of a pod's volume, of any age."""
+        self._snapshots_of_primaries: set[int] = set()
+        """The pods whose snapshot is of a time at which they were the primary."""
+        self._rested: Member | None = None
+        """The primary when the cluster was at rest last."""
         self.password = ""
         """The replication password, if it was changed."""
         self.restored = False
         """Whether a volume came back that may have another replication password."""
+        self.killed_in_ddl: set[int] = set()
+        """The replicas that may need a copy; see `_copy_what_finished_ddl`."""
         self._file = network.directory / "primary"
         self._writers: list[Writer] = []
         self._blocks = itertools.count(1)
@@ -134,6 +140,9 @@ class Cluster:
         if ordinal in self.snapshots:
             shutil.rmtree(self.snapshots[ordinal])
         self.snapshots[ordinal] = self.snapshot(member)
+        self._snapshots_of_primaries.discard(ordinal)
+        if member is self.primary is self._rested:
+            self._snapshots_of_primaries.add(ordinal)
 
     def restore(self, member: Member) -> None:
         """Give a pod that is down the newest snapshot of its volume."""
@@ -141,7 +150,15 @@ class Cluster:
         self.restored = True
 
     def has_snapshot(self, member: Member) -> bool:
-        return self.db.members.index(member) in self.snapshots
+        """Whether there is a snapshot of a pod in the role that it has now.
+
+        A primary with a volume of the time when it was a replica is not opened, but asks the
+        primary of that time.
+        """
+        ordinal = self.db.members.index(member)
+        if member is self.primary:
+            return ordinal in self._snapshots_of_primaries
+        return ordinal in self.snapshots
 
     def copy(self, source: Member, *targets: Member) -> None:
         """Give pods the volume of another one; all of them are down afterwards."""
@@ -180,17 +197,40 @@ class Cluster:
             self.accept_password()
         self.restored = False
         until(self._settled, timeout=PATIENCE, what="it settles")
+        self.killed_in_ddl.clear()
         self.stop_writing()
         self.check_rows()
         until(self._ready, timeout=PATIENCE, what="all are ready")
         self.check_history()
+        self._rested = self.primary
 
     def _settled(self) -> bool:
         """Whether the primary takes writes, and all others replicate from it."""
+        self._copy_what_finished_ddl()
         try:
             return not closed(self.primary) and all(map(self._follows, self.replicas))
         except (pymysql.err.MySQLError, OSError):
             return False
+
+    def _copy_what_finished_ddl(self) -> None:
+        """Give a replica a copy that finished a statement of the primary on its own.
+
+        MariaDB does so with DDL that a kill interrupted, and logs it as its own transaction: it is
+        refused, since it cannot be known to be the same.
+        """
+        for member in self.replicas:
+            ordinal = self.db.members.index(member)
+            if ordinal in self.killed_in_ddl and self._has_own_changes(member):
+                self.killed_in_ddl.remove(ordinal)
+                self.copy(self.primary, member)
+                self.primary.start()
+                member.start()
+
+    @staticmethod
+    def _has_own_changes(member: Member) -> bool:
+        return (
+            member.sidecar.state == "refused" and "no primary wrote" in member.sidecar.states[-1][1]
+        )
 
     def _follows(self, member: Member) -> bool:
         status = member.server.replica_status()

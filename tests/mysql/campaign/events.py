@@ -122,6 +122,8 @@ def kill_during_ddl(cluster: Cluster, member: Member, event: Event) -> None:
     with _Tables(cluster, pause=0.0):
         time.sleep(event.seconds)
         member.server.kill()
+        if member is not cluster.primary and member.server.flavour == "mariadb":
+            cluster.killed_in_ddl.add(event.pod)
         member.server.start(wait=False)
         time.sleep(event.seconds)
 
