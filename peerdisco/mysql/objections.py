@@ -90,7 +90,8 @@ def _too_old(_: Comparison) -> str:
 def _local(found: Comparison) -> str:
     return (
         f"this pod has transactions that the primary does not have ({found.transactions}), and "
-        f"that no primary wrote: a client wrote here; move what is needed to the primary, then "
+        "that no primary wrote: a client wrote here, or a MariaDB that was killed during DDL of "
+        "the primary finished it on its own; move what is needed to the primary, then "
         f"{NEW_COPY}"
     )
 
