@@ -22,6 +22,9 @@ _HEADER = "# Kubernetes-managed hosts file"
 _HOST_NETWORK = "(host network)"
 _HOST_ALIASES = "# Entries added by HostAliases"
 
+_LONGEST_LINE = 4096
+"""Characters of a line that is read; the kubelet's have at most 600."""
+
 _LOOPBACK_NAMES = frozenset(
     {
         "localhost",
@@ -76,7 +79,7 @@ def own_line(lines: Sequence[str]) -> OwnLine | None:
     names: list[str] = []
     addresses: list[IPv4Address | IPv6Address] = []
     for line in lines[1:]:
-        if line.startswith(_HOST_ALIASES):
+        if line.startswith(_HOST_ALIASES) or len(line) > _LONGEST_LINE:
             break
         first, *rest = split_words(line) or [""]
         if not addresses and (not first or first.startswith("#")):

@@ -65,3 +65,10 @@ REST = "20 accepted, 10 refused"
 )
 def test_figures_are_read_from_the_output(output: str, figures: object) -> None:
     assert CAMPAIGNS["dns messages"].read(output) == figures
+
+
+def test_the_figures_of_many_watchers() -> None:
+    read = CAMPAIGNS["many watchers"].read
+    printed = "1500 watchers, 2 false changes, 3 not recovered after 60 s; 374 times lookups ..."
+    assert read(printed) == {"tried": 1500, "failed": 5, "allowed": 0}
+    assert read("Traceback") is None

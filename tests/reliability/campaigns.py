@@ -63,6 +63,15 @@ def _violations(output: str) -> Figures | None:
     return found and {"tried": int(found[1]), "failed": int(found[2]), "allowed": 0}
 
 
+def _watchers(output: str) -> Figures | None:
+    found = re.search(r"(\d+) watchers, (\d+) false changes, (\d+) not recovered", output)
+    return found and {
+        "tried": int(found[1]),
+        "failed": int(found[2]) + int(found[3]),
+        "allowed": 0,
+    }
+
+
 def _states(output: str) -> Figures | None:
     found = re.search(r"(\d+) states: (no fault)?", output)
     return found and {"tried": int(found[1]), "failed": 0 if found[2] else 1, "allowed": 0}
@@ -127,6 +136,13 @@ CAMPAIGNS = {
             "no false change, and every true one within its time",
             ("-m", "tests.simulation.large", "--seeds", "20"),
             _violations,
+        ),
+        Campaign(
+            "many watchers",
+            "watchers in one process, which loses 30 % of its datagrams and has few descriptors",
+            "no false change, and each has a fresh list within a minute afterwards",
+            ("-m", "tests.adversaries.many_watchers", "--watchers", "1500", "--seconds", "60"),
+            _watchers,
         ),
         Campaign(
             "histories",

@@ -19,6 +19,8 @@ from peerdisco.mysql.versions import Flavour, Version
         ("9.7.4-2", "(Debian)", Flavour.MYSQL, (9, 7, 4)),
         ("8.0.36-28", "Percona Server (GPL)", Flavour.MYSQL, (8, 0, 36)),
         ("9.0", "", Flavour.MYSQL, (9, 0, 0)),
+        ("8.0.23", "", Flavour.MYSQL, (8, 0, 23)),
+        ("10.5.2-MariaDB", "", Flavour.MARIADB, (10, 5, 2)),
     ],
 )
 def test_versions(

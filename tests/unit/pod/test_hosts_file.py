@@ -104,3 +104,11 @@ def test_the_header_tells_who_wrote_it() -> None:
     assert host_network(("# Kubernetes-managed hosts file (host network).",))
     assert not from_kubelet(("# my hosts file", HEADER[0]))
     assert not from_kubelet(())
+
+
+def test_a_line_that_is_too_long_is_not_the_kubelets() -> None:
+    """It would take tenths of a second to split."""
+    header = "# Kubernetes-managed hosts file."
+    assert own_line([header, "10.0.0.3 db-0" + " " * 4083]) is not None
+    assert own_line([header, "10.0.0.3 db-0" + " db-0" * 500_000]) is None
+    assert own_line([header, "10.0.0.3 db-0", "10.0.0.4" + " x" * 500_000]) is not None
