@@ -32,6 +32,8 @@ root_doc = "index"
 html_theme = "furo"
 html_title = f"peerdisco {release}"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["peerdisco.css"]
 
 # The button copies the commands of a console block, without their prompts and outputs.
 copybutton_prompt_text = r"\$ |> "
