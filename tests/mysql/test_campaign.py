@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+from argparse import Namespace
+
 import pytest
 
+from .campaign.__main__ import seeds
 from .campaign.plan import DISTURBANCES, KINDS, MOVE, OPERATIONS, PODS, plan
 from .campaign.run import run
 from .database import Image
@@ -62,3 +66,10 @@ def test_one_kind_of_event_comes_on_replicas() -> None:
     assert {event.kind for event in found.events} == {kind}
     assert {event.pod for event in found.events} == {1, 2}
     assert len(found.rounds) == 3
+
+
+def test_the_command_does_one_seed_unless_it_has_another_limit() -> None:
+    given = Namespace(seed=7, rounds=1, only=None, seeds=None, seconds=None, until_repaired=None)
+    assert [one.seed for one in seeds(given)] == [7]
+    given.until_repaired = 1
+    assert [one.seed for one in itertools.islice(seeds(given), 3)] == [7, 8, 9]

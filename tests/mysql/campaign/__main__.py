@@ -20,8 +20,16 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mysql.campaign", description=__doc__)
     parser.add_argument("--server", choices=SERVERS, default="mariadb")
     parser.add_argument("--seed", type=int, default=0, help="the first seed; odd: semi-sync")
-    parser.add_argument("--seeds", type=int, help="how many seeds (default: 1 without --seconds)")
+    parser.add_argument(
+        "--seeds", type=int, help="how many seeds (default: 1 without a limit below)"
+    )
     parser.add_argument("--seconds", type=float, help="begin no further seed after this time")
+    parser.add_argument(
+        "--until-repaired",
+        type=int,
+        metavar="N",
+        help="until the sidecars repaired N positions behind their own logs",
+    )
     parser.add_argument("--rounds", type=int, default=12, help="rounds of events for each seed")
     parser.add_argument("--only", choices=DISTURBANCES, help="one kind of event, on replicas")
     given = parser.parse_args(arguments)
@@ -40,13 +48,16 @@ def main(arguments: list[str]) -> int:
             total.rows += result.rows
             total.repairs += result.repairs
             total.seconds += result.seconds
+            if given.until_repaired and total.repairs >= given.until_repaired:
+                break
     print(summary(total, faults, given.server), flush=True)
     return 1 if faults else 0
 
 
 def seeds(given: argparse.Namespace) -> list[Plan] | itertools.takewhile[Plan]:
     """The plans, for as long as there is time."""
-    count = given.seeds or (sys.maxsize if given.seconds else 1)
+    limited = not given.seconds and not given.until_repaired
+    count = given.seeds or (1 if limited else sys.maxsize)
     plans = (plan(given.seed + number, given.rounds, given.only) for number in range(count))
     until = time.monotonic() + (given.seconds or float("inf"))
     return itertools.takewhile(lambda _: time.monotonic() < until, plans)
