@@ -91,7 +91,7 @@ async def test_the_same_at_the_same_place_is_the_same_log(version: str) -> None:
 @pytest.mark.parametrize("other", ["21", "", None])
 async def test_something_else_there_is_another_log(version: str, other: str | None) -> None:
     log = Log(version, 5, 6, 7)
-    log.shown |= {(number, 4): beginning(version, number) for number in (5, 6, 7)}
+    log.shown |= {(number, 4): beginning(version, 900) for number in (5, 6, 7)}
     if other is not None:
         log.shown[7, 400] = PLACES[version].replace("20", other)
     assert await log.replaced()
