@@ -89,8 +89,8 @@ class Batch:
     def split(self, connections: int) -> list[Batch]:
         """A batch for each of so many connections beside this one; together they have its limit.
 
-        Each takes what the others left. After a failure it takes no more and gives the question
-        back: behind its connection may be a replica that answers nothing, and does so fast.
+        Each takes what the others left. After a failure it takes no more: behind its connection may
+        be a replica that answers nothing, and does so fast.
         """
         self.at_once = AT_ONCE // (connections + 1)
         shares = [self._share() for _ in range(connections)]
@@ -104,7 +104,6 @@ class Batch:
             taken = self.take(number, reply)
             if taken is None:
                 share.at_once = 0
-                self.left.appendleft(number)
             return taken
 
         share = Batch((), take)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Self
 
 from ..model import Outcome
@@ -216,9 +217,7 @@ async def _help(connections: Connections, share: Batch, server: Endpoint, deadli
     Whatever fails here is left for that one.
     """
     now = asyncio.get_running_loop().time
-    try:
+    with suppress(OSError, wire.MalformedMessage):
         async with asyncio.timeout_at(min(deadline, now() + FIRST_TIMEOUT)):
             connection = await connections.get(server)
         await connection.run(share, FIRST_TIMEOUT, deadline)
-    except (OSError, wire.MalformedMessage):
-        connections.abort(server)
