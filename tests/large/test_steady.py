@@ -109,6 +109,15 @@ async def test_an_address_that_another_pod_took_over() -> None:
         await polls_until_right(source, service, ROUND_POLLS)
 
 
+async def test_a_pod_that_joins_alone_is_found_at_once() -> None:
+    """Every known address is still there."""
+    service = LargeService(statefulset("db", range(1000)))
+    async with opened(service) as (source, _):
+        await source.observe(timeout=TIMEOUT)
+        service.pods["db-1000"] = Pod("db-1000", (address(90_000),))
+        assert await polls_until_right(source, service, 1)
+
+
 @pytest.mark.parametrize("pods", [1000, 4000])
 async def test_changes_of_the_addresses_are_found_at_once(pods: int) -> None:
     service = LargeService(statefulset("db", range(pods)))

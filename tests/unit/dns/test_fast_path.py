@@ -114,6 +114,18 @@ def test_only_ttls_that_are_none_are_left_to_the_full_reader(ttl: int, pods: int
         assert fast_readers_agree(head.join([before, *changed])) is not None
 
 
+def test_addresses_of_other_sizes_that_make_up_for_each_other_are_declined() -> None:
+    of = service(2)
+    name = wire.name_from_text(of.name)
+    reply, question = reply_of(of, wire.A), question_after_id(name, wire.A)
+    found = read_addresses(reply, question)
+    assert found is not None
+    first, second = found.packed
+    moved = reply.replace(first, first[:3]).replace(second, second + b"\1")
+    assert len(moved) == len(reply)
+    assert read_addresses(moved, question) is None
+
+
 def test_names_of_one_letter_are_read() -> None:
     of = LargeService(tuple(Pod(name, (address(n),)) for n, name in enumerate("abc")))
     raw = reply_of(of, wire.SRV)

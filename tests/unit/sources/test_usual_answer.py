@@ -113,6 +113,14 @@ def test_a_record_twice_in_place_of_another_is_read() -> None:
     assert label(1) + SERVICE not in found.addresses
 
 
+@pytest.mark.parametrize("form", ["whole", "label", "pointer"])
+def test_a_pod_with_two_addresses_of_a_family_has_both(form: str) -> None:
+    second = b"\x0a\x63\0\1"
+    found = UsualAnswer(SERVICE, SERVICE)(message(range(3), [*pods(3), (0, second)], form=form))
+    assert found is not None
+    assert set(found.addresses[label(0) + SERVICE]) == {pods(1)[0][1], second}
+
+
 def test_nothing_is_kept_of_a_truncated_answer() -> None:
     """It has 64 KiB, and the next one has other records."""
     raw = bytearray(message(range(11), pods(11)))
