@@ -113,7 +113,7 @@ CAMPAIGNS = {
             "dnspython",
             "broken DNS messages, read by dnspython, too",
             "all three readers agree",
-            ("-m", "tests.fuzz", "dns-messages", "--seconds", "120"),
+            ("-m", "tests.fuzz", "dns-messages", "--cases", "600000", "--seed", "77"),
             _fuzz,
         ),
         Campaign(

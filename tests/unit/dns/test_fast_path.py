@@ -13,6 +13,8 @@ from peerdisco.dns.fast_path import (
     question_after_id,
     read_addresses,
     read_service_records,
+    records_from_message,
+    smallest_ttl,
 )
 
 from ...large.service import LargeService, Pod, address, statefulset
@@ -124,6 +126,19 @@ def test_addresses_of_other_sizes_that_make_up_for_each_other_are_declined() -> 
     moved = reply.replace(first, first[:3]).replace(second, second + b"\1")
     assert len(moved) == len(reply)
     assert read_addresses(moved, question) is None
+
+
+def test_the_smallest_ttl_that_is_not_0() -> None:
+    assert [smallest_ttl(ttls) for ttls in ([], [0, 0], [0, 7, 5])] == [0, 0, 5]
+
+
+def test_names_below_a_cluster_are_listed_and_those_below_others_are_not() -> None:
+    name = wire.name_from_text("db.svc")
+    targets = [wire.name_from_text(f"{pod}.db.svc") for pod in ("a", "a.east", "a.b.east")]
+    records: list[wire.Record] = [wire.Srv(name, 5, 0, 0, 3306, target) for target in targets]
+    found = records_from_message(wire.Message(7, 0x8400, 0, (), records, [], [], None), name, name)
+    assert list(found.ports) == targets[:2]
+    assert list(found.others) == records[2:]
 
 
 def test_names_of_one_letter_are_read() -> None:

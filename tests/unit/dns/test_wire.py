@@ -621,3 +621,10 @@ def test_a_question_that_is_cut_off_is_malformed(size: int) -> None:
     message = query(1, name_from_text("db.prod.svc.cluster.local"), wire.SRV)
     with pytest.raises(MalformedMessage):
         wire.question_of(message[:size])
+
+
+@pytest.mark.parametrize("count", [2, 3, 65535])
+def test_several_questions_of_a_reply_are_malformed(count: int) -> None:
+    with pytest.raises(MalformedMessage) as caught:
+        wire.question_of(header(count) + (NAME + struct.pack("!HH", 33, 1)) * 2)
+    assert (caught.value.problem, caught.value.offset) == (f"{count} questions", 4)
