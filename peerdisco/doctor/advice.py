@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .facts import SERVICE, Request
+from .facts import SERVICE, VARIABLES, Request
 from .findings import Fix
 from .fixes import doctor, env_lines
-from .settings import VARIABLES
 
 __all__ = ["change", "name_cluster_dns", "use_servers"]
 

@@ -17,6 +17,7 @@ from ..pod.resolv_conf import ResolvConf
 __all__ = [
     "LONG_TTL",
     "SERVICE",
+    "VARIABLES",
     "Conflict",
     "DnsFacts",
     "Exchange",
@@ -35,6 +36,18 @@ LONG_TTL = 60
 
 SERVICE = "SERVICE"
 """The setting that the argument of the command gives."""
+
+VARIABLES = {
+    SERVICE: "PEERDISCO_SERVICE",
+    "--nameserver": "PEERDISCO_NAMESERVERS",
+    "--cluster-domain": "PEERDISCO_CLUSTER_DOMAIN",
+    "--resolver": "PEERDISCO_RESOLVER",
+    "--statefulset": "PEERDISCO_STATEFULSET",
+    "--cluster": "PEERDISCO_CLUSTER",
+    "--port-name": "PEERDISCO_PORT_NAME",
+    "--protocol": "PEERDISCO_PROTOCOL",
+}
+"""The settings that an option, or the argument `SERVICE`, and a variable give."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,28 +1,12 @@
-"""The settings of a lookup: their values, and whether an option or a variable gives them. Pure."""
+"""The settings of a lookup: their values, and whether an option or a variable gives them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from ..pod.environment import PodEnvironment
+from ..sources.options import LookupOptions
+from .facts import SERVICE, VARIABLES, Setting
 
-from .facts import SERVICE, Setting
-
-if TYPE_CHECKING:
-    from ..pod.environment import PodEnvironment
-    from ..sources.options import LookupOptions
-
-__all__ = ["VARIABLES", "find_settings"]
-
-VARIABLES = {
-    SERVICE: "PEERDISCO_SERVICE",
-    "--nameserver": "PEERDISCO_NAMESERVERS",
-    "--cluster-domain": "PEERDISCO_CLUSTER_DOMAIN",
-    "--resolver": "PEERDISCO_RESOLVER",
-    "--statefulset": "PEERDISCO_STATEFULSET",
-    "--cluster": "PEERDISCO_CLUSTER",
-    "--port-name": "PEERDISCO_PORT_NAME",
-    "--protocol": "PEERDISCO_PROTOCOL",
-}
-"""The settings that an option, or the argument `SERVICE`, and a variable give."""
+__all__ = ["find_settings"]
 
 _LISTS = frozenset({"--nameserver", "--port-name"})
 """Several values: an option that is repeated, a variable with commas."""

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import pytest
 import yaml
 
-from peerdisco.doctor.facts import SERVICE
+from peerdisco.doctor.facts import SERVICE, VARIABLES
 from peerdisco.doctor.findings import Finding, Fix, Status
-from peerdisco.doctor.settings import VARIABLES
 from peerdisco.exceptions import ConfigurationError
 from peerdisco.testing import ClusterDNS
 from peerdisco.testing.state import ServicePort

@@ -104,7 +104,6 @@ LAYERS = {
         "doctor.findings",
         "doctor.fixes",
         "doctor.report",
-        "doctor.settings",
         "doctor.suggestions",
     ],
     "doctor": ["doctor.*"],
