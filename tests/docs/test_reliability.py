@@ -72,3 +72,10 @@ def test_the_figures_of_many_watchers() -> None:
     printed = "1500 watchers, 2 false changes, 3 not recovered after 60 s; 374 times lookups ..."
     assert read(printed) == {"tried": 1500, "failed": 5, "allowed": 0}
     assert read("Traceback") is None
+
+
+def test_mutants_that_make_no_difference_are_not_counted() -> None:
+    read = CAMPAIGNS["mutants: dns"].read
+    printed = "dns: 150 of 2,345 mutants, 12 survived, 10 of them for a known reason; 98.6% of ..."
+    assert read(printed) == {"tried": 140, "failed": 2, "allowed": 7}
+    assert read("dns: mutmut ended with 1") is None

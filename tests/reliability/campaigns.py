@@ -87,11 +87,12 @@ def _events(output: str) -> Figures | None:
 
 
 def _mutants(output: str) -> Figures | None:
-    found = re.search(r"([\d,]+) of [\d,]+ mutants, [\d.]+% noticed, (\d+) survived", output)
+    found = re.search(r"([\d,]+) of [\d,]+ mutants, (\d+) survived, (\d+) of them", output)
     if found is None:
         return None
-    tried = int(found[1].replace(",", ""))
-    return {"tried": tried, "failed": int(found[2]), "allowed": tried // 20}
+    survived, known = int(found[2]), int(found[3])
+    tried = int(found[1].replace(",", "")) - known  # the others make no difference
+    return {"tried": tried, "failed": survived - known, "allowed": tried // 20}
 
 
 _SAMPLES = dict.fromkeys(("membership", "dns", "mysql"), ("--sample", "150"))
