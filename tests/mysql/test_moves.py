@@ -79,7 +79,12 @@ def test_the_role_moves_there_and_back_without_a_lost_row(
             before.wait(50)
             new.server.sql("FLUSH TABLES")  # logged as its own, and no change of its data
             file.write_text(f"{new.name[-1]}\n")
-            until(lambda old=old: old.server.variable("read_only"), what="the old one is closed")
+            until(
+                lambda old=old: old.server.variable("read_only"),
+                what=lambda old=old, new=new: (
+                    f"the old one is closed: {problem(old)}; {new.name}: {new.sidecar.said}"
+                ),
+            )
             closed_at = time.monotonic()
             with Writer(new.server, first + 500_000) as after:
                 after.wait(1)

@@ -108,7 +108,8 @@ class LocalWrites:
                 log.take(events)
                 if len(events) < MOST_EVENTS:
                     break
-                at = int(events[-1]["End_log_pos"])
+                # MariaDB 11 does not say where an event inside a transaction ends.
+                at = int(events[-1]["Pos"])
             else:
                 log.reaches_back = False
             if log.reaches_back or reads >= _MOST_READS:

@@ -57,7 +57,7 @@ class Logged(Server):
             ("Gtid", f"SET @@SESSION.GTID_NEXT= '{ORIGIN}:1'"),
             ("Query", self.statement),
         ]
-        return [{"Event_type": kind, "Info": info, "End_log_pos": 9} for kind, info in events]
+        return [{"Event_type": kind, "Info": info, "Pos": 4} for kind, info in events]
 
 
 class Move:
