@@ -51,7 +51,7 @@ _NO_TABLE = 1146
 _NOT_IN_LOG = 1220
 """ER_ERROR_WHEN_EXECUTING_COMMAND: there is no such log, or no event at this offset."""
 _MAY_NOT = (1142, 1143, 1227)
-"""The account lacks a privilege: on a table, a column, or everywhere."""
+"""The account does not have a privilege: on a table, a column, or everywhere."""
 
 _MOST_DIGITS = 10
 """Digits of a log's number."""

@@ -74,9 +74,7 @@ def plain(environment: dict[str, str]) -> dict[str, str]:
     plain = {**environment, "TERM": "dumb", "PYTHON_BASIC_REPL": "1"}
     probe = piped("if True:\n    print('indented')\n\n", plain)
     if "Error" in probe.stderr:
-        pytest.skip(
-            "this machine's Python refuses every indented block there, as 3.13.0 does: use 3.13.1"
-        )
+        pytest.skip("this Python's plain editor refuses every indented block, as that of 3.13.0")
     return plain
 
 

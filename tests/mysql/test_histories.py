@@ -210,7 +210,7 @@ def test_the_log_of_the_primary_is_reset_and_outruns_the_old_one(running: Databa
             what=lambda replica=replica: f"it is recorded: {replica.sidecar.said}",
         )
         assert running.rows(replica) == [*range(1, 109)]
-    # A second time, with a sidecar that looks once a second.
+    # A second time, with a sidecar that polls once a second.
     until(
         lambda: primary.server.sql(
             "SELECT e.id FROM peerdisco.epochs e JOIN peerdisco.log_mark m ON m.epoch = e.id "

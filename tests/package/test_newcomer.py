@@ -181,7 +181,7 @@ def test_the_first_steps_from_an_empty_environment(
             env=environment, capture_output=True, text=True, timeout=100, check=True,
         )  # fmt: skip
     if "expected an indented block" in done.stderr:
-        pytest.skip("this machine's Python refuses every indented block there, as 3.13.0 does")
+        pytest.skip("this Python's plain editor refuses every indented block, as that of 3.13.0")
     assert_no_error(done.stderr)
     assert printed(done.stdout) == expected(), done.stdout
     assert commands > 6
