@@ -213,8 +213,11 @@ class MariaDB:
         return self.process.pid
 
     def stop(self) -> None:
-        """End it in good order."""
-        self._end(signal.SIGTERM)
+        """End it in good order; if it does not end within its grace period, as the kubelet does."""
+        try:
+            self._end(signal.SIGTERM)
+        except subprocess.TimeoutExpired:
+            self._end(signal.SIGKILL)
 
     def kill(self) -> None:
         """End it with kill -9."""
