@@ -33,9 +33,9 @@ import pytest
 
 from peerdisco.names import Endpoint
 
+from .processes import PATIENCE, running
+
 NAMED = shutil.which("named", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
-PATIENCE = 20.0
-"""Seconds within which a server must have loaded its zones, or have ended."""
 
 Record = tuple[str, str, str]
 """Owner, fully qualified; type; data as a zone file has it."""
@@ -204,24 +204,11 @@ def serving(
     for _ in range(5):
         taken = free_port() if port is None else port
         (directory / "named.conf").write_text(_configuration(taken, zones, directory, broken))
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [NAMED, "-g", "-n", "1", "-c", str(directory / "named.conf")],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        try:
+        command = [NAMED, "-g", "-n", "1", "-c", directory / "named.conf"]
+        with running(command, log) as process:
             if _started(process, log, len(zones)):
                 yield Bind(process, taken, list(zones))
                 return
-        finally:
-            process.terminate()
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
     raise AssertionError(f"named does not start: {log.read_text(errors='replace')[-2000:]}")
 
 

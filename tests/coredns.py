@@ -33,8 +33,9 @@ from peerdisco.names import Endpoint
 from peerdisco.testing import Cluster
 
 from . import kubernetes_api
-from .bind import PATIENCE, free_port
+from .bind import free_port
 from .kubernetes_api import KubernetesApi
+from .processes import PATIENCE, running
 
 VARIABLE = "PEERDISCO_TEST_COREDNS"
 PROGRAM = os.environ.get(VARIABLE, "")
@@ -119,24 +120,10 @@ def serving(
             endpoint, ready = Endpoint(address, port or free_port()), free_port()
             corefile = directory / "Corefile"
             corefile.write_text(_corefile(cluster, api.url, endpoint, ready))
-            with log.open("wb") as output:
-                process = subprocess.Popen(
-                    [PROGRAM, "-conf", corefile],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                )
-            try:
+            with running([PROGRAM, "-conf", corefile], log) as process:
                 if _started(process, endpoint, ready):
                     yield CoreDns(endpoint, cluster, api)
                     return
-            finally:
-                process.terminate()
-                try:
-                    process.wait(PATIENCE)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
     raise AssertionError(f"CoreDNS does not start: {log.read_text(errors='replace')[-2000:]}")
 
 

@@ -70,6 +70,6 @@ Faults of the machine:
         tests/cli/test_streams.py::test_what_is_said_of_a_full_disk_and_of_a_closed_stream
     many watchers while datagrams are lost and descriptors run out:
         tests/adversaries/test_machine.py::test_many_watchers_under_loss_and_without_descriptors
-    DNS that fails for a week:
-        tests/watching/test_long_outage.py::test_seven_days_of_servfail
+    DNS that fails for a day:
+        tests/watching/test_long_outage.py::test_a_day_of_servfail
 """

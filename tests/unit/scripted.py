@@ -84,6 +84,31 @@ def silent(asked: Asked) -> None:
     """Never answers."""
 
 
+class InBatches:
+    """A script that answers only when so many questions are out.
+
+    Attributes:
+        most: How many were out at a time.
+    """
+
+    def __init__(self, batch: int) -> None:
+        self._batch = batch
+        self._out: list[Asked] = []
+        self.most = 0
+
+    def __call__(self, asked: Asked) -> None:
+        self._out.append(asked)
+        self.most = max(self.most, len(self._out))
+        # Time for a question too many to come.
+        if len(self._out) == self._batch:
+            asyncio.get_running_loop().call_later(0.02, self._answer_all)
+
+    def _answer_all(self) -> None:
+        for asked in self._out:
+            asked.answer("10.0.0.1")
+        self._out.clear()
+
+
 def says(*addresses: str, rcode: str = "NOERROR", tc: bool = False) -> Script:
     """Always answers the same."""
 

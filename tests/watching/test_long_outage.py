@@ -1,4 +1,4 @@
-"""DNS that fails for days, on a clock that is moved."""
+"""DNS that fails for a day, on a clock that is moved."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from peerdisco.testing import ManualClock, ScriptedSource, clock, failure, peers
 DAY = 86_400.0
 
 
-@pytest.mark.timeout(800)
-async def test_seven_days_of_servfail(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "_TURNS", 16)  # nothing here needs more, and there are 75,600 polls
+async def test_a_day_of_servfail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "_TURNS", 16)  # nothing here needs more, and there are 10,800 polls
     time = ManualClock()
     source = ScriptedSource("my-database", [peers("mysql", 3), failure()])
     async with peerdisco.Discovery(
@@ -21,14 +20,14 @@ async def test_seven_days_of_servfail(monkeypatch: pytest.MonkeyPatch) -> None:
         watch = disco.watch()
         await time.advance(0.1)
         assert len((await anext(watch)).joined) == 3
-        await time.advance(7 * DAY)
+        await time.advance(DAY)
         degraded = await anext(watch)
         assert degraded.degraded
         assert not degraded.left
-        assert 7 * DAY / 8 <= source.lookups <= 7 * DAY / 8 + 10, "each poll waits eight seconds"
+        assert DAY / 8 <= source.lookups <= DAY / 8 + 10, "each poll waits eight seconds"
         assert len(disco.snapshot) == 3
         assert disco.snapshot.stale
-        assert disco.snapshot.age == pytest.approx(7 * DAY)
+        assert disco.snapshot.age == pytest.approx(DAY, abs=1)
 
         source.then(peers("mysql", 4))
         await time.advance(8)

@@ -18,7 +18,7 @@ from peerdisco.exceptions import ConfigurationError
 from peerdisco.model import Outcome
 from peerdisco.testing import ClusterDNS
 
-from ..scripted import Asked, Serve, has_ipv6, says, silent
+from ..scripted import Asked, InBatches, Serve, has_ipv6, says, silent
 
 NAME = wire.name_from_text("db.shop.svc.cluster.local")
 
@@ -98,27 +98,12 @@ async def test_a_question_that_fails_at_once_is_unreachable(
 
 
 async def test_at_most_so_many_questions_are_out_at_a_time(serve: Serve) -> None:
-    out: list[Asked] = []
-    most = 0
-
-    def answer_all() -> None:
-        for asked in out:
-            asked.answer("10.0.0.1")
-        out.clear()
-
-    def script(asked: Asked) -> None:
-        nonlocal most
-        out.append(asked)
-        most = max(most, len(out))
-        # Time for a question too many to come.
-        if len(out) == 3:
-            asyncio.get_running_loop().call_later(0.02, answer_all)
-
+    script = InBatches(3)
     server = await serve(script)
     asking = AiodnsResolver([server.endpoint], patience=10)
     replies = await asking.ask_many([(NAME, wire.A)] * 12, deadline=soon(), at_once=3)
     assert [reply.outcome for reply in replies] == [Outcome.ANSWER] * 12
-    assert most == 3
+    assert script.most == 3
 
 
 # Choosing it.

@@ -17,7 +17,7 @@ from peerdisco.dns.resolver import Reply, Resolver
 from peerdisco.dns.transport import MOST_STRAYS, TooManyStrays, exchange_udp
 from peerdisco.model import Outcome
 
-from ..scripted import Asked, Serve, addresses, dead_endpoint, outcomes, says, soon
+from ..scripted import Asked, Script, Serve, addresses, dead_endpoint, outcomes, says, soon
 
 NAME = wire.name_from_text("db.shop.svc.cluster.local")
 OTHER = wire.name_from_text("xx.shop.svc.cluster.local")
@@ -215,15 +215,21 @@ async def test_a_flood_does_not_hold_off_the_timeout(serve: Serve) -> None:
     assert isinstance(TooManyStrays(), TimeoutError)
 
 
-async def test_after_too_many_strays_the_question_goes_over_tcp(serve: Serve) -> None:
+def strays_over(transport: str) -> Script:
+    """Too many strays over this transport, an answer over the other."""
+
     def script(asked: Asked) -> None:
-        if asked.transport == "udp":
+        if asked.transport == transport:
             for _ in range(MOST_STRAYS):
                 asked.send(stray(asked))
         else:
             asked.answer("10.0.0.1")
 
-    server = await serve(script)
+    return script
+
+
+async def test_after_too_many_strays_the_question_goes_over_tcp(serve: Serve) -> None:
+    server = await serve(strays_over("udp"))
     now = asyncio.get_running_loop().time
     async with Resolver([server.endpoint]) as resolver:
         start = now()
@@ -235,14 +241,7 @@ async def test_after_too_many_strays_the_question_goes_over_tcp(serve: Serve) ->
 
 
 async def test_after_too_many_strays_over_tcp_the_question_goes_over_udp(serve: Serve) -> None:
-    def script(asked: Asked) -> None:
-        if asked.transport == "tcp":
-            for _ in range(MOST_STRAYS):
-                asked.send(stray(asked))
-        else:
-            asked.answer("10.0.0.1")
-
-    server = await serve(script)
+    server = await serve(strays_over("tcp"))
     now = asyncio.get_running_loop().time
     async with Resolver([server.endpoint]) as resolver:
         start = now()

@@ -22,6 +22,7 @@ from peerdisco.names import Endpoint
 
 from ..scripted import (
     Asked,
+    InBatches,
     NameServer,
     Script,
     Serve,
@@ -338,27 +339,12 @@ async def test_replies_in_any_order_find_their_questions(serve: Serve) -> None:
 
 
 async def test_only_so_many_questions_are_out_at_a_time(serve: Serve) -> None:
-    out: list[Asked] = []
-    most = 0
-
-    def answer_all() -> None:
-        for asked in out:
-            asked.answer("10.0.0.1")
-        out.clear()
-
-    def script(asked: Asked) -> None:
-        nonlocal most
-        out.append(asked)
-        most = max(most, len(out))
-        # Time for a question too many to come.
-        if len(out) == 3:
-            asyncio.get_running_loop().call_later(0.02, answer_all)
-
+    script = InBatches(3)
     server = await serve(script)
     async with resolver(server) as asking:
         replies = await asking.ask_many([(NAME, wire.A)] * 12, deadline=soon(30), at_once=3)
     assert len(replies) == 12
-    assert most == 3
+    assert script.most == 3
 
 
 # Time.

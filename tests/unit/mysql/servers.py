@@ -262,6 +262,21 @@ class Server:
         }
 
 
+class Opened:
+    """A connection to such a server."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
+        assert not self.closed
+        return await self.server.execute(sql)
+
+
 def doings(sent: Sequence[str]) -> list[str]:
     """What statements do, by their first words."""
     return [re.sub(r"('.*|\(.*|[=,].*)", "", statement).strip() for statement in sent]

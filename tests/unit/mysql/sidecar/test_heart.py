@@ -14,23 +14,9 @@ from peerdisco.mysql.errors import DatabaseError
 from peerdisco.mysql.sidecar.heart import Heart
 from peerdisco.mysql.sidecar.peers import Connection
 
-from ..servers import MARIADB, MYSQL, ORIGIN, UUID, Server, ServerError
+from ..servers import MARIADB, MYSQL, ORIGIN, UUID, Opened, Server, ServerError
 
 DEADLINE = 10.0
-
-
-class Link:
-    """A connection to the pod's own server."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.closed = False
-
-    def close(self) -> None:
-        self.closed = True
-
-    async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
-        return await self.server.execute(sql)
 
 
 class Beating:
@@ -41,13 +27,13 @@ class Beating:
         self.server.logged = "0-100-9" if version == MARIADB else f"{ORIGIN}:1-9"
         self.server._apply("INSERT INTO peerdisco.epochs (x) VALUES (1, 'an-epoch', NULL")
         self.server._apply("INSERT INTO peerdisco.heartbeat VALUES ('an-epoch', 1")
-        self.links: list[Link] = []
+        self.links: list[Opened] = []
         self.heart = Heart(
             self._connect, SystemClock(), every=0.001, timeout=0.05, name="this pod's server"
         )
 
     async def _connect(self) -> Connection:
-        self.links.append(Link(self.server))
+        self.links.append(Opened(self.server))
         return self.links[-1]
 
     @property
@@ -165,7 +151,7 @@ async def test_a_beat_that_waits_in_the_server_is_not_repeated() -> None:
     """Its statement goes on there after its connection was closed."""
     waiting: list[str] = []
 
-    class Full(Link):
+    class Full(Opened):
         async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
             if sql == "SHOW PROCESSLIST":
                 return [{"Info": sql, "Time": 7, "State": "disk full"} for sql in waiting]
@@ -210,7 +196,7 @@ async def test_a_connection_that_fails_says_nothing_about_writes() -> None:
 async def test_an_account_that_may_not_renew_the_heartbeat_says_nothing_about_writes() -> None:
     """One that an earlier version made: clients have accounts of their own."""
 
-    class Denied(Link):
+    class Denied(Opened):
         async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
             if sql.startswith("UPDATE peerdisco.heartbeat"):
                 raise DatabaseError("db-0", "writing", 1142, "UPDATE command denied")
@@ -227,7 +213,7 @@ async def test_an_account_that_may_not_renew_the_heartbeat_says_nothing_about_wr
         assert it.heart.stuck is None
 
 
-class Showing(Link):
+class Showing(Opened):
     """A connection on which the log can be read."""
 
     async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:

@@ -17,23 +17,9 @@ from peerdisco.mysql.sidecar.report import Role
 from peerdisco.names import Endpoint
 from tests.unit.primary.test_verdicts import me, seen
 
-from ..servers import MARIADB, MYSQL, ORIGIN, SOURCE_HOST, UUID, Server, ServerError
+from ..servers import MARIADB, MYSQL, ORIGIN, SOURCE_HOST, UUID, Opened, Server, ServerError
 
 CLUSTER = ("an-id", "blank")
-
-
-class Open:
-    """A connection."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.closed = False
-
-    def close(self) -> None:
-        self.closed = True
-
-    async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
-        return await self.server.execute(sql)
 
 
 class Logged(Server):
@@ -78,7 +64,7 @@ class Move:
         self.moves = Moves(identity, peers, lambda: Wanted(1), "db-0", lambda: self.now)
 
     async def _connect(self, where: Endpoint | None, account: Account) -> Connection:
-        return Open(self.new)
+        return Opened(self.new)
 
     async def aim(self) -> Aim:
         own = await read_facts(self.old, "db-0")
@@ -181,7 +167,7 @@ async def test_a_second_move_waits_until_the_pod_of_the_first_is_followed(versio
 
     async def connect(where: Endpoint | None, account: Account) -> Connection:
         assert where is not None
-        return Open(servers[str(where.address)])
+        return Opened(servers[str(where.address)])
 
     identity = me("db-2", "10.0.0.3")
     snapshot = seen("db-0=10.0.0.1", "db-1=10.0.0.2", "db-2=10.0.0.3", identity=identity)

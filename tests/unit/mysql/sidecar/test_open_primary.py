@@ -19,8 +19,7 @@ from peerdisco.mysql.sidecar.report import Report, State
 from peerdisco.names import Endpoint
 from tests.unit.primary.test_verdicts import me, seen
 
-from ..servers import Server, ServerError
-from .test_replica_role import Open
+from ..servers import Opened, Server, ServerError
 
 ALL = ("db-0=10.0.0.1", "db-1=10.0.0.2", "db-2=10.0.0.3")
 
@@ -47,14 +46,14 @@ class Primary:
         self.snapshot = seen(*ALL)
 
     async def _connect_own(self) -> Connection:
-        return Open(self.own)
+        return Opened(self.own)
 
     async def _connect(self, where: Endpoint | None, account: Account) -> Connection:
         assert where is not None
         self.asked.append(where.address)
         if where.address not in self.peers:
             raise DatabaseError.of(ServerError(2003, "nobody"), where.address, "connecting")
-        return Open(self.peers[where.address])
+        return Opened(self.peers[where.address])
 
     async def judge(self, *, later: float = 6.0, at: Snapshot | None = None) -> Report:
         self.now += later

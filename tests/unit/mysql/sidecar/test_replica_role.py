@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import pytest
 
 from peerdisco.model import Snapshot
@@ -16,23 +13,9 @@ from peerdisco.mysql.sidecar.report import Report, State
 from peerdisco.names import Endpoint
 from tests.unit.primary.test_verdicts import me, seen
 
-from ..servers import MARIADB, MYSQL, ORIGIN, UUID, Server
+from ..servers import MARIADB, MYSQL, ORIGIN, UUID, Opened, Server
 
 NUDGE = ["STOP REPLICA IO_THREAD", "START REPLICA IO_THREAD"]
-
-
-class Open:
-    """A connection."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.closed = False
-
-    def close(self) -> None:
-        self.closed = True
-
-    async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
-        return await self.server.execute(sql)
 
 
 class Pair:
@@ -48,7 +31,7 @@ class Pair:
         self.snapshot = self.at("10.0.0.1")
 
     async def _connect(self, where: Endpoint | None, account: Account) -> Connection:
-        return Open(self.primary)
+        return Opened(self.primary)
 
     @staticmethod
     def at(address: str) -> Snapshot:

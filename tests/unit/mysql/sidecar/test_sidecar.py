@@ -25,27 +25,12 @@ from peerdisco.testing import ManualClock, ScriptedSource, failure, peers
 from peerdisco.testing.scripted import Entry
 from tests.unit.primary.test_verdicts import me
 
-from ..servers import Server, ServerError
+from ..servers import Opened, Server, ServerError
 
 FIRST = "10.244.0.3"
 """The address of ordinal 0; the others follow."""
 
 DEADLINE = 20.0
-
-
-class FakeConnection:
-    """One connection to a server."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.closed = False
-
-    def close(self) -> None:
-        self.closed = True
-
-    async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
-        assert not self.closed
-        return await self.server.execute(sql)
 
 
 class Pods:
@@ -64,7 +49,7 @@ class Pods:
         self.own = address
         self.source = ScriptedSource("my-database", script or (peers(),))
         self.clock = ManualClock()
-        self.links: list[FakeConnection] = []
+        self.links: list[Opened] = []
         self.reports: asyncio.Queue[Report] = asyncio.Queue()
         self.told: list[Report] = []
 
@@ -78,7 +63,7 @@ class Pods:
         server = self.servers.get(address, ServerError(2003, "Connection refused"))
         if isinstance(server, Exception):
             raise DatabaseError.of(server, address, "connecting")
-        self.links.append(FakeConnection(server))
+        self.links.append(Opened(server))
         return self.links[-1]
 
     def _tell(self, report: Report) -> None:
