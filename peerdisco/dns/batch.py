@@ -26,6 +26,18 @@ goroutines busy for each connection, however many are out. More of them gain not
 with fewer, client and server wait for each other.
 """
 
+AT_FIRST = 72
+"""Questions that are pending before the first replies: those of a usual poll.
+
+A server may take milliseconds for each name that it has not answered before, and send no reply
+before it has the last one.
+"""
+
+_FEWEST = 8
+_SOON, _LATE = 0.1, 0.2
+"""Seconds for half of the pending questions: up to `_SOON`, twice as many are sent next; above
+`_LATE`, half as many. So the last one waits for 0.4 seconds, unless the server slows down."""
+
 
 class Batch:
     """Many questions, of which a limited number is pending on a connection.
@@ -39,7 +51,8 @@ class Batch:
 
     Attributes:
         take: Takes each reply.
-        at_once: The most questions that are pending.
+        at_once: The most questions that may be pending.
+        window: The most that are pending now: more while the replies come soon.
         beside: The batches that share the questions with this one.
         left: The numbers of the questions that are still to be sent.
         out: The numbers of the pending questions, by id.
@@ -50,6 +63,7 @@ class Batch:
 
     __slots__ = (
         "_questions",
+        "_sent",
         "at_once",
         "beside",
         "done",
@@ -59,12 +73,16 @@ class Batch:
         "take",
         "taken",
         "useful",
+        "window",
     )
 
     def __init__(self, questions: Sequence[tuple[bytes, int]], take: Take) -> None:
         self._questions = questions
         self.take = take
         self.at_once = AT_ONCE
+        self.window = AT_FIRST
+        self._sent: float | None = None
+        """When the last questions were sent; None before the first on a connection."""
         self.beside: Sequence[Batch] = ()
         self.left = deque(range(len(questions)))
         self.out: dict[bytes, int] = {}
@@ -93,6 +111,7 @@ class Batch:
         be a replica that answers nothing, and does so fast.
         """
         self.at_once = AT_ONCE // (connections + 1)
+        self.window = AT_FIRST // (connections + 1)
         shares = [self._share() for _ in range(connections)]
         everyone = (self, *shares)
         for batch in everyone:
@@ -108,18 +127,27 @@ class Batch:
 
         share = Batch((), take)
         share._questions, share.left, share.at_once = self._questions, self.left, self.at_once
+        share.window = self.window
         return share
 
     def join(self) -> None:
         """End the split: count the replies of the shares too."""
         self.taken = self.progress
-        self.at_once, self.beside = AT_ONCE, ()
+        self.at_once, self.window, self.beside = AT_ONCE, AT_FIRST, ()
 
-    def next_frames(self, count: int, in_use: Container[bytes]) -> bytes:
-        """The next questions, framed for a connection on which these ids are in use."""
-        parts: list[bytes] = []
+    def next_frames(self, now: float, in_use: Container[bytes]) -> bytes:
+        """The next questions, framed for a connection; none before half of the last are answered.
+
+        Args:
+            now: The event loop's time.
+            in_use: The ids of other questions on the connection.
+        """
         left, out, questions = self.left, self.out, self._questions
-        count = max(0, min(count, len(left)))
+        if not left or len(out) > min(self.window, self.at_once) // 2:
+            return b""
+        self._adapt(now)
+        parts: list[bytes] = []
+        count = max(0, min(self.window - len(out), len(left)))
         ids = os.urandom(2 * count)
         for at in range(0, 2 * count, 2):
             query_id = ids[at : at + 2]
@@ -132,7 +160,19 @@ class Batch:
             parts += (size.to_bytes(2, "big"), query_id, QUESTION_HEAD, name, QUESTION_TAILS[rtype])
         return b"".join(parts)
 
+    def _adapt(self, now: float) -> None:
+        """Ask more at a time of a server that answers soon, and fewer of one that does not."""
+        if self._sent is not None:
+            took = now - self._sent
+            if took <= _SOON:
+                self.window *= 2
+            elif took > _LATE:
+                self.window = max(_FEWEST, self.window // 2)
+        self.window = min(self.window, self.at_once)
+        self._sent = now
+
     def take_back(self) -> None:
         """The connection is lost: send the pending questions first on the next one."""
+        self._sent, self.window = None, min(self.window, AT_FIRST)
         self.left.extendleft(reversed(self.out.values()))
         self.out.clear()

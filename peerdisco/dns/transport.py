@@ -211,7 +211,8 @@ class TcpConnection(asyncio.Protocol):
         self._batch: Batch | None = None
         self._socket: TransportSocket | None = None
         self._buffer = bytearray()
-        self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._closed: asyncio.Future[None] = self._loop.create_future()
         self._replies = 0
         self._strays = 0
         """Messages in a row that are no reply to the question with their id."""
@@ -325,7 +326,7 @@ class TcpConnection(asyncio.Protocol):
             return True
         done = batch.done = loop.create_future()
         self._batch = batch
-        transport.write(batch.next_frames(batch.at_once, self._waiting))
+        transport.write(batch.next_frames(loop.time(), self._waiting))
         try:
             self._acknowledge_at_once()
             progress, taken = -1, batch.taken
@@ -452,11 +453,12 @@ class TcpConnection(asyncio.Protocol):
         if batch.over:
             if not batch.done.done():
                 batch.done.set_result(None)
-        elif batch.left and len(batch.out) <= batch.at_once // 2:
+        elif batch.left:
             transport = self._transport
             if transport is not None and not transport.is_closing():
-                count = batch.at_once - len(batch.out)
-                transport.write(batch.next_frames(count, self._waiting))
+                frames = batch.next_frames(self._loop.time(), self._waiting)
+                if frames:
+                    transport.write(frames)
 
     def _acknowledge_at_once(self) -> None:
         """Keep the kernel from waiting for something to acknowledge together with.

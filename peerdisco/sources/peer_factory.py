@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from operator import is_
 
@@ -18,6 +18,8 @@ _SLICE = 500
 
 _WITH_CLUSTER = 2
 """Number of labels before a multi-cluster service in a pod's name: the pod's and the cluster's."""
+
+_LONGEST_LABEL, _LONGEST_NAME = 63, 255
 
 _MOST_PREFIXES = 1000
 _HEXADECIMAL = frozenset("0123456789abcdef-")
@@ -84,6 +86,14 @@ class PeerFactory:
         statefulset, _, cluster = row.partition(".")
         labels = [f"{statefulset}-{ordinal}", *([cluster] if cluster else [])]
         return b"".join(b"%c%b" % (len(text), text.encode()) for text in labels) + self.suffix
+
+    def names_of(self, pods: Iterable[tuple[str, int]]) -> dict[bytes, tuple[str, int]]:
+        """These pods by name, but for those whose names are too long for DNS (RFC 1035, 3.1)."""
+        return {
+            name: pod
+            for pod in pods
+            if (name := self.name_of(*pod))[0] <= _LONGEST_LABEL and len(name) <= _LONGEST_NAME
+        }
 
     def pod(self, target: bytes, packed: Sequence[bytes] = ()) -> tuple[str, int] | None:
         """The StatefulSet and the ordinal in a name that `label` accepts; None without one.

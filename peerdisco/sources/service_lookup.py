@@ -16,13 +16,19 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from ..dns import wire
 from ..dns.bulk import FEW
 from ..dns.evidence import USABLE
-from ..dns.fast_path import ServiceRecords, records_from_message, smallest_ttl
+from ..dns.fast_path import (
+    AddressRecords,
+    ServiceRecords,
+    records_from_message,
+    smallest_ttl,
+)
 from ..dns.resolver import Reply, Resolver, ResolverProtocol
 from ..exceptions import ConfigurationError, ResolverUnavailable, ResolveTimeout
 from ..model import Answered, Attempt, Empty, Failed, Observation, Outcome, Peer
 from ..names import PROTOCOLS, srv_prefix
+from .large.ports import same_ports
 from .large.questions import EnumerationState, ask_addresses, ask_names
-from .large.rotation import LISTING_POLLS
+from .large.rotation import LISTING_POLLS, MOST_VERIFIED
 from .leftovers import Leftovers
 from .peer_factory import PeerFactory, unpack
 from .usual_answer import UsualAnswer
@@ -89,6 +95,9 @@ class ServiceLookup:
         self.ttl = float("inf")
         self.reasons: list[str] = []
         self.leftovers = Leftovers(context.service, context.peer_factory.suffix)
+        self._rtypes: tuple[int, ...] = (wire.A, wire.AAAA)
+        self._shown: set[bytes] = set()
+        """The addresses of the service's own name, if they were queried and are complete."""
 
     async def run(self) -> Observation:
         state = self._context.state
@@ -231,7 +240,18 @@ class ServiceLookup:
             self.leftovers.add_record(record, self._context.srv_name)
         if reply.truncated and reply.attempt.transport == "tcp":
             return await self._enumerate(reply, listing)
-        self._context.state.settled = False
+        state = self._context.state
+        if (
+            state.listed
+            and state.settled
+            and not self._whole
+            and same_ports(listing.ports, state.ports)
+        ):
+            state.polls = 0
+            observation = await self._verify_part(listing)
+            if observation is not None:
+                return observation
+        state.settled = False
         if reply.truncated:
             over_tcp = any(attempt.transport == "tcp" for attempt in reply.attempts)
             why = "the server does not answer over TCP" if over_tcp else "it is too large"
@@ -241,11 +261,20 @@ class ServiceLookup:
         addresses = listing.addresses
         if len(addresses) < len(listing.ports):
             addresses = await self._complete_addresses(listing)
+            if len(listing.ports) - len(listing.addresses) > MOST_VERIFIED:
+                self._settle(listing, addresses)
         return await self._answered(listing.ports, addresses, reply)
+
+    def _settle(self, listing: ServiceRecords, addresses: _Addresses) -> None:
+        """Let later polls compare the service's own addresses, if they are those of its pods."""
+        found = {packed for many in addresses.values() for packed in many}
+        everyone = found == self._shown and all(addresses.get(name) for name in listing.ports)
+        if everyone and not (self.reasons or self.leftovers):
+            self._context.state.settle(listing.ports, addresses, self._rtypes)
 
     async def _enumerate(self, reply: Reply, listing: ServiceRecords) -> Observation:
         state = self._context.state
-        state.polls = 0
+        state.polls, state.listed = 0, False
         if state.settled and not self._whole:
             observation = await self._verify_part(listing)
             if observation is not None:
@@ -265,6 +294,7 @@ class ServiceLookup:
 
         enumeration = self._begin(PartialEnumeration)
         if not await enumeration.run_partly(listing):
+            self._context.state.settled &= not self._context.state.listed
             return None
         attempt = enumeration.attempt
         assert attempt is not None
@@ -308,7 +338,7 @@ class ServiceLookup:
 
     async def _ask_addresses(self, listing: ServiceRecords, names: Sequence[bytes]) -> _Addresses:
         context = self._context
-        rtypes = await self._families() if len(names) > FEW else (wire.A, wire.AAAA)
+        rtypes = await self._families() if len(names) > FEW else self._rtypes
         questions = [(name, rtype) for name in names for rtype in rtypes]
         results = await ask_addresses(
             context.resolver,
@@ -356,7 +386,11 @@ class ServiceLookup:
             for rtype, found in zip(both, results, strict=True)
             if isinstance(found, Reply) or found.packed or found.truncated
         )
-        return present or both
+        whole = [f for f in results if isinstance(f, AddressRecords) and not f.truncated]
+        if len(whole) == len(both):
+            self._shown = {packed for found in whole for packed in found.packed}
+        self._rtypes = present or both
+        return self._rtypes
 
     async def _from_addresses(self) -> Observation:
         """A service without ports: its addresses, then the name of each."""

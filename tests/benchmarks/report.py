@@ -45,7 +45,6 @@ TESTING, BIND, COREDNS = "the testing DNS", "BIND", "CoreDNS"
 SERVERS = (TESTING, BIND, COREDNS)
 BARE = "bare, "
 """How the names of contenders begin that make the exchanges and nothing else."""
-LARGE = 1000
 NOTHING_NEW = (
     (3, OURS, SRV_EXCHANGE, "1.5"),
     (1000, NONE_IN_TURN, A_EXCHANGE, "1.3"),
@@ -186,18 +185,16 @@ def limits(results: Results) -> list[Sequence[str]]:
             add(what, ours, best, best["who"] if best else "", "1.3")
     for pods, who, against, limit in NOTHING_NEW:
         part = ", no pod verified in turn" if who == NONE_IN_TURN else ""
-        ours = None
         for server in SERVERS:
             where = {"pods": pods, "server": server}
             those = _one(results, "steady", who=who, **where)
             theirs = _one(results, "steady", who=against, **where)
             what = f"{_n(pods)} pods from {server}, nothing changed{part}"
             add(what, those, theirs, against, limit)
-            ours = those if server == TESTING and theirs else ours
-        if ours and (pods >= LARGE, who, limit) == (True, OURS, ""):
-            what = f"exchanges of a poll, {_n(pods)} pods, nothing changed"
-            most = EXCHANGES[pods] + MOST_VERIFIED
-            rows.append((what, _n(ours["questions"]), "", "", "", "", f"{most}"))
+            if those and theirs and those["questions"] and (who, limit) == (OURS, ""):
+                what = f"exchanges of a poll, {_n(pods)} pods from {server}, nothing changed"
+                most = EXCHANGES[pods] + MOST_VERIFIED
+                rows.append((what, _n(those["questions"]), "", "", "", "", f"{most}"))
     for who, limit in (("import peerdisco", "1.3"), ("peerdisco primary", "2.0")):
         base = "import asyncio"
         ours, theirs = (_one(results, "startup", who=one) for one in (who, base))

@@ -18,8 +18,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from peerdisco.dns import wire
 from peerdisco.names import Endpoint
 from peerdisco.sources.large import rotation
+from tests.large.polling import Counting
 
-from .conftest import BIND, COREDNS, SERVERS, TESTING, Replaying
+from .conftest import BIND, COREDNS, SERVERS, TESTING
 from .contenders import NOTHING, Found, Lookup, floor, peerdisco
 from .floor import OPT, Bare, question
 from .services import Service
@@ -41,8 +42,8 @@ LARGE = 1000
 
 
 def contenders(server: str, pods: int) -> tuple[str, ...]:
-    if server != BIND and pods >= LARGE:
-        return (OURS, NONE_IN_TURN, *([ALL] if server == TESTING else []), ADDRESSES)
+    if pods >= LARGE:
+        return (OURS, NONE_IN_TURN, *([] if server == COREDNS else [ALL]), ADDRESSES)
     if server == COREDNS:
         return OURS, ALONE
     return OURS, FLOOR, ALL, ALONE
@@ -55,11 +56,8 @@ CASES = [
     for who in contenders(server, pods)
 ]
 
-BIND_GLUE = 13
-"""SRV records up to which BIND sends addresses along; beyond, each has to be asked for."""
-
-Measured = tuple[int | None, dict[str, Result]]
-"""How many questions a lookup takes, None if nobody counts them, and what was measured."""
+Measured = tuple[int, dict[str, Result]]
+"""How many questions a lookup takes, and what was measured."""
 
 
 @asynccontextmanager
@@ -123,19 +121,21 @@ async def none_in_turn(service: Service, server: Endpoint) -> AsyncIterator[Look
         yield lookup
 
 
-async def in_turns(
-    name: str, server: Endpoint, service: Service, counted: Replaying | None
-) -> Measured:
+async def questions(service: Service, server: Endpoint) -> int:
+    """How many questions the fifth lookup asks."""
+    resolver = Counting([server])
+    async with peerdisco(service, server, lambda _: resolver) as lookup:
+        for _ in range(5):
+            resolver.asked = 0
+            await lookup()
+    return resolver.asked
+
+
+async def in_turns(name: str, server: Endpoint, service: Service) -> Measured:
     async with AsyncExitStack() as stack:
         ours = await stack.enter_async_context(peerdisco(service, server))
-        count = 1 if service.pods <= BIND_GLUE else 1 + service.pods
-        if counted is not None:
-            for _ in range(5):
-                counted.counts()
-                await ours()
-            count = counted.counts()["questions"]
-        large = counted is not None and service.pods >= LARGE
-        rtype = wire.A if large else wire.SRV
+        count = await questions(service, server)
+        rtype = wire.A if count > 1 else wire.SRV
         others = {
             FLOOR: floor(service, server),
             ALONE: exchanges(service, server, 1),
@@ -146,16 +146,15 @@ async def in_turns(
         lookups = {OURS: ours}
         for who in contenders(name, service.pods)[1:]:
             lookups[who] = await stack.enter_async_context(others[who])
-        return None if name == COREDNS else count, await measure(lookups, SECONDS)
+        return count, await measure(lookups, SECONDS)
 
 
 @pytest.fixture(scope="module")
 def measured(request: pytest.FixtureRequest) -> Callable[[str, int], Measured]:
     @cache
     def results(server: str, pods: int) -> Measured:
-        serving = request.getfixturevalue(SERVERS[server])
-        counted = serving if server == TESTING else None
-        return asyncio.run(in_turns(server, serving.endpoint, Service(pods), counted))
+        endpoint = request.getfixturevalue(SERVERS[server]).endpoint
+        return asyncio.run(in_turns(server, endpoint, Service(pods)))
 
     return results
 

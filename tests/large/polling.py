@@ -6,7 +6,10 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
+from peerdisco.dns.batch import Batch
+from peerdisco.dns.resolver import Reply, Resolver
 from peerdisco.membership.machine import Membership
 from peerdisco.membership.rules import ConfirmationRules
 from peerdisco.model import Answered, Observation
@@ -17,6 +20,24 @@ from .server import Server, serving
 from .service import LargeService
 
 TIMEOUT = 60.0
+
+
+class Counting(Resolver):
+    """A resolver that counts its questions.
+
+    Attributes:
+        asked: How many there were.
+    """
+
+    asked = 0
+
+    async def ask(self, *args: Any, **kwargs: Any) -> Reply:
+        self.asked += 1
+        return await super().ask(*args, **kwargs)
+
+    async def run(self, batch: Batch, *, deadline: float) -> None:
+        self.asked += len(batch.left)
+        await super().run(batch, deadline=deadline)
 
 
 @asynccontextmanager

@@ -96,7 +96,7 @@ async def test_absent_pods_are_hardly_asked_for() -> None:
     service = LargeService(statefulset("db", range(5000)))
     async with opened(service) as (source, _):
         check(await source.observe(timeout=TIMEOUT), service)
-        assert len(service.absent) <= 2 * 256
+        assert len(service.absent) <= 2 * 64
         assert len(set(service.absent)) == len(service.absent)
         service.absent.clear()
         for _ in range(3):

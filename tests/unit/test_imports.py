@@ -37,6 +37,7 @@ LAYERS = {
         "timing",
         "timing.backoff",
         "dns",
+        "dns.alike",
         "dns.evidence",
         "dns.fast_path",
         "dns.glue",

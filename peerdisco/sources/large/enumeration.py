@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 
 from ...dns import wire
 from ...dns.fast_path import AddressRecords, ServiceRecords, smallest_ttl
@@ -35,7 +36,7 @@ from .ordinals import ABSENT_FOR, Ordinals, Pod
 from .own_records import OwnRecords
 from .ports import find_ports
 from .questions import Closed, EnumerationState, ask_addresses, ask_names
-from .rotation import LISTING_POLLS, MOST_VERIFIED
+from .rotation import LISTING_POLLS, MOST_VERIFIED, are_shared
 
 __all__ = ["BOTH", "BY_NAME", "Enumeration"]
 
@@ -53,8 +54,6 @@ _LARGE = "it is too large for one DNS message"
 _BATCH = 1024
 """Number of ordinals that are queried together: the work between two batches takes a few
 milliseconds at most."""
-
-_LONGEST_LABEL, _LONGEST_NAME = 63, 255
 
 BY_NAME = 8
 """So many unknown addresses are resolved by their PTR records; more by ordinals first."""
@@ -117,6 +116,8 @@ class Enumeration:
         self._own = OwnRecords(
             resolver, peer_factory.suffix, deadline, state.ports, wanted=any_port
         )
+        self._ordinals: tuple[Mapping[bytes, tuple[bytes, ...]], Ordinals | None] = ({}, None)
+        """The pods that the last search found, and their ordinals; they cost much to read."""
         self._invented = InventedPods()
         self._wildcard = False
         """Whether the name server has an address for every name."""
@@ -341,6 +342,8 @@ class Enumeration:
         unknown = self._unknown()
         searched = len(unknown) > BY_NAME
         if searched:
+            if not self.addresses:  # a few names lead to the StatefulSets
+                await self._find_names(set(islice(unknown, BY_NAME)))
             await self._search(whole=False)
             unknown = self._unknown()
         if unknown:
@@ -359,11 +362,11 @@ class Enumeration:
         closed = state.closed if self.addresses is state.addresses else None
         if closed is None or closed.truncated is not self._truncated or self._now >= closed.until:
             found: list[str] = []
-            if self._truncated or self._addresses_are_shared():
+            if self._truncated or are_shared(self.addresses):
                 found = await self._search(whole=True)
             if self._truncated:
                 await asyncio.sleep(0)
-                found += self._without_ordinals()
+                found += await self._without_ordinals()
             until = min(state.absent.values(), default=self._now) + ABSENT_FOR
             state.closed = None if self._failed else Closed(until, self._truncated, tuple(found))
             self.reasons += found
@@ -371,14 +374,6 @@ class Enumeration:
             self.reasons += closed.reasons
         if self._truncated and not self._random:
             self.reasons.append(f"{_LARGE}, and every answer has the same part of its addresses")
-
-    def _addresses_are_shared(self) -> bool:
-        """Whether pods share addresses, as with ``hostNetwork``.
-
-        Then a pod may be missing although every address has a name.
-        """
-        held = [packed for many in self.addresses.values() for packed in many]
-        return len(set(held)) < len(held)
 
     async def _search(self, *, whole: bool) -> list[str]:
         """Find pods by their ordinals: until every row is closed, or nothing new is found.
@@ -388,21 +383,16 @@ class Enumeration:
         """
         if self._wildcard:
             return [_WILDCARD]
-        state, peer_factory = self._state, self._peer_factory
-        present = self._pods(self.addresses)
-        await asyncio.sleep(0)
-        fresh = [pod for pod, when in state.absent.items() if self._now - when < ABSENT_FOR]
-        ordinals = Ordinals(present, [*fresh, *self._pods(self._gone)])
-        await asyncio.sleep(0)
+        state = self._state
+        ordinals = await self._known_ordinals()
         while True:
             most = _BATCH if whole else min(_BATCH, len(self._unknown()))
-            pods = [pod for pod in ordinals.next(most) if self._can_be(pod)] if most else []
+            pods = self._peer_factory.names_of(ordinals.next(most)) if most else {}
             if not pods:
                 break
-            names = [peer_factory.name_of(*pod) for pod in pods]
-            await self._ask_pods(names)
+            await self._ask_pods([*pods])
             present_count = 0
-            for pod, name in zip(pods, names, strict=True):
+            for name, pod in pods.items():
                 found = name in self.addresses
                 present_count += found
                 ordinals.learn(pod, found)
@@ -415,17 +405,26 @@ class Enumeration:
                 self.addresses = real
                 self._wildcard = True
                 return [_WILDCARD]
-            if any(name in self._failed for name in names) or not (present_count or whole):
+            if not pods.keys().isdisjoint(self._failed) or not (present_count or whole):
                 break
+        if not self._failed:
+            self._ordinals = self.addresses, ordinals
         return [
             f"the ordinals of {name} have too many holes to query each"
             for name in ordinals.given_up
         ]
 
-    def _can_be(self, pod: Pod) -> bool:
-        """Whether this pod's name is short enough for DNS (RFC 1035, 3.1)."""
-        name = self._peer_factory.name_of(*pod)
-        return name[0] <= _LONGEST_LABEL and len(name) <= _LONGEST_NAME
+    async def _known_ordinals(self) -> Ordinals:
+        """The ordinals of the pods found so far."""
+        addresses, ordinals = self._ordinals
+        if ordinals is not None and addresses is self.addresses:
+            return ordinals
+        state, present = self._state, self._pods(self.addresses)
+        await asyncio.sleep(0)
+        fresh = [pod for pod, when in state.absent.items() if self._now - when < ABSENT_FOR]
+        ordinals = Ordinals(present, [*fresh, *self._pods(self._gone)])
+        await asyncio.sleep(0)
+        return ordinals
 
     def _pods(self, names: Iterable[bytes]) -> list[Pod]:
         """The pods among these names that have an ordinal."""
@@ -467,8 +466,8 @@ class Enumeration:
                 f"{example}"
             )
 
-    def _without_ordinals(self) -> list[str]:
-        without = len(self.addresses) - len(self._pods(self.addresses))
+    async def _without_ordinals(self) -> list[str]:
+        without = len(self.addresses) - (await self._known_ordinals()).count
         return [f"{_LARGE}, and {without} of its pods have no ordinal"] if without else []
 
     # The result.

@@ -22,7 +22,12 @@ MARGIN = 16
 ABSENT_FOR = 30.0
 """Seconds for which an absent ordinal is not queried again."""
 
-_LONGEST_STRIDE = 256
+_LONGEST_STRIDE = 64
+"""Ordinals beyond an end that are queried together, at most.
+
+A server may take milliseconds for each name that does not exist, and send no reply before it has
+answered all of them.
+"""
 _MOST_HOLES = 10_000
 """The most holes that are queried: a name with a huge ordinal must not cause a flood."""
 _LARGEST_ORDINAL = 2**31 - 1
@@ -69,6 +74,11 @@ class Ordinals:
             if len(pods) < most:
                 pods += [(statefulset, n) for n in row.next(most - len(pods), stride)]
         return pods
+
+    @property
+    def count(self) -> int:
+        """The number of pods that exist."""
+        return sum(len(row.present) for row in self._rows.values())
 
     @property
     def given_up(self) -> tuple[str, ...]:

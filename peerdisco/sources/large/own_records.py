@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from ...dns import wire
+from ...dns.alike import AlikeReplies
 from ...dns.bulk import ask_each
 from ...dns.fast_path import (
     AddressRecords,
@@ -28,6 +29,9 @@ _PROBE = 8
 """Number of pods that show whether the server has such records with addresses."""
 
 _SIZES = {wire.A: 4, wire.AAAA: 16}
+
+_ONE_ADDITIONAL = bytes(3) + b"\1"
+"""The numbers of records in the last two sections of a reply with one additional record."""
 
 
 class _Own(NamedTuple):
@@ -82,6 +86,8 @@ class OwnRecords:
         """Whether the server has such records with addresses; None if not known."""
         self._same: dict[tuple[int, ...], tuple[int, ...]] = {}
         """One object for equal ports."""
+        self._alike: AlikeReplies[tuple[tuple[int, ...], int]] = AlikeReplies()
+        """The ports and the TTL in replies of each form."""
         self.listed: Collection[bytes] = ()
         self.ports: dict[bytes, tuple[int, ...]] = {}
 
@@ -114,18 +120,34 @@ class OwnRecords:
         return found
 
     async def find(self, names: Sequence[bytes]) -> dict[bytes, tuple[int, ...]]:
-        """The ports of these pods; nothing for a pod without a record of its own."""
+        """The ports of these pods; nothing for a pod without a record of its own.
+
+        If several of them have none, the others are not queried.
+        """
         left = [name for name in names if name not in self.ports]
-        for name, own in zip(left, await self._results(left), strict=True):
+        if len(left) >= _LEAST and not self.ports:
+            probed = left[:: -(-len(left) // _PROBE)]
+            if await self._have_none(probed):
+                return {}
+            left = [*dict.fromkeys(left).keys() - probed]
+        await self._have_none(left)
+        return {name: self.ports[name] for name in names if name in self.ports}
+
+    async def _have_none(self, names: Sequence[bytes]) -> bool:
+        """Query the ports of these pods; whether the answers say that none has a record."""
+        answers = await self._results(names)
+        for name, own in zip(names, answers, strict=True):
             if isinstance(own, _Own) and own.ports is not None:
                 self.ports[name] = own.ports
-        return {name: self.ports[name] for name in names if name in self.ports}
+        return all(isinstance(own, _Own) and own.ports is None for own in answers)
 
     async def _ask(
         self, names: Sequence[bytes], rtypes: Collection[int], *, absent: bool
     ) -> dict[tuple[bytes, int], AddressRecords]:
         """`ask`; a name that does not exist has no addresses, if such an answer counts."""
         found: dict[tuple[bytes, int], AddressRecords] = {}
+        rtype = next(iter(rtypes))
+        size = _SIZES[rtype]
         for name, own in zip(names, await self._results(names, tcp=True), strict=True):
             if isinstance(own, Reply) or own.truncated:
                 continue
@@ -136,6 +158,9 @@ class OwnRecords:
             if own.ports is None:
                 continue
             self.ports[name] = own.ports
+            if len(rtypes) == len(own.packed) == 1 and len(own.packed[0]) == size:
+                found[name, rtype] = AddressRecords(own.packed, own.ttl)  # as for most pods
+                continue
             by_type = _by_type(own, rtypes)
             if all(many.packed for many in by_type.values()):
                 found |= {(name, rtype): many for rtype, many in by_type.items()}
@@ -144,8 +169,17 @@ class OwnRecords:
     async def _results(self, names: Sequence[bytes], *, tcp: bool = False) -> list[_Own | Reply]:
         def read(number: int, reply: bytes) -> _Own | None:
             name = names[number]
+            known = self._alike.match(name, reply)
+            if known is not None:
+                packed, (ports, ttl) = known
+                return _Own(ports, (packed,), ttl)
             records = read_service_records(reply, name, self._suffix)
-            return None if records is None else self._own(name, records)
+            if records is None:
+                return None
+            own = self._own(name, records)
+            if self._is_usual(own, records, reply):
+                self._alike.learn(name, reply, own.packed[0], (own.ports or (), own.ttl))
+            return own
 
         def convert(message: wire.Message) -> _Own:
             if message.rcode == wire.NXDOMAIN and not message.answers:
@@ -157,6 +191,11 @@ class OwnRecords:
         return await ask_each(
             self._resolver, questions, deadline=self._deadline, read=read, convert=convert, tcp=tcp
         )
+
+    def _is_usual(self, own: _Own, records: ServiceRecords, reply: bytes) -> bool:
+        """Whether a reply is about its name alone, and ends with the one address."""
+        alone = own.ports is not None and len(records.ports) == 1
+        return alone and not own.truncated and reply[8:12] == _ONE_ADDITIONAL and bool(own.packed)
 
     def _own(self, name: bytes, records: ServiceRecords) -> _Own:
         """The record of this name among those of its answer."""

@@ -42,7 +42,8 @@ class PartialEnumeration(Enumeration):
 
         Returns:
             False if that is not possible, and nothing was learned: an address family failed or
-            changed, or the service has no addresses.
+            changed, or the service has no addresses. Also if the SRV answer has every pod, and
+            anything differs: then that answer shows what did.
         """
         state = self._state
         if listing is not None:
@@ -53,6 +54,8 @@ class PartialEnumeration(Enumeration):
         # Comparing them takes half as long as subtracting one from the other.
         lost = frozenset() if known <= self._shown else frozenset(known - self._shown)
         self._same = not lost and len(known) == len(self._shown)
+        if state.listed and not (self._same and not self._changed and not self._failed):
+            return False
         if self._truncated:
             await self._ask_unseen(lost)
         elif lost:

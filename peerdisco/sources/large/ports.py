@@ -9,7 +9,7 @@ from ...dns.fast_path import ServiceRecords
 from .own_records import OwnRecords
 from .questions import EnumerationState
 
-__all__ = ["find_ports"]
+__all__ = ["find_ports", "same_ports"]
 
 _Ports = Mapping[bytes, tuple[int, ...]]
 
@@ -63,6 +63,14 @@ async def find_ports(
         shared = next(iter(agreed)) if len(agreed) == 1 else ()
         ports |= {name: _in_order(found.get(name, shared)) for name in unknown}
     return ports
+
+
+def same_ports(one: _Ports, other: _Ports) -> bool:
+    """Whether these are the same pods with the same ports, whatever their order."""
+    return one == other or (
+        one.keys() == other.keys()
+        and all(_in_order(ports) == _in_order(other[name]) for name, ports in one.items())
+    )
 
 
 def _in_order(numbers: tuple[int, ...]) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ...dns import wire
+from ...dns.alike import AlikeReplies
 from ...dns.bulk import Note, ask_each
 from ...dns.fast_path import AddressRecords, question_after_id, read_addresses, smallest_ttl
 from ...dns.resolver import Reply, ResolverProtocol
@@ -14,6 +15,10 @@ from ..peer_factory import PeerFactory
 from .rotation import Owners, Rotation
 
 __all__ = ["Closed", "EnumerationState", "Named", "ask_addresses", "ask_names"]
+
+
+_ONE_ANSWER = b"\0\1" + bytes(4)
+"""The numbers of records in the three sections of a reply with one record."""
 
 
 class Closed(NamedTuple):
@@ -41,6 +46,8 @@ class EnumerationState:
         missing: When each name that is missing now was last present.
         absent: When each absent ordinal was last queried.
         settled: Whether all of `addresses` were verified, so that the next poll may verify a part.
+        listed: Whether the SRV answer had every pod, and only the addresses had to be queried: then
+            a poll that finds any difference does so again.
         rtypes: The record types of the service's addresses.
         truncated: Whether the addresses of the service were truncated.
         owners: The pods by address.
@@ -57,12 +64,29 @@ class EnumerationState:
         self.missing: dict[bytes, float] = {}
         self.absent: dict[tuple[str, int], float] = {}
         self.settled = False
+        self.listed = False
         self.rtypes: tuple[int, ...] = ()
         self.truncated = False
         self.owners = Owners({})
         self.bare: frozenset[bytes] = frozenset()
         self.rotation = Rotation()
         self.unseen: dict[bytes, int] = {}
+        self.polls = 0
+
+    def settle(
+        self,
+        ports: Mapping[bytes, tuple[int, ...]],
+        addresses: Mapping[bytes, tuple[bytes, ...]],
+        rtypes: tuple[int, ...],
+    ) -> None:
+        """Keep a complete SRV answer and the addresses, which are all those of the service.
+
+        Nothing is kept if pods share addresses: one that leaves would then not show.
+        """
+        self.use(addresses)
+        self.ports, self.rtypes, self.truncated = ports, rtypes, False
+        self.closed, self.missing, self.absent, self.unseen = None, {}, {}, {}
+        self.settled = self.listed = not self.owners.shared
         self.polls = 0
 
     def use(self, addresses: Mapping[bytes, tuple[bytes, ...]]) -> None:
@@ -84,9 +108,17 @@ async def ask_addresses(
     note: Note | None = None,
 ) -> list[AddressRecords | Reply]:
     """Query addresses; see `ask_each`."""
+    alike = {rtype: AlikeReplies[int]() for rtype in (wire.A, wire.AAAA)}
 
     def read(number: int, reply: bytes) -> AddressRecords | None:
-        return read_addresses(reply, question_after_id(*questions[number]))
+        name, rtype = questions[number]
+        known = alike[rtype].match(name, reply)
+        if known is not None:
+            return AddressRecords((known[0],), known[1])
+        found = read_addresses(reply, question_after_id(name, rtype))
+        if found is not None and reply[6:12] == _ONE_ANSWER and not found.truncated:
+            alike[rtype].learn(name, reply, found.packed[0], found.ttl)
+        return found
 
     def convert(message: wire.Message) -> AddressRecords:
         found, others = _addresses_of(message)

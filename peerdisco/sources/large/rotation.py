@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, KeysView, Mapping
 
-__all__ = ["LISTING_POLLS", "MOST_VERIFIED", "ROUND_POLLS", "Owners", "Rotation"]
+__all__ = ["LISTING_POLLS", "MOST_VERIFIED", "ROUND_POLLS", "Owners", "Rotation", "are_shared"]
 
 MOST_VERIFIED = 64
 """Number of pods that one poll verifies in turn, at most."""
@@ -97,3 +97,12 @@ class Owners:
                 names[first] = None
                 names |= dict.fromkeys(self._others.get(packed, ()))
         return [*names]
+
+
+def are_shared(addresses: Mapping[bytes, tuple[bytes, ...]]) -> bool:
+    """Whether pods share addresses, as with ``hostNetwork``.
+
+    Then a pod may be missing although every address has a name.
+    """
+    held = [packed for many in addresses.values() for packed in many]
+    return len(set(held)) < len(held)

@@ -9,7 +9,7 @@ import pytest
 
 from peerdisco.dns import resolver as module
 from peerdisco.dns import wire
-from peerdisco.dns.batch import AT_ONCE, Batch
+from peerdisco.dns.batch import AT_FIRST, AT_ONCE, Batch
 from peerdisco.dns.resolver import Reply, Resolver
 from peerdisco.dns.transport import TcpConnection
 from peerdisco.model import Outcome
@@ -28,8 +28,8 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 CONNECTIONS = module._SIDE_BY_SIDE
 EACH = module._LEAST_EACH
-SHARE = AT_ONCE // CONNECTIONS
-"""Questions that are pending on one of them."""
+SHARE = AT_FIRST // CONNECTIONS
+"""Questions that are pending on one of them before the first reply."""
 
 
 class Serial:
@@ -226,7 +226,7 @@ async def test_the_deadline_ends_all_of_them(serve: Serve) -> None:
     await settle(lambda: not server.open)
 
 
-@pytest.mark.parametrize("wanted", [0, 1, SHARE, SHARE + 1, AT_ONCE])
+@pytest.mark.parametrize("wanted", [0, 1, SHARE, SHARE + 1, AT_FIRST])
 async def test_asking_that_is_cancelled_leaves_nothing(serve: Serve, wanted: int) -> None:
     server = await serve(silent)
     before = open_sockets()
@@ -248,7 +248,7 @@ async def test_closing_while_questions_are_pending_ends_them(serve: Serve) -> No
     before = open_sockets()
     resolver = Resolver([server.endpoint])
     task = asyncio.create_task(ask(resolver, deadline=soon(0.5)))
-    await settle(lambda: len(server.asked) == AT_ONCE)
+    await settle(lambda: len(server.asked) == AT_FIRST)
     await resolver.aclose()
     results = await task
     assert all(isinstance(found, Reply) and found.message is None for found in results)
