@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -31,6 +30,7 @@ from .sources.options import TIMEOUT, LookupOptions, LookupPlan
 from .sources.pending import PendingPlan
 from .sources.query import ServiceQuery
 from .sources.shared import share
+from .timing.chance import random_fraction
 from .timing.stalls import LEAST_STALL
 
 __all__ = ["Discovery", "PrimaryWatch", "Watch"]
@@ -99,7 +99,7 @@ class Discovery:
         timeout: float = TIMEOUT,
         observers: Sequence[Observer] = (),
         clock: Clock | None = None,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = random_fraction,
     ) -> None:
         pod = PodReading()
         seconds = find_interval(interval, pod.variables, INTERVAL)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import random
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
@@ -20,6 +19,7 @@ from .observability.events import Observer
 from .pod.identity import local_identity
 from .sources import Source, once
 from .sources.options import TIMEOUT
+from .timing.chance import random_fraction
 
 __all__ = ["Discovery", "PrimaryWatch", "Watch", "discover", "local_identity", "parse_pod_name"]
 
@@ -217,7 +217,7 @@ class Discovery:
         timeout: float = TIMEOUT,
         observers: Sequence[Observer] = (),
         clock: Clock | None = None,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = random_fraction,
     ) -> None:
         self._discovery = discovery.Discovery(
             service,

@@ -23,8 +23,9 @@ from svg import ROOT
 sys.path.insert(0, str(ROOT))
 
 from peerdisco.model import Identity, Snapshot
+from peerdisco.mysql.sidecar.past_reports import History
 from peerdisco.mysql.sidecar.report import Report, Role, State
-from peerdisco.mysql.sidecar.status_page import History, render
+from peerdisco.mysql.sidecar.status_page import render
 from peerdisco.testing import peers
 
 PICTURE = ROOT / "docs" / "how-to" / "status-page.png"

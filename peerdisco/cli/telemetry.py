@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -145,6 +144,8 @@ class _Json(logging.Formatter):
     """One JSON object per line: time, level, logger, message, and the facts of the event."""
 
     def format(self, record: logging.LogRecord) -> str:
+        import json  # noqa: PLC0415 - only this format needs it
+
         facts = {key: value for key, value in vars(record).items() if key not in _OF_RECORDS}
         line = {
             "time": _time(record),

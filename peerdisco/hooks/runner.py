@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import itertools
 import logging
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from ..names import parse_seconds
 from ..observability.events import Observer
 from ..observability.reporting import Reporter
 from ..timing.backoff import Backoff
+from ..timing.chance import random_fraction
 from ..wording.members import none_selected, peers_in_words
 from .command import CommandHook, Event, HookFailed
 from .contract import Hook, Watched
@@ -101,7 +101,7 @@ class HookRunner:
         report_runs: bool = False,
         observers: Sequence[Observer] | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = random_fraction,
     ) -> None:
         if on_start is None and on_change is None:
             raise ConfigurationError("on_change", None, "a hook, here or as on_start")

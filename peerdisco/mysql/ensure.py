@@ -7,7 +7,6 @@ moment: the next run continues from the server's state.
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -113,7 +112,7 @@ async def ensure_epoch_after_reset(
     Raises:
         DatabaseError: A statement was refused, or the server did not answer.
     """
-    epoch = str(uuid.uuid4())
+    epoch = _new_id()
     if semi_sync:
         await _end_waiting_beats(server, name)
     return await _begin(
@@ -122,6 +121,12 @@ async def ensure_epoch_after_reset(
         own,
         lambda *, beats: plan_after_reset(own, epoch, ordinal, semi_sync=semi_sync, beats=beats),
     )
+
+
+def _new_id() -> str:
+    import uuid  # noqa: PLC0415 - a replica never needs it
+
+    return str(uuid.uuid4())
 
 
 _BEAT = f"UPDATE {CLUSTER_SCHEMA}.heartbeat "
@@ -158,7 +163,7 @@ async def _open(
     server: Executor, name: str, own: ServerFacts, ordinal: int, before_open: Sequence[Step]
 ) -> tuple[str, ...]:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
-    cluster, epoch = str(uuid.uuid4()), str(uuid.uuid4())
+    cluster, epoch = _new_id(), _new_id()
     if own.recorded.log_was_reset and not own.read_only:
         await _end_waiting_beats(server, name)
     return await _begin(

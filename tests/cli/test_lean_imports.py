@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -87,3 +88,47 @@ def test_the_sidecar_encrypts_a_password_where_a_server_asks_for_it(argv: str) -
         "print(server.disclosed('secret'))"
     )
     assert printed(program) == '["encrypted with the impostor\'s key"]'
+
+
+RUNNING = (
+    "import sys; from peerdisco.cli import main; status = main(); "
+    "print(status, *sorted({'ssl', *SELDOM} & set(sys.modules)))"
+)
+SELDOM = {
+    "watch": {"json", "random", "uuid"},
+    "mysql-sidecar": {
+        *("cryptography", "email", "html", "prometheus_client", "random", "uuid"),
+        "peerdisco.mysql.sidecar.status_page",
+    },
+}
+"""Modules that these commands need for some options, some requests or a first start alone."""
+
+
+def loaded_while_running(command: str, *options: str, until: str) -> list[str]:
+    """The exit status of a command that is ended at this text, and which of the modules it has."""
+    arguments = [command, "db.default.svc.cluster.local", "--source", "static:db-0=127.0.0.1"]
+    program = RUNNING.replace("*SELDOM", f"*{SELDOM[command]}")
+    environment = {**bare_environment(), "POD_NAME": "db-0", "POD_NAMESPACE": "default"}
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments, *options],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        lines = iter(process.stdout)
+        assert any(until in line for line in lines)
+        process.terminate()
+        return list(lines)[-1].split()
+
+
+def test_a_quiet_watcher_has_nothing_that_it_does_not_use() -> None:
+    assert loaded_while_running("watch", until="db-0") == ["0"]
+
+
+def test_a_quiet_sidecar_has_nothing_but_tls_that_it_may_not_use(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("secret")
+    options = ["--listen=127.0.0.1:0", f"--socket={tmp_path / 'none'}", "--replicas=1"]
+    for option in ("--password-file", "--replication-password-file"):
+        options += [option, str(password)]
+    found = loaded_while_running("mysql-sidecar", *options, until="no-server")
+    assert found == ["0", "ssl"]

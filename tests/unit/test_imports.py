@@ -55,6 +55,7 @@ LAYERS = {
     "edge": [
         "clock",
         "observability.reporting",
+        "timing.chance",
         "timing.stalls",
         "primary.probing",
         "pod.*",
@@ -87,6 +88,7 @@ LAYERS = {
         "mysql.sidecar.announcements",
         "mysql.sidecar.freshness",
         "mysql.sidecar.lag",
+        "mysql.sidecar.past_reports",
         "mysql.sidecar.report",
         "mysql.sidecar.status_page",
         "mysql.status",

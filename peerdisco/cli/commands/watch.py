@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import os
 import stat
 import sys
@@ -128,6 +127,8 @@ def _text(args: argparse.Namespace, change: Change, at: datetime) -> str:
             for peer in peers
         )
     if args.output == "json":
+        import json  # noqa: PLC0415 - only this format needs it
+
         return json.dumps(change.as_dict(at))
     if args.output == "yaml":
         from ...wording.as_yaml import as_yaml  # noqa: PLC0415 - only this format needs it

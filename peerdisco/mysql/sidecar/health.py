@@ -18,7 +18,6 @@ from .http_server import HttpServer, Request, Response
 from .metrics import rendered
 from .report import MAX_STALENESS, State
 from .sidecar import Sidecar
-from .status_page import render
 
 __all__ = ["HealthServer"]
 
@@ -125,6 +124,8 @@ class HealthServer:
         return Response(f"{report.state.value}\n".encode(), status=HTTPStatus.NOT_FOUND)
 
     def _status(self, _request: Request) -> Response:
+        from .status_page import render  # noqa: PLC0415 - for people, who seldom look
+
         sidecar = self._sidecar
         page = render(
             sidecar.report.as_json(*self._limits),

@@ -30,12 +30,12 @@ from .durability_check import DurabilityCheck
 from .freshness import Freshness
 from .heart import Heart
 from .moves import Moves, WantedPrimary
+from .past_reports import History
 from .pause import Observer, PauseFile
 from .peers import Connect, Connection, PeerServers
 from .primary_role import PrimaryRole
 from .replica_role import ReplicaRole
 from .report import Problem, ProblemCode, Report, Role, State
-from .status_page import History
 
 __all__ = ["Sidecar", "SidecarOptions"]
 

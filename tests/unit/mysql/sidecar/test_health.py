@@ -22,8 +22,8 @@ from peerdisco.exceptions import ConfigurationError
 from peerdisco.model import Snapshot
 from peerdisco.mysql.reasons import ServerReasonCode
 from peerdisco.mysql.sidecar.health import STUCK_AFTER, HealthServer
+from peerdisco.mysql.sidecar.past_reports import History
 from peerdisco.mysql.sidecar.report import Report, Role, State
-from peerdisco.mysql.sidecar.status_page import History
 from peerdisco.names import Endpoint
 from peerdisco.primary.verdicts import Reason, Verdict
 

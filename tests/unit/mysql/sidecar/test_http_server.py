@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from email.utils import formatdate
 
 import pytest
 
@@ -271,3 +272,9 @@ def test_thousands_of_connections(remote: Remote) -> None:
         probe(remote)  # type: ignore[arg-type]
     assert remote.cpu() < 10
     assert remote.process.poll() is None
+
+
+def test_the_date_is_written_as_the_standard_library_does() -> None:
+    month, day = 31 * 86_400, 86_400
+    for at in (0, 7 * day + 3661, *range(1_800_000_000, 1_800_000_000 + 12 * month, month + day)):
+        assert http_server._date(at) == formatdate(at, usegmt=True)

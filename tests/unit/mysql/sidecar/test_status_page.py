@@ -14,8 +14,9 @@ import pytest
 
 from peerdisco.exceptions import SourceFailed
 from peerdisco.model import Identity, Peer, Snapshot
+from peerdisco.mysql.sidecar.past_reports import History
 from peerdisco.mysql.sidecar.report import Report, State
-from peerdisco.mysql.sidecar.status_page import History, render
+from peerdisco.mysql.sidecar.status_page import render
 from peerdisco.testing import peers
 
 SERVICE = "my-database.default.svc.cluster.local"
