@@ -60,7 +60,8 @@ AREAS = {
     "dns": Area(
         ("dns/wire.py", "dns/fast_path.py", "dns/evidence.py", "dns/servers.py", "dns/retries.py"),
         ("dns/test_wire.py", "dns/test_fast_path.py", "dns/test_evidence.py",
-         "dns/test_reverse_name.py", "dns/test_retries.py", "dns/test_wire_differential.py",
+         "dns/test_reverse_name.py", "dns/test_retries.py", "dns/test_servers.py",
+         "dns/test_wire_differential.py",
          "dns/test_resolver.py", "dns/test_hostile_servers.py", "dns/test_bulk.py",
          "dns/test_glue.py", "dns/test_side_by_side.py", "sources/test_usual_answer.py"),
         ("as_dnspython_does", "takes_long", "flood"),

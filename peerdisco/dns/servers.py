@@ -89,7 +89,9 @@ class Servers:
 
     def is_plain(self, server: Endpoint) -> bool:
         """Whether to ask this server without EDNS."""
-        until = self._plain_until.get(server) if self._plain_until else None
+        if not self._plain_until:
+            return False
+        until = self._plain_until.get(server)
         return until is not None and asyncio.get_running_loop().time() < until
 
     def learn_plain(self, server: Endpoint) -> None:
