@@ -73,8 +73,8 @@ class Discovery:
         chance: Returns numbers from 0 up to 1 for the jitter; for tests.
 
     Raises:
-        IdentityError: A part of the service's name is required and not known. If the pod's files
-            cannot be read at once, ``async with`` raises it.
+        IdentityError: A part of the service's name is required and not known. If an event loop
+            cannot read the pod's files at once, ``async with`` raises it, and the attributes do.
         ConfigurationError: An argument or a variable has an invalid value.
     """
 

@@ -37,11 +37,12 @@ async def lookup(
         ConfigurationError: An option has an invalid value.
         IdentityError: The service depends on this pod's identity, which is not known.
     """
-    from ..pod.environment import read_pod_environment  # noqa: PLC0415 - not needed for --help
+    from ..pod.environment import wait_for_pod_environment  # noqa: PLC0415 - not needed for --help
     from ..sources.once import observe_once, snapshot_from_observation  # noqa: PLC0415
     from ..sources.options import LookupOptions  # noqa: PLC0415
 
-    plan = LookupOptions(**query_arguments(args, identity)).plan(read_pod_environment())
+    pod = await wait_for_pod_environment()
+    plan = LookupOptions(**query_arguments(args, identity)).plan(pod)
     async with plan.opened() as source:
         async with _shown(source.service, timeout):
             observation, may_be_stale = await observe_once(source, timeout=timeout)

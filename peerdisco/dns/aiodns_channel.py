@@ -7,6 +7,7 @@ TTL of each record, or refuse compressed SRV targets. With them, the import rais
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -86,6 +87,7 @@ class Channel:
                 timeout=patience,
                 tries=tries,
                 flags=flags,
+                resolvconf_path=os.devnull,  # else c-ares waits here for a mount that hangs
             )
         except (pycares.AresError, OSError, RuntimeError) as error:
             self._why_closed = (Outcome.UNREACHABLE, f"c-ares does not start: {error}")

@@ -40,9 +40,9 @@ class AiodnsResolver:
 
     Each server has its own channel and they are asked in order, so that the one that answered is
     known; it is asked first in the rest of the lookup, which `begin` starts. c-ares retransmits and
-    falls back to TCP on its own. It applies the option ``timeout`` of ``/etc/resolv.conf`` to all
-    servers; ``use-vc`` comes with the name servers (`Endpoint.tcp`). The deadline replaces
-    ``attempts``, and ``rotate`` has no effect.
+    falls back to TCP on its own. It does not read ``/etc/resolv.conf``, which would hold the event
+    loop if a mount hangs: the option ``timeout`` comes as the patience, and ``use-vc`` with the
+    name servers (`Endpoint.tcp`). The deadline replaces ``attempts``, and ``rotate`` has no effect.
 
     c-ares caches answers for their TTL, and this cannot be switched off; the cache would hide every
     change. So a channel (a thread and four file descriptors) serves one call of `ask` or `ask_many`
@@ -72,8 +72,7 @@ class AiodnsResolver:
 
     Args:
         nameservers: In order of preference; at least one.
-        patience: Seconds to wait for a server in the first round, 0.25 at least; None for what
-            ``/etc/resolv.conf`` says (``options timeout:``), else two.
+        patience: Seconds to wait for a server in the first round, 0.25 at least; None for two.
     """
 
     def __init__(self, nameservers: Sequence[Endpoint], *, patience: float | None = None) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..exceptions import IdentityError
 from ..names import Endpoint, cluster_of_search_domains
 from .files import Background, NotAFileError, read_text
 from .hosts_file import OwnLine, from_kubelet, host_network, own_line
@@ -28,6 +29,7 @@ __all__ = [
     "PodReading",
     "ResolvConfFile",
     "read_pod_environment",
+    "wait_for_pod_environment",
 ]
 
 _log = logging.getLogger(__name__)
@@ -39,7 +41,9 @@ NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 FIRST_PATIENCE = 1.0
 """Seconds that the first reading of the files may take."""
 PATIENCE = 0.02
-"""Seconds that a later one may hold the event loop; the last known values are used meanwhile."""
+"""Seconds that a reading may hold the event loop."""
+_READ_AGAIN = 0.01
+"""Seconds between two checks whether the files are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +145,42 @@ class PodReading:
         return PodEnvironment(environ=self._environ)
 
     @property
-    def left(self) -> float:
+    def _left(self) -> float:
         """Seconds that callers still wait for the files."""
         return max(self._began + self._patience - time.monotonic(), 0.0)
 
-    def wait(self, patience: float) -> bool:
-        """Wait for the files; whether they were read within so many seconds."""
-        return self._reading.wait(patience)
+    def wait(self) -> bool:
+        """Wait for the files; in an event loop, no longer than it may be held.
+
+        Returns:
+            Whether `result` has what there is to know.
+        """
+        if self._reading.wait(min(PATIENCE, self._left)):
+            return True
+        if not _in_event_loop():
+            self._reading.wait(self._left)
+            return True
+        return not self._left
+
+    async def ready(self) -> None:
+        """Wait for the files without holding the event loop."""
+        import asyncio  # noqa: PLC0415 - loaded where this runs, and not needed at start-up
+
+        while not self._reading.wait(0) and self._left:  # noqa: ASYNC110 - a thread ends, no task
+            await asyncio.sleep(_READ_AGAIN)
+
+    def check(self, advice: str) -> None:
+        """Wait for the files; raise IdentityError with this advice if what they say is not known.
+
+        That can happen in an event loop only.
+        """
+        if not self.wait():
+            unread = [path for path in self._paths if path not in self._texts]
+            raise IdentityError(
+                "environment of this pod",
+                (f"{', '.join(unread)}: not read within {PATIENCE * 1000:g} ms",),
+                f"a mount may hang, and must not hold the event loop: {advice}",
+            )
 
     def result(self) -> PodEnvironment:
         """What is known by now."""
@@ -171,11 +204,23 @@ def read_pod_environment(
     hosts: str = HOSTS,
     namespace_file: str = NAMESPACE_FILE,
 ) -> PodEnvironment:
-    """Read the machine once, within a second; see `PodReading`."""
+    """Read the machine once, within a second; see `PodReading`.
+
+    Raises:
+        IdentityError: In an event loop, the files were not read within 20 ms; there, use
+            `wait_for_pod_environment`.
+    """
     reading = PodReading(
         environ=environ, resolv_conf=resolv_conf, hosts=hosts, namespace_file=namespace_file
     )
-    reading.wait(FIRST_PATIENCE)
+    reading.check("use await asyncio.to_thread(peerdisco.local_identity)")
+    return reading.result()
+
+
+async def wait_for_pod_environment() -> PodEnvironment:
+    """Read the machine once, within a second, without holding the event loop."""
+    reading = PodReading()
+    await reading.ready()
     return reading.result()
 
 
@@ -187,6 +232,16 @@ def _read(path: str) -> str:
     except OSError:
         pass
     return ""
+
+
+def _in_event_loop() -> bool:
+    import asyncio  # noqa: PLC0415 - not at start-up: nearly always the files are read at once
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _lines(text: str) -> tuple[str, ...]:
@@ -213,7 +268,7 @@ class ResolvConfFile:
 
     def nameservers(self) -> tuple[Endpoint, ...]:
         """The current name servers; while the file has none, the last known ones."""
-        self._reading.run(PATIENCE if self._nameservers else FIRST_PATIENCE)
+        self._reading.run(PATIENCE)
         return self._nameservers
 
     def _read_again(self) -> None:

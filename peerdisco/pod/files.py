@@ -6,12 +6,18 @@ import errno
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable
 
 __all__ = ["Background", "NotAFileError", "read_text"]
 
 LARGEST_FILE = 1 << 20
 """Characters of a file that are read; the kubelet's files have some hundreds."""
+
+_STEP = 0.001
+"""Seconds between two checks whether a thread has ended."""
+_LEAST_STEPS, _MOST_STEPS = 10, 1000
+"""A process that was stopped meanwhile has not waited; nor has one without a processor."""
 
 
 class NotAFileError(OSError):
@@ -51,11 +57,28 @@ class Background:
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._work, name="peerdisco files", daemon=True)
             self._thread.start()
-            self._thread.join(patience)
-        return not self._thread.is_alive()
+            return self.wait(patience)
+        return False
 
     def wait(self, patience: float) -> bool:
-        """Wait for the last run; whether it ended within so many seconds."""
-        if self._thread is not None:
-            self._thread.join(patience)
-        return self._thread is None or not self._thread.is_alive()
+        """Wait for the last run; whether it ended within so many seconds.
+
+        A thread that has no processor then gets up to a second more: no mount hangs.
+        """
+        thread, until, steps = self._thread, time.monotonic() + patience, 0
+        while patience > 0 and thread is not None and thread.is_alive():
+            thread.join(_STEP)
+            steps += 1
+            had_time = steps >= _LEAST_STEPS and time.monotonic() >= until
+            if had_time and (steps >= _MOST_STEPS or not _is_runnable(thread)):
+                break
+        return thread is None or not thread.is_alive()
+
+
+def _is_runnable(thread: threading.Thread) -> bool:
+    """Whether it runs or waits for a processor: the state R of proc(5)."""
+    try:
+        with open(f"/proc/self/task/{thread.native_id}/stat", "rb") as file:  # noqa: PTH123
+            return file.read().rpartition(b") ")[2].startswith(b"R")
+    except OSError:
+        return False

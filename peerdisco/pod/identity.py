@@ -43,6 +43,10 @@ def local_identity(
     If ``POD_INDEX`` (the label ``apps.kubernetes.io/pod-index``) or ``JOB_COMPLETION_INDEX`` is
     set, the ordinal in the name must be the same.
 
+    It waits up to a second for files on a mount that hangs, and then takes them as empty, with a
+    warning in the log. In an event loop it waits 20 ms, and then raises `IdentityError`; there, a
+    thread can wait: ``await asyncio.to_thread(peerdisco.local_identity)``.
+
     Args:
         pod_name: Wins over every other source of the pod's name.
         namespace: Wins over every other source of the namespace.
@@ -51,7 +55,8 @@ def local_identity(
         pod_environment: The environment of the pod; None to read this machine's.
 
     Raises:
-        IdentityError: The pod's name or its namespace is not known.
+        IdentityError: The pod's name or its namespace is not known; or, in an event loop, the
+            files are not read yet.
         IdentityConflict: Two facts about the pod contradict each other.
         ConfigurationError: An argument or a variable has an invalid value.
     """

@@ -8,12 +8,13 @@ column, and white space separates words (glibc ``resolv/res_init.c``, musl
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from ..names import DNS_PORT, Endpoint
 
-__all__ = ["ResolvConf", "parse_resolv_conf", "split_words"]
+__all__ = ["ResolvConf", "number_of_option", "parse_resolv_conf", "split_words"]
 
 _MOST_NAMESERVERS = 3
 """The C library, and so the kubelet, uses the first three."""
@@ -55,9 +56,8 @@ class ResolvConf:
     @property
     def ndots(self) -> int:
         """The dots that a name needs to be tried without the search list first; 1 by default."""
-        numbers = [word.removeprefix("ndots:") for word in self.options if word[:6] == "ndots:"]
-        valid = [number for number in numbers if number.isascii() and number.isdigit()]
-        return min(int(valid[-1][:6]), _MOST_NDOTS) if valid else 1
+        number = number_of_option("ndots:", self.options)
+        return 1 if number is None else min(number, _MOST_NDOTS)
 
 
 def parse_resolv_conf(text: str) -> ResolvConf:
@@ -91,6 +91,13 @@ def parse_resolv_conf(text: str) -> ResolvConf:
     return ResolvConf(
         tuple(used), search, use_vc, tuple(invalid), tuple(unused), tuple(options), len(text) - end
     )
+
+
+def number_of_option(option: str, words: Sequence[str]) -> int | None:
+    """The number after an option such as ``ndots:``, of the last word that has one; else None."""
+    numbers = [word.removeprefix(option) for word in words if word.startswith(option)]
+    valid = [number for number in numbers if number.isascii() and number.isdigit()]
+    return int(valid[-1][:6]) if valid else None
 
 
 def split_words(line: str) -> list[str]:

@@ -19,19 +19,22 @@ from ..names import (
     reject_text,
 )
 from .environment import RESOLV_CONF, PodEnvironment
-from .resolv_conf import ResolvConf
+from .resolv_conf import ResolvConf, number_of_option
 
 __all__ = [
     "find_cluster_domain",
     "find_interval",
     "find_nameservers",
     "find_namespace",
+    "find_server_timeout",
     "find_statefulset",
 ]
 
 NAMESPACE_VARIABLES = ("PEERDISCO_NAMESPACE", "POD_NAMESPACE")
 """Both mean the same: the first has the product's prefix like its other variables, the second is
 the usual name for this fact of the downward API."""
+
+_MOST_TIMEOUT = 30
 
 
 def find_namespace(given: str | None, pod: PodEnvironment) -> str | None:
@@ -55,6 +58,16 @@ def find_namespace(given: str | None, pod: PodEnvironment) -> str | None:
         if variable:
             return parse_namespace(variable, name)
     return pod.cluster[0] if pod.cluster else pod.service_account_namespace
+
+
+def find_server_timeout(pod: PodEnvironment) -> int | None:
+    """Seconds to wait for a name server: the option ``timeout:`` of ``RES_OPTIONS`` or resolv.conf.
+
+    None if it is not set; at most the C library's 30 (``RES_MAXRETRANS``).
+    """
+    words = (*pod.resolv_conf.options, *(pod.variable("RES_OPTIONS") or "").split())
+    number = number_of_option("timeout:", words)
+    return min(number, _MOST_TIMEOUT) if number else None
 
 
 def find_cluster_domain(given: str | None, pod: PodEnvironment) -> str | None:

@@ -16,7 +16,12 @@ from ..names import PROTOCOLS, ServiceName, is_label, parse_port_name, parse_pro
 from ..pod.environment import PodEnvironment
 from ..pod.identity import local_identity
 from ..pod.service import find_service
-from ..pod.settings import find_cluster_domain, find_nameservers, find_statefulset
+from ..pod.settings import (
+    find_cluster_domain,
+    find_nameservers,
+    find_server_timeout,
+    find_statefulset,
+)
 from ..primary.policies import ordinal
 from . import Source
 from .query import RESOLVERS, ServiceQuery, resolver_class
@@ -124,6 +129,7 @@ class LookupOptions:
             protocol=protocol,
             resolver=_find_resolver(self.resolver, pod),
             clusters=service.spans_clusters or cluster is not None,
+            server_timeout=find_server_timeout(pod),
             known_nameservers=pod.resolv_conf.nameservers,
         )
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import cached_property
 
-from ..pod.environment import PATIENCE, PodReading
+from ..pod.environment import PodReading
 from .options import LookupOptions, LookupPlan
 
 __all__ = ["PendingPlan"]
-
-_READ_AGAIN = 0.01
-"""Seconds between two checks whether the pod's files are read."""
 
 
 class PendingPlan:
@@ -31,11 +27,12 @@ class PendingPlan:
         """The plan; the first access waits for the files, unless `read` did.
 
         Raises:
-            IdentityError: A part of the service's name is required and not known.
+            IdentityError: A part of the service's name is required and not known, or the files
+                were not read before the event loop would be held for too long.
             IdentityConflict: Two facts about this pod contradict each other.
             ConfigurationError: An argument or a variable has an invalid value.
         """
-        self._pod.wait(self._pod.left)
+        self._pod.check("start with async with, which waits for the files")
         return self._options.plan(self._pod.result())
 
     def check(self) -> None:
@@ -44,20 +41,9 @@ class PendingPlan:
         In an event loop this is left to `plan` unless the files are read at once: one that hangs
         must not hold the loop.
         """
-        if self._pod.wait(min(PATIENCE, self._pod.left)) or not _in_event_loop():
+        if self._pod.wait():
             _ = self.plan
 
     async def read(self) -> None:
         """Wait for the files without holding the event loop."""
-        ended = self._pod.wait(0)
-        while not ended and self._pod.left > 0:
-            await asyncio.sleep(_READ_AGAIN)
-            ended = self._pod.wait(0)
-
-
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+        await self._pod.ready()

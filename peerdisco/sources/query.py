@@ -30,6 +30,7 @@ class ServiceQuery:
         protocol: The protocol of the named ports.
         resolver: Sends the queries: ``builtin`` or ``aiodns``.
         clusters: Whether the pods' names contain their clusters' names.
+        server_timeout: Seconds that ``aiodns`` waits for a server at first; None for two.
         known_nameservers: Those that resolv.conf had a moment ago; no part of the comparison.
     """
 
@@ -40,6 +41,7 @@ class ServiceQuery:
     protocol: str = "tcp"
     resolver: str = "builtin"
     clusters: bool = False
+    server_timeout: float | None = None
     known_nameservers: tuple[Endpoint, ...] = field(default=(), compare=False)
 
     def open(self) -> Source:
@@ -57,11 +59,16 @@ class ServiceQuery:
             port_name=port_name,
             protocol=self.protocol,
             clusters=self.clusters,
-            resolver=resolver_class(self.resolver),
+            resolver=self.make_resolver,
         )
 
+    def make_resolver(self, nameservers: Sequence[Endpoint]) -> ResolverProtocol:
+        """The resolver that sends the queries to these name servers."""
+        options = {"patience": self.server_timeout} if self.resolver == "aiodns" else {}
+        return resolver_class(self.resolver)(nameservers, **options)
 
-def resolver_class(name: str) -> Callable[[Sequence[Endpoint]], ResolverProtocol]:
+
+def resolver_class(name: str) -> Callable[..., ResolverProtocol]:
     """The class of a resolver in `RESOLVERS`.
 
     Raises:

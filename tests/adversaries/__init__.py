@@ -60,6 +60,8 @@ Faults of the machine:
         tests/adversaries/test_machine.py::test_a_mount_that_hangs_holds_no_lookup
         tests/adversaries/test_machine.py::test_a_mount_that_hangs_holds_no_loop_that_starts_a_watcher
         tests/adversaries/test_machine.py::test_a_mount_that_comes_back_in_time_tells_all
+        tests/adversaries/test_machine.py::test_a_mount_that_hangs_holds_no_loop_that_asks_for_the_identity
+        tests/adversaries/test_machine.py::test_a_resolv_conf_that_is_a_fifo_holds_no_resolver
         tests/adversaries/test_machine.py::test_without_an_event_loop_the_files_are_waited_for
     an interface that goes down and comes back:
         tests/adversaries/test_machine.py::test_an_interface_that_goes_down_and_comes_back

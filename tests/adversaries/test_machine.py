@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import shlex
 import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -142,11 +146,71 @@ async def test_a_mount_that_comes_back_in_time_tells_all(
     asyncio.get_running_loop().call_later(0.1, hangs.set)
     async with watcher as disco:
         assert len(await disco.wait(3, timeout=20)) == 3
-    hangs.clear()
+
+
+async def test_a_mount_that_hangs_holds_no_loop_that_asks_for_the_identity(
+    dns: ClusterDNS, hangs: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POD_NAME", "db-1")
+    monkeypatch.setenv("POD_NAMESPACE", "default")
+    assert peerdisco.local_identity().pod_name == "db-1"
     watcher = peerdisco.Discovery(SERVICE, nameservers=[dns.nameserver])
-    threading.Timer(0.1, hangs.set).start()
-    assert watcher.service == SERVICE, "before the start this waits for the files"
-    assert not watcher.snapshot.known
+    assert watcher.service == SERVICE
+    hangs.clear()
+    async with bounded(0.1):
+        with pytest.raises(peerdisco.IdentityError) as caught:
+            peerdisco.local_identity()
+        await asyncio.sleep(0)
+        watcher = peerdisco.Discovery(SERVICE, nameservers=[dns.nameserver])
+        await asyncio.sleep(0)
+        with pytest.raises(peerdisco.IdentityError, match="start with async with"):
+            _ = watcher.service
+    assert str(caught.value) == (
+        "cannot determine the environment of this pod (checked: "
+        "/var/run/secrets/kubernetes.io/serviceaccount/namespace, /etc/resolv.conf, /etc/hosts: "
+        "not read within 20 ms); a mount may hang, and must not hold the event loop: "
+        "use await asyncio.to_thread(peerdisco.local_identity)"
+    )
+    async with bounded(1.0):
+        me = await asyncio.to_thread(peerdisco.local_identity)
+    assert (me.pod_name, me.namespace) == ("db-1", "default")
+    hangs.set()
+    while True:  # a busy machine may take longer for the files
+        with contextlib.suppress(peerdisco.IdentityError):
+            assert watcher.service == SERVICE
+            assert peerdisco.local_identity() == me
+            break
+
+
+CARES = """
+import asyncio, peerdisco
+from peerdisco.testing import ClusterDNS
+
+async def main():
+    with ClusterDNS() as dns:
+        dns.statefulset("db", service="db", replicas=3)
+        for resolver in ("builtin", "aiodns"):
+            print(*await peerdisco.discover("db.default.svc.cluster.local", resolver=resolver,
+                                            nameservers=[dns.nameserver], timeout=10))
+
+asyncio.run(main())
+"""
+
+
+def test_a_resolv_conf_that_is_a_fifo_holds_no_resolver(tmp_path: Path) -> None:
+    """c-ares would wait for it in the event loop, and for ever."""
+    pytest.importorskip("aiodns")
+    os.mkfifo(tmp_path / "fifo")
+    isolated = ["unshare", "--user", "--map-root-user", "--mount"]
+    mount = ["mount", "--bind", str(tmp_path / "fifo"), "/etc/resolv.conf"]
+    tried = subprocess.run([*isolated, *mount], capture_output=True, check=False, text=True)
+    if tried.returncode:
+        pytest.skip(f"this machine makes no mount namespace: {tried.stderr.strip()}")
+    script = shlex.join(mount) + " && exec " + shlex.join([sys.executable, "-c", CARES])
+    ran = subprocess.run(
+        [*isolated, "sh", "-c", script], capture_output=True, check=True, text=True, timeout=40
+    )
+    assert ran.stdout == "db-0 db-1 db-2\n" * 2
 
 
 def test_without_an_event_loop_the_files_are_waited_for(hangs: threading.Event) -> None:

@@ -73,11 +73,11 @@ def run(args: argparse.Namespace) -> int:
 
 async def _diagnose(args: argparse.Namespace) -> tuple[Facts, tuple[Finding, ...]]:
     from ...doctor.examine import Timing  # noqa: PLC0415 - not needed for --help
-    from ...pod.environment import read_pod_environment  # noqa: PLC0415
+    from ...pod.environment import wait_for_pod_environment  # noqa: PLC0415
 
     timing = Timing(timeout=min(Timing().timeout, args.timeout))
     async with progress(_waiting_in_words(args), log=print_waiting):
-        return await diagnose(args, read_pod_environment(), timing)
+        return await diagnose(args, await wait_for_pod_environment(), timing)
 
 
 def _waiting_in_words(args: argparse.Namespace) -> Callable[[float], str]:

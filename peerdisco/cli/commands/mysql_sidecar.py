@@ -172,7 +172,7 @@ async def _run(args: argparse.Namespace) -> None:
     from ...mysql.sidecar.health import HealthServer  # noqa: PLC0415 - not needed for --help
     from ...mysql.sidecar.sidecar import Sidecar, SidecarOptions  # noqa: PLC0415
 
-    me = _identity(args)
+    me = await _identity(args)
     args.statefulset = me.statefulset
     if args.interval is None and not os.environ.get("PEERDISCO_INTERVAL"):
         args.interval = INTERVAL
@@ -208,11 +208,15 @@ async def _run(args: argparse.Namespace) -> None:
                 await sidecar.run()
 
 
-def _identity(args: argparse.Namespace) -> Identity:
+async def _identity(args: argparse.Namespace) -> Identity:
+    from ...pod.environment import wait_for_pod_environment  # noqa: PLC0415 - not for --help
     from ...pod.identity import local_identity  # noqa: PLC0415 - not needed for --help
 
     me = local_identity(
-        service=args.service, namespace=args.namespace, cluster_domain=args.cluster_domain
+        service=args.service,
+        namespace=args.namespace,
+        cluster_domain=args.cluster_domain,
+        pod_environment=await wait_for_pod_environment(),
     )
     if me.ordinal is None:
         raise IdentityError(

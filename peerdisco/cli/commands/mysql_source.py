@@ -95,11 +95,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _run(args: argparse.Namespace) -> int:
-    from ...pod.identity import local_identity  # noqa: PLC0415 - not needed for --help
+    from ...pod.environment import wait_for_pod_environment  # noqa: PLC0415 - not for --help
+    from ...pod.identity import local_identity  # noqa: PLC0415
 
     own: int | None = None
     if args.purpose == "copy":
-        me = local_identity(namespace=args.namespace, cluster_domain=args.cluster_domain)
+        me = local_identity(
+            namespace=args.namespace,
+            cluster_domain=args.cluster_domain,
+            pod_environment=await wait_for_pod_environment(),
+        )
         own, args.statefulset = me.ordinal, args.statefulset or me.statefulset
         args.or_primary = True
     shown = [""]

@@ -108,9 +108,14 @@ async def _wait(args: argparse.Namespace) -> Snapshot:
     required = quorum(args.quorum) if args.quorum is not None else at_least(args.required)
     identity = None
     if args.local:
-        from ...pod.identity import local_identity  # noqa: PLC0415 - not needed for --help
+        from ...pod.environment import wait_for_pod_environment  # noqa: PLC0415 - not for --help
+        from ...pod.identity import local_identity  # noqa: PLC0415
 
-        identity = local_identity(namespace=args.namespace, cluster_domain=args.cluster_domain)
+        identity = local_identity(
+            namespace=args.namespace,
+            cluster_domain=args.cluster_domain,
+            pod_environment=await wait_for_pod_environment(),
+        )
     lookup_timeout = min(LOOKUP_TIMEOUT, args.timeout)
     async with open_discovery(args, timeout=lookup_timeout, identity=identity) as disco:
         reporting = asyncio.create_task(_report_changes(disco)) if args.verbose else None

@@ -16,6 +16,10 @@ from peerdisco.dns import wire
 from peerdisco.dns.aiodns_resolver import AiodnsResolver
 from peerdisco.exceptions import ConfigurationError
 from peerdisco.model import Outcome
+from peerdisco.pod.environment import PodEnvironment
+from peerdisco.pod.resolv_conf import parse_resolv_conf
+from peerdisco.sources.options import LookupOptions
+from peerdisco.sources.query import ServiceQuery
 from peerdisco.testing import ClusterDNS
 
 from ..scripted import Asked, InBatches, Serve, has_ipv6, says, silent
@@ -30,10 +34,16 @@ def soon(seconds: float = 30.0) -> float:
 # What the machine's resolv.conf says; RES_OPTIONS is its line of options.
 
 
-async def test_the_machines_patience_rules(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RES_OPTIONS", "timeout:3 attempts:1")
+async def test_the_machines_patience_rules(serve: Serve) -> None:
     first, second = await serve(silent), await serve(says("10.0.0.1"))
-    asking = AiodnsResolver([first.endpoint, second.endpoint])
+    servers = [str(server.endpoint) for server in (first, second)]
+    conf = parse_resolv_conf("options timeout:3 attempts:1\n")
+    options = LookupOptions(
+        service="db.shop.svc.cluster.local", nameservers=servers, resolver="aiodns"
+    )
+    query = options.plan(PodEnvironment(resolv_conf=conf)).target
+    assert isinstance(query, ServiceQuery)
+    asking = query.make_resolver(query.nameservers)
     reply = await asking.ask(NAME, wire.A, deadline=soon(30))
     assert reply.outcome is Outcome.ANSWER
     assert reply.attempts[0].seconds > 2.5  # c-ares's own patience is 2 s

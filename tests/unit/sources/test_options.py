@@ -14,6 +14,7 @@ from peerdisco.exceptions import ConfigurationError
 from peerdisco.model import Observation
 from peerdisco.pod.environment import PodEnvironment
 from peerdisco.pod.resolv_conf import ResolvConf, parse_resolv_conf
+from peerdisco.pod.settings import find_server_timeout
 from peerdisco.sources.options import LookupOptions, LookupPlan
 from peerdisco.sources.query import ServiceQuery
 from peerdisco.testing import peers
@@ -161,3 +162,27 @@ async def test_a_source_object_stays_open_and_another_is_closed() -> None:
     made = plan(node_network(), service="db.shop.svc.x")
     assert isinstance(made.target, ServiceQuery)
     assert made.service == "db.shop.svc.x"
+
+
+@pytest.mark.parametrize(
+    ("options", "variable", "seconds"),
+    [
+        ("", None, None),
+        ("timeout:3", None, 3),
+        ("timeout:3 timeout:x timeout:", None, 3),
+        ("timeout:0", None, None),
+        ("timeout:31", None, 30),
+        ("timeout:3", "attempts:2 timeout:4", 4),
+        ("timeout:3", "attempts:2", 3),
+    ],
+)
+def test_the_timeout_of_a_name_server(
+    options: str, variable: str | None, seconds: int | None
+) -> None:
+    environ = {} if variable is None else {"RES_OPTIONS": variable}
+    conf = parse_resolv_conf(f"nameserver 10.0.0.1\noptions {options}\n")
+    pod = PodEnvironment(environ, resolv_conf=conf)
+    assert find_server_timeout(pod) == seconds
+    query = LookupOptions(service="db.shop.svc.cluster.local").plan(pod).target
+    assert isinstance(query, ServiceQuery)
+    assert query.server_timeout == seconds
