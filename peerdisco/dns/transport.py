@@ -327,24 +327,31 @@ class TcpConnection(asyncio.Protocol):
         done = batch.done = loop.create_future()
         self._batch = batch
         transport.write(batch.next_frames(loop.time(), self._waiting))
+        progress, taken = batch.progress, batch.taken
+        timer: asyncio.TimerHandle
+
+        def check() -> None:
+            """Give up if nothing came since the last check."""
+            nonlocal progress, taken, timer
+            now = loop.time()
+            if batch.progress > progress and now < deadline:
+                progress, taken = batch.progress, batch.taken
+                timer = loop.call_at(min(now + timeout, deadline), check)
+            elif not done.done():
+                done.set_result(None)
+
+        timer = loop.call_at(min(loop.time() + timeout, deadline), check)
         try:
             self._acknowledge_at_once()
-            progress, taken = -1, batch.taken
-            while (
-                not done.done()
-                and batch.progress > progress
-                and (left := deadline - loop.time()) > 0
-            ):
-                progress, taken = batch.progress, batch.taken
-                await asyncio.wait({done}, timeout=min(timeout, left))
+            # Not asyncio.wait(): it takes two more turns of the event loop, in each poll.
+            await done
             self._silent = batch.taken == taken
             self._replies += batch.taken
-            return done.done() and done.result() is None
+            return batch.over
         finally:
+            timer.cancel()
             self._batch = None
             batch.take_back()
-            if done.done():
-                done.exception()  # raised above, unless it was set while the wait was cancelled
             self._drop_if_retired()
 
     def _open_transport(self) -> asyncio.Transport:
