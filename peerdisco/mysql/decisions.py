@@ -178,8 +178,8 @@ def _against_own_cluster(
             else:
                 yield Reason(
                     ServerReasonCode.OTHER_CLUSTER,
-                    f"{holds}, and this pod of {own.cluster.id}: find out which is the right one, "
-                    "and give the other pod a copy of it",
+                    f"{holds}, and this pod of {own.cluster.id}: keep both volumes, find out which "
+                    "is the right one, and give the other pod a copy of it on another volume",
                     name,
                 )
     # What a replica wrote itself does no harm here; its own sidecar reports it.
@@ -302,7 +302,8 @@ def _against_following(
         yield Reason(
             ServerReasonCode.OTHER_CLUSTER,
             f"this pod holds data of the cluster {own.cluster.id}, and the primary of "
-            f"{primary.cluster.id}: find out which is the right one; to drop this pod's, {again}",
+            f"{primary.cluster.id}: keep both volumes until you know which is the right one; to "
+            f"drop this pod's, {again}",
         )
         return
     if own.cluster is None and own.schemas and not follows:

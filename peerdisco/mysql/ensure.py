@@ -23,7 +23,6 @@ from .decisions import (
     plan_stopping,
 )
 from .dialects import Dialect, ReplicationSource, Step
-from .durability import status_query
 from .errors import DatabaseError
 from .facts import Executor, ServerFacts
 from .literals import SESSION
@@ -31,6 +30,7 @@ from .opening import plan_after_reset, plan_primary
 from .setup import Account, replication_account_sql
 from .tables import CLUSTER_SCHEMA
 from .versions import Flavour
+from .waiting_commits import end_waiting_commits, waits_for_group
 
 __all__ = [
     "LOGGED",
@@ -114,7 +114,7 @@ async def ensure_epoch_after_reset(
     """
     epoch = _new_id()
     if semi_sync:
-        await _end_waiting_beats(server, name)
+        await _end_waiting_beats(server, name, own)
     return await _begin(
         server,
         name,
@@ -132,31 +132,24 @@ def _new_id() -> str:
 _BEAT = f"UPDATE {CLUSTER_SCHEMA}.heartbeat "
 
 
-_WAITS = 2
-"""Seconds after which a heartbeat that is not acknowledged waits for a replica that never comes."""
-
-
-async def _end_waiting_beats(server: Executor, name: str, since: int = 0) -> None:
+async def _end_waiting_beats(server: Executor, name: str, own: ServerFacts) -> None:
     """End this account's sessions in which a heartbeat waits for a replica that never comes.
 
     It has the lock of the row that the next epoch changes. It is written all the same.
-
-    Args:
-        server: A connection to the server.
-        name: What to call it in an error.
-        since: Whole seconds for which it has waited at least.
     """
     doing = "looking for a heartbeat that waits"
     try:
         sessions = await server.execute("SHOW PROCESSLIST")
     except Exception as error:
         raise DatabaseError.of(error, name, doing) from error
-    for session in sessions:
-        is_beat = str(session.get("Info") or "").startswith(_BEAT)
-        if is_beat and int(session.get("Time") or 0) >= since:
-            # It may have ended meanwhile, which is an error.
-            with contextlib.suppress(DatabaseError):
-                await do_steps(server, name, [Step(doing, f"KILL {int(session['Id'])}")])
+    beats = [one for one in sessions if str(one.get("Info") or "").startswith(_BEAT)]
+    if own.flavour is Flavour.MARIADB and waits_for_group(beats):
+        await end_waiting_commits(server, name, Flavour.MARIADB)
+        return
+    for session in beats:
+        # It may have ended meanwhile, which is an error.
+        with contextlib.suppress(DatabaseError):
+            await do_steps(server, name, [Step(doing, f"KILL {int(session['Id'])}")])
 
 
 async def _open(
@@ -165,7 +158,7 @@ async def _open(
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
     cluster, epoch = _new_id(), _new_id()
     if own.recorded.log_was_reset and not own.read_only:
-        await _end_waiting_beats(server, name)
+        await _end_waiting_beats(server, name, own)
     return await _begin(
         server,
         name,
@@ -236,56 +229,18 @@ async def ensure_replica(
     else:
         steps = [*plan_closing(own), *plan_stopping(own)]
     secrets = (source.account.password,) if source is not None else ()
-    before, after = await _releasing(server, name, own)
-    return Ensured(verdict, await do_steps(server, name, [*before, *steps, *after], secrets))
+    return Ensured(verdict, await do_steps(server, name, steps, secrets))
 
 
 async def ensure_closed(server: Executor, name: str, own: ServerFacts) -> tuple[str, ...]:
     """Make a server refuse writes; what was done.
 
+    Its statement waits for commits, which may wait for a replica; see `end_waiting_commits`.
+
     Raises:
         DatabaseError: The statement was refused, or the server did not answer.
     """
-    before, after = await _releasing(server, name, own)
-    return await do_steps(server, name, [*before, *plan_closing(own), *after])
-
-
-async def _releasing(
-    server: Executor, name: str, own: ServerFacts
-) -> tuple[Sequence[Step], Sequence[Step]]:
-    """The steps before and after an open server is closed on which writes wait for a replica.
-
-    They keep it from becoming read-only, for ever if no replica comes. MariaDB ends a write that
-    waits with its session. MySQL does not: the waiting has to be disabled, and before that all
-    clients are disconnected, since none may take its write for one that a replica has.
-    """
-    if own.closed:
-        return (), ()
-    if own.flavour is Flavour.MARIADB:
-        await _end_waiting_beats(server, name, _WAITS)
-        return (), ()
-    offline, status = await _waiting_of_mysql(server, name)
-    waits = int(status.get("wait_sessions", 0)) > 0 and int(status.get("clients", 0)) == 0
-    doing = "disconnecting clients whose writes wait for a replica"
-    before = [
-        Step(doing, "SET GLOBAL offline_mode = ON"),
-        Step(doing, "SET GLOBAL rpl_semi_sync_source_enabled = OFF"),
-    ]
-    # Also if an earlier attempt was cut off in between.
-    after = [Step("letting clients connect", "SET GLOBAL offline_mode = OFF")]
-    return (before if waits else ()), (after if waits or offline else ())
-
-
-async def _waiting_of_mysql(server: Executor, name: str) -> tuple[bool, Mapping[str, str]]:
-    """Whether a MySQL server is in offline mode, and its counters of semi-sync replication."""
-    try:
-        (row,) = await server.execute("SELECT @@global.offline_mode AS offline")
-        rows = await server.execute(status_query(Flavour.MYSQL))
-    except Exception as error:
-        raise DatabaseError.of(error, name, "asking whether writes wait for a replica") from error
-    prefix = "rpl_semi_sync_source_"
-    counters = {str(one["Variable_name"]).lower().removeprefix(prefix): one for one in rows}
-    return bool(row["offline"]), {key: str(one["Value"]) for key, one in counters.items()}
+    return await do_steps(server, name, plan_closing(own))
 
 
 async def try_closing(server: Executor, name: str, own: ServerFacts, within: int) -> str | None:

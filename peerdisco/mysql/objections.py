@@ -82,8 +82,8 @@ def _log_reset(found: Comparison) -> str:
 
 def _too_old(_: Comparison) -> str:
     return (
-        "this pod's data are older than all that the primary still knows of its history: "
-        f"{NEW_COPY}, and keep the old volume if it may hold what was not replicated"
+        "this pod's data are older than all that the primary still knows of its history: give it "
+        "a copy on another volume, and keep this one if it may hold what was not replicated"
     )
 
 

@@ -181,9 +181,11 @@ _READS_ALL = "SELECT, SHOW VIEW, TRIGGER, EVENT"
 _PRIVILEGES: dict[Flavour, dict[str, _Privileges]] = {
     Flavour.MARIADB: {
         "local": _Privileges(
-            # The last reserves a connection: without it, a full server shuts the sidecar out.
+            # CONNECTION ADMIN reserves a connection: without it, a full server shuts the sidecar
+            # out. PROCESS shows the sessions that keep the server from becoming read-only.
             "RELOAD, BINLOG MONITOR, BINLOG ADMIN, REPLICA MONITOR, REPLICATION SLAVE ADMIN, "
-            "REPLICATION MASTER ADMIN, READ_ONLY ADMIN, SHOW DATABASES, CONNECTION ADMIN",
+            "REPLICATION MASTER ADMIN, READ_ONLY ADMIN, SHOW DATABASES, CONNECTION ADMIN, "
+            "PROCESS",
             _WRITES,
         ),
         "replication": _Privileges("REPLICATION SLAVE, REPLICA MONITOR, SHOW DATABASES", "SELECT"),
@@ -193,7 +195,7 @@ _PRIVILEGES: dict[Flavour, dict[str, _Privileges]] = {
     Flavour.MYSQL: {
         "local": _Privileges(
             "RELOAD, REPLICATION CLIENT, REPLICATION SLAVE, REPLICATION_SLAVE_ADMIN, "
-            "SYSTEM_VARIABLES_ADMIN, CONNECTION_ADMIN, SHOW DATABASES",
+            "SYSTEM_VARIABLES_ADMIN, CONNECTION_ADMIN, SHOW DATABASES, PROCESS",
             _WRITES,
         ),
         "replication": _Privileges(

@@ -290,7 +290,7 @@ def may_bootstrap(
             ReasonCode.PEER_HOLDS_DATA,
             f"{probe.peer} holds data{_in_brackets(probe.detail)}, and {identity.pod_name} holds "
             "none: it has lost its volume, or has another one than before; give it that back, or "
-            f"a copy of {probe.peer}'s data",
+            "a copy of the data of the peer that has most",
             probe.peer,
         )
         for probe in found.values()

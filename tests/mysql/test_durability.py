@@ -41,15 +41,22 @@ def problems(member: Member) -> dict[str, str]:
 class Insert:
     """A row that is written on a thread of its own."""
 
-    def __init__(self, member: Member, number: int) -> None:
+    def __init__(self, member: Member, number: int, user: str = "root") -> None:
         self.acknowledged = threading.Event()
+        self.number = number
+        self._user = user
         self._thread = threading.Thread(target=self._write, args=(member, number), daemon=True)
         self._thread.start()
 
     def _write(self, member: Member, number: int) -> None:
         with contextlib.suppress(pymysql.err.MySQLError):  # it waits until the server ends
-            member.server.sql(f"INSERT INTO shop.orders VALUES ({number})")
+            member.server.sql(f"INSERT INTO shop.orders VALUES ({number})", user=self._user)
             self.acknowledged.set()
+
+    def join(self) -> None:
+        """Wait until it has ended."""
+        self._thread.join(30)
+        assert not self._thread.is_alive(), self.number
 
 
 def test_writes_wait_for_a_replica(db: Database) -> None:
@@ -93,6 +100,42 @@ def test_writes_wait_for_a_replica(db: Database) -> None:
     )
     for replica in db.replicas:
         assert "log of the primary was reset" in replica.sidecar.wait_for("refused")
+
+
+def waiting(member: Member) -> int:
+    """How many writes are in the middle of their commit, or wait for another one that is."""
+    sessions = member.server.sql("SHOW FULL PROCESSLIST")
+    return sum("INSERT INTO shop.orders" in str(one["Info"]) for one in sessions)
+
+
+def test_a_primary_on_which_writes_wait_is_closed(db: Database) -> None:
+    """No client may take its write for one that a replica has, whoever waits for the others."""
+    primary = db.primary
+    until(lambda: durability(primary)["replicas"] == 2, what="both replicas acknowledge")
+    Insert(primary, 1).join()
+    db.wait_equal()
+    for replica in db.replicas:
+        replica.kill()
+    until(lambda: durability(primary)["replicas"] == 0, what="no replica is connected")
+    # Over several commits that are acknowledged together.
+    inserts = [Insert(primary, number, "shop") for number in range(100, 120)]
+    until(lambda: waiting(primary) == 20, what="all of them wait")
+    db.network.dns.publish(primary.name, "198.18.0.250")
+    primary.sidecar.wait_for("fenced")
+    until(lambda: primary.server.variable("read_only"), what=lambda: str(primary.sidecar.said))
+    for insert in inserts:
+        insert.join()
+        assert not insert.acknowledged.is_set(), insert.number
+    # They are on its disk, and replicas get them.
+    kept = {insert.number for insert in inserts}
+    assert set(db.rows(primary)) == {1, *kept}
+    db.network.dns.publish(primary.name, primary.pod.address)
+    for replica in db.replicas:
+        replica.start()
+    db.wait()
+    until(lambda: durability(primary)["replicas"] == 2, what="both replicas acknowledge again")
+    assert Insert(primary, 2, "shop").acknowledged.wait(30)
+    assert set(db.wait_equal()) == {1, 2, *kept}
 
 
 def test_a_weak_setting_of_the_running_server_is_reported(make: Callable[..., Database]) -> None:

@@ -96,6 +96,7 @@ LAYERS = {
         "mysql.tables",
         "mysql.values",
         "mysql.versions",
+        "mysql.waiting_commits",
     ],
     "mysql": ["mysql.*"],
     "doctor core": [

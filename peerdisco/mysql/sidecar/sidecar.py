@@ -26,6 +26,7 @@ from ..facts import Executor, read_facts
 from ..setup import Account
 from .account_check import AccountCheck
 from .announcements import Announcements
+from .closing import Closing
 from .durability_check import DurabilityCheck
 from .freshness import Freshness
 from .heart import Heart
@@ -289,6 +290,8 @@ class Sidecar:
             aim = await self._moves.aim(server, own, snapshot)
             self._take(aim.role)
             self._policy = aim.snapshot.policy
+            if not paused:
+                server = Closing(connection, self._connect_own, self.clock, own.version, _OWN)
             report = await self._role.reconcile(server, own, aim.snapshot)
             if report.done:
                 await self._durability.read(server, own)

@@ -314,7 +314,8 @@ def judge(state: State, n: int) -> State | None:
     lacking = set(own.data) - set(state.servers[p].data)
     text = str(verdict)
     found = ""
-    if "the primary has everything" in text and lacking:
+    drops = "empty this pod's volume" in text and "keep" not in text and "move" not in text
+    if (drops or "the primary has everything" in text) and lacking:
         found = f"db-{n} is advised to drop the only copy: {text}"
     if (
         "keep this volume" in text

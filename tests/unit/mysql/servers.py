@@ -112,8 +112,8 @@ class Server:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     beat: dict[str, Any] | None = None
     sessions: list[dict[str, Any]] = field(default_factory=list)
-    offline: bool = False
-    semi_sync: dict[str, int] = field(default_factory=dict)
+    waiting: bool = False
+    sees_sessions: bool = True
     sent: list[str] = field(default_factory=list)
     fails: dict[str, Exception] = field(default_factory=dict)
 
@@ -127,8 +127,6 @@ class Server:
                 raise error
         if sql.startswith("SELECT VERSION()"):
             return [{"version": self.version, "comment": ""}]
-        if sql.startswith("SELECT @@global.offline_mode"):
-            return [{"offline": int(self.offline)}]
         if sql.startswith("SELECT @@global"):
             return [self._variables()]
         if sql == "SHOW DATABASES":
@@ -150,11 +148,12 @@ class Server:
             return [{"Variable_name": one, "Value": value} for one, value in snapshot.items()]
         if sql.startswith("SELECT BINLOG_GTID_POS"):
             return [{"shown": None}]
-        if sql.startswith("SHOW GLOBAL STATUS LIKE 'rpl_semi_sync_source"):
-            return [
-                {"Variable_name": f"Rpl_semi_sync_source_{name}", "Value": str(value)}
-                for name, value in self.semi_sync.items()
-            ]
+        if "_semi_sync_" in sql and self.waiting:
+            return [{"Variable_name": "Rpl_semi_sync_master_wait_sessions", "Value": "1"}]
+        if "USER_PRIVILEGES" in sql:
+            return [{"sees": 1}] if self.sees_sessions else []
+        if sql.startswith("SELECT CONNECTION_ID"):
+            return [{"id": 1}]
         if sql.startswith(("SHOW GLOBAL", "SELECT 1", "SELECT log_name", "SHOW BINLOG EVENTS")):
             return []
         if sql == "SHOW REPLICA STATUS":
@@ -187,8 +186,6 @@ class Server:
             self.read_only = self.super_read_only = False
         elif sql in ("SET GLOBAL read_only = ON", "SET GLOBAL super_read_only = ON"):
             self.read_only = self.super_read_only = True
-        elif sql.startswith("SET GLOBAL offline_mode"):
-            self.offline = sql.endswith("ON")
         elif sql == "SET GLOBAL super_read_only = OFF":
             self.super_read_only = False
         elif sql in ("RESET MASTER", "RESET BINARY LOGS AND GTIDS"):

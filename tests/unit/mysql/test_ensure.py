@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from peerdisco.mysql import (
     nudge,
     read_facts,
 )
+from peerdisco.mysql.ensure import ensure_epoch_after_reset
 from peerdisco.mysql.literals import SESSION
 from tests.unit.primary.test_verdicts import me, seen
 
@@ -265,72 +267,47 @@ async def test_closing(version: str) -> None:
     assert await ensure_closed(server, "db", await read_facts(server, "db")) == ()
 
 
-async def closed(server: Server, role: str) -> list[str]:
-    """What is sent to a server that must not stay open, as the one or the other."""
-    if role == "closed":
-        await ensure_closed(server, "db", await read_facts(server, "db"))
-    elif role == "replica":
-        await as_replica(server, None)
-    else:
-        own = await read_facts(server, "db-0")
-        away = {"db-1": Unanswered("no answer")}
-        await ensure_primary(server, "db-0", own, away, seen("db-0=10.0.0.1"), me(), expected=2)
-    return [sql for sql in server.sent if sql != SESSION]
+BEAT = "UPDATE peerdisco.heartbeat SET counter = counter + 1"
 
 
-ROLES = pytest.mark.parametrize("role", ["closed", "refused primary", "replica"])
-
-
-@ROLES
-async def test_a_heartbeat_that_waits_for_a_replica_does_not_keep_mariadb_open(role: str) -> None:
-    """It would, for ever: no replica follows a primary that is to be closed."""
-    beat = "UPDATE peerdisco.heartbeat SET counter = counter + 1"
-    server = Server(MARIADB, read_only=False)
-    server.sessions = [
-        {"Id": 7, "Info": beat, "Time": 2},
-        {"Id": 8, "Info": beat, "Time": 1},  # one that a replica may acknowledge yet
-        {"Id": 9, "Info": None, "Time": 99},
-        {"Id": 10, "Info": "UPDATE shop.orders SET n = 1", "Time": 99},
-    ]
-    assert await closed(server, role) == ["KILL 7", "SET GLOBAL read_only = ON"]
-
-
-CLOSING = "SET GLOBAL super_read_only = ON"
-ONLINE = "SET GLOBAL offline_mode = OFF"
-
-
-@ROLES
-async def test_writes_that_wait_for_a_replica_do_not_keep_mysql_open(role: str) -> None:
-    """No client may take such a write for an acknowledged one: all are disconnected before."""
-    server = Server(MYSQL, read_only=False, super_read_only=False)
-    server.semi_sync = {"wait_sessions": 1, "clients": 0}
-    assert await closed(server, role) == [
-        "SET GLOBAL offline_mode = ON",
-        "SET GLOBAL rpl_semi_sync_source_enabled = OFF",
-        CLOSING,
-        ONLINE,
+def sessions(*, waits: bool) -> list[dict[str, Any]]:
+    """A heartbeat, and a client in the same group of commits."""
+    state = "Waiting for semi-sync ACK from slave" if waits else "Waiting for table metadata lock"
+    shown = {7: ("peerdisco", state, BEAT), 8: ("shop", "Commit", "COMMIT"), 9: ("shop", "", None)}
+    return [
+        {"Id": number, "User": user, "Command": "Query" if info else "Sleep"}
+        | {"State": state, "Info": info, "Time": 3}
+        for number, (user, state, info) in shown.items()
     ]
 
 
-@pytest.mark.parametrize(
-    "semi_sync",
-    [{}, {"wait_sessions": 0, "clients": 0}, {"wait_sessions": 3, "clients": 1}],
-)
-async def test_clients_of_mysql_stay_connected_otherwise(semi_sync: dict[str, int]) -> None:
-    server = Server(MYSQL, read_only=False, super_read_only=False, semi_sync=semi_sync)
-    assert await closed(server, "closed") == [CLOSING]
+async def after_reset(server: Server) -> list[str]:
+    """Which sessions are ended after the log of an open primary was reset."""
+    own = await read_facts(server, "db-0")
+    server.sent.clear()
+    await ensure_epoch_after_reset(server, "db-0", own, 0, semi_sync=True)
+    return [sql for sql in server.sent if sql.startswith("KILL")]
 
 
-async def test_a_closing_that_was_cut_off_leaves_no_server_offline() -> None:
-    server = Server(MYSQL, read_only=False, super_read_only=False)
-    server.semi_sync = {"wait_sessions": 1, "clients": 0}
-    server.fails[CLOSING] = ServerError(1205, "Lock wait timeout exceeded")
-    with pytest.raises(DatabaseError):
-        await closed(server, "closed")
-    assert server.offline
-    server.fails, server.semi_sync, server.sent = {}, {}, []
-    assert await closed(server, "closed") == [CLOSING, ONLINE]
-    assert not server.offline
+def opened(version: str = MARIADB) -> Server:
+    return Server(version, read_only=False, super_read_only=False, cluster=("an-id", "blank"))
+
+
+async def test_the_end_of_a_heartbeat_that_waits_acknowledges_no_write_of_its_group() -> None:
+    server = opened()
+    server.sessions, server.waiting = sessions(waits=True), True
+    assert await after_reset(server) == ["KILL 8", "KILL 7"]
+    server.sees_sessions = False
+    with pytest.raises(DatabaseError, match="GRANT PROCESS"):
+        await after_reset(server)
+    assert not any(sql.startswith("KILL") for sql in server.sent)
+
+
+@pytest.mark.parametrize(("version", "waits"), [(MARIADB, False), (MYSQL, False), (MYSQL, True)])
+async def test_a_heartbeat_that_acknowledges_nothing_ends_alone(version: str, waits: bool) -> None:
+    server = opened(version)
+    server.sessions, server.waiting = sessions(waits=waits), True
+    assert await after_reset(server) == ["KILL 7"]
 
 
 @pytest.mark.parametrize("version", [MARIADB, MYSQL])

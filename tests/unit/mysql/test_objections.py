@@ -79,7 +79,8 @@ def test_a_gap_and_an_old_volume() -> None:
     assert "keep this volume until it is compared" in text
     code, text = refusal(server("0-100-20", FIRST), primary("0-100-90", epoch(200, "0-100-80")))
     assert code == "needs-copy"
-    assert "keep the old volume" in text
+    assert "a copy on another volume, and keep this one" in text
+    assert "empty" not in text
 
 
 def test_a_reset_log_needs_a_copy_and_says_whether_anything_may_be_lost() -> None:
