@@ -17,7 +17,7 @@ from ..wording.lists import listed
 from .dialects import Dialect, ReplicationSource, SourceTrust, Step
 from .errors import Action, classify, needs_copy
 from .facts import ServerFacts
-from .objections import NEW_COPY, against_following, against_opening
+from .objections import NEW_COPY, against_following, against_opening, against_replaying
 from .reasons import ServerReasonCode
 from .repairs import has_unapplied, plan_counting, plan_marking
 from .status import Receiver, ReplicaStatus
@@ -213,7 +213,10 @@ def plan_closing(own: ServerFacts) -> list[Step]:
 
 
 def judge_replica(
-    own: ServerFacts, primary: ServerFacts | Unanswered | None, source: ReplicationSource | None
+    own: ServerFacts,
+    primary: ServerFacts | Unanswered | None,
+    source: ReplicationSource | None,
+    ordinal: int | None = None,
 ) -> Verdict:
     """Whether this pod's server may replicate from the primary.
 
@@ -222,6 +225,7 @@ def judge_replica(
             is its own.
         primary: The primary's facts; None while it is not listed.
         source: How to reach it; None while it is not listed.
+        ordinal: This pod's; None if not known.
     """
     if primary is None or source is None:
         return _verdict(
@@ -262,7 +266,7 @@ def judge_replica(
             f"the primary, {source}, still replicates from {primary.status.source_host}",
         )
     return Verdict.of(
-        [*_against_following(own, primary, source)]
+        [*_against_following(own, primary, source, ordinal)]
         or [
             Reason(
                 ServerReasonCode.FOLLOWS, f"it may follow {source}, cluster {primary.cluster.id}"
@@ -293,7 +297,7 @@ def _mismatch(own: ServerFacts, primary: ServerFacts) -> Iterator[Reason]:
 
 
 def _against_following(
-    own: ServerFacts, primary: ServerFacts, source: ReplicationSource
+    own: ServerFacts, primary: ServerFacts, source: ReplicationSource, ordinal: int | None
 ) -> Iterator[Reason]:
     assert primary.cluster is not None
     again = NEW_COPY
@@ -314,10 +318,13 @@ def _against_following(
         )
         return
     if own.blank and not follows:
-        yield from _against_starting_from_nothing(primary, source)
-    elif differs := [*against_following(own, primary)]:
+        against = [*_against_starting_from_nothing(primary, source)]
+    else:
         # They say which volume to keep, and replication must not advise to empty it.
-        yield from differs
+        against = [*against_following(own, primary)]
+    against = against or [*against_replaying(own, primary, ordinal)]
+    if against:
+        yield from against
         return
     if own.status is not None and not has_unapplied(own):
         yield from _against_status(own, own.status, again)

@@ -202,6 +202,7 @@ async def ensure_replica(
     source: ReplicationSource | None,
     *,
     mend: bool = True,
+    ordinal: int | None = None,
 ) -> Ensured:
     """Let this pod's server replicate from the primary, if what it has is the primary's.
 
@@ -216,11 +217,12 @@ async def ensure_replica(
         source: How to reach the primary; None while it is not listed.
         mend: Whether to configure the source again where the password may be the reason that the
             login is rejected.
+        ordinal: This pod's; None if not known.
 
     Raises:
         DatabaseError: A statement was refused, or the server did not answer.
     """
-    verdict = judge_replica(own, primary, source)
+    verdict = judge_replica(own, primary, source, ordinal)
     if verdict:
         assert source is not None
         steps = plan_replica(own, source, mend=mend)

@@ -6,15 +6,16 @@ copy.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from ..primary.verdicts import Reason
 from .facts import ServerFacts
-from .history import Comparison, Standing, compare
+from .history import Comparison, Epoch, Standing, compare
 from .reasons import ServerReasonCode
 
-__all__ = ["NEW_COPY", "against_following", "against_opening", "agrees"]
+__all__ = ["NEW_COPY", "against_following", "against_opening", "against_replaying", "agrees"]
 
 NEW_COPY = "empty this pod's volume and restart it to give it a new copy"
 
@@ -25,6 +26,42 @@ def against_following(own: ServerFacts, primary: ServerFacts) -> Iterator[Reason
     code = _CODES.get(found.standing)
     if code is not None:
         yield Reason(code, _WORDS[found.standing](found))
+
+
+def against_replaying(
+    own: ServerFacts, primary: ServerFacts, ordinal: int | None
+) -> Iterator[Reason]:
+    """Why this replica cannot get from the primary's log what it does not have; nothing if it can.
+
+    A replica skips all transactions with its own ``server_id``, without an error: those that this
+    pod wrote as the primary, and lost with its volume or in an older one.
+
+    Args:
+        own: The replica's facts.
+        primary: The primary's facts; its history has all of the replica's.
+        ordinal: The replica's; None if not known.
+    """
+    for epoch, later in itertools.pairwise(primary.history.epochs):
+        if epoch.server != own.origin and epoch.ordinal != ordinal:
+            continue
+        if _lost(own, epoch, later):
+            yield Reason(
+                ServerReasonCode.NEEDS_COPY,
+                f"this pod does not have all that it wrote as the primary of epoch {epoch.number} "
+                f"({epoch.id}), and a server skips what it has written itself in the log of "
+                f"another one: {'this pod needs a copy' if own.blank else NEW_COPY}",
+            )
+            return
+
+
+def _lost(own: ServerFacts, epoch: Epoch, later: Epoch) -> bool:
+    """Whether a server does not have all of an epoch that ended with a later one."""
+    newest = own.history.newest
+    if own.history.get(epoch.id) is None:
+        return newest is None or newest.number < epoch.number
+    if newest is None or newest.id != epoch.id:
+        return False
+    return bool(later.left_position.beyond(own.position, of={epoch.server}))
 
 
 _CODES = {

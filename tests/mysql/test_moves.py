@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from .database import Database, Member
+from .volumes import restore, save
 from .waiting import until
 from .writer import Writer
 
@@ -229,3 +230,41 @@ def test_a_log_that_lost_its_beginning_is_not_taken_for_the_whole(
         assert empty.sidecar.ready()[0] == 503
     else:
         assert wait_equal(db, new) == {1}
+
+
+def test_a_former_primary_gets_a_copy_of_what_it_wrote_itself(
+    make_every: Callable[..., Database], file: Path
+) -> None:
+    """A replica skips transactions with its own server_id, and would be without these rows."""
+    db = started(make_every(2), file)
+    first, second = db.members
+    first.server.sql("INSERT INTO shop.orders VALUES (1)")
+    db.wait_equal()
+    second.stop()
+    older = save(second, "older")
+    second.start()
+    for member, row in ((second, 2), (first, 3)):
+        file.write_text(f"{member.name[-1]}\n")
+        wait_moved(db, member)
+        member.server.sql(f"INSERT INTO shop.orders VALUES ({row})")
+        wait_equal(db, member)
+    second.stop()
+    second.server.wipe()
+    second.start()
+    for rows in ([], [1]):
+        why = second.sidecar.wait_for("refused")
+        assert "a server skips what it has written itself" in why
+        status, told = second.sidecar.ready()
+        assert (status, told["verdict"]["reasons"][0]["code"]) == (503, "needs-copy")
+        assert db.rows(second) == rows
+        if not rows:
+            second.stop()
+            restore(second, older)
+            second.start()
+    second.stop()
+    first.stop()
+    restore(second, save(first, "copy"))
+    for member in db.members:
+        member.start()
+    db.wait()
+    assert db.wait_equal() == [1, 2, 3]

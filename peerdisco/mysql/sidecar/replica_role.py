@@ -65,6 +65,7 @@ class ReplicaRole:
         name: What to call the pod's own server in an error.
         now: Seconds that only go forward.
         trust: How the servers verify the primary.
+        ordinal: This pod's; None if not known.
     """
 
     role = Role.REPLICA
@@ -75,7 +76,9 @@ class ReplicaRole:
         name: str,
         now: Callable[[], float],
         trust: SourceTrust = NO_TRUST,
+        ordinal: int | None = None,
     ) -> None:
+        self._ordinal = ordinal
         self._trust = trust
         self._peers = peers
         self._name = name
@@ -132,7 +135,9 @@ class ReplicaRole:
         own, retried = await self._retry(server, own, found)
         done += retried
         mend = self._now() - self._mended_at >= _MENDS_APART
-        ensured = await ensure_replica(server, self._name, own, found, source, mend=mend)
+        ensured = await ensure_replica(
+            server, self._name, own, found, source, mend=mend, ordinal=self._ordinal
+        )
         following.verdict, following.judged_at = ensured.verdict, self._now()
         if ensured.done:
             self._mended_at = self._now()

@@ -139,7 +139,9 @@ class Sidecar:
             heart=self.heart,
             now=self.clock.now,
         )
-        self._replica_role = ReplicaRole(peers, _OWN, self.clock.now, trust=options.trust)
+        self._replica_role = ReplicaRole(
+            peers, _OWN, self.clock.now, trust=options.trust, ordinal=identity.ordinal
+        )
         first = identity.ordinal == first_ordinal and options.primary_ordinal_file is None
         self._role: PrimaryRole | ReplicaRole = self._primary_role if first else self._replica_role
         self._wanted = WantedPrimary(first_ordinal, options.primary_ordinal_file)

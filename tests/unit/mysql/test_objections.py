@@ -11,7 +11,7 @@ from peerdisco.mysql.decisions import judge_replica
 from peerdisco.mysql.dialects import ReplicationSource
 from peerdisco.mysql.facts import ServerFacts
 from peerdisco.mysql.history import History
-from peerdisco.mysql.objections import against_following, against_opening
+from peerdisco.mysql.objections import against_following, against_opening, against_replaying
 from peerdisco.mysql.positions import MariaDBPosition
 from peerdisco.mysql.setup import Account
 from peerdisco.mysql.status import Receiver
@@ -203,3 +203,38 @@ def test_a_log_that_was_reset_since_the_primary_was_opened(text: str, advice: st
         "wait until the primary's sidecar reports that, since a copy of before is refused" in words
     )
     assert advice in words
+
+
+OWN = epoch(2, "0-100-50", ordinal=1, server="101")
+THIRD = epoch(3, "0-101-70")
+
+
+@pytest.mark.parametrize(
+    ("own", "lost"),
+    [
+        (server(""), True),
+        (server("0-100-40", FIRST), True),
+        (server("0-101-60", FIRST, OWN), True),
+        (server("0-101-70", FIRST, OWN), False),
+        (server("0-100-75", FIRST, OWN, THIRD), False),
+        (server("0-100-75", OWN, THIRD), False),
+        (server("", server_id=102), False),
+        (server("0-100-40", FIRST, server_id=102), False),
+    ],
+)
+def test_a_server_skips_what_it_wrote_itself(own: ServerFacts, lost: bool) -> None:
+    of = primary("0-100-80", FIRST, OWN, THIRD)
+    found = [*against_replaying(own, of, own.server_id - 100)]
+    assert [reason.code.code for reason in found] == ["needs-copy"] * lost
+    assert all("epoch 2 (epoch-2)" in reason.text for reason in found)
+    # The one that it is writing has not ended: what is in it has arrived, or is on its way.
+    assert not [*against_replaying(own, primary("0-100-80", FIRST, OWN), own.server_id - 100)]
+
+
+def test_an_empty_server_has_a_new_uuid_and_the_old_ordinal() -> None:
+    """The ordinal shows on MySQL what an empty server wrote; it may be unknown."""
+    old = replace(OWN, server="former-uuid")
+    of = primary("0-100-80", FIRST, old, THIRD)
+    assert [*against_replaying(server(""), of, 1)]
+    assert not [*against_replaying(server(""), of, 2)]
+    assert not [*against_replaying(server(""), of, None)]
