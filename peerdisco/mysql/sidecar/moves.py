@@ -10,6 +10,7 @@ from pathlib import Path
 from ...exceptions import ConfigurationError
 from ...model import Identity, Peer, Snapshot
 from ...primary.policies import ordinal
+from ...timing.backoff import Backoff
 from ..decisions import Unanswered
 from ..ensure import try_closing
 from ..facts import Executor, ServerFacts, read_facts
@@ -26,8 +27,9 @@ _CONTENT = re.compile(r"(\d{1,10})(?:\s+without\s+([A-Za-z0-9.-]+))?")
 _OPTION = "--primary-ordinal-file"
 _CLOSED_WITHIN = 3
 """Seconds that writes may wait for the server to become read-only for another pod."""
-_CLOSED_APART = 30
-"""Seconds between two attempts."""
+_CLOSED_APART = Backoff(2.0, 30.0)
+"""Seconds between two attempts: a statement that took too long has often ended by then, and a lock
+that stays shall not hold up writes again and again."""
 _PAUSED = "this pod's sidecar is paused, so the role does not move"
 _EXPECTED = "an ordinal such as 1, or '1 without mysql-0'"
 
@@ -128,9 +130,11 @@ class Moves:
         self._wanted = wanted
         self._name = name
         self._now = now
+        self._attempts = 0
+        """How often the server could not be made read-only for the wanted pod."""
         self._held = ""
-        """Why the server could not be made read-only; empty if nothing kept it from that."""
-        self._held_at = float("-inf")
+        """What kept it from that last."""
+        self._next_attempt_at = float("-inf")
         self._new_name = ""
         self._new_writes = LocalWrites("")
 
@@ -145,6 +149,7 @@ class Moves:
         wanted_snapshot = _aimed(snapshot, wanted.ordinal)
         paused = isinstance(server, Observer)
         if wanted.ordinal == self._identity.ordinal:
+            self._forget_attempts()
             return await self._as_wanted(own, wanted_snapshot, wanted, paused=paused)
         if own.read_only or own.status is not None or own.cluster is None:
             return Aim(Role.REPLICA, await self._to_follow(own, wanted_snapshot, wanted))
@@ -168,16 +173,21 @@ class Moves:
 
         Writes wait for each attempt, so there are few, and in between the server takes writes.
         """
-        if self._held and self._now() - self._held_at < _CLOSED_APART:
+        if self._now() < self._next_attempt_at:
             return self._held
         why = await try_closing(server, self._name, own, _CLOSED_WITHIN)
-        self._held_at = self._now()
-        self._held = (
-            f"{why}; writes waited for that, and it is tried again every {_CLOSED_APART} s"
-            if why is not None
-            else ""
-        )
-        return self._held or None
+        if why is None:
+            self._forget_attempts()
+            return None
+        self._attempts += 1
+        pause = _CLOSED_APART.after(self._attempts)
+        self._next_attempt_at = self._now() + pause
+        self._held = f"{why}; writes waited for that, and it is tried again in {pause:g} s"
+        return self._held
+
+    def _forget_attempts(self) -> None:
+        self._attempts, self._held = 0, ""
+        self._next_attempt_at = float("-inf")
 
     async def _without_harmless(
         self, new: Peer, found: ServerFacts, own: ServerFacts
