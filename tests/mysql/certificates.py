@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -56,34 +57,39 @@ class Authority:
             .sign(self._key, hashes.SHA256())
         )
         files = self._directory / f"{name}-key.pem", self._directory / f"{name}-cert.pem"
-        files[0].write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.TraditionalOpenSSL,
-                serialization.NoEncryption(),
-            )
-        )
+        files[0].write_bytes(_private(key))
         files[1].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         return files
+
+
+@functools.cache
+def self_signed() -> tuple[bytes, bytes]:
+    """A key and a certificate that nobody else signed, in PEM; the same for all servers."""
+    key = _key()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
+    certificate = _builder(name, name, key).sign(key, hashes.SHA256())
+    return _private(key), certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def key_pair(directory: Path, name: str) -> tuple[Path, Path]:
     """The files with an RSA private key and its public key, in PEM."""
     private, public = directory / f"{name}.pem", directory / f"{name}.pub.pem"
     key = _key()
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.TraditionalOpenSSL,
-            serialization.NoEncryption(),
-        )
-    )
+    private.write_bytes(_private(key))
     public.write_bytes(
         key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
     )
     return private, public
+
+
+def _private(key: rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
 
 
 def _key() -> rsa.RSAPrivateKey:

@@ -102,11 +102,26 @@ def every_image(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str
 ) -> Image:
     """The data directory that servers begin with: of each family and version of this machine."""
+    return image_for(request, tmp_path_factory, worker_id)
+
+
+@pytest.fixture(scope="session", params=["mariadb", "other-mariadb"])
+def every_mariadb(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Image:
+    """The same, of each version of MariaDB."""
+    return image_for(request, tmp_path_factory, worker_id)
+
+
+def image_for(
+    request: pytest.FixtureRequest, factory: pytest.TempPathFactory, worker_id: str
+) -> Image:
+    """The data directory of the family or version that is the parameter."""
     kind = SERVERS[request.param]
     if kind is MariaDB:
         image: Image = request.getfixturevalue("image")
         return image
-    return image_of(kind, tmp_path_factory, worker_id)
+    return image_of(kind, factory, worker_id)
 
 
 def image_of(kind: type[MariaDB], factory: pytest.TempPathFactory, worker_id: str) -> Image:

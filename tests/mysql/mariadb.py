@@ -19,6 +19,7 @@ import pymysql
 from pymysql.constants import CLIENT, ER
 from pymysql.cursors import DictCursor
 
+from .certificates import self_signed
 from .namespaces import Process
 from .pods import PORT, Pod
 from .waiting import until
@@ -57,8 +58,20 @@ def other_missing() -> str | None:
 
 def installer(program: str) -> str | None:
     """``mariadb-install-db`` of the same installation as this server."""
-    bin_directory = Path(program).parent.parent / "bin"
-    return shutil.which("mariadb-install-db", path=str(bin_directory) if "/" in program else None)
+    return beside(program, "mariadb-install-db")
+
+
+def beside(program: str, name: str) -> str | None:
+    """A program of the same installation as this server; None if it has none of that name."""
+    return shutil.which(name, path=programs(program) or None)
+
+
+def programs(program: str) -> str:
+    """The directories of the programs of a server's installation; empty for those of PATH."""
+    if "/" not in program:
+        return ""
+    directory = Path(program).parent
+    return os.pathsep.join(map(str, (directory, directory.parent / "bin")))
 
 
 def template(directory: Path, program: str = "mariadbd") -> Path:
@@ -131,6 +144,8 @@ class MariaDB:
     flavour = "mariadb"
     program = "mariadbd"
     small: tuple[str, ...] = SMALL
+    before_config = ""
+    """Settings that the configuration may change."""
 
     def __init__(
         self,
@@ -157,11 +172,11 @@ class MariaDB:
     def start(self, *, wait: bool = True) -> None:
         """Start it, and wait until it greets."""
         assert not self.alive, "it runs already"
-        self.prepare()
         # Of its own: a server that starts removes the temporary tables of all that share one.
         tmp = self.volume / "tmp"
         tmp.mkdir(exist_ok=True)
-        self.defaults_file.write_text(self.config)
+        self.prepare()
+        self.defaults_file.write_text(f"{self.before_config}{self.config}")
         self.pod.network.own(self.volume)
         self.process = self.pod.quietly(
             self.program,
@@ -323,3 +338,12 @@ class OtherMariaDB(MariaDB):
     program = OTHER
     small = tuple(option for option in SMALL if option != "--skip-ssl")
     """From 11.4 on replicas require TLS, for which the servers make their own certificates."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        # Without files, a server makes a new key at each start: seconds of a busy machine.
+        files = [self.volume / "tmp" / name for name in ("key.pem", "cert.pem")]
+        for file, content in zip(files, self_signed(), strict=True):
+            file.write_bytes(content)
+        key, certificate = files
+        self.before_config = f"[mariadbd]\nssl_key = {key}\nssl_cert = {certificate}\n"

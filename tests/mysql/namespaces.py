@@ -208,13 +208,14 @@ class Namespace:
         env: Mapping[str, str] | None = None,
         stdout: int | IO[str] = subprocess.PIPE,
         stderr: int | IO[str] = subprocess.PIPE,
+        stdin: int = subprocess.DEVNULL,
     ) -> Process:
         """Start a command in them; only where they hold process IDs, see `Process`."""
         assert self.forks
         process = Process(
             subprocess.Popen(
                 [*self.enter, *command],
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
                 text=True,

@@ -11,7 +11,9 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -137,6 +139,8 @@ class Pod:
         self.address = address
         self.bind = "0.0.0.0"
         self._namespace = namespace
+        self._helper: Process | None = None
+        self._lock = threading.Lock()
 
     def run(self, *command: str, timeout: float = 20) -> str:
         """Run a command in it that has to succeed; what it printed."""
@@ -145,6 +149,16 @@ class Pod:
     def popen(self, *command: str, env: Mapping[str, str] | None = None) -> Process:
         """Start a command in it, with its output and its complaints in pipes."""
         return self._namespace.popen(command, env)
+
+    def ask(self, line: str, *command: str) -> str:
+        """Send a line to a command that answers each with a line; it is started once."""
+        with self._lock:
+            if self._helper is None or not self._helper.alive:
+                self._helper = self._namespace.popen(command, stdin=subprocess.PIPE)
+            answer = _asked(self._helper.popen, line)
+        if not answer:
+            raise RuntimeError(f"{self.name}: {line}: the command has ended")
+        return answer
 
     def quietly(self, *command: str, log: Path) -> Process:
         """Start a command in it that writes into a file."""
@@ -162,6 +176,18 @@ class Pod:
     def close(self) -> None:
         """Take it away, and kill what runs in it."""
         self._namespace.close()
+
+
+def _asked(helper: subprocess.Popen[str], line: str) -> str:
+    """The line that a process answers with; empty if it has ended."""
+    assert helper.stdin is not None
+    assert helper.stdout is not None
+    try:
+        helper.stdin.write(f"{line}\n")
+        helper.stdin.flush()
+    except BrokenPipeError:
+        return ""
+    return helper.stdout.readline()
 
 
 class Bridge(Network):

@@ -19,22 +19,33 @@ from .pods import Pod
 from .waiting import DEADLINE, until
 
 FETCH = """
-import socket, sys
-address, _, port = sys.argv[1].rpartition(":")
-with socket.create_connection((address, int(port)), 10) as client:
-    client.sendall(f"GET {sys.argv[2]} HTTP/1.0\\r\\n\\r\\n".encode())
-    answer = b"".join(iter(lambda: client.recv(65536), b""))
-head, _, body = answer.partition(b"\\r\\n\\r\\n")
-print(head.split()[1].decode(), body.decode())
+import json, socket, sys
+for line in sys.stdin:
+    address, path = line.split()
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), 10) as client:
+            client.sendall(f"GET {path} HTTP/1.0\\r\\n\\r\\n".encode())
+            answer = b"".join(iter(lambda: client.recv(65536), b""))
+        head, _, body = answer.partition(b"\\r\\n\\r\\n")
+        said = int(head.split()[1]), body.decode()
+    except Exception as error:
+        said = 0, repr(error)
+    print(json.dumps(said), flush=True)
 """
-"""Without the modules for HTTP, whose import takes longer than all the rest; it is run often."""
+"""Without the modules for HTTP, whose import takes longer than all the rest."""
 
 
 def fetch(pod: Pod, address: str, path: str) -> tuple[int, str]:
-    """Ask an HTTP server from within a pod: the status, and the body."""
-    text = pod.run(sys.executable, "-I", "-S", "-c", FETCH, address, path)
-    status, _, body = text.partition(" ")
-    return int(status), body.removesuffix("\n")
+    """Ask an HTTP server from within a pod: the status, and the body.
+
+    One process in the pod asks for all: it is often asked, and processes take long to start.
+    """
+    said = pod.ask(f"{address} {path}", sys.executable, "-I", "-S", "-c", FETCH)
+    status, body = json.loads(said)
+    if not status:
+        raise RuntimeError(f"{pod.name}: {address}{path}: {body}")
+    return status, body
 
 
 LISTENING = re.compile(r"peerdisco: listening on (\S+)")

@@ -13,9 +13,12 @@ DEADLINE = 20.0
 
 
 def until(
-    condition: Callable[[], T], timeout: float = DEADLINE, what: str | Callable[[], str] = ""
+    condition: Callable[[], T],
+    timeout: float = DEADLINE,
+    what: str | Callable[[], str] = "",
+    pause: float = 0.02,
 ) -> T:
-    """Ask again and again until the answer is true; the answer.
+    """Ask again and again, with pauses in seconds, until the answer is true; the answer.
 
     Raises:
         AssertionError: It was not true in time.
@@ -25,5 +28,5 @@ def until(
         if time.monotonic() > deadline:
             wanted = what if isinstance(what, str) else what()
             raise AssertionError(f"not within {timeout:g} s: {wanted or condition}: {answer!r}")
-        time.sleep(0.02)
+        time.sleep(pause)
     return answer

@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
         metavar="N",
         help="until the sidecars repaired N positions behind their own logs",
     )
-    parser.add_argument("--rounds", type=int, default=12, help="rounds of events for each seed")
+    parser.add_argument("--rounds", type=int, default=24, help="rounds of events for each seed")
     parser.add_argument("--only", choices=DISTURBANCES, help="one kind of event, on replicas")
     given = parser.parse_args(arguments)
     if (reason := missing(given.server)) is not None:
@@ -48,6 +48,7 @@ def main(arguments: list[str]) -> int:
             total.rows += result.rows
             total.repairs += result.repairs
             total.seconds += result.seconds
+            total.spent.update(result.spent)
             if given.until_repaired and total.repairs >= given.until_repaired:
                 break
     print(summary(total, faults, given.server), flush=True)
@@ -84,8 +85,15 @@ def figures(result: Result) -> str:
     )
 
 
+def count_of(total: Result, what: str) -> str:
+    return f"{total.events[what]:,} " if what in total.events else ""
+
+
 def summary(total: Result, faults: int, server: str) -> str:
-    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(total.events.items()))
+    kinds = "\n".join(
+        f"{seconds:7.0f} s  {count_of(total, what)}{what}"
+        for what, seconds in total.spent.most_common()
+    )
     hourly = 3600 * total.events.total() / max(total.seconds, 1.0)
     return f"{kinds}\n{server}: {figures(total)}, {hourly:.0f} events an hour: {faults} faults"
 

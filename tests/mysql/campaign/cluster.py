@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,7 @@ import pymysql
 from ..database import SHOP, Database, Image, Member
 from ..pods import Network
 from ..volumes import restore, save
-from ..waiting import until
+from ..waiting import T, until
 from ..writer import Writer
 from .plan import PODS, Plan
 
@@ -25,6 +27,12 @@ PATIENCE = 120.0
 
 BLOCK = 100_000
 """Numbers of one writer in one round."""
+
+
+def patiently(condition: Callable[[], T], what: str | Callable[[], str] = "") -> T:
+    """Wait for what takes a cluster long, and leave the machine to it meanwhile."""
+    return until(condition, timeout=PATIENCE, what=what, pause=0.1)
+
 
 PLAYGROUND = """
 CREATE SCHEMA play;
@@ -64,6 +72,8 @@ class Cluster:
         """Whether a volume came back that may have another replication password."""
         self.killed_in_ddl: set[int] = set()
         """The replicas that may need a copy; see `_copy_what_finished_ddl`."""
+        self.spent: Counter[str] = Counter()
+        """Seconds that each kind of event took, and each step of coming to rest."""
         self._file = network.directory / "primary"
         self._writers: list[Writer] = []
         self._blocks = itertools.count(1)
@@ -180,28 +190,47 @@ class Cluster:
 
     @staticmethod
     def stop_server(member: Member) -> None:
-        """Stop a server, if it runs; a MariaDB that is sent SIGTERM while it starts never ends."""
+        """Stop a server, if it runs, as the example does.
+
+        A MariaDB that is sent SIGTERM while it starts never ends. MySQL waits for idle clients, of
+        which the hook of the example disconnects all.
+        """
         if member.server.alive:
             member.server.wait_ready(PATIENCE)
+            if member.server.flavour == "mysql":
+                member.server.sql("SET GLOBAL offline_mode = ON")
         member.server.stop()
 
     # --- rest
+
+    @contextmanager
+    def timing(self, what: str) -> Iterator[None]:
+        """Count the time that the block takes."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.spent[what] += time.monotonic() - began
 
     def rest(self) -> None:
         """Wait until the cluster has come to rest, and check it; the clients stop."""
         for writer in self._writers:
             writer.stop()
-        for member in self.db.members:
-            member.server.wait_ready(PATIENCE)
-        if self.password and self.restored:
-            self.accept_password()
-        self.restored = False
-        until(self._settled, timeout=PATIENCE, what="it settles")
+        with self.timing("wait for servers"):
+            for member in self.db.members:
+                member.server.wait_ready(PATIENCE)
+            if self.password and self.restored:
+                self.accept_password()
+            self.restored = False
+        with self.timing("wait for roles"):
+            patiently(self._settled, what="it settles")
         self.killed_in_ddl.clear()
-        self.stop_writing()
-        self.check_rows()
-        until(self._ready, timeout=PATIENCE, what="all are ready")
-        self.check_history()
+        with self.timing("check rows"):
+            self.stop_writing()
+            self.check_rows()
+        with self.timing("wait for readiness"):
+            patiently(self._ready, what="all are ready")
+            self.check_history()
         self._rested = self.primary
 
     def _settled(self) -> bool:
@@ -246,9 +275,8 @@ class Cluster:
             f"{self.primary.name}: {len(missing)} acknowledged rows missing: {sorted(missing)[:5]}"
         )
         for replica in self.replicas:
-            until(
+            patiently(
                 lambda replica=replica: self.db.rows(replica) == rows,
-                timeout=PATIENCE,
                 what=lambda replica=replica: (
                     f"{replica.name} has the {len(rows)} rows of {self.primary.name}, and not "
                     f"{len(self.db.rows(replica))}"
@@ -260,9 +288,8 @@ class Cluster:
         epochs = "SELECT number, id, server, log_reset FROM peerdisco.epochs ORDER BY number"
         expected = self.primary.server.sql(epochs)
         for member in self.db.members:
-            until(
+            patiently(
                 lambda member=member: self._has(member, epochs, expected),
-                timeout=PATIENCE,
                 what=f"{member.name} has the {len(expected)} epochs of {self.primary.name}",
             )
         opened = [member.name for member in self.db.members if not closed(member)]
@@ -290,7 +317,7 @@ class Cluster:
         """Give the replication account of each server the current password."""
         quoted = self.password.replace("\\", "\\\\").replace("'", "\\'")
         for member in self.db.members:
-            until(lambda member=member: self._accept(member, quoted), timeout=PATIENCE)
+            patiently(lambda member=member: self._accept(member, quoted))
 
     @staticmethod
     def _accept(member: Member, quoted: str) -> bool:
@@ -331,9 +358,8 @@ class Cluster:
             found.append(self.report(member))
             return holds(found[-1])
 
-        until(
+        patiently(
             is_there,
-            timeout=PATIENCE,
             what=lambda: f"{member.name}: {what}; {found[-1]}",
         )
         return found[-1]

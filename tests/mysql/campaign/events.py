@@ -28,13 +28,18 @@ def run_round(cluster: Cluster, events: Round) -> None:
     with cluster.writing() as writer:
         writer.wait(5)
         for event in events:
-            member = cluster.db[event.pod]
-            if event.kind in DISTURBANCES:
-                _DO[event.kind](cluster, member, event)
-            else:
-                _OPERATE[event.kind](cluster, member, writer)
-            time.sleep(event.seconds)
+            with cluster.timing(event.kind):
+                _do(cluster, event, writer)
         cluster.rest()
+
+
+def _do(cluster: Cluster, event: Event, writer: Writer) -> None:
+    member = cluster.db[event.pod]
+    if event.kind in DISTURBANCES:
+        _DO[event.kind](cluster, member, event)
+    else:
+        _OPERATE[event.kind](cluster, member, writer)
+    time.sleep(event.seconds)
 
 
 # Disturbances: whatever comes of them, the cluster repairs it alone.
@@ -363,9 +368,12 @@ def _take_snapshot(cluster: Cluster, member: Member, writer: Writer) -> None:
 
 
 def _copy_if_needed(cluster: Cluster, member: Member) -> None:
-    """Wait until a replica follows, or says that it needs a copy, and then give it one."""
+    """Wait until a replica is ready, or says that it needs a copy, and then give it one.
+
+    It may replicate for a moment before the log turns out to be without its beginning.
+    """
     found = cluster.wait_report(
-        member, lambda one: one["state"] in ("replica", "refused"), "follows or is refused"
+        member, lambda one: one["ready"] or one["state"] == "refused", "is ready or refused"
     )
     if found["state"] == "refused":
         codes = {reason["code"] for reason in found["verdict"]["reasons"]}

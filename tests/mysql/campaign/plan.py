@@ -122,12 +122,12 @@ def _rounds(chance: random.Random, count: int) -> Iterator[Round]:
             yield events
             primary = next((one.pod for one in reversed(events) if one.kind == MOVE), primary)
         else:
-            yield tuple(_disturbance(chance) for _ in range(chance.randint(1, 4)))
+            yield tuple(_disturbance(chance) for _ in range(chance.randint(*_DISTURBANCES)))
 
 
 def _moves(chance: random.Random, first: Event) -> Round:
     """A move of the role, perhaps with a second one, and with what disturbs both."""
-    during = [_disturbance(chance) for _ in range(chance.choice((0, 0, 1, 2)))]
+    during = [_disturbance(chance) for _ in range(chance.choice(_DURING_MOVES))]
     if chance.random() < _SECOND_MOVE:
         pod = chance.choice([pod for pod in range(PODS) if pod != first.pod])
         during.append(Event(MOVE, pod, chance.uniform(0.0, 1.0)))
@@ -136,6 +136,12 @@ def _moves(chance: random.Random, first: Event) -> Round:
 
 _OPERATION = 0.4
 """The part of the rounds that are operations."""
+
+_DISTURBANCES = (2, 7)
+"""The fewest and the most disturbances of a round without operations."""
+
+_DURING_MOVES = (0, 0, 1, 2, 3, 4)
+"""How many disturbances a move of the role may have."""
 
 _SECOND_MOVE = 0.25
 """The part of the moves that another one follows at once."""

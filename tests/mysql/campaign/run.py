@@ -50,6 +50,7 @@ class Result:
         repairs: How often a sidecar repaired the position of a server that was killed in DDL.
         seconds: How long it took.
         fault: What did not hold; empty if nothing.
+        spent: Seconds by kind of event, and by step of starting and coming to rest.
     """
 
     events: Counter[str] = field(default_factory=Counter)
@@ -58,6 +59,7 @@ class Result:
     repairs: int = 0
     seconds: float = 0.0
     fault: str = ""
+    spent: Counter[str] = field(default_factory=Counter)
 
 
 def missing(server: str) -> str | None:
@@ -82,7 +84,8 @@ def run(plan: Plan, begins_with: Image) -> Result:
     with network(Bridge) as where:
         cluster = Cluster(where, begins_with, plan)
         try:
-            cluster.start()
+            with cluster.timing("start"):
+                cluster.start()
             for events in plan.rounds:
                 result.events.update(event.kind for event in events)
                 run_round(cluster, events)
@@ -94,6 +97,7 @@ def run(plan: Plan, begins_with: Image) -> Result:
             result.rows = len(cluster.acknowledged)
             said = [line for member in cluster.db.members for line in member.sidecar.lines]
             result.repairs = sum(_REPAIR in line for line in said)
+            result.spent = cluster.spent
             cluster.stop_writing()
             cluster.db.evidence.convict()
     result.seconds = time.monotonic() - began
