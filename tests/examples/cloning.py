@@ -10,14 +10,26 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from tests.cli.command import WAITING, bare_environment
 from tests.docs.markdown import ROOT
-from tests.mysql.mariadb import MariaDB
+from tests.mysql.database import Image
+from tests.mysql.mariadb import beside, programs
 from tests.mysql.namespaces import Process
 from tests.mysql.pods import Network, Pod
 from tests.mysql.waiting import DEADLINE, until
 
 CLONE = ROOT / "examples" / "mysql" / "clone"
+
+
+def need_beside(program: str, *names: str) -> None:
+    """Skip the test if the installation of a server is without one of these programs."""
+    missing = [name for name in names if beside(program, name) is None]
+    if missing:
+        found = ", ".join(missing)
+        beside_it = f"this machine has no {found} beside {program}"
+        pytest.skip(beside_it if "/" in program else f"not installed: {found}")
 
 
 class Script:
@@ -92,14 +104,14 @@ class Volume:
     """
 
     def __init__(
-        self, network: Network, pod: Pod, template: Path, passwords: Path, config: str
+        self, network: Network, pod: Pod, image: Image, passwords: Path, config: str
     ) -> None:
         self.network = network
         self.pod = pod
         self.path = network.directory / f"volume-{pod.name}"
         self.run = network.directory / f"run-{pod.name}"
         self.run.mkdir()
-        self.server = MariaDB(pod, self.path, template, config)
+        self.server = image.server(pod, self.path, image.data, config)
         self.said: list[str] = []
         (self.path / "my.cnf").write_text(config)
         self.environment = {
@@ -119,7 +131,12 @@ class Volume:
         network.own(self.run)
 
     def script(self, name: str, **environment: str) -> Script:
-        return Script(self.pod, CLONE / name, env={**self.environment, **environment})
+        return Script(
+            self.pod,
+            CLONE / name,
+            env={**self.environment, **environment},
+            path=programs(self.server.program),
+        )
 
     def find(self, **environment: str) -> int:
         """Run find-source.sh to its end; its status."""

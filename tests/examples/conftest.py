@@ -10,6 +10,7 @@ from tests.mysql.conftest import (
     db,
     every_db,
     every_image,
+    every_mariadb,
     image,
     loopback,
     make,
@@ -19,6 +20,7 @@ from tests.mysql.conftest import (
 from tests.mysql.database import Image
 from tests.mysql.pods import Network
 
+from .cloning import need_beside
 from .databases import Pods
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "environment",
     "every_db",
     "every_image",
+    "every_mariadb",
     "image",
     "loopback",
     "make",
@@ -39,8 +42,9 @@ __all__ = [
 
 
 @pytest.fixture
-def pods(loopback: Network, image: Image) -> Iterator[Pods]:
-    """Pods on loopback; at the end nothing of them may show a password."""
-    made = Pods(loopback, image)
+def pods(loopback: Network, every_mariadb: Image) -> Iterator[Pods]:
+    """Pods on loopback, of each version; at the end nothing of them may show a password."""
+    need_beside(every_mariadb.server.program, "mariadb", "mariadb-dump")
+    made = Pods(loopback, every_mariadb)
     yield made
     made.close()

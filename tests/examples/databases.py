@@ -77,7 +77,7 @@ class Pods:
     def server(self, ordinal: int, *scripts: str) -> MariaDB:
         """A pod whose server runs, and has run these scripts."""
         pod, config = self._pod(ordinal)
-        server = MariaDB(pod, self.network.directory / pod.name, self.image.data, config)
+        server = self.image.server(pod, self.network.directory / pod.name, self.image.data, config)
         server.start()
         for script in scripts:
             server.script(script)
@@ -96,7 +96,7 @@ class Pods:
     def volume(self, ordinal: int) -> Volume:
         """A pod with an empty volume."""
         pod, config = self._pod(ordinal)
-        volume = Volume(self.network, pod, self.image.data, self.password, config)
+        volume = Volume(self.network, pod, self.image, self.password, config)
         self.volumes.append(volume)
         return volume
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.markdown import ROOT
-from tests.mysql.mariadb import MariaDB, connected
+from tests.mysql.mariadb import MariaDB, beside, connected, programs
 from tests.mysql.namespaces import Process
 from tests.mysql.pods import Pod
 from tests.mysql.waiting import until
@@ -69,7 +69,12 @@ class Job:
         self.said: list[str] = []
 
     def script(self, name: str, **environment: str) -> Script:
-        return Script(self.pod, BACKUP / name, env={**self.environment, **environment})
+        return Script(
+            self.pod,
+            BACKUP / name,
+            env={**self.environment, **environment},
+            path=programs(self.pods.image.server.program),
+        )
 
     def find(self, **environment: str) -> int:
         return self._run("find-candidate.sh", environment)
@@ -134,7 +139,8 @@ def test_backup_of_the_last_replica_is_whole_and_can_be_restored(
 
 
 def restore(server: MariaDB, file: Path) -> None:
-    command = f"gzip -dc '{file}' | mariadb --no-defaults --socket='{server.socket}' --user=root"
+    client = beside(server.program, "mariadb")
+    command = f"gzip -dc '{file}' | {client} --no-defaults --socket='{server.socket}' --user=root"
     file.chmod(0o644)
     server.pod.run("sh", "-c", command, timeout=40)
 

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.mysql.database import PASSWORDS, Database, Member
-from tests.mysql.pods import Pod
+from tests.mysql.conftest import databases
+from tests.mysql.database import PASSWORDS, Database, Image, Member
+from tests.mysql.mariadb import programs
+from tests.mysql.pods import Network, Pod
 from tests.mysql.waiting import until
 
-from .cloning import CLONE, Script
+from .cloning import CLONE, Script, need_beside
 from .test_backup import BACKUP
-from .test_clone_files import MISSING, certificate
+from .test_clone_files import FILES, MISSING, certificate
 
 pytestmark = [
     pytest.mark.timeout(180),
@@ -49,7 +51,9 @@ class Job:
             "STREAM_DATADIR": str(member.server.datadir),
             "STREAM_CERTIFICATE": str(self.key),
         }
-        self.served.append(Script(member.pod, CLONE / "serve-mariadb-backup.sh", env=settings))
+        path = programs(member.server.program)
+        serve = CLONE / "serve-mariadb-backup.sh"
+        self.served.append(Script(member.pod, serve, env=settings, path=path))
         self.served[-1].wait_for("clone: serving")
 
     def script(self, name: str, pod: Pod | None = None, **environment: str) -> Script:
@@ -65,7 +69,8 @@ class Job:
             **environment,
         }
         command = name.split()
-        return Script(pod or self.pod, BACKUP / command[0], *command[1:], env=settings)
+        path = programs(self.db.image.server.program)
+        return Script(pod or self.pod, BACKUP / command[0], *command[1:], env=settings, path=path)
 
     def backup(self, **environment: str) -> Script:
         found = self.script("find-candidate.sh")
@@ -92,11 +97,14 @@ class Job:
 
 
 @pytest.fixture
-def running(db: Database) -> Database:
-    db.start()
-    db.wait()
-    db.create_shop()
-    return db
+def running(bridge: Network, every_mariadb: Image) -> Iterator[Database]:
+    need_beside(every_mariadb.server.program, *FILES)
+    for make in databases(bridge, every_mariadb):
+        db = make()
+        db.start()
+        db.wait()
+        db.create_shop()
+        yield db
 
 
 @pytest.fixture

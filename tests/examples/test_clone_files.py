@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import subprocess
 import threading
@@ -11,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.mysql.mariadb import MariaDB, connected
+from tests.mysql.mariadb import MariaDB, beside, connected, programs
 from tests.mysql.waiting import until
 
-from .cloning import CLONE, Script, Volume
+from .cloning import CLONE, Script, Volume, need_beside
 from .databases import ROW, ROWS, SHOP, Pods, altering, unacknowledged
 
-NEEDED = ("mariadb-backup", "mbstream", "socat", "openssl")
+FILES = ("mariadb-backup", "mbstream")
+"""Of the server's own version."""
+NEEDED = ("socat", "openssl")
 MISSING = [program for program in NEEDED if shutil.which(program) is None]
 
 pytestmark = [
@@ -58,6 +61,7 @@ class Files:
             "STREAM_BIND": server.pod.bind,
             "STREAM_HOST": server.pod.bind,
         }
+        path = os.pathsep.join(filter(None, (path, programs(server.program))))
         script = Script(server.pod, CLONE / "serve-mariadb-backup.sh", env=settings, path=path)
         script.wait_for("clone: serving")
         self.served.append(script)
@@ -81,6 +85,7 @@ class Files:
 
 @pytest.fixture
 def files(pods: Pods) -> Iterator[Files]:
+    need_beside(pods.image.server.program, *FILES)
     made = Files(pods)
     yield made
     made.close()
@@ -180,15 +185,14 @@ def test_backup_that_fails_in_the_source_is_no_copy(pods: Pods, files: Files) ->
 def test_stream_that_breaks_off_is_no_copy(pods: Pods, files: Files, arrives: str) -> None:
     """The container in the source is killed, and the connection ends as it does after all files."""
     primary, volume = pods.server(0, ROW, SHOP), pods.volume(1)
-    programs = pods.network.directory / "programs"
-    programs.mkdir()
-    backup = programs / "mariadb-backup"
-    backup.write_text(
-        f'#!/bin/sh\n{shutil.which("mariadb-backup")} "$@" | {arrives}\nkill -9 $PPID\n'
-    )
+    real = beside(primary.program, "mariadb-backup")
+    killed = pods.network.directory / "programs"
+    killed.mkdir()
+    backup = killed / "mariadb-backup"
+    backup.write_text(f'#!/bin/sh\n{real} "$@" | {arrives}\nkill -9 $PPID\n')
     backup.chmod(0o755)
-    pods.network.own(programs)
-    served = files.serve(primary, path=str(programs))
+    pods.network.own(killed)
+    served = files.serve(primary, path=str(killed))
     volume.find()
     assert files.clone(volume) == 1
     assert volume.last.startswith("clone: failed: ")

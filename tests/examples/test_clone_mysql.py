@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from peerdisco.mysql import Account, Flavour, accounts_sql
 from tests.mysql import mysqld
+from tests.mysql.database import Image
 from tests.mysql.mariadb import connected
 from tests.mysql.mysqld import PROGRAM
 from tests.mysql.namespaces import Process
@@ -28,6 +30,14 @@ def missing() -> str | None:
     if (reason := mysqld.missing()) is None and not CLIENT.exists():
         return f"this machine has no {CLIENT}"
     return reason
+
+
+@pytest.fixture
+def pods(loopback: Network, image: Image) -> Iterator[Pods]:
+    """Where the passwords are; the servers are of this module."""
+    made = Pods(loopback, image)
+    yield made
+    made.close()
 
 
 pytestmark = [

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.mysql.database import PASSWORDS, Database, Member
+from tests.mysql.mariadb import programs
 from tests.mysql.waiting import until
 from tests.mysql.writer import Writer
 
@@ -22,9 +22,6 @@ SCRIPTS = {"mariadb": "clone-mariadb.sh", "mysql": "clone-mysql.sh"}
 
 def script(db: Database, member: Member, *command: str | Path, **environment: str) -> Script:
     """Run something in a pod with the settings of its init containers."""
-    program = member.server.program
-    found = Path(program).parent if "/" in program else None
-    nearby = [found, found.parent / "bin"] if found else []
     return Script(
         member.pod,
         *command,
@@ -39,7 +36,7 @@ def script(db: Database, member: Member, *command: str | Path, **environment: st
             "CLONE_DEFAULTS_FILE": str(member.server.defaults_file),
             **environment,
         },
-        path=os.pathsep.join(map(str, nearby)),
+        path=programs(member.server.program),
     )
 
 
