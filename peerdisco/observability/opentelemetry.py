@@ -42,6 +42,10 @@ _SCOPE = "peerdisco"
 _MOST_ANSWERS = 32
 """Addresses in ``dns.answers``: each of them takes time in every span."""
 
+# Seconds, those of the semantic conventions for DNS: the SDK's own are made for milliseconds.
+_LOOKUP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+_HOOK_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
+
 _Attributes = Mapping[str, AttributeValue]
 _Count = tuple[str, str]
 """What a counter counts: the service, and the value of the counter's own attribute."""
@@ -74,10 +78,16 @@ class OpenTelemetryObserver(Observer):
         self._tracer = get_tracer(_SCOPE, __version__, tracer_provider)
         meter = get_meter(_SCOPE, __version__, meter_provider)
         self._duration = meter.create_histogram(
-            "dns.lookup.duration", "s", "Measures the time taken to perform a DNS lookup."
+            "dns.lookup.duration",
+            "s",
+            "Measures the time taken to perform a DNS lookup.",
+            explicit_bucket_boundaries_advisory=_LOOKUP_BUCKETS,
         )
         self._hook_duration = meter.create_histogram(
-            "peerdisco.hook.duration", "s", "Duration of a run of a hook."
+            "peerdisco.hook.duration",
+            "s",
+            "Duration of a run of a hook.",
+            explicit_bucket_boundaries_advisory=_HOOK_BUCKETS,
         )
         self._described: dict[str, _Described] = {}
         """The newest lookup of each service; most lookups have the same attributes."""

@@ -89,6 +89,10 @@ async def test_the_metrics() -> None:
     durations = telemetry.points("dns.lookup.duration")
     assert {point.attributes.get("error.type") for point in durations} == {None, "refused"}
     assert {point.attributes["dns.question.name"] for point in durations} == {SERVICE}
+    # As the semantic conventions have it: the SDK's own buckets are for milliseconds.
+    assert {point.explicit_bounds for point in durations} == {
+        (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+    }
     kinds = {
         point.attributes["peerdisco.change.kind"]: point.value
         for point in telemetry.points("peerdisco.changes")
@@ -112,6 +116,8 @@ async def test_a_run_of_a_hook_is_a_span() -> None:
     assert span.attributes["error.type"] == "ValueError"
     assert span.status.status_code is StatusCode.ERROR
     assert [event.name for event in span.events] == ["exception"]
+    (duration,) = telemetry.points("peerdisco.hook.duration")
+    assert (duration.explicit_bounds[0], duration.explicit_bounds[-1]) == (0.01, 300)
     assert len(telemetry.points("peerdisco.hook.duration")) == 1
 
 
