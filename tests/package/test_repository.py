@@ -64,6 +64,34 @@ def test_workflows_call_targets_that_exist(path: Path) -> None:
     assert called <= targets
 
 
+@pytest.mark.parametrize("path", sorted(WORKFLOWS.glob("*.yml")), ids=lambda path: path.name)
+def test_each_action_is_pinned_by_its_commit(path: Path) -> None:
+    """A tag can be moved to other code, a digest cannot; the comment says which version it is."""
+    lines = [line for line in path.read_text().splitlines() if "uses:" in line]
+    steps = [step for job in workflow(path.name)["jobs"].values() for step in job["steps"]]
+    assert len(lines) == sum("uses" in step for step in steps) > 0
+    for line in lines:
+        assert re.fullmatch(r" *- uses: [\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
+
+
+def test_an_action_has_the_same_commit_everywhere() -> None:
+    used = {
+        found
+        for path in WORKFLOWS.glob("*.yml")
+        for found in re.findall(r"uses: (\S+)@(\w+) # (\S+)", path.read_text())
+    }
+    assert len(used) == len({action for action, _, _ in used})
+
+
+def test_pinned_actions_are_kept_up_to_date() -> None:
+    settings = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())
+    assert settings["version"] == 2
+    (update,) = settings["updates"]
+    assert update["package-ecosystem"] == "github-actions"
+    assert update["directory"] == "/"
+    assert update["schedule"]["interval"] == "weekly"
+
+
 def released(tag: str, version: str, owner: str, place: Path) -> bool:
     """Whether the release workflow's own checks let this tag of this tree pass."""
     (place / "peerdisco").mkdir()
