@@ -81,6 +81,34 @@ def missing() -> str | None:
 
 
 @contextmanager
+def podman(directory: Path) -> Iterator[str]:
+    """The URL of Podman's service, which answers as Docker's does; gone after the block.
+
+    Raises:
+        NoEngineError: It is not installed, or does not start.
+    """
+    if shutil.which("podman") is None:
+        raise NoEngineError("this machine has no podman")
+    listening, log = directory / "podman.sock", directory / "podman.log"
+    settings = directory / "containers.conf"
+    # Higher limits than the own ones may be forbidden here.
+    settings.write_text(
+        '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n',
+        encoding="utf-8",
+    )
+    runtime = ("--runtime=runc",) if shutil.which("runc") else ()
+    command = (
+        "podman", *runtime, "--storage-driver=vfs", "--cgroup-manager=cgroupfs",
+        f"--root={directory / 'root'}", f"--runroot={directory / 'run'}",
+        "system", "service", "--time=0", f"unix://{listening}",
+    )  # fmt: skip
+    with _listening(
+        "podman", command, os.environ | {"CONTAINERS_CONF": str(settings)}, listening, log
+    ):
+        yield f"unix://{listening}"
+
+
+@contextmanager
 def started(directory: Path) -> Iterator[str]:
     """An engine with everything that is its own below the directory."""
     listening, log = directory / "docker.sock", directory / "dockerd.log"
@@ -89,23 +117,34 @@ def started(directory: Path) -> Iterator[str]:
         f"--exec-root={directory / 'exec'}", f"--pidfile={directory / 'docker.pid'}",
         f"--host=unix://{listening}", f"--cgroup-parent=/{directory.parent.name}",
     )  # fmt: skip
+    command = (*NAMESPACES, "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *dockerd)
+    environment = os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
+    try:
+        # All that runs below it ends with it: it is the first process of its PID namespace.
+        with _listening("dockerd", command, environment, listening, log):
+            yield f"unix://{listening}"
+    finally:
+        for cgroup in Path("/sys/fs/cgroup").glob(f"**/{directory.parent.name}"):
+            with suppress(OSError):
+                cgroup.rmdir()
+
+
+@contextmanager
+def _listening(
+    name: str, command: tuple[str, ...], environment: dict[str, str], listening: Path, log: Path
+) -> Iterator[None]:
+    """An engine that answers on its socket; killed after the block."""
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [*NAMESPACES, "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *dockerd],
-            stdin=subprocess.DEVNULL, stdout=file, stderr=file,
-            env=os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"},
-        )  # fmt: skip
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment
+        )
     try:
         deadline = time.monotonic() + READY
         while not answers(listening):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise NoEngineError(f"this machine can run no dockerd:\n{log.read_text()[-2000:]}")
+                raise NoEngineError(f"this machine can run no {name}:\n{log.read_text()[-2000:]}")
             time.sleep(0.02)
-        yield f"unix://{listening}"
+        yield
     finally:
-        # All that runs below it ends with it: it is the first process of its PID namespace.
         process.kill()
         process.wait()
-        for cgroup in Path("/sys/fs/cgroup").glob(f"**/{directory.parent.name}"):
-            with suppress(OSError):
-                cgroup.rmdir()

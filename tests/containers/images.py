@@ -54,7 +54,7 @@ def give(path: Path, user: str) -> None:
 
 def skeleton(client: docker.DockerClient) -> str:
     """Make the image for what runs from this machine's files."""
-    _import(client, SKELETON, _base)
+    make(client, SKELETON, base)
     return SKELETON
 
 
@@ -79,13 +79,13 @@ def mariadb(client: docker.DockerClient, template: Path) -> str:
     """
 
     def fill(tar: tarfile.TarFile) -> None:
-        _base(tar)
+        base(tar)
         for path in _files(_closure(PACKAGES)):
             tar.add(path, arcname=path.lstrip("/"), recursive=False)
         tar.add(template, arcname="template", filter=_readable)
         tar.add(ENTRYPOINT, arcname="entrypoint.sh")
 
-    _import(client, MARIADB, fill, 'ENTRYPOINT ["sh", "/entrypoint.sh"]')
+    make(client, MARIADB, fill, 'ENTRYPOINT ["sh", "/entrypoint.sh"]')
     return MARIADB
 
 
@@ -145,18 +145,18 @@ def _files(packages: set[str]) -> list[str]:
     )
 
 
-def _base(tar: tarfile.TarFile) -> None:
+def base(tar: tarfile.TarFile) -> None:
     """Directories and links that every root file system has, and world-writable /tmp."""
     for name in DIRECTORIES:
-        _add(tar, name, type=tarfile.DIRTYPE, mode=0o755)
-    _add(tar, "tmp", type=tarfile.DIRTYPE, mode=0o1777)
+        add(tar, name, type=tarfile.DIRTYPE, mode=0o755)
+    add(tar, "tmp", type=tarfile.DIRTYPE, mode=0o1777)
     for name, target in LINKS.items():
         if Path("/", name).is_symlink():
-            _add(tar, name, type=tarfile.SYMTYPE, linkname=target)
-    _add(tar, "etc/nsswitch.conf", NSSWITCH.encode(), mode=0o644)
+            add(tar, name, type=tarfile.SYMTYPE, linkname=target)
+    add(tar, "etc/nsswitch.conf", NSSWITCH.encode(), mode=0o644)
 
 
-def _add(tar: tarfile.TarFile, name: str, content: bytes = b"", **fields: Any) -> None:
+def add(tar: tarfile.TarFile, name: str, content: bytes = b"", **fields: Any) -> None:
     member = tarfile.TarInfo(name)
     member.size = len(content)
     for field, value in fields.items():
@@ -170,7 +170,7 @@ def _readable(member: tarfile.TarInfo) -> tarfile.TarInfo:
     return member
 
 
-def _import(
+def make(
     client: docker.DockerClient, name: str, fill: Callable[[tarfile.TarFile], None], *changes: str
 ) -> None:
     with tempfile.NamedTemporaryFile(suffix=".tar") as file:

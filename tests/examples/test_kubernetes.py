@@ -18,6 +18,7 @@ from .manifests import (
     OVERLAY,
     Document,
     assert_base_can_be_pinned,
+    assert_can_be_pinned,
     assert_pip_checks_hashes,
     build,
     container,
@@ -159,6 +160,32 @@ def test_image_holds_what_the_sidecar_runs() -> None:
     assert users[-1].partition(":")[0].isdigit(), "runAsNonRoot needs a number"
     assert users[-1].partition(":")[0] != "0"
     assert instructions[-1] == ["ENTRYPOINT", '["/opt/peerdisco/follow.sh"]']
+
+
+def test_the_image_of_the_command_alone_can_be_pinned_too() -> None:
+    lines = (KUBERNETES / "distroless.Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    instructions = [line.split() for line in lines if line and not line.startswith("#")]
+    assert_can_be_pinned(lines, "BUILD")
+    assert_can_be_pinned(lines, "BASE")
+    assert_pip_checks_hashes(instructions)
+    assert [words for instruction, *words in instructions if instruction == "FROM"] == [
+        ["$BUILD", "AS", "build"],
+        ["$BASE"],
+    ]
+    # The Python of both: Debian 13 has 3.13.
+    arguments = [words[0] for instruction, *words in instructions if instruction == "ARG"]
+    assert [re.findall(r"3\.13-slim-trixie|debian13", text) for text in arguments] == [
+        ["3.13-slim-trixie"],
+        ["debian13"],
+    ]
+    users = [words[0] for instruction, *words in instructions if instruction == "USER"]
+    assert users == ["0:0", "65532:65532"]
+
+
+def test_the_scripts_are_programs_before_they_are_copied() -> None:
+    """No recipe sets their mode, which old builders cannot."""
+    for name in ("role.sh", "follow.sh"):
+        assert (EXAMPLES / "shell" / name).stat().st_mode & 0o111 == 0o111
 
 
 def test_kustomization_names_what_there_is() -> None:
