@@ -40,6 +40,20 @@ Hostile names, at each place where a name goes:
         tests/adversaries/test_names.py::test_labels_of_prometheus
     a database server's error text in a log:
         tests/unit/mysql/test_impostor.py::test_an_error_of_a_server_is_escaped_and_shortened
+    HTML, the status page of the sidecar:
+        tests/unit/mysql/sidecar/test_status_page.py::test_everything_on_it_is_escaped
+
+Impostors, who answer at a database server's address:
+    every plugin that discloses a password in every phase of a login, endless rows, beside whole
+    sidecars and real servers:
+        tests/mysql/test_impostors.py::test_impostors_at_the_address_of_the_primary
+        tests/mysql/test_impostors.py::test_an_impostor_at_the_address_of_a_replica
+    each plugin and phase, endless and malformed responses:
+        tests/unit/mysql/test_impostor.py::test_a_plugin_of_the_handshake_that_discloses_is_refused
+        tests/unit/mysql/test_impostor.py::test_a_switch_to_a_plugin_that_is_not_allowed_is_refused
+        tests/unit/mysql/test_impostor.py::test_a_second_switch_is_refused
+        tests/unit/mysql/test_impostor.py::test_the_key_of_an_unknown_server_is_not_used
+        tests/unit/mysql/test_impostor.py::test_a_response_without_end_is_refused_at_a_bound
 
 Faults of the machine:
     no descriptor left, for a watcher, a lookup and a hook:

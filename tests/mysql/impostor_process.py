@@ -11,12 +11,16 @@ import asyncio
 import itertools
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.unit.mysql.impostor import EOF_PACKET, Impostor, column, greeting, switch
 
-NATIVE = "mysql_native_password"
+NATIVE, SHA2 = "mysql_native_password", "caching_sha2_password"
+DISCLOSING = ("mysql_clear_password", "dialog", "sha256_password", "mysql_old_password", "")
 
 
 def rows() -> Iterator[bytes]:
@@ -27,35 +31,45 @@ def rows() -> Iterator[bytes]:
     yield from itertools.repeat(b"\xfc\xe8\x03" + bytes(1000))
 
 
-KINDS: dict[str, Callable[[], Impostor]] = {
-    "clear": lambda: Impostor(greeting(NATIVE), [switch("mysql_clear_password")]),
-    "clear at once": lambda: Impostor(greeting("mysql_clear_password")),
-    "dialog": lambda: Impostor(greeting(NATIVE), [switch("dialog")]),
-    "its own key": lambda: Impostor(
-        greeting(NATIVE), [switch("caching_sha2_password"), b"\x01\x04", b"key"]
-    ),
-    "nothing but OK": lambda: Impostor(greeting(NATIVE)),
-    "endless rows": lambda: Impostor(greeting(NATIVE), respond=rows),
-    "a long error": lambda: Impostor(
-        greeting(NATIVE), [b"\xff\x15\x04#28000" + b"\x1b[2J" * 10**5]
-    ),
-    "a huge version": lambda: Impostor(b"\x0a" + b"9" * 2**20 + greeting(NATIVE)[1:]),
-    "silence": lambda: Impostor(greeting(NATIVE), respond=list),
+def logins() -> list[Impostor]:
+    """Every plugin that discloses, in every phase of a login, and its own key."""
+    impostor = partial(Impostor, key=rsa.generate_private_key(public_exponent=65537, key_size=2048))
+    return [
+        *(impostor(greeting(plugin)) for plugin in (*DISCLOSING, None)),
+        *(impostor(greeting(NATIVE), [switch(plugin)]) for plugin in DISCLOSING),
+        *(impostor(greeting("x"), [switch(SHA2), switch(plugin)]) for plugin in DISCLOSING),
+        impostor(greeting(SHA2), [b"\x01\x04", b"key"]),
+        impostor(greeting(NATIVE), [switch(SHA2), b"\x01\x04", b"key"]),
+        impostor(greeting(NATIVE), [b"\xfe"]),
+        impostor(greeting(NATIVE), [b"\xff\x15\x04#28000" + b"\x1b[2J" * 10**5]),
+        impostor(b"\x0a" + b"9" * 2**20 + greeting(NATIVE)[1:]),
+    ]
+
+
+LOGINS = len(logins())
+"""How many connections see all of them."""
+
+KINDS: dict[str, Callable[[], list[Impostor]]] = {
+    "every login": logins,
+    "nothing but OK": lambda: [Impostor(greeting(NATIVE))],
+    "endless rows": lambda: [Impostor(greeting(NATIVE), respond=rows)],
 }
 
 
-async def serve(impostor: Impostor, password: str, file: Path) -> None:
+async def serve(impostors: Sequence[Impostor], password: str, file: Path) -> None:
+    """Each connection is that of the next impostor."""
     connections = 0
 
     async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal connections
         connections += 1
-        await impostor._serve(reader, writer)
+        await impostors[(connections - 1) % len(impostors)]._serve(reader, writer)
 
     async with await asyncio.start_server(count, "0.0.0.0", 3306):
         while True:
             new = file.with_suffix(".new")
-            new.write_text(json.dumps([impostor.disclosed(password), connections]))
+            disclosed = [way for impostor in impostors for way in impostor.disclosed(password)]
+            new.write_text(json.dumps([disclosed, connections]))
             new.rename(file)
             await asyncio.sleep(0.1)
 

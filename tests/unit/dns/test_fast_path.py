@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import dns.message
+import dns.rrset
 import pytest
 
 from peerdisco.dns import wire
@@ -243,6 +245,23 @@ def test_a_target_with_a_broken_first_label_is_refused_by_both(label: bytes, glu
 def test_capital_letters_are_left_to_the_full_reader(case) -> None:  # type: ignore[no-untyped-def]
     raw = reply_of(service(), wire.SRV).replace(b"db-1", case("db-1").encode())
     assert fast_readers_agree(raw) is False
+
+
+def test_addresses_whose_names_end_within_the_question_are_read() -> None:
+    """As BIND writes the answer for a named port: the service's name is only a part of it."""
+    service = "db.default.svc.cluster.local."
+    message = dns.message.make_response(dns.message.make_query(f"_sql._tcp.{service}", "SRV"))
+    for section, owner, rtype, data in (
+        (message.answer, f"_sql._tcp.{service}", "SRV", f"0 1 3306 db-0.{service}"),
+        (message.additional, f"db-0.{service}", "A", "10.0.0.1"),
+    ):
+        section.append(dns.rrset.from_text(owner, 30, "IN", rtype, data))
+    raw = message.to_wire()
+    assert raw.count(b"\x04db-0\xc0\x16") == 1
+    name, suffix = (wire.name_from_text(text[:-1]) for text in (f"_sql._tcp.{service}", service))
+    listing = read_service_records(raw, name, suffix)
+    assert listing is not None
+    assert dict(listing.addresses) == {b"\x04db-0" + suffix: (b"\x0a\0\0\1",)}
 
 
 def test_random_bytes_are_declined() -> None:
