@@ -142,6 +142,11 @@ class _Parser(argparse.ArgumentParser):
         meant = self._meant(message)
         hint = f"did you mean {meant}? " if meant else ""
         prog = self._prog(message)
+        # Seventeen commands would hide the one that was meant.
+        message = re.sub(
+            r"argument COMMAND: invalid choice: ('.*') \(choose from .*\)",
+            r"there is no command \1", message, flags=re.DOTALL,
+        )  # fmt: skip
         self.exit(WRONG, f"{prog}: {message} ({hint}try: {prog} --help)\n")
 
     def _prog(self, message: str) -> str:

@@ -34,7 +34,7 @@ def find_service(
         raise IdentityError(
             "service",
             ("PEERDISCO_SERVICE", f"this pod's line in {HOSTS}"),
-            "name the headless service: peerdisco peers SERVICE, or PEERDISCO_SERVICE",
+            "name the headless service, as an argument or in PEERDISCO_SERVICE",
         )
     return parse_service(
         text,

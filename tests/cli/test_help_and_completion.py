@@ -56,6 +56,14 @@ def test_an_unknown_option_names_the_help_of_its_command(
     assert error.endswith(f"(try: peerdisco {args[0]} --help)\n")
 
 
+@pytest.mark.parametrize("args", [("wach",), ("help", "wach")])
+def test_an_unknown_command_is_not_answered_with_all_that_there_are(
+    args: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = output(capsys, *args, status=2)
+    assert error.startswith("peerdisco: there is no command 'wach' (did you mean watch? ")
+
+
 @pytest.mark.parametrize("args", [("qqqq",), ("peers", "x", "--zzzzzz"), ("peers", "x", "y z")])
 def test_nothing_is_suggested_for_what_is_like_nothing(
     args: tuple[str, ...], capsys: pytest.CaptureFixture[str]
@@ -190,8 +198,17 @@ def test_fish_completes_commands_options_and_values(
 
 
 @pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh: apt-get install zsh")
+@pytest.mark.parametrize(
+    "load",
+    [
+        "fpath=({place} $fpath); autoload -Uz compinit; compinit -u -D",
+        "autoload -Uz compinit; compinit -u -D; source <(cat {place}/_peerdisco)",
+        'autoload -Uz compinit; compinit -u -D; eval "$(<{place}/_peerdisco)"',
+    ],
+    ids=["fpath", "source", "eval"],
+)
 def test_zsh_completes_commands_options_and_values(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    load: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """Typed in a terminal, with the key that completes; a function shows what it became."""
     (tmp_path / "_peerdisco").write_text(output(capsys, "completion", "zsh"))
@@ -213,7 +230,7 @@ def test_zsh_completes_commands_options_and_values(
 
     try:
         for line in (
-            f"fpath=({tmp_path} $fpath); autoload -Uz compinit; compinit -u -D",
+            load.format(place=tmp_path),
             'peerdisco() { print -r -- "GOT[$*]" }',
             "print READ''Y",
         ):

@@ -18,6 +18,7 @@ exit status:
   6  the output cannot be written: stdout is closed, or its disk is full
 
 examples:
+  source <(peerdisco completion bash)    for this shell alone; in zsh with "zsh"
   peerdisco completion bash > /etc/bash_completion.d/peerdisco
   peerdisco completion zsh > "${fpath[1]}/_peerdisco"
   peerdisco completion fish > ~/.config/fish/completions/peerdisco.fish
@@ -40,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
 
     parser = whole_parser()
     _summarise(parser)
-    print(shtab.complete(parser, args.shell))
+    script = shtab.complete(parser, args.shell)
+    # shtab recognises `eval` alone; `source <(peerdisco completion zsh)` is a file to zsh.
+    print(script.replace("$zsh_eval_context[-1] == eval ", "$zsh_eval_context[-1] == (eval|file) "))
     return OK
 
 

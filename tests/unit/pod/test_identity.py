@@ -556,7 +556,7 @@ def test_the_service_that_nothing_tells_is_asked_for(describe: Describe) -> None
     with pytest.raises(IdentityError) as caught:
         find_service(None, None, None, pod)
     assert caught.value.missing == "service"
-    for word in ("PEERDISCO_SERVICE", "peerdisco peers SERVICE", "/etc/hosts"):
+    for word in ("PEERDISCO_SERVICE", "name the headless service, as an argument", "/etc/hosts"):
         assert word in str(caught.value)
 
 
