@@ -237,7 +237,7 @@ async def ensure_replica(
 async def ensure_closed(server: Executor, name: str, own: ServerFacts) -> tuple[str, ...]:
     """Make a server refuse writes; what was done.
 
-    Its statement waits for commits, which may wait for a replica; see `end_waiting_commits`.
+    Its statement waits for commits, which may wait for a replica; see ``waiting_commits``.
 
     Raises:
         DatabaseError: The statement was refused, or the server did not answer.
