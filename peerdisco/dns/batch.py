@@ -26,11 +26,11 @@ goroutines busy for each connection, however many are out. More of them gain not
 with fewer, client and server wait for each other.
 """
 
-AT_FIRST = 72
-"""Questions that are pending before the first replies: those of a usual poll.
+AT_FIRST = 16
+"""Questions that are pending before the first replies, usually.
 
-A server may take milliseconds for each name that it has not answered before, and send no reply
-before it has the last one.
+A server may take tens of milliseconds for each name that it has not answered before, above all for
+one that does not exist, and send no reply before it has the last one.
 """
 
 _FEWEST = 8
@@ -48,6 +48,7 @@ class Batch:
     Args:
         questions: Names in wire form, and record types.
         take: Takes each reply.
+        at_first: The most questions that are pending before the first replies.
 
     Attributes:
         take: Takes each reply.
@@ -76,11 +77,13 @@ class Batch:
         "window",
     )
 
-    def __init__(self, questions: Sequence[tuple[bytes, int]], take: Take) -> None:
+    def __init__(
+        self, questions: Sequence[tuple[bytes, int]], take: Take, at_first: int = AT_FIRST
+    ) -> None:
         self._questions = questions
         self.take = take
         self.at_once = AT_ONCE
-        self.window = AT_FIRST
+        self.window = at_first
         self._sent: float | None = None
         """When the last questions were sent; None before the first on a connection."""
         self.beside: Sequence[Batch] = ()

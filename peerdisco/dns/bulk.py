@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from ..model import Attempt, Outcome
 from . import wire
-from .batch import Batch
+from .batch import AT_FIRST, Batch
 from .evidence import USABLE
 from .resolver import Reply, Resolver, ResolverProtocol
 
@@ -52,6 +52,7 @@ async def ask_each(
     convert: Callable[[wire.Message], _T],
     tcp: bool = False,
     note: Note | None = None,
+    at_first: int = AT_FIRST,
 ) -> list[_T | Reply]:
     """Ask each question.
 
@@ -63,6 +64,7 @@ async def ask_each(
         convert: Converts a message that was read in full.
         tcp: Ask over TCP also if there are only a few.
         note: Called with the exchange that answered the first question.
+        at_first: The most questions that are pending before the first replies.
 
     Returns:
         The results, in the order of the questions; for a question that no server answered, a
@@ -71,7 +73,7 @@ async def ask_each(
     bulk = _Bulk(questions, read, convert, note)
     tcp = tcp or len(questions) > FEW
     if isinstance(resolver, Resolver) and tcp:
-        bulk.batch = Batch(questions, bulk.take)
+        bulk.batch = Batch(questions, bulk.take, at_first)
         bulk.resolver = resolver
         await resolver.run(bulk.batch, deadline=deadline)
     await bulk.ask_the_rest(resolver, deadline, tcp)

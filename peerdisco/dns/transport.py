@@ -352,6 +352,8 @@ class TcpConnection(asyncio.Protocol):
             timer.cancel()
             self._batch = None
             batch.take_back()
+            if done.done() and not done.cancelled():
+                done.exception()  # raised above, unless the wait was never reached
             self._drop_if_retired()
 
     def _open_transport(self) -> asyncio.Transport:

@@ -107,8 +107,8 @@ class Enumeration:
         self._truncated = False
         self._random = False
         """Whether truncated answers have a random part of the addresses."""
-        self._same = False
-        """Whether the addresses of the service are those of the previous lookup."""
+        self._explained = False
+        """Whether every address of the service belongs to a pod of the previous lookup."""
         self._asked: set[bytes] = set()
         """The names whose addresses were queried."""
         self._changed: set[bytes] = set()
@@ -335,7 +335,8 @@ class Enumeration:
         """The addresses of the service without a name."""
         if self.addresses is self._state.addresses:
             known = self._state.owners.addresses
-            return set() if self._same or self._shown <= known else set(self._shown - known)
+            self._explained = self._explained or self._shown <= known
+            return set() if self._explained else set(self._shown - known)
         return set(self._shown.difference(*self.addresses.values()))
 
     async def _close(self) -> None:

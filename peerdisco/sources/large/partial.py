@@ -21,6 +21,8 @@ from collections.abc import Collection
 
 from ...dns.fast_path import AddressRecords, ServiceRecords
 from .enumeration import BOTH, BY_NAME, Enumeration
+from .questions import ask_addresses
+from .rotation import MOST_VERIFIED
 
 __all__ = ["MOST_UNSEEN", "PartialEnumeration"]
 
@@ -29,6 +31,10 @@ _UNSEEN_POLLS = 2
 
 MOST_UNSEEN = 8
 """Number of such pods that a poll verifies, unless half of them are gone."""
+
+
+_AT_FIRST = MOST_VERIFIED + 8
+"""Questions that a poll sends together: usually all of its questions, about names that exist."""
 
 
 class PartialEnumeration(Enumeration):
@@ -53,8 +59,8 @@ class PartialEnumeration(Enumeration):
         known = state.owners.addresses
         # Comparing them takes half as long as subtracting one from the other.
         lost = frozenset() if known <= self._shown else frozenset(known - self._shown)
-        self._same = not lost and len(known) == len(self._shown)
-        if state.listed and not (self._same and not self._changed and not self._failed):
+        self._explained = not lost and len(known) == len(self._shown)
+        if state.listed and (self._changed or self._failed or not self._explained):
             return False
         if self._truncated:
             await self._ask_unseen(lost)
@@ -78,12 +84,17 @@ class PartialEnumeration(Enumeration):
         self.addresses, self._rtypes = state.addresses, state.rtypes
         names = state.rotation.next(self._absent_to_query())
         rtypes = (*BOTH, *(state.rtypes if state.truncated else ()))
-        results = await self._ask_addresses(
+        results = await ask_addresses(
+            self._resolver,
             [
                 *((self._name, rtype) for rtype in rtypes),
                 *((name, rtype) for rtype in state.rtypes for name in names),
             ],
             self._half(),
+            self._leftovers,
+            tcp=True,
+            note=self._note,
+            at_first=_AT_FIRST,
         )
         own = [found for found in results[: len(rtypes)] if isinstance(found, AddressRecords)]
         present = tuple(t for t, f in zip(rtypes, own, strict=False) if f.packed)

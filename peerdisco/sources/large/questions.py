@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ...dns import wire
 from ...dns.alike import AlikeReplies
+from ...dns.batch import AT_FIRST
 from ...dns.bulk import Note, ask_each
 from ...dns.fast_path import AddressRecords, question_after_id, read_addresses, smallest_ttl
 from ...dns.resolver import Reply, ResolverProtocol
@@ -106,6 +107,7 @@ async def ask_addresses(
     *,
     tcp: bool = False,
     note: Note | None = None,
+    at_first: int = AT_FIRST,
 ) -> list[AddressRecords | Reply]:
     """Query addresses; see `ask_each`."""
     alike = {rtype: AlikeReplies[int]() for rtype in (wire.A, wire.AAAA)}
@@ -127,7 +129,14 @@ async def ask_addresses(
         return found
 
     return await ask_each(
-        resolver, questions, deadline=deadline, read=read, convert=convert, tcp=tcp, note=note
+        resolver,
+        questions,
+        deadline=deadline,
+        read=read,
+        convert=convert,
+        tcp=tcp,
+        note=note,
+        at_first=at_first,
     )
 
 
