@@ -9,23 +9,28 @@ from .. import __version__
 __all__ = ["man_page"]
 
 
-def man_page(parser: argparse.ArgumentParser, command: str | None) -> str:
+def man_page(
+    parser: argparse.ArgumentParser, command: str | None, summary: str | None = None
+) -> str:
     """The man page of a command in roff; None stands for the overview.
 
     Args:
         parser: The parser of the command.
         command: The name of the command.
+        summary: The command in a few words; None for the first sentence of its description.
     """
     parser.color = False  # type: ignore[attr-defined]  # Python 3.14 colours it on a terminal
     name = "peerdisco" if command is None else f"peerdisco-{command}"
     description = (parser.description or "").strip()
-    summary = description.partition(".")[0].replace("\n", " ")
+    summary = summary or description.partition(".")[0].replace("\n", " ")
+    usage = parser.format_usage().rstrip()
+    indent = len("usage: ")
     lines = [
         f'.TH "{name.upper()}" "1" "" "peerdisco {__version__}" "User Commands"',
         ".SH NAME",
         f"{_roff(name)} \\- {_roff(summary)}",
         ".SH SYNOPSIS",
-        *_verbatim(parser.format_usage().removeprefix("usage: ").rstrip()),
+        *_verbatim("\n".join(line[indent:] for line in usage.splitlines())),
         ".SH DESCRIPTION",
         *(_verbatim(description) if command is None else [_roff(description)]),
     ]

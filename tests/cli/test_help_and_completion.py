@@ -102,6 +102,16 @@ def test_every_command_has_a_man_page(
         assert section in page
     if command is not None:
         assert ".SH EXIT STATUS" in page
+        summary = importlib.import_module(
+            f"peerdisco.cli.commands.{command.replace('-', '_')}"
+        ).SUMMARY
+        assert f"{name.lower()} - {summary}".replace("-", "\\-").replace("'", "\\(aq") in page
+    # Lines that continue the first one begin below its options.
+    synopsis = page.partition(".SH SYNOPSIS\n.nf\n")[2].partition("\n.fi")[0].replace("\\", "")
+    first, *more = synopsis.splitlines()
+    assert first.startswith("peerdisco")
+    below = len(f"peerdisco {command} " if command else "peerdisco ")
+    assert {len(line) - len(line.lstrip()) for line in more} <= {below}
     # A line that begins with a dot is a request, and only these are meant.
     requests = {line.split()[0] for line in page.splitlines() if line.startswith((".", "'"))}
     assert requests <= {".TH", ".SH", ".TP", ".nf", ".fi"}

@@ -101,3 +101,9 @@ def test_the_recordings_are_of_the_versions_named() -> None:
     ).groups()  # type: ignore[union-attr]
     assert rows("Name servers")[0][0].startswith(f"CoreDNS {server} ")
     assert rows("Kubernetes")[0][0].startswith(f"{kubernetes}, ")
+
+
+def test_the_guide_about_the_installation_has_every_extra() -> None:
+    page = (ROOT / "docs" / "how-to" / "install.md").read_text()
+    extras = PROJECT["project"]["optional-dependencies"]
+    assert set(re.findall(r"^\| `peerdisco\[(\w+)\]` \|", page, re.MULTILINE)) == set(extras)

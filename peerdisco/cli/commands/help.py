@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 
 from ..exit_status import OK
 
@@ -35,7 +36,11 @@ def run(args: argparse.Namespace) -> int:
     if args.man:
         from ..man import man_page  # noqa: PLC0415 - for this option alone
 
-        print(man_page(parser, args.of), end="")
+        summary = None
+        if args.of is not None:
+            name = args.of.replace("-", "_")
+            summary = import_module(f"peerdisco.cli.commands.{name}").SUMMARY
+        print(man_page(parser, args.of, summary), end="")
     else:
         parser.print_help()
     return OK
