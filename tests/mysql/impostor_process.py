@@ -50,6 +50,8 @@ LOGINS = len(logins())
 """How many connections see all of them."""
 
 KINDS: dict[str, Callable[[], list[Impostor]]] = {
+    "clear": lambda: [Impostor(greeting(NATIVE), [switch("mysql_clear_password")])],
+    "its own key": lambda: [Impostor(greeting(NATIVE), [switch(SHA2), b"\x01\x04", b"key"])],
     "every login": logins,
     "nothing but OK": lambda: [Impostor(greeting(NATIVE))],
     "endless rows": lambda: [Impostor(greeting(NATIVE), respond=rows)],

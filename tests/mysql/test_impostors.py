@@ -59,7 +59,8 @@ def test_impostors_at_the_address_of_the_primary(running: Database) -> None:
     first, second = running.replicas
     running.primary.kill()
     stranger_pod = running.network.pod("mysql-0")
-    for kind, least in (("every login", LOGINS), ("nothing but OK", 4), ("endless rows", 4)):
+    for kind in ("clear", "its own key", "every login", "nothing but OK", "endless rows"):
+        least = LOGINS if kind == "every login" else 4
         stranger = Stranger(running, stranger_pod, kind)
         until(
             lambda stranger=stranger, least=least: stranger.connections >= least,
