@@ -138,6 +138,20 @@ async def test_the_reason_is_reported_if_it_cannot_be_ended(
     assert server.open_connections == 1
 
 
+async def test_a_reason_that_has_passed_is_not_reported() -> None:
+    server = Waiting(2)
+    case = Case(server)
+    server.sees = False
+    closing = asyncio.create_task(case.closing.execute(CLOSING))
+    await case.clock.advance(3)
+    server.groups.clear()
+    await case.clock.advance(1)
+    server.given_up = ServerError(1205, "Lock wait timeout exceeded")
+    server.free.set()
+    with pytest.raises(ServerError, match="Lock wait"):
+        await asyncio.wait_for(closing, 5)
+
+
 async def test_it_ends_its_second_connection_when_it_is_cancelled() -> None:
     server = Waiting(2)
     case = Case(server)
