@@ -136,6 +136,8 @@ class Batch:
     def join(self) -> None:
         """End the split: count the replies of the shares too."""
         self.taken = self.progress
+        for share in self.beside:  # they refer to each other, and to what read the replies
+            share.beside, share.take = (), self.take
         self.at_once, self.window, self.beside = AT_ONCE, AT_FIRST, ()
 
     def next_frames(self, now: float, in_use: Container[bytes]) -> bytes:

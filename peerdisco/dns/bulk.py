@@ -76,6 +76,8 @@ async def ask_each(
         bulk.batch = Batch(questions, bulk.take, at_first)
         bulk.resolver = resolver
         await resolver.run(bulk.batch, deadline=deadline)
+        # Each refers to the other: the results would stay until the next garbage collection.
+        bulk.batch = None
     await bulk.ask_the_rest(resolver, deadline, tcp)
     found = bulk.results()
     assert len(found) == len(questions)

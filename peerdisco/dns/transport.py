@@ -336,7 +336,7 @@ class TcpConnection(asyncio.Protocol):
             now = loop.time()
             if batch.progress > progress and now < deadline:
                 progress, taken = batch.progress, batch.taken
-                timer = loop.call_at(min(now + timeout, deadline), check)
+                timer = loop.call_at(min(now + timeout, deadline), check)  # noqa: F821 - not yet
             elif not done.done():
                 done.set_result(None)
 
@@ -350,6 +350,7 @@ class TcpConnection(asyncio.Protocol):
             return batch.over
         finally:
             timer.cancel()
+            del check  # it refers to itself, and to the batch
             self._batch = None
             batch.take_back()
             if done.done() and not done.cancelled():
