@@ -70,6 +70,7 @@ async def test_a_poll_that_finds_nothing_new_queries_the_service_and_some_pods_i
     "change",
     [
         lambda pods: pods.update({"db-9999": Pod("db-9999", (address(7000),))}),
+        lambda pods: pods.update({"db-320": Pod("db-320", (address(7000),), 5432)}),
         lambda pods: pods.update({"one": Pod("one", (address(7000),))}),
         lambda pods: pods.pop("db-77"),
         lambda pods: pods.update({"db-5": Pod("db-5", (address(7001),))}),
@@ -78,7 +79,17 @@ async def test_a_poll_that_finds_nothing_new_queries_the_service_and_some_pods_i
         lambda pods: [pods.pop(f"db-{n}") for n in range(0, PODS, 2)],
         lambda pods: pods.update({"db-400": Pod("db-400", pods.pop("db-3").packed)}),
     ],
-    ids=["joins", "no ordinal", "leaves", "moves", "two", "family", "half leave", "reuse"],
+    ids=[
+        "joins",
+        "other port",
+        "no ordinal",
+        "leaves",
+        "moves",
+        "two",
+        "family",
+        "half leave",
+        "reuse",
+    ],
 )
 async def test_a_change_is_found(change: object) -> None:
     """By the next lookup; an address that another pod took over, when its turn comes."""
