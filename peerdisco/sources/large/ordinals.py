@@ -22,12 +22,11 @@ MARGIN = 16
 ABSENT_FOR = 30.0
 """Seconds for which an absent ordinal is not queried again."""
 
-_LONGEST_STRIDE = 256
-_STRIDE_AFTER_OTHERS = 64
-"""Ordinals beyond an end that are queried after others, at most.
+_LONGEST_STRIDE = 64
+"""Ordinals beyond an end that are queried together, at most.
 
-A batch of queries begins with few and has many pending by then. A server may take milliseconds for
-each name that does not exist, and send no reply before it has answered all of them.
+A server may take many milliseconds for each name that does not exist, and send no reply before it
+has answered all of them; the replies about names that exist do not show it.
 """
 _MOST_HOLES = 10_000
 """The most holes that are queried: a name with a huge ordinal must not cause a flood."""
@@ -73,8 +72,6 @@ class Ordinals:
         pods: list[Pod] = []
         for statefulset, row in self._rows.items():
             if len(pods) < most:
-                if pods:
-                    stride = min(stride, _STRIDE_AFTER_OTHERS)
                 pods += [(statefulset, n) for n in row.next(most - len(pods), stride)]
         return pods
 
@@ -109,8 +106,6 @@ class _Row:
         if self.queried_holes > _MOST_HOLES:
             self.given_up = True
             holes = []
-        if holes:
-            longest = min(longest, _STRIDE_AFTER_OTHERS)
         up = self._up.after(highest, longest)
         down = self._down.after(-lowest, longest)
         above = range(highest + 1, min(highest + up, _LARGEST_ORDINAL) + 1)
