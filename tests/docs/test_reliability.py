@@ -82,3 +82,20 @@ def test_mutants_that_make_no_difference_are_not_counted() -> None:
     )
     assert read(printed) == {"tried": 140, "failed": 2, "allowed": 7}
     assert read("dns: mutmut ended with 1") is None
+
+
+def test_the_figures_of_events_on_database_servers() -> None:
+    read = CAMPAIGNS["MySQL 9.7"].read
+    printed = (
+        "mysql: 1,062 events, 28 times at rest, 14,293 rows acknowledged, 0 positions repaired, "
+        "601 s, 572 events an hour: 1 faults"
+    )
+    assert read(printed) == {
+        "tried": 1062,
+        "failed": 1,
+        "allowed": 0,
+        "rows": 14293,
+        "seconds": 601,
+        "hourly": 572,
+    }
+    assert read("Traceback") is None

@@ -78,11 +78,18 @@ def _states(output: str) -> Figures | None:
 
 
 def _events(output: str) -> Figures | None:
-    found = re.search(r"([\d,]+) events, .* (\d+) faults", output)
-    return found and {
-        "tried": int(found[1].replace(",", "")),
-        "failed": int(found[2]),
+    summary = r"([\d,]+) events, .* ([\d,]+) rows .* (\d+) s, (\d+) events an hour: (\d+) faults"
+    found = re.search(summary, output)
+    if found is None:
+        return None
+    tried, rows, seconds, hourly, failed = (int(one.replace(",", "")) for one in found.groups())
+    return {
+        "tried": tried,
+        "failed": failed,
         "allowed": 0,
+        "rows": rows,
+        "seconds": seconds,
+        "hourly": hourly,
     }
 
 
@@ -159,6 +166,19 @@ CAMPAIGNS = {
             "every acknowledged row is on every ready server, and all have one history",
             ("-m", "tests.mysql.campaign", "--seconds", "420"),
             _events,
+        ),
+        *(
+            Campaign(
+                version,
+                f"kills, outages, moves, copies and restores on clusters of {version}",
+                "every acknowledged row is on every ready server, and all have one history",
+                ("-m", "tests.mysql.campaign", "--server", name, "--seed", seed, "--seconds", time),
+                _events,
+            )
+            for version, name, seed, time in (
+                ("MariaDB 11.8", "other-mariadb", "401", "150"),
+                ("MySQL 9.7", "mysql", "400", "240"),
+            )
         ),
         *(
             Campaign(

@@ -50,11 +50,16 @@ def campaigns(kept: Results) -> str:
             rows.append(f"| {campaign.tries} | {campaign.holds} | not run | `{campaign.shown}` |")
             continue
         row = kept[name]
-        rows.append(
-            f"| {row['tried']:,} {campaign.tries} | {campaign.holds} | {row['failed']:,} "
-            f"| `{row['command']}` |"
-        )
+        tried = f"{row['tried']:,} {campaign.tries}{_rate(row)}"
+        rows.append(f"| {tried} | {campaign.holds} | {row['failed']:,} | `{row['command']}` |")
     return "\n".join(rows)
+
+
+def _rate(row: dict[str, Any]) -> str:
+    """How fast it was, where the campaign says it."""
+    if "hourly" not in row:
+        return ""
+    return f", {row['hourly']:,} an hour, with {row['rows']:,} acknowledged rows"
 
 
 def promises() -> str:
