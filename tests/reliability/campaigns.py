@@ -175,10 +175,7 @@ CAMPAIGNS = {
                 ("-m", "tests.mysql.campaign", "--server", name, "--seed", seed, "--seconds", time),
                 _events,
             )
-            for version, name, seed, time in (
-                ("MariaDB 11.8", "other-mariadb", "401", "150"),
-                ("MySQL 9.7", "mysql", "400", "240"),
-            )
+            for version, name, seed, time in (("MySQL 9.7", "mysql", "400", "240"),)
         ),
         *(
             Campaign(
