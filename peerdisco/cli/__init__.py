@@ -145,8 +145,10 @@ class _Parser(argparse.ArgumentParser):
         # Seventeen commands would hide the one that was meant.
         message = re.sub(
             r"argument COMMAND: invalid choice: ('.*') \(choose from .*\)",
-            r"there is no command \1", message, flags=re.DOTALL,
-        )  # fmt: skip
+            r"there is no command \1",
+            message,
+            flags=re.DOTALL,
+        )
         self.exit(WRONG, f"{prog}: {message} ({hint}try: {prog} --help)\n")
 
     def _prog(self, message: str) -> str:

@@ -53,8 +53,9 @@ class _Step:
         return ", or ".join(self._chosen(ways))
 
     def _chosen(self, ways: tuple[str, str]) -> list[str]:
-        return [way for way, wanted in zip(ways, (self.option, self.variable), strict=True)
-                if wanted]  # fmt: skip
+        return [
+            way for way, wanted in zip(ways, (self.option, self.variable), strict=True) if wanted
+        ]
 
 
 def change(request: Request, text: str, changes: Mapping[str, str | Sequence[str] | None]) -> Fix:
@@ -70,8 +71,9 @@ def change(request: Request, text: str, changes: Mapping[str, str | Sequence[str
     steps = _steps(request, wanted)
     env = {
         VARIABLES[step.name]: ",".join(step.values)
-        for step in steps if step.variable and step.values
-    }  # fmt: skip
+        for step in steps
+        if step.variable and step.values
+    }
     lines = [f"unset {VARIABLES[s.name]}" for s in steps if s.variable and not s.values]
     names = wanted.pop(SERVICE, ())
     lines.append(doctor(request, names[0] if names else _present(request, wanted), wanted))
@@ -123,9 +125,10 @@ def use_servers(request: Request, servers: Sequence[str]) -> Fix:
     """Query only these servers."""
     if "--nameserver" in request.settings:
         return change(
-            request, "Query only the name servers that serve the cluster.",
+            request,
+            "Query only the name servers that serve the cluster.",
             {"--nameserver": servers},
-        )  # fmt: skip
+        )
     return Fix(
         "Remove the other name servers from the pod's dnsConfig, or from the node's resolv.conf "
         "if the pod has dnsPolicy: Default. Until then let peerdisco query only those that serve "

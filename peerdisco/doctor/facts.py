@@ -277,8 +277,13 @@ class ServerFacts:
     def exchanges(self) -> tuple[Exchange, ...]:
         """Each of them once."""
         return (
-            self.udp, self.plain, self.tcp, self.absent, *self.addresses, *self.samples,
-        )  # fmt: skip
+            self.udp,
+            self.plain,
+            self.tcp,
+            self.absent,
+            *self.addresses,
+            *self.samples,
+        )
 
     @property
     def replied(self) -> bool:

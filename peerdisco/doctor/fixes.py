@@ -47,8 +47,9 @@ def doctor(
     options = dict(request.options)
     for option, value in (changes or {}).items():
         options[option] = (value,) if isinstance(value, str) else tuple(value or ())
-    words = [word for option, values in options.items() for value in values
-             for word in (option, value)]  # fmt: skip
+    words = [
+        word for option, values in options.items() for value in values for word in (option, value)
+    ]
     named = [] if service is None else [str(service)]
     return shlex.join(["peerdisco", "doctor", *named, *words])
 

@@ -115,11 +115,13 @@ async def _tables(link: Executor) -> tuple[TableFacts, ...]:
     rows: Sequence[Mapping[str, Any]] = await link.execute(_TABLES)
     return tuple(
         TableFacts(
-            str(row["s"]), str(row["t"]), str(row["e"] or "unknown"),
+            str(row["s"]),
+            str(row["t"]),
+            str(row["e"] or "unknown"),
             versioned=str(row["k"]) == "SYSTEM VERSIONED",
         )
         for row in rows
-    )  # fmt: skip
+    )
 
 
 async def _peer(

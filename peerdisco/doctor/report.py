@@ -89,10 +89,14 @@ def _wrapped(text: str, width: int) -> list[str]:
         line
         for part in text.split("\n")
         for line in textwrap.wrap(
-            escaped(part), width, break_long_words=False, break_on_hyphens=False,
+            escaped(part),
+            width,
+            break_long_words=False,
+            break_on_hyphens=False,
             drop_whitespace=True,
-        ) or [""]
-    ]  # fmt: skip
+        )
+        or [""]
+    ]
 
 
 def report_json(

@@ -55,8 +55,9 @@ class PrometheusObserver(Observer):
         self._lookups = counter(
             "lookups",
             "Lookups of the service, by outcome and by the name server that decided it.",
-            "outcome", "server",
-        )  # fmt: skip
+            "outcome",
+            "server",
+        )
         self._duration = histogram(
             "lookup",
             "Duration of a lookup, with retries and all name servers that were queried.",
@@ -65,8 +66,10 @@ class PrometheusObserver(Observer):
         self._queries = counter(
             "dns_queries",
             "DNS queries of the lookups, by outcome and name server.",
-            "outcome", "server", "transport",
-        )  # fmt: skip
+            "outcome",
+            "server",
+            "transport",
+        )
         self._bytes = counter("dns_received_bytes", "Bytes of the DNS replies.", "transport")
         self._truncated = counter(
             "dns_truncated_replies", "DNS replies that were truncated.", "transport"

@@ -52,8 +52,9 @@ def _ttls(server: ServerFacts) -> list[tuple[float, int]]:
 def _cache(server: ServerFacts, facts: Facts) -> Finding:
     ttls = _ttls(server)
     if not ttls:
-        return ok("cache", f"{server.name} has no records of the service, so no TTL",
-                  server=server.name)  # fmt: skip
+        return ok(
+            "cache", f"{server.name} has no records of the service, so no TTL", server=server.name
+        )
     caching = caching_of(server.samples)
     largest = max(ttl for _, ttl in ttls)
     if not any(ttl for _, ttl in ttls):
@@ -61,13 +62,19 @@ def _cache(server: ServerFacts, facts: Facts) -> Finding:
     constant = caching.uncached > 0 and not caching.counts_down
     hold = _hold(caching, ConfirmationRules(interval=facts.interval))
     kind = (
-        "which counts down: a cache is in between" if caching.counts_down
-        else "which does not count down: no cache was seen" if constant
+        "which counts down: a cache is in between"
+        if caching.counts_down
+        else "which does not count down: no cache was seen"
+        if constant
         else "and too few answers came while it lasts to show whether there is a cache"
-    )  # fmt: skip
+    )
     found = f"{server.name} sends a TTL of up to {largest} s, {kind}"
-    values = {"server": server.name, "ttl": largest, "hold": round(hold, 1),
-              "cached": caching.counts_down or (False if constant else None)}  # fmt: skip
+    values = {
+        "server": server.name,
+        "ttl": largest,
+        "hold": round(hold, 1),
+        "cached": caching.counts_down or (False if constant else None),
+    }
     if largest <= LONG_TTL or caching.none_seen:
         return ok(
             "cache", f"{found}; a departure is confirmed after {hold:.0f} s or more", **values
@@ -167,8 +174,12 @@ def _agreement(facts: Facts) -> Iterator[Finding]:
         total = sum(map(len, servers.values()))
         changed = any(len(set(many)) > 1 for many in servers.values())
         what = "the list changed once during" if changed else "the same list of pods in"
-        yield ok("replicas-agree", f"{what} {total} queries to {_servers(len(servers))}",
-                 queries=total, servers=len(servers))  # fmt: skip
+        yield ok(
+            "replicas-agree",
+            f"{what} {total} queries to {_servers(len(servers))}",
+            queries=total,
+            servers=len(servers),
+        )
 
 
 def _servers(count: int) -> str:
@@ -224,8 +235,12 @@ def _size(facts: Facts) -> Iterator[Finding]:
     size = compressed_size(service, peers)
     each = max(1, (size - compressed_size(service, ())) // len(peers))
     fits = (LARGEST_MESSAGE - size) // each
-    values = {"bytes": size, "per_pod": each, "udp_limit": wire.EDNS_PAYLOAD,
-              "tcp_limit": LARGEST_MESSAGE}  # fmt: skip
+    values = {
+        "bytes": size,
+        "per_pod": each,
+        "udp_limit": wire.EDNS_PAYLOAD,
+        "tcp_limit": LARGEST_MESSAGE,
+    }
     counted = "1 pod" if len(peers) == 1 else f"{len(peers)} pods"
     found = f"the answer for {counted} has about {size:,} bytes"
     if size > LARGEST_MESSAGE * NEAR_LIMIT:
@@ -241,13 +256,20 @@ def _size(facts: Facts) -> Iterator[Finding]:
             **values,
         )
     elif size > wire.EDNS_PAYLOAD:
-        yield ok("answer-size", f"{found}: more than the {wire.EDNS_PAYLOAD:,} of UDP, so lookups "
-                 f"use TCP, which has room for {fits:,} more pods", **values)  # fmt: skip
+        yield ok(
+            "answer-size",
+            f"{found}: more than the {wire.EDNS_PAYLOAD:,} of UDP, so lookups "
+            f"use TCP, which has room for {fits:,} more pods",
+            **values,
+        )
     else:
         room = (wire.EDNS_PAYLOAD - size) // each
-        yield ok("answer-size", f"{found}: UDP has room for {room} more pods up to "
-                 f"{wire.EDNS_PAYLOAD:,} bytes, TCP for {fits:,} up to {LARGEST_MESSAGE:,}",
-                 **values)  # fmt: skip
+        yield ok(
+            "answer-size",
+            f"{found}: UDP has room for {room} more pods up to "
+            f"{wire.EDNS_PAYLOAD:,} bytes, TCP for {fits:,} up to {LARGEST_MESSAGE:,}",
+            **values,
+        )
 
 
 def _clock(facts: Facts) -> Iterator[Finding]:
@@ -283,5 +305,8 @@ def _clock(facts: Facts) -> Iterator[Finding]:
             behind=round(behind),
         )
     else:
-        yield ok("clock", f"this machine's clock is not behind the newest change in DNS ({when})",
-                 behind=0)  # fmt: skip
+        yield ok(
+            "clock",
+            f"this machine's clock is not behind the newest change in DNS ({when})",
+            behind=0,
+        )

@@ -84,8 +84,9 @@ def _statefulset(facts: Facts, service: ServiceName, peers: Sequence[Peer]) -> I
             statefulsets=list(names),
         )
     elif names:
-        yield ok("statefulset", f"the pods belong to the StatefulSet {listed}",
-                 statefulsets=list(names))  # fmt: skip
+        yield ok(
+            "statefulset", f"the pods belong to the StatefulSet {listed}", statefulsets=list(names)
+        )
 
 
 def _ordinals(service: ServiceName, peers: Sequence[Peer]) -> Iterator[Finding]:
@@ -116,8 +117,9 @@ def _primary(facts: Facts, service: ServiceName, peers: Sequence[Peer]) -> Itera
     wanted = facts.request.ordinal
     primary = next((peer for peer in peers if peer.ordinal == wanted), None)
     if primary is not None:
-        yield ok("primary", f"the primary is {primary.name} (ordinal {wanted})",
-                 primary=primary.name)  # fmt: skip
+        yield ok(
+            "primary", f"the primary is {primary.name} (ordinal {wanted})", primary=primary.name
+        )
         return
     lowest = min(peer.ordinal for peer in peers if peer.ordinal is not None)
     yield warning(
@@ -183,9 +185,7 @@ def _families(facts: Facts, service: ServiceName, peers: Sequence[Peer]) -> Iter
     families = {peer.name: {a.version for a in peer.addresses} for peer in peers if peer.addresses}
     listed: set[int] = set().union(*families.values())
     own = {address.version for address in facts.pod.addresses}
-    lacking = {
-        name: listed - versions for name, versions in families.items() if listed - versions
-    }  # fmt: skip
+    lacking = {name: listed - versions for name, versions in families.items() if listed - versions}
     if lacking:
         shown = ", ".join(
             f"{name} has no {_FAMILIES[min(missing)]} address"
@@ -249,8 +249,11 @@ def _own_pod(facts: Facts, service: ServiceName, peers: Sequence[Peer]) -> Itera
             None,
         )
     elif known & addresses:
-        yield ok("own-pod", f"{own.name} is listed with its own address",
-                 addresses=sorted(map(str, addresses)))  # fmt: skip
+        yield ok(
+            "own-pod",
+            f"{own.name} is listed with its own address",
+            addresses=sorted(map(str, addresses)),
+        )
     else:
         yield _elsewhere(own, facts)
 

@@ -31,8 +31,11 @@ _ALIASES = {
 }
 """Other names of the same privilege, as MariaDB shows them."""
 _ALL = frozenset({"ALL PRIVILEGES", "ALL"})
-_OPTIONS = {"local": "--password-file", "replication": "--replication-password-file",
-            "backup": "--backup-password-file"}  # fmt: skip
+_OPTIONS = {
+    "local": "--password-file",
+    "replication": "--replication-password-file",
+    "backup": "--backup-password-file",
+}
 
 _VARIABLES = {
     "local": "PEERDISCO_MYSQL_PASSWORD_FILE",
@@ -46,8 +49,12 @@ def check_database(facts: DatabaseFacts) -> Iterator[Finding]:
     for account in facts.accounts:
         yield _account(facts, account)
     if facts.server is not None:
-        yield ok("mysql-server", f"{facts.where} is {facts.server.version}",
-                 server=facts.where, version=str(facts.server.version))  # fmt: skip
+        yield ok(
+            "mysql-server",
+            f"{facts.where} is {facts.server.version}",
+            server=facts.where,
+            version=str(facts.server.version),
+        )
         yield _log(facts)
         yield _config(facts)
         yield _durability(facts)
@@ -66,9 +73,11 @@ def _account(facts: DatabaseFacts, account: AccountFacts) -> Finding:
             check,
             f"no password is given for the {account.kind} account {account.user!r}",
             "Its login and its privileges are not checked.",
-            Fix(f"Give its password as {_OPTIONS[account.kind]}, or in the container's env as "
-                f"{_VARIABLES[account.kind]}."),
-        )  # fmt: skip
+            Fix(
+                f"Give its password as {_OPTIONS[account.kind]}, or in the container's env as "
+                f"{_VARIABLES[account.kind]}."
+            ),
+        )
     if account.error is not None:
         return _login_failed(facts, account)
     assert account.who is not None
@@ -77,8 +86,11 @@ def _account(facts: DatabaseFacts, account: AccountFacts) -> Finding:
         return ok(check, f"{account.who} can log in", user=account.user)
     everywhere, on_cluster = missing
     if not everywhere and not on_cluster:
-        return ok(check, f"{account.who} can log in, and has every privilege that it needs",
-                  user=account.user)  # fmt: skip
+        return ok(
+            check,
+            f"{account.who} can log in, and has every privilege that it needs",
+            user=account.user,
+        )
     listed = sorted(everywhere) + [f"{name} on peerdisco.*" for name in sorted(on_cluster)]
     return problem(
         check,
@@ -166,8 +178,12 @@ def _log(facts: DatabaseFacts) -> Finding:
     server = facts.server
     assert server is not None
     if server.log_bin and server.gtid_mode:
-        return ok("mysql-log", "the server keeps a binary log with GTIDs",
-                  log_bin=server.log_bin, gtid_mode=server.gtid_mode)  # fmt: skip
+        return ok(
+            "mysql-log",
+            "the server keeps a binary log with GTIDs",
+            log_bin=server.log_bin,
+            gtid_mode=server.gtid_mode,
+        )
     what = "GTIDs" if server.log_bin else "binary log"
     return problem(
         "mysql-log",
@@ -212,25 +228,27 @@ def _differences(facts: DatabaseFacts, names: set[str]) -> list[str]:
     return [
         f"{name} is {facts.variables[name] or 'empty'}, not {value}"
         for name, value in _expected(facts).items()
-        if name in names
-        and name in facts.variables
-        and not _same(value, facts.variables[name])
-    ]  # fmt: skip
+        if name in names and name in facts.variables and not _same(value, facts.variables[name])
+    ]
 
 
 def _config(facts: DatabaseFacts) -> Finding:
     names = set(_expected(facts)) - set(_DURABILITY)
     differing = _differences(facts, names)
     if not differing:
-        return ok("mysql-config", "the configuration is as mysql-setup config prints it",
-                  settings=len(names & set(facts.variables)))  # fmt: skip
+        return ok(
+            "mysql-config",
+            "the configuration is as mysql-setup config prints it",
+            settings=len(names & set(facts.variables)),
+        )
     broken = not _BREAKS.isdisjoint(_weak(facts))
     found = "; ".join(differing)
     why = (
-        "Replicas of this server would lack transactions." if broken else
-        "Replication works differently from what the sidecar expects: it notices a lost source "
-        "later, or accepts what it should reject."
-    )  # fmt: skip
+        "Replicas of this server would lack transactions."
+        if broken
+        else "Replication works differently from what the sidecar expects: it notices a lost "
+        "source later, or accepts what it should reject."
+    )
     make = problem if broken else warning
     return make("mysql-config", found, why, _use_config(facts), differing=differing)
 
@@ -267,8 +285,12 @@ def _acknowledgement(facts: DatabaseFacts) -> Finding:
     found = DurabilityFacts.of(facts.family, facts.variables, facts.status)
     shortfalls = list(found.shortfalls())
     if not shortfalls:
-        return ok("mysql-acknowledgement", f"replication is {found.mode.value}",
-                  mode=found.mode.value, replicas=found.replicas)  # fmt: skip
+        return ok(
+            "mysql-acknowledgement",
+            f"replication is {found.mode.value}",
+            mode=found.mode.value,
+            replicas=found.replicas,
+        )
     return warning(
         "mysql-acknowledgement",
         "; ".join(shortfalls),
@@ -331,7 +353,7 @@ def _tables(facts: DatabaseFacts) -> Finding:
         ),
         engines=dict(engines),
         versioned=len(versioned),
-    )  # fmt: skip
+    )
 
 
 _MOST_NAMED = 5

@@ -60,9 +60,11 @@ def _reachable(server: ServerFacts, facts: Facts) -> Iterator[Finding]:
         yield ok(
             "nameserver-udp",
             f"{server.name} replies over UDP in {_milliseconds(udp)}",
-            server=server.name, milliseconds=_rounded(udp), bytes=udp.size,
+            server=server.name,
+            milliseconds=_rounded(udp),
+            bytes=udp.size,
             truncated=udp.truncated,
-        )  # fmt: skip
+        )
     if not tcp.outcome.replied:
         yield _no_tcp(server)
     elif not tcp.usable and (udp.usable or server.plain.usable):
@@ -71,9 +73,11 @@ def _reachable(server: ServerFacts, facts: Facts) -> Iterator[Finding]:
         yield ok(
             "nameserver-tcp",
             f"{server.name} replies over TCP in {_milliseconds(tcp)}",
-            server=server.name, milliseconds=_rounded(tcp), bytes=tcp.size,
+            server=server.name,
+            milliseconds=_rounded(tcp),
+            bytes=tcp.size,
             truncated=tcp.truncated,
-        )  # fmt: skip
+        )
 
 
 _ERRORS = (Outcome.SERVFAIL, Outcome.ERROR)
@@ -232,8 +236,9 @@ def _edns(server: ServerFacts, facts: Facts) -> Finding:
             "nameserver-edns",
             f"{server.name} supports EDNS: replies over UDP of up to "
             f"{min(message.edns_payload, wire.EDNS_PAYLOAD)} bytes",
-            server=server.name, payload=message.edns_payload,
-        )  # fmt: skip
+            server=server.name,
+            payload=message.edns_payload,
+        )
     refused = f"rejects EDNS ({server.udp.detail or server.udp.outcome.value})"
     does = refused if server.udp.outcome in _ERRORS and server.plain.usable else "does not use EDNS"
     return warning(
@@ -273,8 +278,9 @@ def _recursion(server: ServerFacts) -> Finding:
     return ok(
         "nameserver-recursion",
         f"{server.name} {resolving} names outside the cluster, which peerdisco does not need",
-        server=server.name, recursion_available=offered,
-    )  # fmt: skip
+        server=server.name,
+        recursion_available=offered,
+    )
 
 
 def _zone(facts: Facts) -> Iterator[Finding]:

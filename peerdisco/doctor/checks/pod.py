@@ -40,8 +40,9 @@ def check_pod(facts: Facts) -> Iterator[Finding]:
     contradicted = {conflict.fact for conflict in pod.conflicts}
     for fact, known in pod.known.items():
         if fact not in contradicted:
-            yield ok(_check(fact), _in_words(fact, known, pod), value=known.value,
-                     source=known.source)  # fmt: skip
+            yield ok(
+                _check(fact), _in_words(fact, known, pod), value=known.value, source=known.source
+            )
     yield from _unknown_addresses(pod)
 
 

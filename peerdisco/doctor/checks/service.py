@@ -45,8 +45,9 @@ def check_service(facts: Facts) -> Iterator[Finding]:
             yield ok(
                 "service-exists",
                 f"{service} ({facts.request.service_source}) has {_pods(len(peers))}",
-                service=service.fqdn, pods=len(peers),
-            )  # fmt: skip
+                service=service.fqdn,
+                pods=len(peers),
+            )
             yield from _complete(facts, observation)
             yield from _others(facts, service)
             yield _governs(facts, service, peers)
@@ -293,8 +294,9 @@ def _governs(facts: Facts, service: ServiceName, peers: tuple[Peer, ...]) -> Fin
 def _ports(service: ServiceName, peers: tuple[Peer, ...]) -> Finding:
     numbers = sorted({number for peer in peers for number in peer.ports.values()})
     if numbers:
-        return ok("service-ports", f"{service} has ports: {', '.join(map(str, numbers))}",
-                  ports=numbers)  # fmt: skip
+        return ok(
+            "service-ports", f"{service} has ports: {', '.join(map(str, numbers))}", ports=numbers
+        )
     return warning(
         "service-ports",
         f"{service} has no ports, so DNS has no SRV records of it",
@@ -408,8 +410,11 @@ def _reverse(facts: Facts) -> Iterator[Finding]:
     if not dns.reversed_:
         return
     if not dns.nameless:
-        yield ok("reverse-names", f"DNS has the names of {dns.reversed_} listed addresses (PTR)",
-                 addresses=dns.reversed_)  # fmt: skip
+        yield ok(
+            "reverse-names",
+            f"DNS has the names of {dns.reversed_} listed addresses (PTR)",
+            addresses=dns.reversed_,
+        )
         return
     has_ports = any(peer.ports for peer in facts.peers)
     found = (
@@ -423,24 +428,34 @@ def _reverse(facts: Facts) -> Iterator[Finding]:
         "Or give the service a port, so that peerdisco needs no PTR records."
     )
     if has_ports:
-        yield ok("reverse-names", f"{found}; not needed, because the service has ports",
-                 addresses=dns.reversed_)  # fmt: skip
+        yield ok(
+            "reverse-names",
+            f"{found}; not needed, because the service has ports",
+            addresses=dns.reversed_,
+        )
         return
     yield problem(
-        "reverse-names", found, "For a service without ports, names come from there.", fix,
+        "reverse-names",
+        found,
+        "For a service without ports, names come from there.",
+        fix,
         addresses=dns.reversed_,
-    )  # fmt: skip
+    )
 
 
 def _port_name(request: Request, service: ServiceName, port: NamedPort) -> Finding:
     name = f"{port.name!r} ({request.protocol})"
     observed, candidates = port.lookup.observation, port.candidates
     if isinstance(observed, Answered) and observed.peers:
-        return ok("port-name", f"{_pods(len(observed.peers))} with the port {name}",
-                  port_name=port.name)  # fmt: skip
+        return ok(
+            "port-name", f"{_pods(len(observed.peers))} with the port {name}", port_name=port.name
+        )
     if isinstance(observed, Failed) and not candidates:
-        return unknown("port-name", f"the port {name} could not be looked up: {observed.error}",
-                       "Nothing is known about the pods with this port.")  # fmt: skip
+        return unknown(
+            "port-name",
+            f"the port {name} could not be looked up: {observed.error}",
+            "Nothing is known about the pods with this port.",
+        )
     listed = ", ".join(f"{name} ({kind})" for name, kind in candidates)
     meant = f"; did you mean {listed}?" if candidates else ""
     return problem(
