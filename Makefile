@@ -14,7 +14,7 @@ export WORKERS
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-loop test-python test-pythons test-all-pythons coverage check fix bench docs package lock sbom clean
+.PHONY: help demo test test-long test-loop test-python test-pythons test-all-pythons coverage check fix bench docs package lock sbom clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,8 +49,11 @@ $(VENV)/test.stamp: pyproject.toml | $(BIN)/python
 demo: $(VENV)/demo.stamp ## see a StatefulSet being discovered over real DNS messages (20 s)
 	$(BIN)/peerdisco simulate
 
-test: $(VENV)/develop.stamp ## run all tests
+test: $(VENV)/develop.stamp ## run the tests
 	$(PYTEST) --dist worksteal
+
+test-long: $(VENV)/develop.stamp ## run the tests that take long, which the target test leaves out
+	$(PYTEST) -m long --dist worksteal
 
 # One event loop for the tests and for every process that they start: asyncio, debug, eager, uvloop.
 EVENT_LOOP ?= uvloop
@@ -59,7 +62,7 @@ LOOP_SUITES := tests/loops tests/watching tests/contract tests/cancellation test
 PYTHON_SUITES := --ignore tests/unit/test_typing.py tests/unit tests/cli/test_commands.py tests/cli/test_watch.py tests/docs/test_repl.py
 # The portion for which CI has the time beside `make test`.
 SOME_LOOP_SUITES := tests/loops tests/cancellation
-SOME_PYTHON_SUITES := --ignore tests/unit/test_typing.py --ignore tests/unit/dns/test_wire_differential.py --ignore tests/unit/mysql tests/unit
+SOME_PYTHON_SUITES := --ignore tests/unit/test_typing.py --ignore tests/unit/test_imports.py --ignore tests/unit/dns/test_wire_differential.py --ignore tests/unit/mysql tests/unit
 
 test-loop: $(VENV)/test.stamp ## run the suites of EVENT_LOOP (debug, eager, uvloop) on that loop
 	EVENT_LOOP=$(EVENT_LOOP) PYTHONPATH=$(CURDIR)/tests/loops/site $(PYTEST) $(LOOP_SUITES)

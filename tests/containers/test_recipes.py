@@ -48,18 +48,23 @@ class Built:
     def __init__(self, client: docker.DockerClient, place: Path, stack: ExitStack) -> None:
         self.client = client
         self._stack = stack
-        wheels = place / "wheels"
-        wheels.mkdir()
-        recipes.bases(client, recipes.make_wheels(wheels))
-        self.names = {
-            recipe.file: recipe.build(client, wheels, place / f"recipe{number}")
-            for number, recipe in enumerate((SIDECAR, COMMAND, MYSQL))
-        }
+        self._place = place
+        self._wheels = place / "wheels"
+        self._wheels.mkdir()
+        recipes.bases(client, recipes.make_wheels(self._wheels))
+        self._names: dict[str, str] = {}
+
+    def image(self, recipe: recipes.Recipe) -> str:
+        """The name of the image, which is built when it is first used."""
+        if recipe.file not in self._names:
+            place = self._place / f"recipe{len(self._names)}"
+            self._names[recipe.file] = recipe.build(self.client, self._wheels, place)
+        return self._names[recipe.file]
 
     def start(self, recipe: recipes.Recipe, *command: str, **keywords: Any) -> Any:
         """Start a container as the manifests do."""
         container = self.client.containers.run(
-            self.names[recipe.file], list(command), detach=True, **CONFINED | keywords
+            self.image(recipe), list(command), detach=True, **CONFINED | keywords
         )
         self._stack.callback(self._remove, container)
         return container
@@ -100,12 +105,20 @@ def built(request: pytest.FixtureRequest) -> Iterator[Built]:
         yield Built(client, Path(place), stack)
 
 
-@pytest.mark.parametrize("recipe", [SIDECAR, COMMAND, MYSQL], ids=lambda recipe: recipe.file)
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        COMMAND,
+        pytest.param(SIDECAR, marks=pytest.mark.long),
+        pytest.param(MYSQL, marks=pytest.mark.long),
+    ],
+    ids=lambda recipe: recipe.file,
+)
 def test_an_image_runs_as_a_user_that_is_not_root_and_compiles_nothing(
     built: Built, recipe: recipes.Recipe
 ) -> None:
     """A probe runs the command every few seconds, and can write no bytecode."""
-    user = recipes.configured(built.client, built.names[recipe.file])["User"]
+    user = recipes.configured(built.client, built.image(recipe))["User"]
     assert re.fullmatch("[1-9][0-9]*:[1-9][0-9]*", user)
     lookup = ["peers", "a.b.svc.c", "--nameserver", "127.0.0.1:1", "--timeout", "0.1"]
     program = (
@@ -123,7 +136,7 @@ def test_an_image_runs_as_a_user_that_is_not_root_and_compiles_nothing(
 
 
 def test_the_command_alone_is_without_a_shell_and_an_installer(built: Built) -> None:
-    names = [member.name for member in recipes.files_of(built.client, built.names[COMMAND.file])]
+    names = [member.name for member in recipes.files_of(built.client, built.image(COMMAND))]
     assert "opt/peerdisco/peerdisco/__init__.py" in names
     last = {Path(name).name for name in names}
     assert not last & {"sh", "bash", "dash", "pip", "apt", "busybox"}
@@ -134,6 +147,7 @@ def test_the_command_alone_is_without_a_shell_and_an_installer(built: Built) -> 
     assert not any(name.startswith("opt/peerdisco/bin/") for name in names)
 
 
+@pytest.mark.long
 def test_the_images_find_the_peers_and_write_the_role(built: Built) -> None:
     dns = built.start(COMMAND, "simulate", "--serve", "--port", "5300", network_mode="none")
     until(lambda: b"PEERDISCO_NAMESERVERS" in dns.logs(), what="the name server answers")
@@ -168,12 +182,13 @@ def content(sidecar: Any, name: str) -> str:
     return found
 
 
+@pytest.mark.long
 def test_the_guide_says_how_large_the_images_are(built: Built) -> None:
     """With PEERDISCO_REWRITE_DOCS=1 it writes the sizes that it finds."""
     text = INSTALL.read_text(encoding="utf-8")
     for recipe in (SIDECAR, COMMAND, MYSQL):
         base = recipe.arguments["BASE"]
-        added = (built.size(built.names[recipe.file]) - built.size(base)) / 1e6
+        added = (built.size(built.image(recipe)) - built.size(base)) / 1e6
         row = re.compile(rf"(\| `examples/{re.escape(recipe.file)}` \|.*\| )([\d.]+)( MB \|)")
         (said,) = (float(match[2]) for match in row.finditer(text))
         if os.environ.get("PEERDISCO_REWRITE_DOCS") == "1":

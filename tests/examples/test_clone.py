@@ -68,7 +68,13 @@ def test_directory_that_a_mount_has_created_is_no_data(pods: Pods) -> None:
     pods.assert_replicates(volume.server, primary)
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "stage",
+    [
+        pytest.param(stage, marks=() if stage in ("copy", "finish") else pytest.mark.long)
+        for stage in STAGES
+    ],
+)
 def test_copy_that_is_killed_begins_again(pods: Pods, stage: str) -> None:
     primary, volume = pods.server(0, ROW, SHOP), pods.volume(1)
     volume.find()

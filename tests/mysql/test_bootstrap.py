@@ -21,7 +21,15 @@ def replicates(db: Database) -> None:
     assert db.wait_equal() == [1, 2, 3]
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+@pytest.mark.parametrize(
+    "order",
+    [
+        pytest.param(
+            order, marks=() if order in ((0, 1, 2), (2, 1, 0)) else pytest.mark.long, id=str(order)
+        )
+        for order in itertools.permutations(range(3))
+    ],
+)
 def test_three_pods_in_any_order(db: Database, order: tuple[int, ...]) -> None:
     db.start(*order)
     db.wait()

@@ -16,8 +16,8 @@ from .clients import Run, peerdisco
 from .verdict import Bounds, Violation, check
 from .world import Event, Setup, Trouble, Truth, draw
 
-RUNS = 13_000
-BLOCKS = 16
+RUNS = 6_400
+BLOCKS = 8
 
 
 def violations(setup: Setup) -> list[Violation]:
