@@ -209,6 +209,9 @@ class TcpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiting: dict[bytes, tuple[bytes, ReplyReader[Any], asyncio.Future[Any]]] = {}
         self._batch: Batch | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._taken_before = 0
+        """Replies to the batch at the last check."""
         self._socket: TransportSocket | None = None
         self._buffer = bytearray()
         self._loop = asyncio.get_running_loop()
@@ -327,35 +330,34 @@ class TcpConnection(asyncio.Protocol):
         done = batch.done = loop.create_future()
         self._batch = batch
         transport.write(batch.next_frames(loop.time(), self._waiting))
-        progress, taken = batch.progress, batch.taken
-        timer: asyncio.TimerHandle
-
-        def check() -> None:
-            """Give up if nothing came since the last check."""
-            nonlocal progress, taken, timer
-            now = loop.time()
-            if batch.progress > progress and now < deadline:
-                progress, taken = batch.progress, batch.taken
-                timer = loop.call_at(min(now + timeout, deadline), check)  # noqa: F821 - not yet
-            elif not done.done():
-                done.set_result(None)
-
-        timer = loop.call_at(min(loop.time() + timeout, deadline), check)
+        self._check_later(batch, timeout, deadline)
         try:
             self._acknowledge_at_once()
             # Not asyncio.wait(): it takes two more turns of the event loop, in each poll.
             await done
-            self._silent = batch.taken == taken
+            self._silent = batch.taken == self._taken_before
             self._replies += batch.taken
             return batch.over
         finally:
-            timer.cancel()
-            del check  # it refers to itself, and to the batch
+            if self._timer is not None:
+                self._timer.cancel()
             self._batch = None
             batch.take_back()
             if done.done() and not done.cancelled():
                 done.exception()  # raised above, unless the wait was never reached
             self._drop_if_retired()
+
+    def _check_later(self, batch: Batch, timeout: float, deadline: float) -> None:
+        self._taken_before = batch.taken
+        due = min(self._loop.time() + timeout, deadline)
+        self._timer = self._loop.call_at(due, self._check, batch, batch.progress, timeout, deadline)
+
+    def _check(self, batch: Batch, progress: int, timeout: float, deadline: float) -> None:
+        """Give up on a batch if nothing came since the last check."""
+        if batch.progress > progress and self._loop.time() < deadline:
+            self._check_later(batch, timeout, deadline)
+        elif not batch.done.done():
+            batch.done.set_result(None)
 
     def _open_transport(self) -> asyncio.Transport:
         if self._transport is None or self._transport.is_closing():
