@@ -14,6 +14,7 @@ zone, as without a reachable upstream server.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from typing import Any, NamedTuple
@@ -39,7 +40,7 @@ from dns.rdtypes.IN.SRV import SRV
 from dns.rrset import RRset
 
 from ..names import address_with_dashes
-from .rendering import LARGEST_TCP
+from .rendering import LARGEST_TCP, name_to_wire
 from .state import ClusterState, Endpoint, IPAddress, ServiceKey, ServicePort
 
 __all__ = ["Shuffle", "Zone", "reply_to", "shuffled"]
@@ -77,6 +78,16 @@ _REFUSED = _Records(rcode=dns.rcode.REFUSED)
 
 _Listing = list[tuple[Endpoint, ServicePort | None]]
 """Endpoints with each of their ports; an endpoint without ports is listed once, with None."""
+
+
+class _Service(SRV):
+    """An SRV record that is quick to hash, as a set of records needs it."""
+
+    __slots__ = ()
+
+    def to_digestable(self, origin: Name | None = None) -> bytes:  # noqa: ARG002 - it is absolute
+        numbers = struct.pack("!3H", self.priority, self.weight, self.port)
+        return numbers + name_to_wire(self.target).lower()
 
 
 class Zone:
@@ -260,7 +271,7 @@ class Zone:
                 answer[labels, port.number] = _record(
                     name,
                     ttl,
-                    SRV(_IN, RdataType.SRV, *srv),  # type: ignore[no-untyped-call]
+                    _Service(_IN, RdataType.SRV, *srv),  # type: ignore[no-untyped-call]
                 )
                 least += _LEAST_SRV + sum(map(len, target.labels)) + len(target.labels)
         for endpoint, port in listing:

@@ -19,7 +19,7 @@ from dns.rdtypes.ANY.PTR import PTR
 from dns.rdtypes.ANY.SOA import SOA
 from dns.rdtypes.IN.SRV import SRV
 
-__all__ = ["LARGEST_TCP", "SMALLEST_UDP", "render", "udp_limits"]
+__all__ = ["LARGEST_TCP", "SMALLEST_UDP", "name_to_wire", "render", "udp_limits"]
 
 SMALLEST_UDP = 512
 LARGEST_TCP = 65535
@@ -93,7 +93,7 @@ class _Writer:
         self._offsets: dict[bytes, int] = {}
 
     def put_name(self, name: Name, compress: bool = True) -> None:
-        wire = _name(name)
+        wire = name_to_wire(name)
         if not self._compress:
             self.data += wire
             return
@@ -165,7 +165,7 @@ def _rdata_size(rdata: Rdata) -> int:
     return len(_plain_rdata(rdata))
 
 
-def _name(name: Name) -> bytes:
+def name_to_wire(name: Name) -> bytes:
     """A name in wire form; dnspython's own way takes ten times as long."""
     return b"".join([b"%c%b" % (len(label), label) for label in name.labels])
 
