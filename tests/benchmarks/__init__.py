@@ -9,4 +9,5 @@
 - ``network.py``: a network of the run's own, without which `getaddrinfo` cannot take part.
 - ``report.py``: the tables, and where they are written.
 - ``where.py``: a profile of one contender.
+- ``where_memory.py``, ``measured_imports.py``: what the imports of idle commands take.
 """
