@@ -230,7 +230,8 @@ class PrimaryRole:
         if newest is not None and newest.log_reset:
             reset = (
                 f"; its binary log was reset before {newest.opened_at:%Y-%m-%d %H:%M:%S} UTC "
-                "(RESET MASTER): each replica of before needs a new copy"
+                "(RESET MASTER): each replica of before needs a new copy, and its own sidecar "
+                "reports whether its volume is to be kept"
             )
         return Report(
             State.PRIMARY,
