@@ -127,6 +127,10 @@ def best_for(pod: str, volumes: Volumes) -> Volumes:
 
 
 FIRST: dict[str, Action] = {
+    # It is emptied after that.
+    r"keep this volume until the rows that only it has are moved to the primary; then": (
+        lambda v, m, _: v.move(m.own, m.primary)
+    ),
     r"keep (?:this volume|this one)": keep_own,
     r"keep the volume of ([a-z]+-\d+)": lambda v, m, f: v.keep(named(f, m)),
     r"(this|the primary)(?: pod)? may hold (?:newer )?writes .*?, so keep its volume, too": (
@@ -170,9 +174,6 @@ THEN: dict[str, Action] = {
     r"move (?:it|what is needed) to the primary(?: if it is needed)?": (
         lambda v, m, _: v.move(m.own, m.primary)
     ),
-    r"until the rows that only it has are moved to the primary": (
-        lambda v, m, _: v.move(m.own, m.primary)
-    ),
     r"make one a replica only when it is known that the other one has everything": nothing,
     r"stop (?:this pod's|the) server, remove auto\.cnf from its data directory, and start it": (
         restart_own
@@ -185,7 +186,7 @@ THEN: dict[str, Action] = {
     r"SET sql_log_bin = 0 and GRANT [A-Z ]+ ON \*\.\* to it": nothing,
     r"GRANT PROCESS ON \*\.\* to it, or start a replica": nothing,
     r"give that account(?: on the primary)? the password of (?:this pod's|the) Secret"
-    r"(?: \(SET sql_log_bin = 0; ALTER USER\))?, or correct the Secret": nothing,
+    r"(?: \([^)]*\))?, or correct the Secret": nothing,
     r"could not change the account": nothing,
     r"start or repair the replicas": nothing,
     r"\bstart it\b": nothing,
