@@ -192,8 +192,7 @@ def confirm_local_primary(
             Reason(
                 ReasonCode.ANOTHER_CLAIMS,
                 f"{probe.peer} acts as the primary{_in_brackets(probe.detail)}: two would take "
-                "writes; keep the data of both, and make one a replica only when it is known that "
-                "the other one has everything",
+                "writes; find out which of them has the data, and make the other one a replica",
                 probe.peer,
             )
             for probe in probes

@@ -7,6 +7,7 @@
 - ``services.py``, ``server.py``, ``many.py``: the services, and the servers that serve them.
 - ``watcher.py``, ``clock.py``: a watcher in a process of its own, and time that need not pass.
 - ``network.py``: a network of the run's own, without which `getaddrinfo` cannot take part.
+- ``golang.py``, ``peer_finder.py``: contenders in Go, where there is a toolchain or a binary.
 - ``report.py``: the tables, and where they are written.
 - ``where.py``: a profile of one contender.
 - ``where_memory.py``, ``measured_imports.py``: what the imports of idle commands take.

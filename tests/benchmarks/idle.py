@@ -13,14 +13,14 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from peerdisco.names import Endpoint
 
-from . import report
+from . import network, peer_finder, report
 from .conftest import ROOT, Replaying, running
 from .services import Service
 
@@ -60,30 +60,47 @@ def used(process: int) -> Used:
 
 
 @contextmanager
-def idle(server: Replaying) -> Iterator[dict[str, int]]:
-    """The ids of the watcher and of the processes that sleep, which run meanwhile."""
+def idle(
+    server: Replaying, peer_finders: Replaying | None = None
+) -> Iterator[dict[str, tuple[int, Replaying | None]]]:
+    """The watchers and the processes that sleep, which run meanwhile: their ids and servers.
+
+    Args:
+        server: What `peerdisco watch` queries.
+        peer_finders: What Go's peer-finder queries; it is left out if there is none.
+    """
     watch = ["-m", "peerdisco", "watch", Service(3).fqdn, "--nameserver", str(server.endpoint)]
-    commands = {WATCH: watch, **{who: ["-c", program] for who, program in SLEEPS.items()}}
+    sleeps = {who: ["-c", program] for who, program in SLEEPS.items()}
+    commands: dict[str, tuple[Sequence[str], Replaying | None]] = {
+        WATCH: ([sys.executable, *watch], server),
+        **{who: ([sys.executable, *sleep], None) for who, sleep in sleeps.items()},
+    }
+    if peer_finders is not None:
+        network.ask(peer_finders.endpoint.address)
+        commands[peer_finder.WHO] = (peer_finder.command(Service(3).fqdn), peer_finders)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with ExitStack() as stack:
-        found: dict[str, int] = {}
-        for who, command in commands.items():
-            process = stack.enter_context(
-                subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, cwd=ROOT)
-            )
+        found: dict[str, tuple[int, Replaying | None]] = {}
+        for who, (command, asked) in commands.items():
+            process = stack.enter_context(subprocess.Popen(command, cwd=ROOT, **quiet))
             stack.callback(process.terminate)
-            found[who] = process.pid
+            found[who] = (process.pid, asked)
         yield found
 
 
-def count(processes: Mapping[str, int], server: Replaying, seconds: float) -> list[dict[str, Any]]:
-    """What an hour costs, of each of these processes; the questions are those of the watcher."""
+def count(
+    processes: Mapping[str, tuple[int, Replaying | None]], seconds: float
+) -> list[dict[str, Any]]:
+    """What an hour costs, of each of these processes, with the questions to its server."""
     time.sleep(WARM_UP)
-    server.counts()
-    before, start = {who: used(number) for who, number in processes.items()}, time.monotonic()
+    servers = [server for _, server in processes.values() if server is not None]
+    for server in servers:
+        server.counts()
+    before, start = {who: used(number) for who, (number, _) in processes.items()}, time.monotonic()
     time.sleep(seconds)
-    asked, times = server.counts(), HOUR / (time.monotonic() - start)
+    asked, times = [server.counts() for server in servers], HOUR / (time.monotonic() - start)
     rows: list[dict[str, Any]] = []
-    for who, number in processes.items():
+    for who, (number, server) in processes.items():
         now, then = used(number), before[who]
         rows.append(
             {
@@ -93,9 +110,10 @@ def count(processes: Mapping[str, int], server: Replaying, seconds: float) -> li
                 "resident": now.resident,
             }
         )
-        if who == WATCH:
-            rows[-1]["questions"] = asked["questions"] * times
-            rows[-1]["octets"] = (asked["bytes_in"] + asked["bytes_out"]) * times
+        if server is not None:
+            counts = asked[servers.index(server)]
+            rows[-1]["questions"] = counts["questions"] * times
+            rows[-1]["octets"] = (counts["bytes_in"] + counts["bytes_out"]) * times
     return rows
 
 
@@ -105,7 +123,7 @@ def main(arguments: list[str]) -> None:
     with running("tests.benchmarks.server") as (port, process):
         server = Replaying(Endpoint("127.0.0.1", port), process)
         with idle(server) as processes:
-            rows = count(processes, server, seconds)
+            rows = count(processes, seconds)
     print(report.tables({"idle": rows})["idle"], end="")
 
 

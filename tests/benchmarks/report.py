@@ -43,6 +43,7 @@ GO, GO_HOSTS = "Go", "Go, LookupHost"
 TESTING, BIND, COREDNS = "the testing DNS", "BIND", "CoreDNS"
 """The servers; the first one answers as CoreDNS does."""
 SERVERS = (TESTING, BIND, COREDNS)
+CLUSTER_DNS, READS = "first answer", "dnspython reads it"
 BARE = "bare, "
 """How the names of contenders begin that make the exchanges and nothing else."""
 NOTHING_NEW = (
@@ -210,6 +211,13 @@ def limits(results: Results) -> list[Sequence[str]]:
         known = "" if many["found"] == 5000 else f" ({_n(many['found'])} of 5,000)"
         what = "memory of a watcher of 5,000 pods above one of 3, at most"
         rows.append((what, more + known, "", "", "", "", "8 MiB"))
+    if few and many and "collection" in many:
+        times = [row["collection"] * 1e3 for row in (many, few)]
+        what = "a garbage collection of all objects, watcher of 5,000 pods"
+        cells = (f"{times[0]:.1f} ms", "one of 3 pods", f"{times[1]:.1f} ms")
+        rows.append((what, *cells, "", f"{times[0] / times[1]:.2f}", "5 ms"))
+    first, read = (_one(results, "cluster_dns", who=who) for who in (CLUSTER_DNS, READS))
+    add("`ClusterDNS`: the first SRV answer, 5,000 pods", first, read, READS, "50 ms")
     for row in results.get("idle", []):
         if limit := IDLE.get(row["who"]):
             memory = f"{row['resident'] / 1e6:.1f} MB"

@@ -1,4 +1,4 @@
-"""The memory of a watcher, each time in a fresh process."""
+"""The memory of a watcher, and how long it is collected, each time in a fresh process."""
 
 from __future__ import annotations
 
@@ -51,4 +51,5 @@ def test_memory(
         least=min(one["resident"] for one in those),
         most=max(one["resident"] for one in those),
         peak=statistics.median(one["peak"] for one in those),
+        collection=statistics.median(one["collection"] for one in those),
     )
