@@ -53,7 +53,7 @@ def judge_source_of_all(primary: _Found, health: Health | None) -> str | None:
         return "it holds data, and its sidecar has not written yet to which cluster they belong"
     waits = health is not None and health.state == "slow" and not primary.read_only
     if health is not None and health.state != "primary" and not waits:
-        return f"its sidecar has not opened it ({health.state or 'no answer'}: {health.reason})"
+        return f"its sidecar has not opened it, and reports of its own pod: {_words(health)}"
     return None
 
 
@@ -74,9 +74,13 @@ def judge_replica_as_source(
     if primary.cluster is None or found.cluster.id != primary.cluster.id:
         return f"it holds data of the cluster {found.cluster.id}, which is not the primary's"
     if health is not None and not health.ready:
-        return f"its sidecar is not ready ({health.state or 'no answer'}: {health.reason})"
+        return f"its sidecar is not ready, and reports of its own pod: {_words(health)}"
     comparison = compare(found.recorded, primary.recorded)
     if comparison.standing is not Standing.PREFIX:
         more = f": {comparison.transactions}" if comparison.transactions else ""
         return f"its history is not the primary's ({comparison.standing.value}{more})"
     return None
+
+
+def _words(health: Health) -> str:
+    return f"{health.state or 'no answer'}: {health.reason}"

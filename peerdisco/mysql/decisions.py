@@ -9,6 +9,7 @@ from ..model import Identity, Snapshot
 from ..primary.verdicts import (
     Probe,
     Reason,
+    ReasonCode,
     Verdict,
     confirm_local_primary,
     may_bootstrap,
@@ -17,7 +18,13 @@ from ..wording.lists import listed
 from .dialects import Dialect, ReplicationSource, SourceTrust, Step
 from .errors import Action, classify, needs_copy
 from .facts import ServerFacts
-from .objections import NEW_COPY, against_following, against_opening, against_replaying
+from .objections import (
+    NEW_COPY,
+    against_discarding,
+    against_following,
+    against_opening,
+    against_replaying,
+)
 from .reasons import ServerReasonCode
 from .repairs import has_unapplied, plan_counting, plan_marking
 from .status import Receiver, ReplicaStatus
@@ -53,7 +60,7 @@ def probe_of(name: str, found: ServerFacts | Unanswered) -> Probe:
         return Probe(name, answered=False, detail=found.detail)
     writes = not found.read_only and found.status is None and found.cluster is not None
     if found.schemas is None:
-        detail = "its account may not list the schemas: GRANT SHOW DATABASES ON *.* to it"
+        detail = f"its account may not list the schemas: {_LET_IT_SEE}"
     elif writes:
         detail = "it takes writes, and does not replicate"
     elif found.cluster is not None:
@@ -107,7 +114,12 @@ def judge_primary(
                     f"{identity.pod_name} holds the data of the cluster {own.cluster.id}, and no "
                     "peer of this cluster that answered has more",
                 ),
-                *_against_own_cluster(own, answered, max(expected or 0, len(peers) + 1)),
+                *(
+                    replace(reason, text=f"{reason.text} (this pod is {identity.pod_name})")
+                    for reason in _against_own_cluster(
+                        own, answered, max(expected or 0, len(peers) + 1)
+                    )
+                ),
             ]
         )
     if own.schemas:
@@ -120,7 +132,27 @@ def judge_primary(
         ]
         followers = set(peers) - {probe.peer for probe in probes}
         probes += [Probe(name, answered=True, holds_data=False) for name in followers]
-    return may_bootstrap(snapshot, identity, probes, expected=expected, first_start=first_start)
+    verdict = may_bootstrap(snapshot, identity, probes, expected=expected, first_start=first_start)
+    return Verdict.of(_with_data(reason, own, answered) for reason in verdict.reasons)
+
+
+def _with_data(reason: Reason, own: ServerFacts, peers: Mapping[str, ServerFacts]) -> Reason:
+    """A reason against a new database, with what is known of the data on both sides."""
+    found = peers.get(reason.peer or "")
+    if reason.code is not ReasonCode.PEER_HOLDS_DATA or found is None:
+        return reason
+    if own.schemas:
+        text = (
+            f"{reason.peer} holds data, and this pod holds others that belong to no cluster "
+            f"({listed(own.schemas)}): keep both volumes, find out which is the right one, and "
+            "give the other pod a copy of it on another volume"
+        )
+        return replace(reason, text=text)
+    if not any(one.cluster for one in peers.values()):
+        return reason
+    # What a replica has received and not applied is gone when it restarts.
+    recover = "restart no server until 'peerdisco mysql-recover' has named that peer"
+    return replace(reason, text=f"{reason.text}; {recover}")
 
 
 def _is_outdated(found: ServerFacts | Unanswered, own: ServerFacts) -> bool:
@@ -133,9 +165,11 @@ def _is_outdated(found: ServerFacts | Unanswered, own: ServerFacts) -> bool:
     return own.history.get(theirs.id) is not None
 
 
+_LET_IT_SEE = "on its server, SET sql_log_bin = 0 and GRANT SHOW DATABASES ON *.* to it"
+
 _CANNOT_SEE = (
-    "the account may not list the schemas, so it is not known whether the server is empty: "
-    "GRANT SHOW DATABASES ON *.* to it"
+    "this pod's account may not list the schemas, so it is not known whether the server is empty: "
+    f"{_LET_IT_SEE}"
 )
 
 
@@ -171,8 +205,8 @@ def _against_own_cluster(
                 yield Reason(
                     ServerReasonCode.PEER_OUTVOTED,
                     f"{holds}, and {agreeing} of {pods} pods of {own.cluster.id}: it has the "
-                    "volume of another database; if those data are not needed, give it an empty "
-                    "volume",
+                    f"volume of another database; give {name} an empty volume, and keep the one "
+                    "that it has until it is known that nobody needs those data",
                     name,
                 )
             else:
@@ -258,21 +292,33 @@ def judge_replica(
         return _verdict(
             ServerReasonCode.PRIMARY_NOT_READY,
             f"the primary, {source}, holds no data of the cluster {own.cluster.id}, which this pod "
-            "does: it has lost its volume",
+            "does: it has lost its volume; keep this volume, and restart no server until "
+            "'peerdisco mysql-recover' has named the replica to restore the primary from",
         )
     if primary.status is not None:
         return _verdict(
             ServerReasonCode.PRIMARY_NOT_READY,
             f"the primary, {source}, still replicates from {primary.status.source_host}",
         )
+    against = [*_against_following(own, primary, source, ordinal)]
     return Verdict.of(
-        [*_against_following(own, primary, source, ordinal)]
+        [_with_names(reason, source, ordinal) for reason in against]
         or [
             Reason(
                 ServerReasonCode.FOLLOWS, f"it may follow {source}, cluster {primary.cluster.id}"
             )
         ]
     )
+
+
+def _with_names(reason: Reason, source: ReplicationSource, ordinal: int | None) -> Reason:
+    """The reason with the names of both pods, whose volumes nobody must take for each other."""
+    primary = source.host.partition(".")[0]
+    stem, _, number = primary.rpartition("-")
+    names = f"the primary is {primary}"
+    if ordinal is not None and number.isdecimal():
+        names = f"this pod is {stem}-{ordinal}, {names}"
+    return replace(reason, text=f"{reason.text} ({names})")
 
 
 def _mismatch(own: ServerFacts, primary: ServerFacts) -> Iterator[Reason]:
@@ -300,21 +346,20 @@ def _against_following(
     own: ServerFacts, primary: ServerFacts, source: ReplicationSource, ordinal: int | None
 ) -> Iterator[Reason]:
     assert primary.cluster is not None
-    again = NEW_COPY
     follows = own.status is not None and own.status.source_host == source.host
     if own.cluster is not None and own.cluster.id != primary.cluster.id:
         yield Reason(
             ServerReasonCode.OTHER_CLUSTER,
             f"this pod holds data of the cluster {own.cluster.id}, and the primary of "
-            f"{primary.cluster.id}: keep both volumes until you know which is the right one; to "
-            f"drop this pod's, {again}",
+            f"{primary.cluster.id}: keep both volumes until you know which is the right one; if it "
+            "is the primary's, give this pod a copy on another volume",
         )
         return
     if own.cluster is None and own.schemas and not follows:
         yield Reason(
             ServerReasonCode.FOREIGN_DATA,
             f"this pod holds data ({listed(own.schemas)}) that did not come from the primary: "
-            f"move it to the primary if it is needed, then {again}",
+            f"move it to the primary if it is needed, then {NEW_COPY}",
         )
         return
     if own.blank and not follows:
@@ -327,7 +372,8 @@ def _against_following(
         yield from against
         return
     if own.status is not None and not has_unapplied(own):
-        yield from _against_status(own, own.status, again)
+        against = [*_against_status(own, own.status)]
+        yield from ([*against_discarding(own, primary)] or against) if against else ()
 
 
 def _against_starting_from_nothing(
@@ -347,7 +393,7 @@ def _against_starting_from_nothing(
     )
 
 
-def _against_status(own: ServerFacts, status: ReplicaStatus, again: str) -> Iterator[Reason]:
+def _against_status(own: ServerFacts, status: ReplicaStatus) -> Iterator[Reason]:
     if status.receiver is not Receiver.RUNNING and "same server_uuid" in status.receiver_error:
         yield Reason(
             ServerReasonCode.MISCONFIGURED,
@@ -360,12 +406,13 @@ def _against_status(own: ServerFacts, status: ReplicaStatus, again: str) -> Iter
         yield Reason(
             ServerReasonCode.NEEDS_COPY,
             f"the primary can no longer send what this pod needs (error {status.receiver_errno}: "
-            f"{status.receiver_error}); {again}",
+            f"{status.receiver_error}); {NEW_COPY}",
         )
     elif status.receiver is Receiver.STOPPED and _stuck(status.receiver_errno):
         yield Reason(
             ServerReasonCode.REPLICATION_BROKEN,
-            f"the receiver has stopped (error {status.receiver_errno}: {status.receiver_error})",
+            f"the receiver has stopped (error {status.receiver_errno}: {status.receiver_error}): "
+            "correct its cause, then START REPLICA; the data need no copy because of that",
         )
     errno = status.applier_errno
     if not status.applier_running and _stuck(errno, applying=True) and own.cluster is None:
@@ -380,7 +427,7 @@ def _against_status(own: ServerFacts, status: ReplicaStatus, again: str) -> Iter
         yield Reason(
             ServerReasonCode.REPLICATION_BROKEN,
             f"a transaction of the primary cannot be applied here (error {errno}: "
-            f"{status.applier_error}): the data differ; {again}",
+            f"{status.applier_error}): the data differ; {NEW_COPY}",
         )
 
 

@@ -24,13 +24,13 @@ from .decisions import (
 )
 from .dialects import Dialect, ReplicationSource, Step
 from .errors import DatabaseError
-from .facts import Executor, ServerFacts
+from .facts import Executor, ServerFacts, read_facts
 from .literals import SESSION
 from .opening import plan_after_reset, plan_primary
 from .setup import Account, replication_account_sql
 from .tables import CLUSTER_SCHEMA
 from .versions import Flavour
-from .waiting_commits import end_waiting_commits, waits_for_group
+from .waiting_commits import waits_for_group
 
 __all__ = [
     "LOGGED",
@@ -98,14 +98,13 @@ async def ensure_primary(
 
 
 async def ensure_epoch_after_reset(
-    server: Executor, name: str, own: ServerFacts, ordinal: int, *, semi_sync: bool = False
+    server: Executor, name: str, ordinal: int, *, semi_sync: bool = False
 ) -> tuple[str, ...]:
     """Begin an epoch on an open primary whose binary log was reset; what was done.
 
     Args:
         server: A connection to it.
         name: What to call it in an error.
-        own: Its facts.
         ordinal: The pod's.
         semi_sync: Whether its transactions wait for an acknowledgement.
 
@@ -113,14 +112,15 @@ async def ensure_epoch_after_reset(
         DatabaseError: A statement was refused, or the server did not answer.
     """
     epoch = _new_id()
-    if semi_sync:
-        await _end_waiting_beats(server, name, own)
-    return await _begin(
-        server,
-        name,
-        own,
-        lambda *, beats: plan_after_reset(own, epoch, ordinal, semi_sync=semi_sync, beats=beats),
-    )
+    # Facts from before the reset would give the epoch the number of the log of before.
+    own = await read_facts(server, name)
+    closed = await _end_waiting_beats(server, name, own) if semi_sync else ()
+
+    def plan(*, beats: bool) -> list[Step]:
+        steps = plan_after_reset(own, epoch, ordinal, semi_sync=semi_sync, beats=beats)
+        return [*steps, *([Dialect(own.version).open()] if closed else [])]
+
+    return (*closed, *await _begin(server, name, own, plan))
 
 
 def _new_id() -> str:
@@ -132,10 +132,15 @@ def _new_id() -> str:
 _BEAT = f"UPDATE {CLUSTER_SCHEMA}.heartbeat "
 
 
-async def _end_waiting_beats(server: Executor, name: str, own: ServerFacts) -> None:
+async def _end_waiting_beats(server: Executor, name: str, own: ServerFacts) -> tuple[str, ...]:
     """End this account's sessions in which a heartbeat waits for a replica that never comes.
 
     It has the lock of the row that the next epoch changes. It is written all the same.
+
+    Returns:
+        What was done, if the server is read-only afterwards. So it is on MariaDB where commits
+        wait: a heartbeat that waits in the group of another session goes on when that one ends,
+        and the commits that join a group meanwhile would be acknowledged with it.
     """
     doing = "looking for a heartbeat that waits"
     try:
@@ -143,13 +148,13 @@ async def _end_waiting_beats(server: Executor, name: str, own: ServerFacts) -> N
     except Exception as error:
         raise DatabaseError.of(error, name, doing) from error
     beats = [one for one in sessions if str(one.get("Info") or "").startswith(_BEAT)]
-    if own.flavour is Flavour.MARIADB and waits_for_group(beats):
-        await end_waiting_commits(server, name, Flavour.MARIADB)
-        return
+    if beats and own.flavour is Flavour.MARIADB and waits_for_group(sessions):
+        return await do_steps(server, name, [Dialect(own.version).close()])
     for session in beats:
         # It may have ended meanwhile, which is an error.
         with contextlib.suppress(DatabaseError):
             await do_steps(server, name, [Step(doing, f"KILL {int(session['Id'])}")])
+    return ()
 
 
 async def _open(
@@ -157,9 +162,14 @@ async def _open(
 ) -> tuple[str, ...]:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
     cluster, epoch = _new_id(), _new_id()
-    if own.recorded.log_was_reset and not own.read_only:
-        await _end_waiting_beats(server, name, own)
-    return await _begin(
+    closed: tuple[str, ...] = ()
+    if own.recorded.log_was_reset:
+        # Some of the facts may have been read before the reset, such as the number of the log.
+        own = await read_facts(server, name)
+        if not own.read_only:
+            closed = await _end_waiting_beats(server, name, own)
+            own = await read_facts(server, name) if closed else own
+    done = await _begin(
         server,
         name,
         own,
@@ -167,6 +177,7 @@ async def _open(
             own, cluster, now, epoch, ordinal, before_open=before_open, beats=beats
         ),
     )
+    return (*closed, *done)
 
 
 class _Plan(Protocol):

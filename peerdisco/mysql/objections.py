@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from ..primary.verdicts import Reason
@@ -15,7 +16,14 @@ from .facts import ServerFacts
 from .history import Comparison, Epoch, Standing, compare
 from .reasons import ServerReasonCode
 
-__all__ = ["NEW_COPY", "against_following", "against_opening", "against_replaying", "agrees"]
+__all__ = [
+    "NEW_COPY",
+    "against_discarding",
+    "against_following",
+    "against_opening",
+    "against_replaying",
+    "agrees",
+]
 
 NEW_COPY = "empty this pod's volume and restart it to give it a new copy"
 
@@ -54,6 +62,30 @@ def against_replaying(
             return
 
 
+def against_discarding(own: ServerFacts, primary: ServerFacts) -> Iterator[Reason]:
+    """Why the relay logs of this replica must be kept; nothing if the primary has what they have.
+
+    Its data may be a part of the primary's, and what it has received and not applied may be newer:
+    so it is if its applier was behind, and the primary then got an older volume.
+
+    Args:
+        own: The replica's facts.
+        primary: The primary's facts; its history has all that the replica has applied.
+    """
+    if own.status is None or not own.status.received:
+        return
+    received = own.position.with_more(own.status.received)
+    found = compare(replace(own.recorded, position=received), primary.recorded)
+    if found.primary_is_older:
+        yield Reason(
+            ServerReasonCode.PRIMARY_IS_OLDER,
+            "this pod has received, and not applied, transactions that the primary does not have "
+            "(volume from an earlier snapshot?): keep this volume; restart neither its server nor "
+            "its replication, which discards them, before its relay logs are saved "
+            f"({own.status.received}{own.status.trouble})",
+        )
+
+
 def _lost(own: ServerFacts, epoch: Epoch, later: Epoch) -> bool:
     """Whether a server does not have all of an epoch that ended with a later one."""
     newest = own.history.newest
@@ -77,8 +109,9 @@ _CODES = {
 def _ahead(found: Comparison) -> str:
     return (
         f"the primary's data are older than this pod's (volume from an earlier snapshot?): keep "
-        f"this volume; {_difference(found)}; give the primary its newer volume, or a copy of the "
-        "replica that has most"
+        f"this volume; {_difference(found)}; give the primary its newer volume, or a new one "
+        "and then a copy of the replica that 'peerdisco mysql-recover' names; restart no server "
+        "before that, and keep the volume that the primary has now"
     )
 
 
@@ -94,8 +127,8 @@ def _forked(found: Comparison) -> str:
 def _gap(_: Comparison) -> str:
     return (
         "this pod has applied transactions of a primary whose history is another one than its "
-        "own, so that rows are missing here and others are only here: keep this volume until it "
-        f"is compared with the primary's; then {NEW_COPY}"
+        "own, so that rows are missing here and others are only here: keep this volume until the "
+        f"rows that only it has are moved to the primary; then {NEW_COPY}"
     )
 
 
@@ -120,7 +153,7 @@ def _log_reset(found: Comparison) -> str:
 def _too_old(_: Comparison) -> str:
     return (
         "this pod's data are older than all that the primary still knows of its history: give it "
-        "a copy on another volume, and keep this one if it may hold what was not replicated"
+        "a copy on another volume, and keep this one, which may hold what was not replicated"
     )
 
 
@@ -211,7 +244,12 @@ def _most_advanced(own: ServerFacts, peers: Mapping[str, ServerFacts]) -> str | 
 
 
 def _peer_ahead(name: str, found: Comparison, best: str | None) -> str:
-    copy = f"or a copy of {best}'s data" if best is not None else "and keep those of all pods, too"
+    copy = (
+        f"or a new one and then a copy of {best}'s data, if 'peerdisco mysql-recover' names "
+        f"{best}; restart no server before that, and keep the volume that this pod has now"
+        if best is not None
+        else "and keep those of all pods, too"
+    )
     return (
         f"{name} has {_more(found)} that this pod does not have: this pod's data are older (volume "
         f"from an earlier snapshot?), those of {name} end at {_at(found.replica_at)} and this "
@@ -232,7 +270,8 @@ def _peer_forked(name: str, found: Comparison) -> str:
 def _peer_outvoted(name: str, found: Comparison) -> str:
     return (
         f"{name} has {_more(found)} that this pod and most of the pods do not have: its history "
-        "separated from theirs; keep its volume if these transactions are needed"
+        f"separated from theirs; keep the volume of {name} until it is known that nobody needs "
+        "them"
     )
 
 

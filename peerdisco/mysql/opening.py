@@ -63,11 +63,12 @@ def plan_primary(
                 f"(1, {literal(cluster_id)}, {literal(origin)}, {literal(now)})",
             ),
         ]
-    if own.recorded.log_was_reset and not own.read_only:
-        steps += plan_after_reset(own, epoch_id, ordinal, semi_sync=True, beats=beats)
+    if own.recorded.log_was_reset:
+        # Whether commits wait is not known here, and on a closed server none does.
+        steps += plan_after_reset(own, epoch_id, ordinal, semi_sync=not own.read_only, beats=beats)
     elif begins_epoch(own):
-        reset, log_number = own.recorded.log_was_reset, 1 if fresh else own.log_number
-        opening = Opening(epoch_id, ordinal, own.origin, own.flavour, reset, log_number)
+        log_number = 1 if fresh else own.log_number
+        opening = Opening(epoch_id, ordinal, own.origin, own.flavour, log_number=log_number)
         steps += _epoch_steps(own, opening, beats=beats)
     if own.read_only:
         steps += [*before_open, dialect.open()]
@@ -77,18 +78,22 @@ def plan_primary(
 def plan_after_reset(
     own: ServerFacts, epoch_id: str, ordinal: int, *, semi_sync: bool = False, beats: bool = True
 ) -> list[Step]:
-    """The steps after the binary log of an open primary was reset.
+    """The steps after the binary log of a primary was reset.
 
     Nothing of it is logged: each replica needs a copy anyway, and with semi-synchronous replication
     a logged transaction would wait for one of them, for ever. So would the beginning of another
     log, behind a client's transaction that waits: then the log keeps its number until the server is
     opened the next time.
 
+    The row of the heartbeat changes with the epoch, in one transaction, so that a crash leaves
+    either the reset or the epoch that reports it. No replica of before has the new row: it stops at
+    the next heartbeat.
+
     Args:
         own: The server's facts.
         epoch_id: For the epoch.
         ordinal: The pod's.
-        semi_sync: Whether transactions wait for an acknowledgement.
+        semi_sync: Whether transactions may wait for an acknowledgement.
         beats: Whether the heartbeat may be renewed; not if the account lacks the privilege.
     """
     dialect = Dialect(own.version)
@@ -131,10 +136,8 @@ def _epoch_steps(own: ServerFacts, opening: Opening, *, beats: bool) -> list[Ste
         steps += more
         opening = replace(opening, log_number=FIRST_LOG)
     beats = beats or history.heartbeat is None
-    if opening.log_reset and beats:
-        steps += dialect.unlogged(Step("keeping replicas from continuing", opening.lock_out()))
     steps += _epoch_transaction(own, opening, beats=beats)
-    if beats and not own.read_only and not opening.log_reset:
+    if beats and not own.read_only:
         steps.append(Step(_BEGINNING, opening.settle()))
     return steps
 

@@ -111,7 +111,10 @@ def _of_another_kind(replicas: Mapping[str, ServerFacts]) -> Iterator[str]:
             yield f"{name} takes writes: it is not a replica; stop its clients and its writes first"
     if len(clusters) > 1:
         listed = "; ".join(f"{', '.join(names)}: {id_}" for id_, names in clusters.items())
-        yield f"the replicas hold data of different clusters ({listed}): leave out the wrong ones"
+        yield (
+            f"the replicas hold data of different clusters ({listed}): keep the volumes of all, "
+            "and leave out the wrong ones with --without"
+        )
 
 
 def everything(facts: ServerFacts) -> Position:
@@ -139,9 +142,11 @@ def _newest(replicas: Mapping[str, ServerFacts], wanted: str | None) -> Recovery
         complete = [wanted]
     if not complete:
         lines = dict.fromkeys(line for lines in missing.values() for line in lines)
-        return Recovery(
-            refused=(f"no replica has everything: {'; '.join(lines)}; decide which rows to lose",)
+        advice = (
+            "keep the volumes of all, and leave out with --without those whose rows the primary "
+            "can do without"
         )
+        return Recovery(refused=(f"no replica has everything: {'; '.join(lines)}; {advice}",))
     # All have the same transactions. One that has applied them needs no waiting, and one without
     # writes of its own gives the primary nothing that the other replicas do not have.
     complete.sort(key=lambda name: (bool(unapplied(replicas[name])), _has_own(name, replicas)))
@@ -159,8 +164,8 @@ def _histories(name: str, replicas: Mapping[str, ServerFacts]) -> Iterator[str]:
         if standing not in (Standing.PREFIX, Standing.LOCAL_WRITES):
             yield (
                 f"{other} has another history than {name} ({standing.value}): they followed "
-                "different primaries; decide which data to keep, and leave out the others with "
-                "--without"
+                "different primaries; keep the volumes of all, decide whose data the primary gets, "
+                "and leave out the others with --without"
             )
 
 

@@ -213,13 +213,6 @@ class Opening:
             f"WHERE id = {literal(self.epoch_id)}"
         )
 
-    def lock_out(self) -> str:
-        """The statement that, not logged, keeps every replica of before from applying `beat`."""
-        return (
-            f"UPDATE {CLUSTER_SCHEMA}.heartbeat "  # noqa: S608
-            f"SET epoch = {literal(f'reset-{self.epoch_id[:30]}')}"
-        )
-
 
 def beat(flavour: Flavour, epoch: Epoch, log_number: int | None) -> str:
     """The statement for the next heartbeat of an epoch.

@@ -59,15 +59,17 @@ def judge_takeover(own: ServerFacts, old_name: str, old: _Found, without: str = 
             return None
         return (
             f"{old_name}, the primary until now, cannot be asked ({_why(old)}): start it; if it is "
-            f"destroyed, write 'without {old_name}' behind the ordinal, which loses what this pod "
-            f"does not have of it{_last_beat(own)}"
+            "destroyed, restart no server until 'peerdisco mysql-recover' has named the replica "
+            f"that has most; if that is this pod, write 'without {old_name}' behind the ordinal, "
+            f"which loses what no replica has of it{_last_beat(own)}"
         )
     if not old.read_only:
         return f"{old_name} still takes writes; its sidecar makes it read-only first"
     if not given_up and (more := old.position.beyond(own.position)):
         return (
             f"{old_name} has transactions that this pod does not have yet ({more}); if they can "
-            f"never be applied here, 'without {old_name}' behind the ordinal loses them"
+            f"never be applied here, 'without {old_name}' behind the ordinal opens this pod "
+            f"without them: keep the volume of {old_name} then, which alone has them"
         )
     return None
 

@@ -192,7 +192,8 @@ def confirm_local_primary(
             Reason(
                 ReasonCode.ANOTHER_CLAIMS,
                 f"{probe.peer} acts as the primary{_in_brackets(probe.detail)}: two would take "
-                "writes; find out which of them has the data, and make the other one a replica",
+                "writes; keep the data of both, and make one a replica only when it is known that "
+                "the other one has everything",
                 probe.peer,
             )
             for probe in probes

@@ -66,13 +66,15 @@ class Script:
     def wait_for(self, text: str, timeout: float = DEADLINE) -> None:
         """Wait until it has said a line that begins so."""
         until(
-            lambda: (
-                any(line.startswith(text) for line in self.lines) or not self._reader.is_alive()
-            ),
+            lambda: self.said(text) or not self._reader.is_alive(),
             timeout=timeout,
             what=lambda: f"{text!r} is said; {self.lines}",
         )
-        assert any(line.startswith(text) for line in self.lines), self.lines
+        assert self.said(text), self.lines
+
+    def said(self, text: str) -> bool:
+        """Whether it has said a line that begins so."""
+        return any(line.startswith(text) for line in self.lines)
 
     def terminate(self) -> None:
         """What the kubelet does first."""

@@ -232,14 +232,18 @@ def test_replica_that_is_not_ready_gives_no_backup(
     }
     started = [sidecar(pod, report) for pod, report in reports.items()]
     assert job.find(BACKUP_READY_PORT=PORT) == 1
-    assert "mysql-1 is not used: its sidecar is not ready (replica: 900 seconds" in job.said[-3]
+    assert "mysql-1 is not used: its sidecar is not ready" in job.said[-3]
+    assert "reports of its own pod: replica: 900 seconds" in job.said[-3]
     started.pop().kill()
     started.append(sidecar(replica.pod, '{"ready": true, "state": "replica"}'))
     assert job.find(BACKUP_READY_PORT=PORT) == 0, job.said
     # A primary that is refused may hold older data than its replicas.
     started.pop(0).kill()
     assert job.find(BACKUP_READY_PORT=PORT, BACKUP_FROM_PRIMARY="1") == 1
-    assert "mysql-0: its sidecar has not opened it (no answer:" in job.said[-2]
+    assert (
+        "mysql-0: its sidecar has not opened it, and reports of its own pod: no answer:"
+        in job.said[-2]
+    )
     started.pop().kill()
 
 

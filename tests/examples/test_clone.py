@@ -88,9 +88,9 @@ def test_copy_that_is_killed_begins_again(pods: Pods, stage: str) -> None:
         script = volume.script("clone-mariadb.sh")
         script.wait_for(f"clone: {stage}:")
         volume.kill(script)
-    assert stage == "finish" or volume.files <= {"data.unfinished", "data.scratch"}, (
-        "half a copy has no name"
-    )
+    # On a busy machine the script may have come further before it was killed.
+    if not script.said("clone: finish:"):
+        assert volume.files <= {"data.unfinished", "data.scratch"}, "half a copy has no name"
 
     assert (volume.find(), volume.clone()) == (0, 0), volume.story
     assert volume.files == {"data"}

@@ -116,7 +116,8 @@ def test_copy_that_is_killed_begins_again(pods: Pods, files: Files, stage: str) 
     script = files.script(volume)
     script.wait_for(f"clone: {stage}:")
     volume.kill(script)
-    if stage != "finish":
+    # On a busy machine the script may have come further before it was killed.
+    if not script.said("clone: finish:"):
         assert volume.files <= {"data.unfinished", "data.scratch"}, "half a copy has no name"
     assert (volume.find(), files.clone(volume)) == (0, 0), volume.story
     assert volume.files == {"data"}

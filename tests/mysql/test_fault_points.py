@@ -159,3 +159,38 @@ def test_of_a_replica_after(second: Stage, at: int) -> None:
             writer.wait()
             db.wait()
     assert set(writer.acknowledged) <= set(db.wait_equal())
+
+
+RESET = (
+    "nothing",
+    "START TRANSACTION",
+    "UPDATE peerdisco.heartbeat",
+    "INSERT INTO peerdisco.epochs",
+    "COMMIT",
+)
+"""What reports that the log was reset."""
+
+
+def test_a_reset_of_the_log_is_reported_once(make: Callable[..., Database]) -> None:
+    db = make(1)
+    stage, server, sidecar = Stage(db, db.primary), db.primary.server, db.primary.sidecar
+    db.start()
+    db.wait()
+    strikes = [
+        ("sidecar", "COMMIT", True),
+        ("server", "INSERT INTO peerdisco.epochs", False),
+        ("sidecar", "COMMIT", False),
+    ]
+    for number, (victim, after, is_open) in enumerate(strikes, 1):
+        sidecar.stop()
+        server.sql("DROP USER IF EXISTS 'image'@'localhost'", "RESET MASTER")
+        if not is_open:
+            server.kill()
+            server.start()
+        stage.strike(victim, RESET.index(after))
+        sidecar.command = PLAIN
+        db.wait()
+        db.primary.kill()
+        db.primary.start()
+        db.wait()
+        assert server.value("SELECT SUM(log_reset) FROM peerdisco.epochs") == number

@@ -99,17 +99,22 @@ def _account(facts: DatabaseFacts, account: AccountFacts) -> Finding:
         Fix(
             "Execute this as an administrator on this server, and on each of the others. It is not "
             "written to the binary log.",
-            sql=_grants(account.who, everywhere, on_cluster),
+            sql=_grants(account.who, everywhere, on_cluster, facts.family),
         ),
         user=account.user,
         missing=listed,
     )
 
 
-def _grants(who: str, everywhere: frozenset[str], on_cluster: frozenset[str]) -> str:
+def _grants(
+    who: str, everywhere: frozenset[str], on_cluster: frozenset[str], family: Flavour | None
+) -> str:
     user, _, host = who.rpartition("@")
     quoted = f"{literal(user)}@{literal(host)}"
     lines = ["SET SESSION sql_log_bin = 0;"]
+    if family is Flavour.MYSQL:
+        # Or a replica rejects changes of accounts. Its sidecar turns it on again.
+        lines.insert(0, "SET GLOBAL super_read_only = OFF;")
     if everywhere:
         lines.append(f"GRANT {', '.join(sorted(everywhere))} ON *.* TO {quoted};")
     if on_cluster:

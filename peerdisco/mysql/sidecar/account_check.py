@@ -10,6 +10,7 @@ from ..ensure import ensure_account
 from ..errors import DatabaseError
 from ..facts import Executor, ServerFacts
 from ..setup import Account, replication_password
+from ..versions import Flavour
 from .peers import PeerServers
 from .report import Problem, ProblemCode
 
@@ -20,6 +21,13 @@ _LOGIN_EVERY = 60.0
 
 _RETRY_EVERY = 5.0
 """The same while the login fails."""
+
+_CHANGE = {
+    Flavour.MARIADB: "SET sql_log_bin = 0; ALTER USER",
+    # Its replicas reject changes of accounts otherwise; the sidecar turns it on again.
+    Flavour.MYSQL: "SET GLOBAL super_read_only = OFF; SET sql_log_bin = 0; ALTER USER",
+}
+"""What an administrator executes to change an account of one server."""
 
 
 class AccountCheck:
@@ -94,7 +102,7 @@ class AccountCheck:
         return (
             f"this server rejects the login of {account.user}, with which the peers log in: "
             f"{rejected}{self._refused}; on this server, give that account the password of the "
-            "Secret (SET sql_log_bin = 0; ALTER USER), or correct the Secret; it must not be "
+            f"Secret ({_CHANGE[own.flavour]}), or correct the Secret; it must not be "
             "locked or expired"
         )
 

@@ -17,7 +17,7 @@ from ..dialects import Step
 from ..ensure import LOGGED, do_steps
 from ..errors import DatabaseError, is_from_server
 from ..facts import ServerFacts, read_mark
-from ..history import Recorded
+from ..history import Epoch, Recorded
 from ..log_mark import log_end, mark_at, plan_marking
 from ..tables import CLUSTER_SCHEMA, beat
 from ..versions import Version
@@ -116,7 +116,10 @@ class Heart:
         if self._server is None or self._server.closed:
             self._server = await self._connect()
         mark = await read_mark(self._server, self._name, facts)
-        if self.stuck is not None and (waits := await self._waiting()) is not None:
+        waits = await self._waiting() if self.stuck is not None else None
+        if not self._is_current(newest):
+            return  # what was read may be of before the epoch that has begun since
+        if waits is not None:
             # Another beat would wait too, over one more connection each time.
             self.stuck = waits
             return
@@ -141,6 +144,11 @@ class Heart:
         self.last_at = self._clock.now()
         if end is not None and await self._mark(self._server, facts.version, newest.id, end):
             self._marked = marks
+
+    def _is_current(self, epoch: Epoch) -> bool:
+        """Whether this is still the epoch to beat in."""
+        newest = self._facts.history.newest if self._facts is not None else None
+        return newest is not None and newest.id == epoch.id
 
     async def _mark(
         self, server: Connection, version: Version, epoch: str, end: tuple[str, int]

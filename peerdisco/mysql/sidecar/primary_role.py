@@ -115,7 +115,7 @@ class PrimaryRole:
         confirmed = is_open and self._confirmed
         if confirmed:
             if own.recorded.log_was_reset or self._heart.log_reset:
-                return await self._after_reset(server, own, snapshot)
+                return await self._after_reset(server, snapshot)
             if self._now() - self._asked[0] < _ASKED_APART and self._asked[1] == others:
                 return self._open(own, snapshot)
         if snapshot.observed_at is None and is_open:
@@ -183,12 +183,12 @@ class PrimaryRole:
             self._asked = (float("-inf"), None)
         return against and contradicted
 
-    async def _after_reset(self, server: Executor, own: ServerFacts, snapshot: Snapshot) -> Report:
+    async def _after_reset(self, server: Executor, snapshot: Snapshot) -> Report:
         """Begin an epoch that no replica of before can follow."""
         ordinal = self._identity.ordinal or 0
         durability = self._durability.facts
         semi_sync = durability is not None and durability.waits
-        done = await ensure_epoch_after_reset(server, self._name, own, ordinal, semi_sync=semi_sync)
+        done = await ensure_epoch_after_reset(server, self._name, ordinal, semi_sync=semi_sync)
         own = await read_facts(server, self._name)
         return replace(self._open(own, snapshot), done=done)
 
@@ -230,7 +230,8 @@ class PrimaryRole:
         if newest is not None and newest.log_reset:
             reset = (
                 f"; its binary log was reset before {newest.opened_at:%Y-%m-%d %H:%M:%S} UTC "
-                "(RESET MASTER): each replica of before needs a new copy"
+                "(RESET MASTER): each replica of before needs a new copy, and its own sidecar "
+                "reports whether its volume is to be kept"
             )
         return Report(
             State.PRIMARY,

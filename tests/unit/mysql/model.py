@@ -203,8 +203,9 @@ def begin_epoch(n: int, server: Server, which: int) -> Server:
         left_beat=beat.counter if beat else None,
         log_reset=reset,
     )
-    if reset and beat:
-        server = replace(server, beat=replace(beat, epoch=f"reset-{name}"))
+    if reset:  # not logged
+        data, epochs = (*server.data, which), (*server.epochs, epoch)
+        return replace(server, data=data, beat=renewed(n, server, name), epochs=epochs)
     return execute(n, server, which, beat=renewed(n, server, name), epoch=epoch)
 
 

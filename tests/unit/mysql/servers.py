@@ -230,11 +230,13 @@ class Server:
         if "WHERE" in sql and self.read_only:
             return
         before = self.beat or {"epoch": "", "counter": 0}
+        log = re.search(r"log_number = (\d+)", sql)
         found = re.search(r"epoch = '(.*?)'|VALUES \('(.*?)'", sql.partition("WHERE")[0])
         self.beat = {
             "epoch": (found[1] or found[2]) if found else before["epoch"],
             "counter": before["counter"] + 1, "beat_at": "2026-01-01 00:00:00",
-            "position": self.position, "log_number": self.log_number,
+            "position": self.position,
+            "log_number": int(log[1]) if log else self.log_number,
         }  # fmt: skip
 
     def _row(self, host: str, port: int, user: str) -> dict[str, Any]:

@@ -24,8 +24,12 @@ def test_what_speaks_against_a_replica(version: str) -> None:
     refused = Health(False, "refused", "a client wrote here")
     other = replace(CLUSTER, id="another")
     for found, health, expected in (
-        (replica_at(version, 8), refused, "not ready (refused: a client wrote here)"),
-        (replica_at(version, 8), Health(False, "", "refused"), "not ready (no answer: refused)"),
+        (
+            replica_at(version, 8),
+            refused,
+            "not ready, and reports of its own pod: refused: a client wrote here",
+        ),
+        (replica_at(version, 8), Health(False, "", "refused"), "its own pod: no answer: refused"),
         (replica_at(version, 10), READY, "its history is not the primary's"),
         (replica_at(version, 8, cluster=other), READY, "another, which is not the primary's"),
         (replica_at(version, 8, cluster=None), READY, "holds no data of a cluster"),
@@ -64,4 +68,4 @@ def test_a_primary_whose_writes_wait_for_a_replica_is_a_source(version: str) -> 
     assert judge_source_of_all(primary_at(version, 9, read_only=False), waits) is None
     against = judge_source_of_all(primary_at(version, 9, read_only=True), waits)
     assert against is not None
-    assert "has not opened it (slow" in against
+    assert "has not opened it, and reports of its own pod: slow" in against

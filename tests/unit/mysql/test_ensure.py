@@ -270,44 +270,66 @@ async def test_closing(version: str) -> None:
 BEAT = "UPDATE peerdisco.heartbeat SET counter = counter + 1"
 
 
-def sessions(*, waits: bool) -> list[dict[str, Any]]:
-    """A heartbeat, and a client in the same group of commits."""
-    state = "Waiting for semi-sync ACK from slave" if waits else "Waiting for table metadata lock"
-    shown = {7: ("peerdisco", state, BEAT), 8: ("shop", "Commit", "COMMIT"), 9: ("shop", "", None)}
+def sessions(waits: str = "") -> list[dict[str, Any]]:
+    """A heartbeat, and a client; one of them may wait for the commits of both."""
+    shown = {"heartbeat": ("peerdisco", BEAT), "client": ("shop", "COMMIT"), "": ("shop", None)}
     return [
-        {"Id": number, "User": user, "Command": "Query" if info else "Sleep"}
-        | {"State": state, "Info": info, "Time": 3}
-        for number, (user, state, info) in shown.items()
+        {"Id": number, "User": user, "Command": "Query" if info else "Sleep", "Info": info}
+        | {"State": "Waiting for semi-sync ACK from slave" if what and what == waits else "Commit"}
+        for number, (what, (user, info)) in enumerate(shown.items(), 7)
     ]
 
 
 async def after_reset(server: Server) -> list[str]:
-    """Which sessions are ended after the log of an open primary was reset."""
-    own = await read_facts(server, "db-0")
-    server.sent.clear()
-    await ensure_epoch_after_reset(server, "db-0", own, 0, semi_sync=True)
-    return [sql for sql in server.sent if sql.startswith("KILL")]
+    """What is done after the log of an open primary was reset, but for the epoch."""
+    await ensure_epoch_after_reset(server, "db-0", 0, semi_sync=True)
+    found = [sql for sql in server.sent if sql.startswith(("KILL", "SET GLOBAL", "COMMIT"))]
+    assert "COMMIT" in found
+    assert not server.read_only
+    return found
 
 
 def opened(version: str = MARIADB) -> Server:
     return Server(version, read_only=False, super_read_only=False, cluster=("an-id", "blank"))
 
 
-async def test_the_end_of_a_heartbeat_that_waits_acknowledges_no_write_of_its_group() -> None:
+@pytest.mark.parametrize("waits", ["heartbeat", "client"])
+async def test_the_end_of_a_heartbeat_that_waits_acknowledges_no_write_of_its_group(
+    waits: str,
+) -> None:
+    """It is ended by making the server read-only, which keeps others from joining the group."""
     server = opened()
-    server.sessions, server.waiting = sessions(waits=True), True
-    assert await after_reset(server) == ["KILL 8", "KILL 7"]
-    server.sees_sessions = False
-    with pytest.raises(DatabaseError, match="GRANT PROCESS"):
-        await after_reset(server)
-    assert not any(sql.startswith("KILL") for sql in server.sent)
+    server.sessions, server.waiting = sessions(waits), True
+    closing, opening = "SET GLOBAL read_only = ON", "SET GLOBAL read_only = OFF"
+    assert await after_reset(server) == [closing, "COMMIT", opening]
 
 
-@pytest.mark.parametrize(("version", "waits"), [(MARIADB, False), (MYSQL, False), (MYSQL, True)])
-async def test_a_heartbeat_that_acknowledges_nothing_ends_alone(version: str, waits: bool) -> None:
+async def test_a_server_that_was_closed_for_its_waiting_heartbeat_is_opened_again() -> None:
+    """Also by a sidecar that has just been started, and then by its successor."""
+    made = opened()
+    made._apply("INSERT INTO peerdisco.epochs (x) VALUES (1, 'an-epoch', NULL")
+    made._apply("INSERT INTO peerdisco.heartbeat VALUES ('an-epoch', 1")
+    made.epochs[0]["server"] = "101"
+    assert made.beat is not None
+    made.beat["position"] = "0-101-9|"
+    made.sessions, made.waiting = sessions("client"), True
+    made.fails = {"START TRANSACTION": ServerError(2013, "lost")}
+    with pytest.raises(DatabaseError):
+        await as_primary(made)
+    assert made.read_only
+    made.fails.clear()
+    await as_primary(made)
+    assert not made.read_only
+    assert [row["log_reset"] for row in made.epochs] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("version", "waits"), [(MARIADB, ""), (MYSQL, ""), (MYSQL, "heartbeat"), (MYSQL, "client")]
+)
+async def test_a_heartbeat_that_acknowledges_nothing_ends_alone(version: str, waits: str) -> None:
     server = opened(version)
-    server.sessions, server.waiting = sessions(waits=waits), True
-    assert await after_reset(server) == ["KILL 7"]
+    server.sessions, server.waiting = sessions(waits), True
+    assert await after_reset(server) == ["KILL 7", "COMMIT"]
 
 
 @pytest.mark.parametrize("version", [MARIADB, MYSQL])

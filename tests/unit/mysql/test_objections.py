@@ -76,7 +76,7 @@ def test_a_gap_and_an_old_volume() -> None:
     own = server("0-100-60", FIRST, beat=heartbeat("other-2", 80))
     code, text = refusal(own, primary("0-100-900", FIRST, REWOUND))
     assert code == "primary-is-older"
-    assert "keep this volume until it is compared" in text
+    assert "keep this volume until the rows that only it has are moved" in text
     code, text = refusal(server("0-100-20", FIRST), primary("0-100-90", epoch(200, "0-100-80")))
     assert code == "needs-copy"
     assert "a copy on another volume, and keep this one" in text

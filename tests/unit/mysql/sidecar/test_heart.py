@@ -128,6 +128,37 @@ async def test_a_reset_in_the_middle_of_a_beat_is_noticed_at_the_next() -> None:
         assert it.counter == 6
 
 
+async def test_what_was_read_before_an_epoch_says_nothing_about_it() -> None:
+    """The sidecar begins the epoch after a reset while the heart reads what was before."""
+    it = Beating()
+    reading, going_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(Opened):
+        async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
+            rows = [dict(row) for row in await super().execute(sql)]
+            if sql.startswith("SELECT epoch") and not reading.is_set():
+                reading.set()
+                await going_on.wait()
+            return rows
+
+    async def connect() -> Connection:
+        return Slow(it.server)
+
+    it.heart._connect = connect
+    it.heart._timeout = DEADLINE
+    assert it.server.beat is not None
+    it.server.beat["position"] = "0-100-9|"
+    async with it:
+        await reading.wait()
+        it.server.logged, it.server.log_number = "0-100-2", 1
+        it.server._apply("INSERT INTO peerdisco.epochs (x) VALUES (2, 'another', NULL, 1)")
+        it.server._apply("UPDATE peerdisco.heartbeat SET log_number = 1, epoch = 'another'")
+        it.heart.follow(await read_facts(it.server, "db-0"))
+        going_on.set()
+        await it.until(lambda: it.counter > 4)
+        assert not it.heart.log_reset
+
+
 async def test_a_beat_that_is_refused_or_takes_too_long_is_told_and_tried_again() -> None:
     async with Beating() as it:
         it.server.fails["UPDATE peerdisco.heartbeat"] = ServerError(1142, "UPDATE denied")

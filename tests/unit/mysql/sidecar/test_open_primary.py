@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from peerdisco.clock import SystemClock
 from peerdisco.model import Snapshot
+from peerdisco.mysql.ensure import ensure_primary
 from peerdisco.mysql.errors import DatabaseError
 from peerdisco.mysql.facts import read_facts
 from peerdisco.mysql.setup import Account
@@ -179,6 +181,43 @@ async def test_a_reset_that_only_the_heart_has_noticed(primary: Primary) -> None
     assert "its binary log was reset" in report.reason
     assert [row["log_reset"] for row in primary.own.epochs] == [0, 1]
     assert not primary.heart.log_reset
+
+
+@pytest.mark.parametrize("noticed_by", ["heart", "facts"])
+async def test_a_reset_while_the_facts_were_read_is_reported_once(
+    primary: Primary, noticed_by: str
+) -> None:
+    """The number of the log is from before the reset, and would look like another reset later."""
+    server = primary.own
+    assert server.beat is not None
+    server.log_number, server.beat["log_number"] = 20, 20
+    server.beat["position"] = "0-100-9|"
+    own = await read_facts(server, "db-0")
+    server.logged, server.log_number = "0-100-2", 1
+    if noticed_by == "heart":
+        primary.heart.log_reset = True
+    else:
+        own = replace(own, log_replaced=True)
+    await primary.role.reconcile(server, own, primary.snapshot)
+    server.log_number += 1  # it restarts
+    primary.role.forget()
+    for _ in range(3):
+        await primary.judge()
+    assert [row["log_reset"] for row in server.epochs].count(1) == 1
+
+
+async def test_a_reset_that_a_restarted_sidecar_finds_while_it_reads_is_reported_once(
+    primary: Primary,
+) -> None:
+    server = primary.own
+    assert server.beat is not None
+    server.log_number, server.beat["log_number"] = 20, 20
+    own = replace(await read_facts(server, "db-0"), log_replaced=True)
+    server.logged, server.log_number = "0-100-2", 1
+    await ensure_primary(server, "db-0", own, {}, seen(ALL[0]), me(), expected=1)
+    for _ in range(3):
+        await primary.judge()
+    assert [row["log_reset"] for row in server.epochs].count(1) == 1
 
 
 async def test_it_gives_way_when_its_name_is_lost(primary: Primary) -> None:
