@@ -60,17 +60,19 @@ class Cluster:
             zones = [_zone(self._behind(query.question[0].name))]
         else:
             ordinal = labels[0].removeprefix(f"{service.statefulset}-")
-            zones = self._zones(service, ordinal if len(labels) == 7 else "", wire)
+            zones = self._zones(service, ordinal if len(labels) == 7 else None, wire)
         answers = [
             render(shuffled(zone.answer(query), self.random.shuffle), *limits) for zone in zones
         ]
         return answers, service is not None and service.moving
 
-    def _zones(self, service: Service, ordinal: str, wire: bytes) -> list[Zone]:
+    def _zones(self, service: Service, ordinal: str | None, wire: bytes) -> list[Zone]:
         """A zone for each variant, with the pods that the answer can hold."""
-        if ordinal.isdecimal() and int(ordinal) < service.pods:
+        if ordinal is not None and ordinal.isdecimal() and int(ordinal) < service.pods:
             variants = VARIANTS if service.moving else 1
             return [_zone({service: [int(ordinal)]}, variant) for variant in range(variants)]
+        if ordinal is not None:  # no pod: the others make no difference
+            return [_zone({service: [0]})]
         if _type_of(wire) != SRV and not service.moving:
             return [_zone({service: range(service.pods)})] * VARIANTS
         return [_zone({service: self._some(service)}, variant) for variant in range(VARIANTS)]
