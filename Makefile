@@ -78,9 +78,9 @@ test-all-pythons: $(VENV)/develop.stamp ## test the built wheel on the other Pyt
 
 # The suites that measure the package; most real databases, containers and examples add time and no lines.
 COVERED_SUITES := tests/unit tests/cli tests/watching tests/hooks tests/contract tests/cancellation tests/large tests/recordings tests/testing tests/doctor tests/observability tests/mysql/test_doctor.py tests/mysql/test_sources.py tests/mysql/test_bootstrap.py tests/mysql/test_moves.py tests/examples/test_recovery.py tests/docs/test_simulation.py
-# Without tests that limit CPU time, which measuring adds to, that repeat the same lines very often, or
+# Without tests that limit CPU time, which measuring adds to, that repeat the same lines very often,
 # that end a process in the middle of a write, before which coverage writes its data.
-UNCOVERED_SUITES := --ignore tests/unit/test_typing.py --ignore tests/unit/dns/test_wire_differential.py --ignore tests/unit/mysql/test_model.py --deselect tests/unit/dns/test_hostile_servers.py::test_no_message_takes_long_to_read --deselect tests/cli/test_process_1.py::test_a_signal_ends_process_1_that_writes_to_nobody_who_reads --deselect tests/unit/mysql/sidecar/test_waiting.py::test_hours_without_a_server_and_then_it_is_there
+UNCOVERED_SUITES := --ignore tests/unit/test_typing.py --ignore tests/unit/dns/test_wire_differential.py --ignore tests/unit/mysql/test_model.py --deselect tests/unit/dns/test_hostile_servers.py::test_no_message_takes_long_to_read --deselect tests/cli/test_process_1.py::test_a_signal_ends_process_1_that_writes_to_nobody_who_reads --deselect tests/unit/mysql/sidecar/test_waiting.py::test_hours_without_a_server_and_then_it_is_there --deselect tests/cli/test_lean_imports.py::test_a_quiet_watcher_has_nothing_that_it_does_not_use --deselect tests/cli/test_lean_imports.py::test_a_quiet_sidecar_has_nothing_but_tls_that_it_may_not_use
 
 coverage: $(VENV)/develop.stamp ## measure the coverage: every branch of the pure modules, and of the package 95 %
 	$(PYTEST) --dist worksteal --cov --cov-report= $(UNCOVERED_SUITES) $(COVERED_SUITES)
