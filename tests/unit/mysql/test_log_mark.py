@@ -130,6 +130,21 @@ async def test_what_is_not_known_is_no_reset(version: str) -> None:
         await log.replaced()
 
 
+@BOTH
+async def test_a_set_too_long_to_compare_is_no_reset(version: str) -> None:
+    log = Log(version, 100, 101)
+    log.shown |= {(number, 4): beginning(version, 0) for number in (100, 101)}
+    assert await log.replaced()
+    log.shown |= {(number, 4): beginning(version, 1) + " " * 70_000 for number in (100, 101)}
+    assert not await log.replaced()
+
+
+async def test_a_log_of_mysql_that_does_not_say_what_came_before_it_is_no_reset() -> None:
+    log = Log(MYSQL, 100, 101)
+    log.shown[100, 4] = "158 SET @@SESSION.GTID_NEXT= 'AUTOMATIC'"
+    assert not await log.replaced()
+
+
 @pytest.mark.parametrize("version", [MARIADB, "8.0.36", MYSQL])
 async def test_a_mark_is_what_was_written_at_the_end_of_the_log(version: str) -> None:
     family, parsed = (MARIADB if version == MARIADB else MYSQL), Version.parse(version)

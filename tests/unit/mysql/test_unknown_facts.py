@@ -163,3 +163,12 @@ async def test_a_server_that_fails_while_its_position_is_read_is_named(version: 
     ) as caught:
         await read_mark(server, "db-1", sound)
     assert caught.value.errno == 2013
+
+
+async def test_a_server_that_ends_while_its_log_is_compared() -> None:
+    server = Server(MARIADB, server_id=100, read_only=False, cluster=("an-id", "blank"))
+    server._apply("INSERT INTO peerdisco.epochs (x) VALUES (1, 'an-epoch', NULL")
+    server._apply("INSERT INTO peerdisco.heartbeat VALUES ('an-epoch', 1")
+    server.fails["SELECT log_name"] = ServerError(1053, "Server shutdown in progress")
+    with pytest.raises(DatabaseError, match="comparing its binary log"):
+        await read_facts(server, "db-0")
