@@ -124,7 +124,7 @@ class HealthServer:
         return Response(f"{report.state.value}\n".encode(), status=HTTPStatus.NOT_FOUND)
 
     def _status(self, _request: Request) -> Response:
-        from .status_page import render  # noqa: PLC0415 - for people, who seldom look
+        from .status_page import render  # noqa: PLC0415 - for people, who seldom open it
 
         sidecar = self._sidecar
         page = render(

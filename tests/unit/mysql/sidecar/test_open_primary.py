@@ -187,7 +187,7 @@ async def test_a_reset_that_only_the_heart_has_noticed(primary: Primary) -> None
 async def test_a_reset_while_the_facts_were_read_is_reported_once(
     primary: Primary, noticed_by: str
 ) -> None:
-    """The number of the log is from before the reset, and would look like another reset later."""
+    """The number of the log is from before the reset, and would later be taken for another one."""
     server = primary.own
     assert server.beat is not None
     server.log_number, server.beat["log_number"] = 20, 20
