@@ -26,6 +26,7 @@ from peerdisco.doctor.facts import (
     PodFacts,
     Request,
     ServerFacts,
+    Setting,
 )
 from peerdisco.doctor.findings import Status, unknown
 from peerdisco.doctor.report import report_lines
@@ -103,6 +104,25 @@ def test_an_option_that_cannot_be_used_is_repeated_as_it_is() -> None:
     assert finding.found == error
 
 
+@pytest.mark.parametrize(
+    ("setting", "where"),
+    [
+        (None, "as the argument."),
+        (Setting(("db",), "PEERDISCO_SERVICE"), "in PEERDISCO_SERVICE."),
+        (Setting(("db",), "the argument"), "as the argument, or use --namespace."),
+    ],
+)
+def test_a_namespace_is_added_where_the_service_is_named(
+    setting: Setting | None, where: str
+) -> None:
+    error = "the namespace of 'db' is not known"
+    settings = {"SERVICE": setting} if setting is not None else {}
+    given = facts(request=Request(None, unusable=error, settings=settings))
+    fix = one(check_pod(given), "configuration", Status.PROBLEM).fix
+    assert fix is not None
+    assert fix.text.startswith(f"Name the service as NAME.NAMESPACE {where}")
+
+
 # The service.
 
 
@@ -127,6 +147,23 @@ def test_a_name_outside_a_cluster_gets_no_commands_for_one() -> None:
     finding = one(check_service(given), "service-exists", Status.PROBLEM)
     assert finding.fix is not None
     assert (finding.fix.text, finding.fix.command) == ("Check the name db.example.com.", "")
+
+
+def test_a_name_outside_a_cluster_that_may_mean_another_gets_no_commands_for_one() -> None:
+    given = facts(Empty(Outcome.NXDOMAIN), request=Request(OUTSIDE), services=(SERVICE.fqdn,))
+    fix = one(check_service(given), "service-exists", Status.PROBLEM).fix
+    assert fix is not None
+    assert SERVICE.fqdn in fix.text
+    assert "kubectl" not in fix.command
+
+
+def test_an_alias_outside_a_cluster_gets_no_commands_for_one() -> None:
+    error = NotHeadless(OUTSIDE.fqdn, (), alias="db.example.org.")
+    given = facts(Failed(error), request=Request(OUTSIDE))
+    fix = one(check_service(given), "service-headless", Status.PROBLEM).fix
+    assert fix is not None
+    assert fix.text == "Use the name of a headless service of the cluster; db.example.org. is none."
+    assert fix.command == ""
 
 
 def test_a_cluster_ip_that_is_not_known() -> None:
