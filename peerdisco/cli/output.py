@@ -9,12 +9,9 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from ..model import Peer, Snapshot, clear_primary
+from .fields import FIELDS
 
 FORMATS = ("table", "wide", "json", "yaml", "names", "hostnames", "addresses")
-FIELDS = (
-    "name, ordinal, statefulset, cluster, hostname, address, addresses, port, ports, endpoint, "
-    "ready, role, event"
-)
 
 
 def add_output(parser: argparse.ArgumentParser, default: str, *, of_peers: bool = True) -> None:

@@ -7,7 +7,7 @@ import string
 
 from ..model import Peer, Snapshot, clear_primary
 from ..wording.foreign import escaped
-from .output import FIELDS
+from .fields import FIELDS
 
 KNOWN = tuple(FIELDS.split(", "))
 UNKNOWN = "-"
