@@ -110,20 +110,22 @@ def template(directory: Path, program: str = "mariadbd") -> Path:
 
 
 @contextmanager
-def connected(path: Path, user: str = "root", **options: Any) -> Iterator[DictCursor]:
+def connected(
+    path: Path, user: str = "root", *, timeout: float = 30, **options: Any
+) -> Iterator[DictCursor]:
     """A cursor on a connection to the server behind a Unix socket; each statement commits."""
     connection = pymysql.Connection(
         user=user,
         cursorclass=DictCursor,
         autocommit=True,
-        read_timeout=30,
+        read_timeout=timeout,
         ssl_disabled=True,  # or it reads all certificates of this machine, each time
         defer_connect=True,
         **options,
     )
     # PyMySQL does not close a socket of its own that nobody listens to.
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(30)
+        client.settimeout(timeout)
         client.connect(str(path))
         connection.connect(client)
         with connection, connection.cursor() as cursor:

@@ -7,12 +7,16 @@ from argparse import Namespace
 
 import pytest
 
+from .campaign import events
 from .campaign.__main__ import seeds
-from .campaign.plan import DISTURBANCES, KINDS, MOVE, OPERATIONS, PODS, plan
+from .campaign.cluster import Cluster
+from .campaign.plan import DISTURBANCES, KINDS, MOVE, OPERATIONS, PODS, Event, Plan, plan
 from .campaign.run import run
-from .database import Image
+from .database import Image, Member
+from .writer import Writer
 
 SEED, ROUNDS = 123, 3
+FLUSH = "flush on a replica"
 
 
 @pytest.mark.timeout(240)
@@ -21,6 +25,25 @@ def test_no_acknowledged_row_is_lost(every_image: Image) -> None:
     assert not done.fault, f"seed {SEED}: {done.fault}"
     assert done.rounds == ROUNDS
     assert done.rows > 20 * ROUNDS
+
+
+@pytest.mark.timeout(240)
+def test_a_lost_row_is_found_and_what_the_servers_did_is_kept(
+    image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose_a_row(cluster: Cluster, member: Member, writer: Writer) -> None:
+        writer.wait(20)
+        cluster.stop_writing()
+        lost = min(cluster.acknowledged)
+        cluster.primary.server.sql(f"DELETE FROM shop.orders WHERE n = {lost}")
+
+    monkeypatch.setitem(events._OPERATE, FLUSH, lose_a_row)
+    done = run(Plan(0, False, ((Event(FLUSH, 1, 0.0),),)), image)
+    assert "mysql-0: 1 acknowledged rows missing" in done.fault
+    for ordinal in range(PODS):
+        assert f"=== mysql-{ordinal}: server " in done.explanation
+    assert "SHOW FULL PROCESSLIST" in done.explanation
+    assert '"state": "primary"' in done.explanation
 
 
 def test_a_seed_gives_the_same_events_again() -> None:
@@ -41,11 +64,11 @@ def test_every_kind_of_event_comes_with_both_durabilities() -> None:
 def test_operations_come_alone_and_on_the_pod_that_they_name() -> None:
     for seed in range(50):
         primary = 0
-        for events in plan(seed, 12).rounds:
-            kinds = [event.kind for event in events]
-            assert len(events) == 1 or set(kinds) <= {*DISTURBANCES, MOVE}
-            assert all(0 <= one.pod < PODS for one in events)
-            for event in events:
+        for together in plan(seed, 12).rounds:
+            kinds = [event.kind for event in together]
+            assert len(together) == 1 or set(kinds) <= {*DISTURBANCES, MOVE}
+            assert all(0 <= one.pod < PODS for one in together)
+            for event in together:
                 if event.kind in OPERATIONS:
                     assert (event.pod == primary) == event.kind.endswith("of the primary")
                 if event.kind == MOVE:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -31,6 +32,13 @@ def main(arguments: list[str]) -> int:
         help="until the sidecars repaired N positions behind their own logs",
     )
     parser.add_argument("--rounds", type=int, default=24, help="rounds of events for each seed")
+    parser.add_argument(
+        "--evidence",
+        type=Path,
+        metavar="DIRECTORY",
+        default=Path(tempfile.gettempdir()),
+        help="where a file about each fault is written",
+    )
     parser.add_argument("--only", choices=DISTURBANCES, help="one kind of event, on replicas")
     given = parser.parse_args(arguments)
     if (reason := missing(given.server)) is not None:
@@ -73,9 +81,18 @@ def report(done: Plan, result: Result, given: argparse.Namespace) -> None:
         only = f" --only '{given.only}'" if given.only else ""
         print(
             f"  {result.fault}\n  python -m tests.mysql.campaign --server {given.server} "
-            f"--seed {done.seed} --rounds {given.rounds}{only}",
+            f"--seed {done.seed} --rounds {given.rounds}{only}\n"
+            f"  the sessions and threads of each server: {explained(done, result, given)}",
             flush=True,
         )
+
+
+def explained(done: Plan, result: Result, given: argparse.Namespace) -> Path:
+    """The file with what each pod did when the fault was found."""
+    given.evidence.mkdir(parents=True, exist_ok=True)
+    file: Path = given.evidence / f"campaign-{given.server}-{done.seed}.txt"
+    file.write_text(f"{result.fault}\n{result.explanation}\n")
+    return file
 
 
 def figures(result: Result) -> str:

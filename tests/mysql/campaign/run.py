@@ -18,6 +18,7 @@ from ..mysqld import MySQL
 from ..pods import Bridge, network
 from .cluster import Cluster
 from .events import run_round
+from .explain import explain
 from .plan import Plan
 
 __all__ = ["SERVERS", "Result", "image", "missing", "run"]
@@ -50,6 +51,7 @@ class Result:
         repairs: How often a sidecar repaired the position of a server that was killed in DDL.
         seconds: How long it took.
         fault: What did not hold; empty if nothing.
+        explanation: What each pod did then.
         spent: Seconds by kind of event, and by step of starting and coming to rest.
     """
 
@@ -59,6 +61,7 @@ class Result:
     repairs: int = 0
     seconds: float = 0.0
     fault: str = ""
+    explanation: str = ""
     spent: Counter[str] = field(default_factory=Counter)
 
 
@@ -93,6 +96,7 @@ def run(plan: Plan, begins_with: Image) -> Result:
             cluster.db.close()
         except _FAULTS as error:
             result.fault = f"round {result.rounds + 1}: {error}\n{cluster.described()}"
+            result.explanation = explain(cluster)
         finally:
             result.rows = len(cluster.acknowledged)
             said = [line for member in cluster.db.members for line in member.sidecar.lines]
