@@ -71,13 +71,20 @@ class OwnLog:
             self._local[self._current] = False
 
     def _lacking(self, text: str) -> Iterator[str]:
-        """The transactions among these that the primary does not have."""
-        if isinstance(self._primary, MariaDBPosition):
+        """The transactions among these that the primary does not have.
+
+        MySQL goes on replicating meanwhile. What was logged after both positions were read is not
+        among them.
+        """
+        if isinstance(self._own, GtidSet) and isinstance(self._primary, GtidSet):
+            logged = GtidSet.parse(text)
+            later = logged.without(self._own)
+            if lacking := logged.without(later).beyond(self._primary):
+                yield lacking
+        elif isinstance(self._primary, MariaDBPosition):
             for gtid in MariaDBPosition.parse(text, "").logged:
                 if not self._primary.has(gtid):
                     yield "-".join(map(str, gtid))
-        elif lacking := GtidSet.parse(text).beyond(self._primary):
-            yield lacking
 
     @property
     def harmless(self) -> bool:

@@ -108,6 +108,29 @@ def test_two_logs() -> None:
     assert log.harmless
 
 
+def test_mysql_replicates_on_while_the_log_is_read() -> None:
+    """As it does under writes: the last transactions are of after the positions."""
+    own, primary = GtidSet.parse(f"{A}:1-20,{B}:1"), GtidSet.parse(f"{A}:1-21")
+    log = OwnLog(own, primary)
+    local = [("Gtid", f"SET @@SESSION.GTID_NEXT= '{B}:1'"), ("Query", "FLUSH TABLES")]
+    replicated = [
+        event
+        for number in (21, 22, 23)
+        for event in (
+            ("Gtid", f"SET @@SESSION.GTID_NEXT= '{A}:{number}'"),
+            ("Query", "BEGIN"),
+            ("Table_map", "table_id: 22 (shop.o)"),
+            ("Write_rows", "table_id: 22 flags: STMT_END_F"),
+            ("Xid", "COMMIT /* xid=2 */"),
+        )
+    ]
+    # A log that was begun meanwhile, too.
+    log.take(rows(("Previous_gtids", f"{A}:1-22,{B}:1"), *replicated[10:]))
+    assert not log.reaches_back
+    log.take(rows(("Previous_gtids", f"{A}:1-20"), *local, *replicated[:10]))
+    assert log.harmless
+
+
 def test_the_same_on_mysql() -> None:
     own, primary = GtidSet.parse(f"{A}:1-20,{B}:1-2"), GtidSet.parse(f"{A}:1-30")
 
