@@ -14,7 +14,7 @@ export WORKERS
 export PYTHONDONTWRITEBYTECODE =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-loop test-python test-pythons test-all-pythons coverage check fix bench docs package lock sbom clean
+.PHONY: help demo test test-long test-databases test-loop test-python test-pythons test-all-pythons coverage check fix bench docs package lock sbom clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ test: $(VENV)/develop.stamp ## run the tests
 
 test-long: $(VENV)/develop.stamp ## run the tests that take long, which the target test leaves out
 	$(PYTEST) -m long --dist worksteal
+
+test-databases: $(VENV)/develop.stamp ## run all tests of databases on the servers that PEERDISCO_TEST_SERVERS names: mariadb, other-mariadb, mysql
+	$(PYTEST) -m "long or not long" --dist worksteal tests/mysql tests/examples
 
 # One event loop for the tests and for every process that they start: asyncio, debug, eager, uvloop.
 EVENT_LOOP ?= uvloop

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,38 @@ from .database import Database, Image
 from .mariadb import MariaDB, OtherMariaDB
 from .mysqld import MySQL
 from .pods import Bridge, Loopback, Network, network
+
+VARIABLE = "PEERDISCO_TEST_SERVERS"
+SERVERS: dict[str, type[MariaDB]] = {
+    "mariadb": MariaDB,
+    "other-mariadb": OtherMariaDB,
+    "mysql": MySQL,
+}
+DEFAULTS: dict[str, list[str]] = {
+    "image": ["mariadb"],
+    "every_image": [*SERVERS],
+    "every_mariadb": ["mariadb", "other-mariadb"],
+}
+"""The servers of a fixture where the environment names none."""
+
+
+def chosen(default: Iterable[str]) -> list[str]:
+    """The servers that the environment names; these where it names none."""
+    named = os.environ.get(VARIABLE, "").split()
+    if unknown := [name for name in named if name not in SERVERS]:
+        raise pytest.UsageError(f"{VARIABLE}: got {unknown[0]!r}, expected some of {[*SERVERS]}")
+    return named or [*default]
+
+
+def only(*servers: str, fixture: str = "image") -> pytest.MarkDecorator:
+    """Run a test on these servers alone, because its sentence is about them alone.
+
+    Args:
+        servers: Some of the names in `SERVERS`.
+        fixture: ``image``, or ``every_image`` where the test runs on every server of the machine.
+    """
+    names = [name for name in chosen(DEFAULTS[fixture]) if name in servers]
+    return pytest.mark.parametrize(fixture, names, indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -21,14 +54,12 @@ def template(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     return mariadb.template((base if worker_id == "master" else base.parent) / "mariadb")
 
 
-@pytest.fixture(scope="session")
-def image(template: Path) -> Image:
-    """The same with the accounts in it."""
-    for kind in (Bridge, Loopback):
-        if (reason := pods.missing(kind)) is None:
-            with network(kind) as where:
-                return database.image(template.parent / "image", where, template)
-    pytest.skip(reason)
+@pytest.fixture(scope="session", params=chosen(DEFAULTS["image"]))
+def image(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Image:
+    """The data directory that servers begin with; of another one if the environment names it."""
+    return image_of(SERVERS[request.param], tmp_path_factory, worker_id)
 
 
 def made(kind: type[Bridge | Loopback]) -> Iterator[Network]:
@@ -94,40 +125,31 @@ def running(db: Database) -> Database:
     return db
 
 
-SERVERS = {"mariadb": MariaDB, "other-mariadb": OtherMariaDB, "mysql": MySQL}
-
-
-@pytest.fixture(scope="session", params=SERVERS)
+@pytest.fixture(scope="session", params=chosen(DEFAULTS["every_image"]))
 def every_image(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str
 ) -> Image:
-    """The data directory that servers begin with: of each family and version of this machine."""
-    return image_for(request, tmp_path_factory, worker_id)
+    """The same, of each family and version of this machine."""
+    return image_of(SERVERS[request.param], tmp_path_factory, worker_id)
 
 
-@pytest.fixture(scope="session", params=["mariadb", "other-mariadb"])
+@pytest.fixture(
+    scope="session",
+    params=[name for name in chosen(DEFAULTS["every_mariadb"]) if SERVERS[name] is not MySQL],
+)
 def every_mariadb(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, worker_id: str
 ) -> Image:
     """The same, of each version of MariaDB."""
-    return image_for(request, tmp_path_factory, worker_id)
-
-
-def image_for(
-    request: pytest.FixtureRequest, factory: pytest.TempPathFactory, worker_id: str
-) -> Image:
-    """The data directory of the family or version that is the parameter."""
-    kind = SERVERS[request.param]
-    if kind is MariaDB:
-        image: Image = request.getfixturevalue("image")
-        return image
-    return image_of(kind, factory, worker_id)
+    return image_of(SERVERS[request.param], tmp_path_factory, worker_id)
 
 
 def image_of(kind: type[MariaDB], factory: pytest.TempPathFactory, worker_id: str) -> Image:
     """The data directory of a family or version that this machine may have; one for all workers."""
-    reason = mysqld.missing() if kind is MySQL else mariadb.other_missing()
-    if reason is not None or (reason := pods.missing(Bridge)) is not None:
+    reason = {MySQL: mysqld.missing, OtherMariaDB: mariadb.other_missing}.get(
+        kind, mariadb.missing
+    )()
+    if reason is not None:
         pytest.skip(reason)
     base = factory.getbasetemp()
     name = next(name for name, one in SERVERS.items() if one is kind)
@@ -135,8 +157,11 @@ def image_of(kind: type[MariaDB], factory: pytest.TempPathFactory, worker_id: st
     bare = (
         mysqld.template(directory) if kind is MySQL else mariadb.template(directory, kind.program)
     )
-    with network(Bridge) as where:
-        return database.image(directory / "image", where, bare, kind)
+    for place in (Bridge, Loopback):
+        if (reason := pods.missing(place)) is None:
+            with network(place) as where:
+                return database.image(directory / "image", where, bare, kind)
+    pytest.skip(reason)
 
 
 @pytest.fixture

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pymysql
 from pymysql.constants import ER
+from pymysql.cursors import DictCursor
 
 from tests.cli.command import bare_environment
 
 from .evidence import Evidence
-from .mariadb import MariaDB
+from .mariadb import MariaDB, connected
 from .pods import Bridge, Network, Pod
 from .sidecar import Sidecar
 from .waiting import until
@@ -135,6 +136,26 @@ class Member:
         """End both at once, without a word."""
         self.sidecar.kill()
         self.server.kill()
+
+    def locally(self, *statements: str) -> None:
+        """Execute in one session what an administrator does to a server that is read-only.
+
+        The sidecar makes MySQL super read-only again at any time.
+        """
+        with connected(self.server.socket) as cursor:
+            for statement in statements:
+                until(lambda statement=statement: self._done(cursor, statement), what=statement)
+
+    def _done(self, cursor: DictCursor, statement: str) -> bool:
+        if self.server.flavour == "mysql":
+            cursor.execute("SET GLOBAL super_read_only = OFF")
+        try:
+            cursor.execute(statement)
+        except pymysql.err.OperationalError as error:
+            if error.args[0] != ER.OPTION_PREVENTS_STATEMENT:
+                raise
+            return False
+        return True
 
     def vanish(self) -> None:
         """Let its node die: no packet reports it to anybody."""

@@ -132,6 +132,11 @@ def connected(
             yield cursor
 
 
+def renamed(name: str) -> str:
+    """What MySQL calls a column of the status of a replica."""
+    return name.replace("Slave", "Replica").replace("Master", "Source")
+
+
 class MariaDB:
     """A server in a pod; its options are kept when it is started again.
 
@@ -146,6 +151,10 @@ class MariaDB:
     flavour = "mariadb"
     program = "mariadbd"
     small: tuple[str, ...] = SMALL
+    reset = "RESET MASTER"
+    """The statement that empties its binary log."""
+    position = "gtid_slave_pos"
+    """The variable with what a replica has applied."""
     before_config = ""
     """Settings that the configuration may change."""
 
@@ -283,16 +292,25 @@ class MariaDB:
     def variable(self, name: str) -> Any:
         return self.value(f"SELECT @@GLOBAL.{name}")
 
+    @property
+    def identity(self) -> str:
+        """What it is called in the positions of those that have its transactions."""
+        name = "server_uuid" if self.flavour == "mysql" else "server_id"
+        return str(self.variable(name))
+
     def replica_status(self) -> Mapping[str, Any]:
-        """``SHOW REPLICA STATUS``; empty if it replicates nothing."""
+        """``SHOW REPLICA STATUS``, with the names of MySQL; empty if it replicates nothing."""
         rows = self.sql("SHOW REPLICA STATUS")
-        return rows[0] if rows else {}
+        return {renamed(name): value for row in rows for name, value in row.items()}
 
     @property
     def replicates(self) -> bool:
         """Whether both threads of a replica run."""
         status = self.replica_status()
-        return (status.get("Slave_IO_Running"), status.get("Slave_SQL_Running")) == ("Yes", "Yes")
+        return (status.get("Replica_IO_Running"), status.get("Replica_SQL_Running")) == (
+            "Yes",
+            "Yes",
+        )
 
     @contextmanager
     def crowd(self, user: str) -> Iterator[None]:

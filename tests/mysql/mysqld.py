@@ -44,6 +44,8 @@ class MySQL(MariaDB):
     """Such a server in a pod."""
 
     flavour = "mysql"
+    reset = "RESET BINARY LOGS AND GTIDS"
+    position = "gtid_executed"
     program = PROGRAM
     small = (
         "--innodb-buffer-pool-size=16M",
@@ -65,11 +67,3 @@ class MySQL(MariaDB):
     def as_another_server(self) -> None:
         # Its server_uuid, which a server makes for itself at its first start.
         (self.datadir / "auto.cnf").unlink(missing_ok=True)
-
-    @property
-    def replicates(self) -> bool:
-        status = self.replica_status()
-        return (status.get("Replica_IO_Running"), status.get("Replica_SQL_Running")) == (
-            "Yes",
-            "Yes",
-        )

@@ -10,7 +10,7 @@ from .waiting import until
 
 
 def receiver(member: Member) -> str:
-    return str(member.server.replica_status()["Slave_IO_Running"])
+    return str(member.server.replica_status()["Replica_IO_Running"])
 
 
 def test_the_primary_is_gone_without_a_packet_and_back_elsewhere(running: Database) -> None:

@@ -38,7 +38,7 @@ def test_three_pods_in_any_order(db: Database, order: tuple[int, ...]) -> None:
     assert db.primary.server.replica_status() == {}
     for replica in db.replicas:
         assert replica.server.variable("read_only")
-        assert replica.server.replica_status()["Master_Host"] == PRIMARY
+        assert replica.server.replica_status()["Source_Host"] == PRIMARY
 
 
 def test_three_pods_on_loopback(
@@ -117,7 +117,7 @@ def test_a_restart_of_all_pods(db: Database) -> None:
     for member in db.members:
         member.server.start()
         assert member.server.variable("read_only")
-        assert member.server.replica_status().get("Slave_IO_Running", "No") == "No"
+        assert member.server.replica_status().get("Replica_IO_Running", "No") == "No"
     for member in db.members:
         member.sidecar.start()
     db.wait()

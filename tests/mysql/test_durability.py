@@ -93,11 +93,11 @@ def test_writes_wait_for_a_replica(db: Database) -> None:
     # also not with the heartbeat, which waits behind the commits of clients.
     # MySQL does not reset its log while commits wait.
     if primary.server.flavour == "mysql":
-        primary.server.sql("RESET BINARY LOGS AND GTIDS")
+        primary.server.sql(primary.server.reset)
         Insert(primary, 3)
     else:
         make_a_heartbeat_wait_behind_clients(db)
-        primary.server.sql("RESET MASTER")
+        primary.server.sql(primary.server.reset)
     until(
         lambda: "log was reset before" in primary.sidecar.ready()[1]["reason"],
         what=lambda: f"it says so: {primary.sidecar.said} {primary.sidecar.ready()}",

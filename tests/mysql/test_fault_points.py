@@ -5,19 +5,19 @@ The statements are listed, and a run without a fault shows that the list is whol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
+from .conftest import SERVERS, chosen
 from .database import Database, Member
 from .waiting import until
 from .writer import Writer
 
-PRIMARY = (
-    "nothing",
-    "RESET MASTER",
-    "SET GLOBAL gtid_slave_pos =",
+pytestmark = pytest.mark.timeout(300)  # MySQL takes seconds to start
+
+TABLES = (
     "CREATE DATABASE IF NOT EXISTS peerdisco",
     "CREATE TABLE IF NOT EXISTS peerdisco.cluster",
     "INSERT INTO peerdisco.cluster",
@@ -28,16 +28,33 @@ PRIMARY = (
     "INSERT INTO peerdisco.heartbeat",
     "INSERT INTO peerdisco.epochs",
     "COMMIT",
-    "SET GLOBAL read_only = OFF",
 )
-REPLICA = (
-    "nothing",
-    "RESET MASTER",
-    "SET GLOBAL gtid_slave_pos =",
-    "SET GLOBAL read_only = ON",
-    "CHANGE MASTER TO MASTER_HOST =",
-    "START REPLICA",
-)
+PRIMARY = {
+    "mariadb": (
+        *("nothing", "RESET MASTER", "SET GLOBAL gtid_slave_pos ="),
+        *TABLES,
+        "SET GLOBAL read_only = OFF",
+    ),
+    "mysql": (
+        *("nothing", "RESET BINARY LOGS AND GTIDS"),
+        *TABLES,
+        "SET GLOBAL read_only = OFF",
+    ),
+}
+REPLICA = {
+    "mariadb": (
+        *("nothing", "RESET MASTER", "SET GLOBAL gtid_slave_pos ="),
+        "SET GLOBAL read_only = ON",
+        "CHANGE MASTER TO MASTER_HOST =",
+        "START REPLICA",
+    ),
+    "mysql": (
+        *("nothing", "RESET BINARY LOGS AND GTIDS"),
+        "SET GLOBAL super_read_only = ON",
+        "CHANGE REPLICATION SOURCE TO SOURCE_HOST =",
+        "START REPLICA",
+    ),
+}
 """What changes something on the server, in order; before that, nothing has been."""
 
 LIKE_THE_ONE_BEFORE = ("FLUSH BINARY LOGS", "START TRANSACTION", "INSERT INTO peerdisco.heartbeat")
@@ -49,11 +66,17 @@ IN_THE_ORDINARY_RUN = (
 )
 
 
-def faults(statements: Sequence[str]) -> list[Any]:
-    """Where a fault happens: the index of each statement that changes the data."""
+def faults(statements: Mapping[str, Sequence[str]]) -> list[Any]:
+    """Where a fault happens: a server, and the index of each statement that changes its data."""
     return [
-        pytest.param(at, marks=() if sql in IN_THE_ORDINARY_RUN else pytest.mark.long, id=sql)
-        for at, sql in enumerate(statements)
+        pytest.param(
+            server,
+            at,
+            marks=() if sql in IN_THE_ORDINARY_RUN else pytest.mark.long,
+            id=f"{server}-{sql}",
+        )
+        for server in chosen(["mariadb"])
+        for at, sql in enumerate(statements[SERVERS[server].flavour])
         if sql not in LIKE_THE_ONE_BEFORE
     ]
 
@@ -70,6 +93,7 @@ class Stage:
         self.subject = subject
         self._anew = anew
         self._record = db.network.directory / "record"
+        self.flavour = db.image.server.flavour
 
     def start(self, *fault: str) -> None:
         """Start with volumes as the image of a database leaves them: its own log is not empty."""
@@ -80,7 +104,7 @@ class Stage:
                 member.server.kill()
                 member.server.wipe()
             member.server.start()
-        self.subject.server.sql("CREATE USER 'image'@'localhost'")
+        self.subject.locally("CREATE USER 'image'@'localhost'")
         self._record.write_text("")
         self.db.network.own(self._record)
         self.subject.sidecar.command = ("-m", "tests.mysql.faulty", str(self._record), *fault)
@@ -129,14 +153,14 @@ def second(make: Callable[..., Database]) -> Stage:
 
 
 def test_the_statements_of_the_primary(first: Stage) -> None:
-    assert first.statements() == [*PRIMARY[1:]]
+    assert first.statements() == [*PRIMARY[first.flavour][1:]]
 
 
 def test_the_statements_of_a_replica(second: Stage) -> None:
-    assert second.statements() == [*REPLICA[1:]]
+    assert second.statements() == [*REPLICA[second.flavour][1:]]
 
 
-@pytest.mark.parametrize("at", faults(PRIMARY))
+@pytest.mark.parametrize(("image", "at"), faults(PRIMARY), indirect=["image"])
 def test_of_the_primary_after(first: Stage, at: int) -> None:
     db = first.db
     for victim in VICTIMS:
@@ -149,7 +173,7 @@ def test_of_the_primary_after(first: Stage, at: int) -> None:
         assert db.primary.server.value(identity) == db[1].server.value(identity)
 
 
-@pytest.mark.parametrize("at", faults(REPLICA))
+@pytest.mark.parametrize(("image", "at"), faults(REPLICA), indirect=["image"])
 def test_of_a_replica_after(second: Stage, at: int) -> None:
     db = second.db
     db.create_shop()
@@ -183,7 +207,7 @@ def test_a_reset_of_the_log_is_reported_once(make: Callable[..., Database]) -> N
     ]
     for number, (victim, after, is_open) in enumerate(strikes, 1):
         sidecar.stop()
-        server.sql("DROP USER IF EXISTS 'image'@'localhost'", "RESET MASTER")
+        server.sql("DROP USER IF EXISTS 'image'@'localhost'", server.reset)
         if not is_open:
             server.kill()
             server.start()

@@ -100,7 +100,7 @@ def test_what_is_killed_and_started_again(either: Network, template: Path) -> No
     primary, replica = servers(either, 2, template)
     primary.kill()
     assert not primary.alive
-    until(lambda: replica.replica_status()["Slave_IO_Running"] == "Connecting")
+    until(lambda: replica.replica_status()["Replica_IO_Running"] == "Connecting")
     primary.start()
     primary.sql("INSERT INTO shop.orders VALUES (1)")
     until(lambda: replica.value(ROWS) == 1)
@@ -117,7 +117,7 @@ def test_a_cut_pod_is_silent(bridge: Network, template: Path) -> None:
     # A packet that could pass would have by the time that a whole new connection gave up.
     with pytest.raises(RuntimeError, match=r"No route to host|timed out"):
         replica.pod.run(sys.executable, "-c", CONNECT, primary.pod.address)
-    assert replica.replica_status()["Slave_IO_Running"] == "Yes"
+    assert replica.replica_status()["Replica_IO_Running"] == "Yes"
     assert replica.value(ROWS) == 0
     primary.pod.restore()
     until(lambda: replica.value(ROWS) == 1)

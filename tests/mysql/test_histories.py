@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import pymysql
 import pytest
-from pymysql.constants import ER
 
+from .conftest import only
 from .database import Database, Member
 from .volumes import restore, save
 from .waiting import until
+from .writer import Writer
 
 pytestmark = pytest.mark.timeout(180)  # MySQL takes seconds to start
 
@@ -33,23 +33,6 @@ def running(every_db: Database) -> Database:
 def write(member: Member, numbers: Iterable[int]) -> None:
     """Rows in transactions of their own."""
     member.server.sql(*(f"INSERT INTO shop.orders VALUES ({number})" for number in numbers))
-
-
-def locally(member: Member, *statements: str) -> None:
-    """Statements of an administrator. The sidecar makes MySQL super read-only again at any time."""
-    opened = ["SET GLOBAL super_read_only = OFF"] if member.server.flavour == "mysql" else []
-    for statement in statements:
-        until(lambda statement=statement: done(member, *opened, statement), what=statement)
-
-
-def done(member: Member, *statements: str) -> bool:
-    try:
-        member.server.sql(*statements)
-    except pymysql.err.OperationalError as error:
-        if error.args[0] != ER.OPTION_PREVENTS_STATEMENT:
-            raise
-        return False
-    return True
 
 
 def stop(*members: Member) -> None:
@@ -161,10 +144,9 @@ def test_ordinal_0_comes_back_with_an_older_volume_while_replicas_answer(
 
 def reset_log(member: Member, first: int, rows: Iterable[int]) -> None:
     """Reset the log, let it begin with a higher number, and write more than there was before."""
-    mysql = member.server.flavour == "mysql"
-    reset = "RESET BINARY LOGS AND GTIDS" if mysql else "RESET MASTER"
     member.server.sql(
-        f"{reset} TO {first}", *(f"INSERT INTO shop.orders VALUES ({n})" for n in rows)
+        f"{member.server.reset} TO {first}",
+        *(f"INSERT INTO shop.orders VALUES ({n})" for n in rows),
     )
 
 
@@ -294,10 +276,7 @@ def test_a_cluster_of_an_earlier_version_gets_a_history(running: Database) -> No
     write(running.primary, [2])
     running.wait_equal()
     for member in running.members:
-        opened = "SET GLOBAL super_read_only = OFF"
-        if member is running.primary or member.server.flavour == "mariadb":
-            opened = "DO 0"
-        member.server.sql(opened, "SET SESSION sql_log_bin = 0", *revoked)
+        member.locally("SET SESSION sql_log_bin = 0", *revoked)
     for member in reversed(running.members):
         member.sidecar.start()
     running.wait()
@@ -322,20 +301,21 @@ def test_a_cluster_of_an_earlier_version_gets_a_history(running: Database) -> No
 
 def test_administrative_statements_on_a_replica_are_dropped(running: Database) -> None:
     """MariaDB would stop with error 1950 at the next transaction of the primary."""
-    write(running.primary, [1, 2])
-    running.wait_equal()
     replica = running[1]
-    locally(replica, "FLUSH TABLES", "ANALYZE TABLE shop.orders", "FLUSH PRIVILEGES")
-    write(running.primary, [3])
-    assert running.wait_equal() == [1, 2, 3]
+    with Writer(running.primary.server) as writer:
+        writer.wait()
+        replica.locally("FLUSH TABLES", "ANALYZE TABLE shop.orders", "FLUSH PRIVILEGES")
+        writer.wait(200)
+    assert {*writer.acknowledged} <= {*running.wait_equal()}
     until(lambda: replica.sidecar.ready()[0] == 200, what=lambda: str(replica.sidecar.said))
+    assert "refused" not in [state for state, _ in replica.sidecar.states]
     # What changes data is not.
-    locally(replica, "CREATE SCHEMA stray")
+    replica.locally("CREATE SCHEMA stray")
     assert "no primary wrote" in replica.sidecar.wait_for("refused")
     assert "stray" in replica.server.schemas()
 
 
-@pytest.mark.parametrize("every_image", ["mariadb", "other-mariadb"], indirect=True)
+@only("mariadb", "other-mariadb", fixture="every_image")
 def test_a_replica_that_was_killed_during_ddl_continues(running: Database) -> None:
     """MariaDB logs the statement, and counts it as applied in a transaction of its own.
 

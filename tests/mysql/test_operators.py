@@ -1,8 +1,7 @@
 """What operators and machines do to a volume or a log: no server that is ready misses a row.
 
 Each test asserts the rows on every server, and does what the messages advise. All but the first
-run on the servers that the environment names, since they take too long for the ordinary run:
-``PEERDISCO_TEST_MARIADBD=/usr/sbin/mariadbd`` runs them on the installed one.
+take too long for the ordinary run.
 """
 
 from __future__ import annotations
@@ -17,9 +16,6 @@ from .volumes import restore, save
 from .waiting import until
 
 pytestmark = pytest.mark.timeout(240)  # MySQL takes seconds to start
-
-
-NAMED = pytest.mark.parametrize("every_image", ["other-mariadb", "mysql"], indirect=True)
 
 
 @pytest.fixture
@@ -41,11 +37,6 @@ def write(member: Member, numbers: Iterable[int]) -> None:
     member.server.sql(*(f"INSERT INTO shop.orders VALUES ({number})" for number in numbers))
 
 
-def reset(member: Member) -> str:
-    mysql = member.server.flavour == "mysql"
-    return "RESET BINARY LOGS AND GTIDS" if mysql else "RESET MASTER"
-
-
 def says(member: Member, text: str) -> bool:
     return text in str(member.sidecar.ready()[1]["reason"])
 
@@ -61,7 +52,7 @@ def test_a_log_that_was_emptied_and_given_its_old_position(running: Database) ->
     name = "gtid_purged" if mysql else state
     primary.sidecar.stop()
     known = str(primary.server.variable(state)).replace("\n", "")
-    primary.server.sql(reset(primary), f"SET GLOBAL {name} = '{known}'")
+    primary.server.sql(primary.server.reset, f"SET GLOBAL {name} = '{known}'")
     primary.sidecar.start()
     until(lambda: says(primary, "its binary log was reset"), what=lambda: str(primary.sidecar.said))
     behind.start()
@@ -82,7 +73,7 @@ def test_a_log_that_was_emptied_and_given_its_old_position(running: Database) ->
     assert running.wait_equal() == [*range(21)]
 
 
-@NAMED
+@pytest.mark.long
 def test_older_binary_logs_are_restored_without_the_data(running: Database) -> None:
     primary = running.primary
     primary.stop()
@@ -123,7 +114,7 @@ def row_holders_are_whole(db: Database) -> Iterable[bool]:
         yield db.rows(member) == rows or member.sidecar.ready()[0] == 503
 
 
-@NAMED
+@pytest.mark.long
 def test_the_disk_of_a_replica_is_full(running: Database) -> None:
     """The primary and the other replica go on; the replica continues when there is space."""
     primary, full, other = running.members
@@ -150,7 +141,7 @@ def test_the_disk_of_a_replica_is_full(running: Database) -> None:
     assert running.wait_equal() == [*range(41)]
 
 
-@NAMED
+@pytest.mark.long
 def test_the_volume_of_the_primary_is_read_only(running: Database) -> None:
     """Its server cannot start; the others serve their readers, and none takes its place."""
     primary = running.primary
@@ -184,7 +175,7 @@ def test_the_volume_of_the_primary_is_read_only(running: Database) -> None:
     assert running.wait_equal() == [*range(21)]
 
 
-@NAMED
+@pytest.mark.long
 def test_one_of_two_pods_has_an_old_claim(make_every: Callable[..., Database]) -> None:
     """No majority can decide which is the right one; either is kept, as the message says."""
     db = started(make_every(2))

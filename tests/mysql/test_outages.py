@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from .database import Database, Member
 from .waiting import until
 
@@ -102,3 +104,34 @@ def test_all_connections_are_used_when_the_sidecar_restarts(running: Database) -
         assert codes == ["replication-account"], "the peers have no reserved connection"
     until(lambda: not primary.sidecar.ready()[1]["problems"])
     assert is_open(primary)
+
+
+def lag(member: Member) -> float:
+    """The lag of a replica in seconds; 0 if none is known."""
+    return float(member.sidecar.ready()[1]["lag"] or 0)
+
+
+@pytest.mark.long
+def test_the_lag_is_the_age_of_the_heartbeat(running: Database) -> None:
+    """A server that receives nothing, and no error, says 0 itself."""
+    primary, held, cut = running.members
+    for replica in running.replicas:
+        until(lambda replica=replica: ready(replica) and lag(replica) < 2)
+    with held.server.holding("LOCK TABLES shop.orders READ"):
+        primary.server.sql("INSERT INTO shop.orders VALUES (2)")
+        cut.pod.cut()
+        for replica in running.replicas:
+            until(lambda replica=replica: lag(replica) >= 4, what="it lags")
+            assert running.rows(replica) == [1]
+        cut.pod.restore()
+    running.wait()
+    assert running.wait_equal() == [1, 2]
+    for replica in running.replicas:
+        until(lambda replica=replica: lag(replica) < 2)
+    # No heartbeat is no lag: the positions are equal.
+    primary.sidecar.stop()
+    began = time.monotonic()
+    while time.monotonic() < began + 6:
+        assert max(map(lag, running.replicas)) < 4
+        time.sleep(0.2)
+    assert all(map(ready, running.replicas))

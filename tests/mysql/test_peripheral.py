@@ -95,6 +95,58 @@ def test_the_replication_password_is_unusable_from_the_first_start(db: Database)
     db.wait()
 
 
+LONGEST = {"mariadb": 96, "mysql": 32}
+"""Bytes of the password that a replica of each family can log in with."""
+
+
+@pytest.mark.long
+def test_a_replication_password_that_cannot_be_used_closes_nothing(running: Database) -> None:
+    """Nor a restart with it; it is reported with its cause, and replication goes on."""
+    primary, right = running.primary, secret(running).read_bytes()
+    longest = LONGEST[primary.server.flavour]
+    unusable = {
+        b"": "empty",
+        b"certainly-not\nat all": "one line",
+        b"certainly-not\0": "NUL",
+        b"certainly-not\xff": "UTF-8",
+        "certainly-not 🔑".encode(): "U+FFFF",
+        b"certainly-not".ljust(longest + 1, b"!"): f"at most {longest}",
+    }
+    for row, (content, cause) in enumerate(unusable.items(), 2):
+        secret(running).write_bytes(content)
+        restart(primary, "pod" if row == 2 else "sidecar")
+        restart(running[1], "sidecar")
+        primary.sidecar.wait_for("primary")
+        for member in (primary, running[1]):
+            until(lambda member=member: problems(member) == ["replication-account"], what=cause)
+            status, told = member.sidecar.ready()
+            assert cause in told["problems"][0]["detail"], told
+            assert status == 200, told
+        primary.server.sql(f"INSERT INTO shop.orders VALUES ({row})")
+        assert running.wait_equal() == [*range(1, row + 1)]
+    secret(running).write_bytes(right)
+    until(lambda: not any(map(problems, running.members)), what="all is well")
+
+
+@pytest.mark.long
+def test_passwords_of_any_characters_replicate(running: Database) -> None:
+    longest = LONGEST[running.primary.server.flavour]
+    awkward = 'it\'s \\ "q" %s `{};-- '
+    for row, password in enumerate((awkward, "€ß" * 6 + "ab", "x" * longest), 2):
+        running.evidence.secrets.append(password)
+        for member in running.members:
+            until(
+                lambda member=member, password=password: changed(member, password),
+                what="the account is changed",
+            )
+        secret(running).write_text(password)
+        for replica in running.replicas:
+            replica.server.sql("STOP REPLICA IO_THREAD", "START REPLICA IO_THREAD")
+        running.primary.server.sql(f"INSERT INTO shop.orders VALUES ({row})")
+        assert running.wait_equal() == [*range(1, row + 1)]
+        until(lambda: not any(map(problems, running.members)), what="all is well")
+
+
 ROTATION = re.compile(r"## Change the replication password\n.*?```sql\n(.*?)```", re.DOTALL)
 
 

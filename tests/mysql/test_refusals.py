@@ -27,7 +27,7 @@ def wipe(member: Member) -> None:
 
 
 def positions(db: Database) -> list[str]:
-    return [str(replica.server.variable("gtid_slave_pos")) for replica in db.replicas]
+    return [str(replica.server.variable(replica.server.position)) for replica in db.replicas]
 
 
 def test_ordinal_0_returns_with_an_empty_volume(running: Database) -> None:
@@ -121,12 +121,12 @@ def test_a_replica_returns_empty_and_the_logs_are_gone(running: Database) -> Non
 
 def test_a_row_was_written_on_a_replica(running: Database) -> None:
     replica = running[1]
-    replica.server.sql("INSERT INTO shop.orders VALUES (1000)")
+    replica.locally("INSERT INTO shop.orders VALUES (1000)")
     running.primary.server.sql("INSERT INTO shop.orders VALUES (3)")
     why = replica.sidecar.wait_for("refused")
     assert "a client wrote here" in why
     assert replica.server.variable("read_only")
-    assert replica.server.replica_status()["Slave_SQL_Running"] == "No"
+    assert replica.server.replica_status()["Replica_SQL_Running"] == "No"
     until(lambda: running.rows(running[2]) == [1, 2, 3], what="the other one goes on")
     assert running[2].sidecar.state == "replica"
     assert running.rows(replica) == [1, 2, 1000]
@@ -136,7 +136,7 @@ def test_a_row_was_written_on_a_replica_that_was_down(running: Database) -> None
     replica = running[1]
     replica.sidecar.stop()
     replica.server.restart()
-    replica.server.sql("INSERT INTO shop.orders VALUES (1000)")
+    replica.locally("INSERT INTO shop.orders VALUES (1000)")
     replica.sidecar.start()
     replica.sidecar.wait_for("refused")
     assert replica.server.variable("read_only")
@@ -147,7 +147,7 @@ def test_a_row_that_was_written_on_a_replica_does_not_keep_the_primary_closed(
     running: Database,
 ) -> None:
     replica, primary = running[1], running.primary
-    replica.server.sql("INSERT INTO shop.orders VALUES (1000)")
+    replica.locally("INSERT INTO shop.orders VALUES (1000)")
     replica.sidecar.wait_for("refused")
     primary.sidecar.stop()
     primary.server.restart()

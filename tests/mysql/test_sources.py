@@ -48,7 +48,7 @@ def test_a_replica_that_is_refused_is_never_a_source(db: Database) -> None:
     assert sources(db, "copy") == ["mysql-1", "mysql-0"]
     assert sources(db, "copy", 1) == ["mysql-0"]
     assert sources(db, "backup") == ["mysql-2", "mysql-1"]
-    db[1].server.sql("INSERT INTO shop.orders VALUES (1000)")
+    db[1].locally("INSERT INTO shop.orders VALUES (1000)")
     db[1].sidecar.wait_for("refused")
     assert sources(db, "copy") == ["mysql-0"]
     assert sources(db, "backup") == ["mysql-2"]

@@ -16,9 +16,15 @@ def save(member: Member, name: str) -> Path:
     return saved
 
 
-def restore(member: Member, saved: Path) -> None:
-    """Give a pod that is down the volume that was saved, of this pod or of another one."""
+def restore(member: Member, saved: Path, *, as_it_is: bool = False) -> None:
+    """Give a pod that is down the volume that was saved, of this pod or of another one.
+
+    Args:
+        member: The pod.
+        saved: Of `save`.
+        as_it_is: Leave MySQL the identity of the server from which the volume is.
+    """
     member.server.wipe()
     shutil.copytree(saved, member.server.datadir)
-    if not saved.name.startswith(f"{member.name}-"):
+    if not as_it_is and not saved.name.startswith(f"{member.name}-"):
         member.server.as_another_server()
