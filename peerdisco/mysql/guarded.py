@@ -190,9 +190,10 @@ class GuardedConnection(aiomysql.Connection):  # type: ignore[misc]
         ):
             raise aiomysql.OperationalError(
                 AUTH_PLUGIN_REFUSED,
-                f"{_SHA2} needs the password itself, which is not sent over an unencrypted "
-                "connection to a server whose key is not known: configure TLS (--tls-ca) or the "
-                "server's RSA key (--server-public-key)",
+                f"{_SHA2} needs the password itself, because this one is wrong or the server has "
+                "not cached it, and it is not sent over an unencrypted connection to a server "
+                "whose key is not known: correct it, or configure TLS (--tls-ca) or the server's "
+                "RSA key (--server-public-key)",
             )
 
     def _check_end_of_login(self) -> None:

@@ -20,7 +20,7 @@ def secured(every_db: Database) -> Database:
     for member in db.members:
         key, certificate = authority.issue(member.name, *HOSTS)
         member.server.arguments = (
-            "--ssl=ON",
+            *(["--ssl=ON"] if member.server.flavour == "mariadb" else []),
             f"--ssl-ca={authority.path}",
             f"--ssl-cert={certificate}",
             f"--ssl-key={key}",
