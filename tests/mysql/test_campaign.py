@@ -8,7 +8,7 @@ from argparse import Namespace
 import pytest
 
 from .campaign import events
-from .campaign.__main__ import seeds
+from .campaign.__main__ import main, seeds
 from .campaign.cluster import Cluster
 from .campaign.plan import DISTURBANCES, KINDS, MOVE, OPERATIONS, PODS, Event, Plan, plan
 from .campaign.run import run
@@ -96,3 +96,23 @@ def test_the_command_does_one_seed_unless_it_has_another_limit() -> None:
     assert [one.seed for one in seeds(given)] == [7]
     given.until_repaired = 1
     assert [one.seed for one in itertools.islice(seeds(given), 3)] == [7, 8, 9]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--server", "mysql", "--until-repaired", "1"), "--until-repaired: got --server mysql"),
+        (("--until-repaired", "0"), "--until-repaired: got 0, expected more than 0"),
+        (("--seeds", "0"), "--seeds: got 0, expected more than 0"),
+        (("--seconds", "-1"), "--seconds: got -1, expected more than 0"),
+        (("--rounds", "0"), "--rounds: got 0, expected more than 0"),
+    ],
+)
+def test_options_that_would_never_end_or_do_nothing_are_one_clear_line(
+    arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(said)
+    assert shown.err.count("\n") == 1

@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
         "--until-repaired",
         type=int,
         metavar="N",
-        help="until the sidecars repaired N positions behind their own logs",
+        help="until the sidecars repaired N positions behind their own logs (MariaDB alone)",
     )
     parser.add_argument("--rounds", type=int, default=24, help="rounds of events for each seed")
     parser.add_argument(
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--only", choices=DISTURBANCES, help="one kind of event, on replicas")
     given = parser.parse_args(arguments)
-    if (reason := missing(given.server)) is not None:
+    if (reason := senseless(given) or missing(given.server)) is not None:
         print(reason, file=sys.stderr)
         return 2
     total, faults = Result(), 0
@@ -61,6 +61,20 @@ def main(arguments: list[str]) -> int:
                 break
     print(summary(total, faults, given.server), flush=True)
     return 1 if faults else 0
+
+
+def senseless(given: argparse.Namespace) -> str | None:
+    """Why the options would let it run for nothing or without an end; None if they do not."""
+    for option in ("seeds", "seconds", "until_repaired", "rounds"):
+        value = getattr(given, option)
+        if value is not None and value <= 0:
+            return f"--{option.replace('_', '-')}: got {value:g}, expected more than 0"
+    if given.until_repaired is not None and given.server == "mysql":
+        return (
+            "--until-repaired: got --server mysql, expected a MariaDB: a MySQL replica stores its "
+            "position with its data, so that there is nothing to repair"
+        )
+    return None
 
 
 def seeds(given: argparse.Namespace) -> list[Plan] | itertools.takewhile[Plan]:
