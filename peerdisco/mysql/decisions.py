@@ -427,7 +427,9 @@ def _against_status(own: ServerFacts, status: ReplicaStatus) -> Iterator[Reason]
         yield Reason(
             ServerReasonCode.REPLICATION_BROKEN,
             f"a transaction of the primary cannot be applied here (error {errno}: "
-            f"{status.applier_error}): the data differ; {NEW_COPY}",
+            f"{status.applier_error}): the data differ, so a client may have written here; give "
+            "this pod a copy on another volume, and keep this one until it is known that nobody "
+            "needs what only it has",
         )
 
 

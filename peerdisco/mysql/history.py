@@ -12,11 +12,11 @@ history, whatever either of the two writes later.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
-from .positions import Position
+from .positions import MariaDBPosition, Position
 
 __all__ = ["Comparison", "Epoch", "Heartbeat", "History", "Recorded", "Standing", "compare"]
 
@@ -150,6 +150,22 @@ class Recorded:
             return self.log_replaced
         return self.log_replaced or self.log_number < beat.log_number
 
+    def knows(self, gtid: tuple[int, int, int]) -> bool:
+        """Whether it has this transaction of a replica's own log: domain, server, number.
+
+        MariaDB counts all servers' transactions together, so that a server which knows only the
+        last of those that it applied seems to have each one with a lower number. Those that no
+        primary wrote have to be in its own log.
+        """
+        position = self.position
+        assert isinstance(position, MariaDBPosition)
+        epochs = self.history.epochs
+        if not position.has(gtid) or not epochs or position.has_logged(gtid):
+            return position.has(gtid)
+        before = epochs[0].left_position
+        written = str(gtid[1]) in {epoch.server for epoch in epochs}
+        return written or (isinstance(before, MariaDBPosition) and before.has(gtid))
+
     @property
     def is_masked(self) -> bool:
         """Whether the last transaction that it applied, of some domain, was no primary's.
@@ -252,6 +268,11 @@ def _differences(replica: Recorded, primary: Recorded) -> Iterator[Comparison]:
     limit = later[0].left_position if later else primary.position
     if replica.position.beyond(limit):
         yield _comparison(Standing.LOCAL_WRITES, replica, primary, newest, limit)
+    if isinstance(replica.position, MariaDBPosition) and (
+        own := replica.position.logged_beyond(primary.knows)
+    ):
+        found = _comparison(Standing.LOCAL_WRITES, replica, primary, newest)
+        yield replace(found, transactions=own)
 
 
 def _before_reset(primary: Recorded, later: tuple[Epoch, ...]) -> Position | None:

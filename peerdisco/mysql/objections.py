@@ -13,7 +13,7 @@ from datetime import datetime
 
 from ..primary.verdicts import Reason
 from .facts import ServerFacts
-from .history import Comparison, Epoch, Standing, compare
+from .history import Comparison, Epoch, Recorded, Standing, compare
 from .reasons import ServerReasonCode
 
 __all__ = [
@@ -74,8 +74,7 @@ def against_discarding(own: ServerFacts, primary: ServerFacts) -> Iterator[Reaso
     """
     if own.status is None or not own.status.received:
         return
-    received = own.position.with_more(own.status.received)
-    found = compare(replace(own.recorded, position=received), primary.recorded)
+    found = compare(_with_received(own), primary.recorded)
     if found.primary_is_older:
         yield Reason(
             ServerReasonCode.PRIMARY_IS_OLDER,
@@ -84,6 +83,13 @@ def against_discarding(own: ServerFacts, primary: ServerFacts) -> Iterator[Reaso
             "its replication, which discards them, before its relay logs are saved "
             f"({own.status.received}{own.status.trouble})",
         )
+
+
+def _with_received(found: ServerFacts) -> Recorded:
+    """A server's history with what is in its relay logs."""
+    recorded = found.recorded
+    received = found.status.received if found.status is not None else ""
+    return replace(recorded, position=recorded.position.with_more(received))
 
 
 def _lost(own: ServerFacts, epoch: Epoch, later: Epoch) -> bool:
@@ -205,14 +211,21 @@ def against_opening(own: ServerFacts, peers: Mapping[str, ServerFacts]) -> Itera
     if no majority of those that answered has this pod's: a volume that was kept from an old fork
     must not close everybody's primary.
 
+    What a peer has received and not applied counts until the server is open: from then on a peer
+    may have received a transaction before the primary shows it.
+
     Args:
         own: The server's facts, read after the peers'.
         peers: The facts of the peers of the same cluster that answered.
     """
-    found = {name: compare(peer.recorded, own.recorded) for name, peer in peers.items()}
+    theirs = {
+        name: _with_received(peer) if own.read_only else peer.recorded
+        for name, peer in peers.items()
+    }
+    found = {name: compare(recorded, own.recorded) for name, recorded in theirs.items()}
     ahead = [name for name, one in found.items() if one.standing is Standing.AHEAD]
     forked = [name for name, one in found.items() if one.standing is Standing.FORKED]
-    best = _most_advanced(own, {name: peers[name] for name in ahead})
+    best = _most_advanced(own.recorded, peers, {name: theirs[name] for name in ahead})
     for name in ahead:
         yield Reason(ServerReasonCode.PEER_IS_AHEAD, _peer_ahead(name, found[name], best), name)
     agreeing = 1 + sum(agrees(peer, own) for peer in peers.values())
@@ -233,14 +246,23 @@ def agrees(peer: ServerFacts, own: ServerFacts) -> bool:
     )
 
 
-def _most_advanced(own: ServerFacts, peers: Mapping[str, ServerFacts]) -> str | None:
+def _most_advanced(
+    own: Recorded, peers: Mapping[str, ServerFacts], theirs: Mapping[str, Recorded]
+) -> str | None:
     """The peer that has everything that this pod and the others have; None if there is none."""
 
-    def has_all(best: ServerFacts) -> bool:
-        others = (own, *peers.values())
-        return not any(compare(one.recorded, best.recorded).primary_is_older for one in others)
+    def has_all(name: str) -> bool:
+        best, others = theirs[name], [own, *theirs.values()]
+        if best.position != peers[name].position:
+            # The heartbeats in its relay logs are not known, and positions decide.
+            best, *others = map(_without_beat, (best, *others))
+        return not any(compare(one, best).primary_is_older for one in others)
 
-    return next((name for name, found in peers.items() if has_all(found)), None)
+    return next(filter(has_all, theirs), None)
+
+
+def _without_beat(found: Recorded) -> Recorded:
+    return replace(found, history=replace(found.history, heartbeat=None))
 
 
 def _peer_ahead(name: str, found: Comparison, best: str | None) -> str:

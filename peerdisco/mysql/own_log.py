@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .history import Recorded
 from .positions import GtidSet, MariaDBPosition, Position
 
 __all__ = ["MOST_EVENTS", "OwnLog"]
@@ -40,10 +41,10 @@ class OwnLog:
 
     Args:
         own: Everything that the replica has executed.
-        primary: The same of its primary.
+        primary: How far its primary is.
     """
 
-    def __init__(self, own: Position, primary: Position) -> None:
+    def __init__(self, own: Position, primary: Recorded) -> None:
         self._own = own
         self._primary = primary
         self._local: dict[str, bool] = {}
@@ -76,14 +77,14 @@ class OwnLog:
         MySQL goes on replicating meanwhile. What was logged after both positions were read is not
         among them.
         """
-        if isinstance(self._own, GtidSet) and isinstance(self._primary, GtidSet):
+        if isinstance(self._own, GtidSet):
             logged = GtidSet.parse(text)
             later = logged.without(self._own)
-            if lacking := logged.without(later).beyond(self._primary):
+            if lacking := logged.without(later).beyond(self._primary.position):
                 yield lacking
-        elif isinstance(self._primary, MariaDBPosition):
+        elif isinstance(self._primary.position, MariaDBPosition):
             for gtid in MariaDBPosition.parse(text, "").logged:
-                if not self._primary.has(gtid):
+                if not self._primary.knows(gtid):
                     yield "-".join(map(str, gtid))
 
     @property
@@ -91,14 +92,15 @@ class OwnLog:
         """Whether all that only the replica has is in its log, and administrative."""
         if not self.reaches_back or not all(self._local.values()):
             return False
-        if isinstance(self._own, MariaDBPosition) and isinstance(self._primary, MariaDBPosition):
-            only_here = [gtid for gtid in self._own.logged if not self._primary.has(gtid)]
-            counted = all(self._primary.has(gtid) for gtid in self._own.applied)
-            replicated = [gtid for gtid in self._own.logged if self._primary.has(gtid)]
+        position = self._primary.position
+        if isinstance(self._own, MariaDBPosition) and isinstance(position, MariaDBPosition):
+            only_here = [gtid for gtid in self._own.logged if not self._primary.knows(gtid)]
+            counted = all(position.has(gtid) for gtid in self._own.applied)
+            replicated = [gtid for gtid in self._own.logged if self._primary.knows(gtid)]
             applied = MariaDBPosition(frozenset(), self._own.applied)
             counted = counted and all(applied.has(gtid) for gtid in replicated)
             return counted and all("-".join(map(str, gtid)) in self._local for gtid in only_here)
-        return len(self._local) == self._own.count_beyond(self._primary)
+        return len(self._local) == self._own.count_beyond(position)
 
 
 def _is_harmless(kind: str, info: str) -> bool:

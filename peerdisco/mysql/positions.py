@@ -7,7 +7,7 @@ https://dev.mysql.com/doc/refman/8.4/en/replication-gtids-concepts.html.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -169,13 +169,19 @@ class MariaDBPosition:
         """This position with what is received in addition, as ``Gtid_IO_Pos`` has it."""
         return MariaDBPosition(self.logged, self.applied | frozenset(_mariadb_gtids(text)))
 
+    def logged_beyond(self, known: Callable[[tuple[int, int, int]], bool]) -> str:
+        """The last transactions in its own log that are not known, in words."""
+        return _few([_gtid(gtid) for gtid in sorted(self.logged) if not known(gtid)])
+
+    def has_logged(self, gtid: tuple[int, int, int]) -> bool:
+        """Whether its own log has this transaction: domain, server, number."""
+        domain, server, number = gtid
+        return self._logged.get((domain, server), -1) >= number
+
     def has(self, gtid: tuple[int, int, int]) -> bool:
         """Whether it has executed this transaction: domain, server, number."""
-        domain, server, number = gtid
-        return (
-            self._logged.get((domain, server), -1) >= number
-            or self._applied.get(domain, -1) >= number
-        )
+        domain, _, number = gtid
+        return self.has_logged(gtid) or self._applied.get(domain, -1) >= number
 
 
 def _highest(found: Iterable[tuple[_Key, int]]) -> dict[_Key, int]:

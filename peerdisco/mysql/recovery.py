@@ -170,10 +170,14 @@ def _histories(name: str, replicas: Mapping[str, ServerFacts]) -> Iterator[str]:
 
 
 def _missing(name: str, replicas: Mapping[str, ServerFacts]) -> Iterator[str]:
-    """What the others have and this one has not; what a server wrote itself does not count."""
+    """What the others have and this one has not.
+
+    What a server wrote itself counts only if it was the primary once.
+    """
     mine = everything(replicas[name])
     for other, facts in replicas.items():
-        if more := everything(facts).beyond(mine, but_of=facts.origin):
+        was_primary = any(epoch.server == facts.origin for epoch in facts.history.epochs)
+        if more := everything(facts).beyond(mine, but_of="" if was_primary else facts.origin):
             yield f"{other} has transactions that {name} does not have ({more})"
 
 

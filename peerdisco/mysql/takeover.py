@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from .decisions import Unanswered
 from .facts import ServerFacts
 from .history import Standing, compare
+from .recovery import everything, unapplied
 
 __all__ = ["find_successor", "judge_handover", "judge_takeover"]
 
@@ -56,7 +57,7 @@ def judge_takeover(own: ServerFacts, old_name: str, old: _Found, without: str = 
     given_up = without == old_name
     if not isinstance(old, ServerFacts):
         if given_up:
-            return None
+            return _waits_for_applier(own)
         return (
             f"{old_name}, the primary until now, cannot be asked ({_why(old)}): start it; if it is "
             "destroyed, restart no server until 'peerdisco mysql-recover' has named the replica "
@@ -71,7 +72,28 @@ def judge_takeover(own: ServerFacts, old_name: str, old: _Found, without: str = 
             f"never be applied here, 'without {old_name}' behind the ordinal opens this pod "
             f"without them: keep the volume of {old_name} then, which alone has them"
         )
-    return None
+    # What this pod received and cannot apply is given up only where the other one has it.
+    lost = given_up and everything(own).beyond(old.position)
+    return _waits_for_applier(own) if lost else None
+
+
+def _waits_for_applier(own: ServerFacts) -> str | None:
+    """Why what this pod has received must be applied first; None if it is.
+
+    A server that is opened discards its relay logs, and they may have what no other pod has.
+    """
+    left = unapplied(own)
+    if not left:
+        return None
+    assert own.status is not None
+    stopped = (
+        "" if own.status.applier_running else f", and its applier has stopped{own.status.trouble}"
+    )
+    return (
+        f"this pod has received transactions that it has not applied yet ({left}){stopped}: it is "
+        "opened when it has applied them; do not restart its server or its replication, which "
+        "would discard them; if its applier waits for a lock, end the session that holds it"
+    )
 
 
 def find_successor(own: ServerFacts, peers: Mapping[str, Unanswered | ServerFacts]) -> str | None:

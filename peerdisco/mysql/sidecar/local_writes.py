@@ -86,7 +86,7 @@ class LocalWrites:
         return replace(own, position=own.position.without(self._harmless))
 
     async def _are_harmless(self, server: Executor, own: ServerFacts, primary: ServerFacts) -> bool:
-        log = OwnLog(own.position, primary.position)
+        log = OwnLog(own.position, primary.recorded)
         try:
             await self._read(server, log)
         except DatabaseError as error:

@@ -54,8 +54,28 @@ class Volumes:
     def keep(self, *pods: str) -> Volumes:
         return replace(self, kept=self.kept | {*pods})
 
-    def give(self, pod: str, rows: Rows) -> Volumes:
-        """The pod gets other data, and loses what is on its volume."""
+    def empty(self, pod: str) -> Volumes:
+        """The pod gets an empty volume, and loses what is on the one that it has."""
+        return self._give(pod, NO_ROWS)
+
+    def copy(self, pod: str, source: str) -> Volumes:
+        """The pod gets a copy of another one's data, and loses what is on its volume."""
+        return self._give(pod, self.applied[source])
+
+    def new_copy(self, pod: str, primary: str) -> Volumes:
+        """The pod's volume is emptied, and its init container copies from where it may."""
+        return self.copy(pod, primary)
+
+    def recover(self, pod: str, named: str | None = None) -> Volumes:
+        """The pod gets a copy of the one that has most, after which all servers restart.
+
+        Args:
+            pod: The pod.
+            named: The only one that may be copied; None for any.
+        """
+        return self.copy(pod, named or self.most).restart(*self.applied)
+
+    def _give(self, pod: str, rows: Rows) -> Volumes:
         before = self.put_aside(pod) if pod in self.kept else self
         return replace(
             before,
@@ -98,7 +118,7 @@ def named(found: re.Match[str], message: Message) -> str:
 
 
 def copy_of_primary(volumes: Volumes, message: Message, _: re.Match[str]) -> Volumes:
-    return volumes.give(message.own, volumes.applied[message.primary])
+    return volumes.new_copy(message.own, message.primary)
 
 
 def copy_aside(volumes: Volumes, message: Message, found: re.Match[str]) -> Volumes:
@@ -119,11 +139,6 @@ def keep_all(volumes: Volumes, _: Message, __: re.Match[str]) -> Volumes:
 
 def restart_own(volumes: Volumes, message: Message, _: re.Match[str]) -> Volumes:
     return volumes.restart(message.own)
-
-
-def best_for(pod: str, volumes: Volumes) -> Volumes:
-    """A copy of the pod that has most, after which all servers restart."""
-    return volumes.give(pod, volumes.applied[volumes.most]).restart(*volumes.applied)
 
 
 FIRST: dict[str, Action] = {
@@ -156,20 +171,18 @@ THEN: dict[str, Action] = {
     r"this pod needs a copy": copy_of_primary,
     r"each replica of before needs a new copy, and its own sidecar reports whether": nothing,
     r"give the primary its newer volume, or a new one and then a copy of the replica that "
-    r"'peerdisco mysql-recover' names": (lambda v, m, _: best_for(m.primary, v)),
+    r"'peerdisco mysql-recover' names": (lambda v, m, _: v.recover(m.primary)),
     r"give this pod its newer volume, or a new one and then a copy of ([a-z]+-\d+)'s data, "
-    r"if 'peerdisco mysql-recover' names [a-z]+-\d+": (
-        lambda v, m, f: v.give(m.own, v.applied[f[1]]).restart(*v.applied)
-    ),
-    r"give this pod its newer volume,": lambda v, m, _: v.give(m.own, NO_ROWS),
+    r"if 'peerdisco mysql-recover' names [a-z]+-\d+": (lambda v, m, f: v.recover(m.own, f[1])),
+    r"give this pod its newer volume,": lambda v, m, _: v.empty(m.own),
     r"give it that back, or a copy of the data of the peer that has most": (
-        lambda v, m, _: best_for(m.own, v)
+        lambda v, m, _: v.recover(m.own)
     ),
     r"give ([a-z]+-\d+) an empty volume, and keep the one that it has until it is known": (
-        lambda v, m, f: v.put_aside(f[1]).give(f[1], v.applied[m.own])
+        lambda v, m, f: v.put_aside(f[1]).copy(f[1], m.own)
     ),
     r"find out which is the right one, and give the other pod a copy of it on another volume": (
-        lambda v, m, _: v.put_aside(m.other).give(m.other, v.applied[m.own])
+        lambda v, m, _: v.put_aside(m.other).copy(m.other, m.own)
     ),
     r"move (?:it|what is needed) to the primary(?: if it is needed)?": (
         lambda v, m, _: v.move(m.own, m.primary)

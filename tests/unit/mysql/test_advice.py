@@ -284,6 +284,9 @@ def moves() -> Iterator[str]:
         yield judge_takeover(own, "db-0", found) or ""
         yield judge_handover(servers(MARIADB, 100)["open"], "db-0", "db-1", found) or ""
     yield judge_takeover(own, "db-0", replace(servers(MARIADB, 100)["later"], read_only=True)) or ""
+    for name in BROKEN:
+        received = servers(MARIADB, 101)[f"behind; {name}, received"]
+        yield judge_takeover(received, "db-0", None, "db-0") or ""
 
 
 def test_whoever_follows_mysql_recover_loses_nothing() -> None:

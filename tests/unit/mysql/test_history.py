@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from peerdisco.mysql.history import History, Recorded, Standing, compare
+from peerdisco.mysql.history import Epoch, History, Recorded, Standing, compare
 from peerdisco.mysql.opening import FIRST_LOG, plan_after_reset
 from peerdisco.mysql.positions import MariaDBPosition
 from peerdisco.mysql.tables import MOST_EPOCHS, Opening, beat, epoch_of, history_of
@@ -55,6 +55,32 @@ def test_a_primary_from_an_older_snapshot_never_gets_its_replicas_back() -> None
         assert (found.count, found.transactions) == (19, "0-100-49")
         assert (found.replica_at, found.primary_at) == (at(39), at(20))
         assert found.common == FIRST
+
+
+def both(logged: str, applied: str, *epochs: Epoch, origin: str = "101") -> Recorded:
+    return replace(
+        recorded("0-100-1", *epochs, origin=origin), position=MariaDBPosition.parse(logged, applied)
+    )
+
+
+@pytest.mark.parametrize("logged", ["0-100-50", "0-102-60"])
+def test_what_no_primary_wrote_is_not_hidden_by_a_larger_number(logged: str) -> None:
+    """A primary that was a replica, or a copy, knows only the last transaction that it applied."""
+    primary = both(logged, "0-100-50", FIRST, epoch(2, "0-100-50", server="102"), origin="102")
+    replica = both("0-100-20,0-101-21", "0-100-20", FIRST)
+    found = compare(replica, primary)
+    assert found.standing is Standing.LOCAL_WRITES
+    assert found.transactions == "0-101-21"
+    # It has it where its own log has it, or where it may be from before there was a history.
+    copied = both(f"{logged},0-101-21", "0-100-50", FIRST, origin="102")
+    assert standing(replica, copied) is Standing.PREFIX
+    left = MariaDBPosition.parse("0-100-40", "0-103-30")
+    adopted = replace(FIRST, left_position=left)
+    assert standing(both("0-101-21", "0-100-20", adopted), both(logged, "0-100-50", adopted)) is (
+        Standing.PREFIX
+    )
+    # Without a history nobody knows who wrote.
+    assert standing(replica, both(logged, "0-100-50")) is not Standing.LOCAL_WRITES
 
 
 def test_a_primary_from_an_older_snapshot_that_is_not_open_yet() -> None:

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from peerdisco.mysql.history import History, Recorded
 from peerdisco.mysql.own_log import OwnLog
 from peerdisco.mysql.positions import GtidSet, MariaDBPosition
 
+from .histories import epoch
+
 A, B = "3e11fa47-71ca-11e1-9e33-c80aa9429562", "4e11fa47-71ca-11e1-9e33-c80aa9429562"
-PRIMARY = MariaDBPosition.parse("0-100-30", "")
+PRIMARY = Recorded(History(), MariaDBPosition.parse("0-100-30", ""), "100")
 OWN = MariaDBPosition.parse("0-100-20,0-101-21", "0-100-20")
 
 
@@ -110,7 +113,8 @@ def test_two_logs() -> None:
 
 def test_mysql_replicates_on_while_the_log_is_read() -> None:
     """As it does under writes: the last transactions are of after the positions."""
-    own, primary = GtidSet.parse(f"{A}:1-20,{B}:1"), GtidSet.parse(f"{A}:1-21")
+    own = GtidSet.parse(f"{A}:1-20,{B}:1")
+    primary = Recorded(History(), GtidSet.parse(f"{A}:1-21"), A)
     log = OwnLog(own, primary)
     local = [("Gtid", f"SET @@SESSION.GTID_NEXT= '{B}:1'"), ("Query", "FLUSH TABLES")]
     replicated = [
@@ -131,8 +135,19 @@ def test_mysql_replicates_on_while_the_log_is_read() -> None:
     assert log.harmless
 
 
+def test_a_row_is_not_hidden_by_a_larger_number() -> None:
+    """The primary was a replica, and knows only the last transaction that it applied."""
+    begun = History((epoch(1, "0-100-4"),))
+    primary = Recorded(begun, MariaDBPosition.parse("0-100-30", "0-100-30"), "102")
+    for statement, expected in (("flush tables", True), ("CREATE DATABASE stray", False)):
+        log = OwnLog(OWN, primary)
+        log.take(rows(*start(), *REPLICATED, ("Gtid", "GTID 0-101-21"), ("Query", statement)))
+        assert log.harmless is expected
+
+
 def test_the_same_on_mysql() -> None:
-    own, primary = GtidSet.parse(f"{A}:1-20,{B}:1-2"), GtidSet.parse(f"{A}:1-30")
+    own = GtidSet.parse(f"{A}:1-20,{B}:1-2")
+    primary = Recorded(History(), GtidSet.parse(f"{A}:1-30"), A)
 
     def gtid(number: int, sql: str) -> list[tuple[str, str]]:
         return [("Gtid", f"SET @@SESSION.GTID_NEXT= '{B}:{number}'"), ("Query", sql)]

@@ -9,11 +9,11 @@ import pytest
 
 from peerdisco.mysql import Receiver, ServerFacts, Unanswered
 from peerdisco.mysql.history import History
-from peerdisco.mysql.positions import MariaDBPosition
+from peerdisco.mysql.positions import MariaDBPosition, parse_position
 from peerdisco.mysql.recovery import Recovery, judge_recovery, possible_ordinals
 
 from .histories import epoch
-from .servers import CLUSTER, MARIADB, UUID, facts, status
+from .servers import CLUSTER, MARIADB, ORIGIN, UUID, facts, status, uuid_of
 
 REPLICAS = ("db-1", "db-2")
 
@@ -45,6 +45,20 @@ def test_the_replica_with_most_is_the_source(version: str) -> None:
     assert judge(replica(version, 40), replica(version, 41)).source == "db-2"
     assert judge(replica(version, 41), replica(version, 40)).source == "db-1"
     assert judge(replica(version, 41), replica(version, 41)).source == "db-1"
+
+
+def test_what_a_replica_wrote_as_the_primary_counts(version: str) -> None:
+    """The role was at db-1 for a while, and db-2 does not have all of that yet."""
+    own = "0-101-45" if version == MARIADB else f"{ORIGIN}:1-3"
+    both = parse_position(f"{position(version, 41)},{own}{'|' if version == MARIADB else ''}")
+    former = replica(version, 41, position=both)
+    behind = replica(version, 41, origin="102" if version == MARIADB else uuid_of(102))
+    assert judge(former, behind).source == "db-2"  # what it wrote as a replica does not count
+    first = epoch(1, "0-100-4", server="100" if version == MARIADB else UUID)
+    second = epoch(2, "0-100-41", server=former.origin)
+    former = replace(former, history=History((first, second)))
+    behind = replace(behind, history=History((first, second)))
+    assert judge(former, behind).source == "db-1"
 
 
 def test_what_is_received_counts_and_has_to_be_applied_first(version: str) -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from peerdisco.exceptions import ConfigurationError
 from peerdisco.mysql import Unanswered
+from peerdisco.mysql.facts import ServerFacts
 from peerdisco.mysql.history import History
 from peerdisco.mysql.sidecar.moves import Wanted, WantedPrimary
+from peerdisco.mysql.status import Receiver
 from peerdisco.mysql.takeover import find_successor, judge_handover, judge_takeover
 
 from .histories import epoch
@@ -47,6 +49,28 @@ def test_a_replica_opens_when_it_has_everything_of_a_closed_primary(version: str
         ),
     ):
         assert expected in str(judge_takeover(own, "db-0", found))
+
+
+def with_received(version: str, applied: int, last: int, **given: object) -> ServerFacts:
+    """A replica whose primary is away, and which has more in its relay log."""
+    text = primary_at(version, last).position.text.partition("|")[0]
+    given = {"receiver": Receiver.CONNECTING, "received": text, **given}
+    return replica_at(version, applied, status=status(**given))
+
+
+def test_what_a_pod_has_received_is_applied_before_it_opens_without_the_old_primary(
+    version: str,
+) -> None:
+    """A server that is opened discards its relay logs."""
+    own = with_received(version, 7, 9)
+    for old in (None, Unanswered("no answer"), primary_at(version, 8, read_only=True)):
+        why = judge_takeover(own, "db-0", old, "db-0")
+        assert "has received transactions that it has not applied yet" in str(why)
+    stopped = with_received(version, 7, 9, applier_running=False, applier_errno=1062)
+    assert "its applier has stopped" in str(judge_takeover(stopped, "db-0", None, "db-0"))
+    assert judge_takeover(with_received(version, 9, 9), "db-0", None, "db-0") is None
+    # What can never be applied here is given up where the old primary has it.
+    assert judge_takeover(own, "db-0", primary_at(version, 9, read_only=True), "db-0") is None
 
 
 def test_a_pod_that_was_opened_in_between_is_found(version: str) -> None:
