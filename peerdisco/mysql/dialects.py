@@ -165,6 +165,10 @@ class Dialect:
     def start_receiver(self) -> Step:
         return Step("starting the receiver", "START REPLICA IO_THREAD")
 
+    def discard_relay_logs(self) -> Step:
+        """Forget what was received and not applied, and keep the source; it is received again."""
+        return Step("discarding relay logs that cannot be read", "RESET REPLICA")
+
     def forget_source(self) -> Step:
         return Step("forgetting the source", "RESET REPLICA ALL")
 

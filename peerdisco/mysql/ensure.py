@@ -23,7 +23,7 @@ from .decisions import (
     plan_stopping,
 )
 from .dialects import Dialect, ReplicationSource, Step
-from .errors import DatabaseError
+from .errors import DatabaseError, has_broken_relay_logs
 from .facts import Executor, ServerFacts, read_facts
 from .literals import SESSION
 from .opening import plan_after_reset, plan_primary
@@ -218,7 +218,8 @@ async def ensure_replica(
     """Let this pod's server replicate from the primary, if what it has is the primary's.
 
     It is read-only in any case. Where it may not replicate because its data are others, it stops;
-    where the primary is away, replication is left as it is.
+    where the primary is away, replication is left as it is. Relay logs that a crash left unreadable
+    are discarded where it may replicate: the primary has all of its history, and sends it again.
 
     Args:
         server: A connection to it.
@@ -242,7 +243,14 @@ async def ensure_replica(
     else:
         steps = [*plan_closing(own), *plan_stopping(own)]
     secrets = (source.account.password,) if source is not None else ()
-    return Ensured(verdict, await do_steps(server, name, steps, secrets))
+    try:
+        done = await do_steps(server, name, steps, secrets)
+    except DatabaseError as error:
+        if not verdict or not has_broken_relay_logs(error):
+            raise
+        steps = [Dialect(own.version).discard_relay_logs(), *steps]
+        done = await do_steps(server, name, steps, secrets)
+    return Ensured(verdict, done)
 
 
 async def ensure_closed(server: Executor, name: str, own: ServerFacts) -> tuple[str, ...]:

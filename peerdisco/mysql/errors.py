@@ -20,6 +20,7 @@ __all__ = [
     "DatabaseError",
     "classify",
     "errno_of",
+    "has_broken_relay_logs",
     "is_clients",
     "is_from_server",
 ]
@@ -68,6 +69,11 @@ _LOGS_DO_NOT_REACH_BACK = frozenset({1236, 13114})
 on (whose text still says 1236)."""
 
 
+_RELAY_LOGS_BROKEN = frozenset({1201, 1872})
+"""The replica cannot read its relay logs, or its files about them, as after a crash while it began
+a new one; MariaDB and MySQL."""
+
+
 def classify(errno: int, *, applying: bool = False) -> Action:
     """What to do about an error of a server, or of a connection to it.
 
@@ -93,6 +99,11 @@ def is_clients(errno: int) -> bool:
 def needs_copy(errno: int) -> bool:
     """Whether the source no longer has what the replica needs."""
     return errno in _LOGS_DO_NOT_REACH_BACK
+
+
+def has_broken_relay_logs(error: DatabaseError) -> bool:
+    """Whether a replica cannot start because of its relay logs."""
+    return error.errno in _RELAY_LOGS_BROKEN
 
 
 class DatabaseError(DiscoveryError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from .database import Database
+from .database import Database, Image
+from .pods import Network
 from .writer import Writer
 
 
@@ -58,3 +59,24 @@ def test_of_everything_at_once(running: Database) -> None:
         running.wait()
         writer.wait(50)
     all_there(running, writer)
+
+
+def test_of_a_replica_that_begins_another_relay_log(bridge: Network, every_mariadb: Image) -> None:
+    """Its index then lists a log that is gone, and it starts no replication."""
+    db = Database(bridge, every_mariadb)
+    db.start()
+    db.wait()
+    db.create_shop()
+    replica = db[1]
+    replica.kill()
+    gone, data = "./relay.000000", replica.server.datadir
+    (data / "relay.index").write_text(f"{gone}\n{(data / 'relay.index').read_text()}")
+    (data / "relay-log.info").write_text(f"5\n{gone}\n4\n\n0\n0\n")
+    replica.start()
+    with Writer(db.primary.server) as writer:
+        writer.wait(50)
+        why = replica.sidecar.wait_for("connecting", "replica")
+    assert "discarding relay logs that cannot be read, starting replication" in why
+    replica.sidecar.wait_for("replica")
+    all_there(db, writer)
+    db.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -254,6 +255,40 @@ async def test_a_statement_that_is_refused_tells_no_password() -> None:
     assert "secret" not in repr(told.value)
     assert told.value.__cause__ is None
     assert told.value.__suppress_context__
+
+
+@pytest.mark.parametrize(("version", "errno"), [(MARIADB, 1201), (MYSQL, 1872)])
+async def test_relay_logs_that_cannot_be_read_are_received_again(version: str, errno: int) -> None:
+    class Broken(Server):
+        async def execute(self, sql: str, /) -> Sequence[Mapping[str, Any]]:
+            if sql == "RESET REPLICA":
+                self.fails.clear()
+                self.sent.append(sql)
+                return []
+            return await super().execute(sql)
+
+    primary = Server(version, server_id=100, cluster=("an-id", "blank"))
+    server = Broken(version)
+    await as_replica(server, primary)
+    assert server.replica is not None
+    server.replica |= dict.fromkeys(
+        [key for key in server.replica if key.endswith(("IO_Running", "SQL_Running"))], "No"
+    )
+    server.fails = {"START REPLICA": ServerError(errno, "Could not initialize")}
+    ensured = await as_replica(server, primary)
+    assert ensured.verdict
+    assert ensured.done == ("discarding relay logs that cannot be read", "starting replication")
+    assert server.sent[-1] == "START REPLICA"
+
+
+async def test_relay_logs_are_kept_where_replication_may_not_start() -> None:
+    server = Server()
+    await as_replica(server, Server(server_id=100, cluster=("an-id", "blank")))
+    server.cluster = ("an-id", "blank")
+    server.fails = {"STOP REPLICA": ServerError(1201, "Could not initialize")}
+    with pytest.raises(DatabaseError):
+        await as_replica(server, Server(server_id=100, cluster=("another-id", "blank")))
+    assert "RESET REPLICA" not in server.sent
 
 
 # The rest.
