@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from typing import IO
 
@@ -52,6 +53,7 @@ class NetworkDNS:
         self.service = service
         self._pods: dict[str, list[str]] = {}
         self._fault: str | None = None
+        self._lock = threading.Lock()
         self._process = subprocess.Popen(
             [*enter, sys.executable, "-m", "tests.mysql.dns", address, service, str(port)],
             stdin=subprocess.PIPE,
@@ -77,11 +79,12 @@ class NetworkDNS:
         self._tell()
 
     def _tell(self) -> None:
-        told = json.dumps({"pods": self._pods, "fault": self._fault})
-        stdin = _stream(self._process.stdin)
-        stdin.write(told + "\n")
-        stdin.flush()
-        self._hear()
+        with self._lock:
+            told = json.dumps({"pods": self._pods, "fault": self._fault})
+            stdin = _stream(self._process.stdin)
+            stdin.write(told + "\n")
+            stdin.flush()
+            self._hear()
 
     def _hear(self) -> None:
         if _stream(self._process.stdout).readline() != "\n":

@@ -36,6 +36,8 @@ def patiently(condition: Callable[[], T], what: str | Callable[[], str] = "") ->
 
 PLAYGROUND = """
 CREATE SCHEMA play;
+CREATE TABLE play.m (n INT) ENGINE = MEMORY;
+CREATE TABLE play.large (n INT PRIMARY KEY, words LONGTEXT);
 GRANT ALL ON play.* TO 'shop'@'localhost';
 """
 
@@ -60,6 +62,8 @@ class Cluster:
         """Of the primary, as it is configured."""
         self.acknowledged: set[int] = set()
         """The rows that no server may be without."""
+        self.transactions: list[range] = []
+        """The rows that a server has together, or not at all."""
         self.snapshots: dict[int, Path] = {}
         """The newest snapshot of a pod's volume, of any age."""
         self._snapshots_of_primaries: set[int] = set()
@@ -137,6 +141,12 @@ class Cluster:
         self._writers = []
         self.acknowledged |= rows
         return rows
+
+    def numbers(self, count: int) -> range:
+        """The numbers of a transaction with several rows."""
+        first = next(self._blocks) * BLOCK
+        self.transactions.append(range(first, first + count))
+        return self.transactions[-1]
 
     # --- volumes
 
@@ -274,6 +284,9 @@ class Cluster:
         assert not missing, (
             f"{self.primary.name}: {len(missing)} acknowledged rows missing: {sorted(missing)[:5]}"
         )
+        for together in self.transactions:
+            found = len(set(rows).intersection(together))
+            assert found in (0, len(together)), f"{found} rows of the transaction {together}"
         for replica in self.replicas:
             patiently(
                 lambda replica=replica: self.db.rows(replica) == rows,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["DISTURBANCES", "KINDS", "MOVE", "OPERATIONS", "PODS", "Event", "Plan", "Round", "plan"]
 
@@ -25,6 +25,11 @@ DISTURBANCES = {
     "change tables": 2,
     "kill the server while tables change": 3,
     "change the password": 2,
+    "kill the server in a large transaction": 2,
+    "restart a server with a MEMORY table": 2,
+    "lock all tables": 1,
+    "stop the replication": 1,
+    "use all connections": 1,
 }
 """How often each comes. Several of these may come at the same time."""
 
@@ -35,6 +40,7 @@ OPERATIONS = {
     "restore an older volume of a replica": 2,
     "lose the volume of a replica": 1,
     "lose the volume of the primary": 2,
+    "lock a replica and lose the volume of the primary": 1,
     "restore an older volume of the primary": 2,
     "open an older volume of the primary": 2,
     "reset the log of the primary": 2,
@@ -61,16 +67,19 @@ class Event:
         pod: The ordinal of the pod that it is about.
         seconds: How long it lasts, or how long after it the next one comes.
         detail: The kind of a fault, or which of two orders.
+        beside: Whether it begins at the same time as the one before it.
     """
 
     kind: str
     pod: int
     seconds: float
     detail: str = ""
+    beside: bool = False
 
     def __str__(self) -> str:
         detail = f" ({self.detail})" if self.detail else ""
-        return f"{self.kind}{detail}: mysql-{self.pod}, {self.seconds:.2f} s"
+        beside = "at the same time " if self.beside else ""
+        return f"{beside}{self.kind}{detail}: mysql-{self.pod}, {self.seconds:.2f} s"
 
 
 Round = tuple[Event, ...]
@@ -122,12 +131,12 @@ def _rounds(chance: random.Random, count: int) -> Iterator[Round]:
             yield events
             primary = next((one.pod for one in reversed(events) if one.kind == MOVE), primary)
         else:
-            yield tuple(_disturbance(chance) for _ in range(chance.randint(*_DISTURBANCES)))
+            yield tuple(_disturbances(chance, chance.randint(*_DISTURBANCES)))
 
 
 def _moves(chance: random.Random, first: Event) -> Round:
     """A move of the role, perhaps with a second one, and with what disturbs both."""
-    during = [_disturbance(chance) for _ in range(chance.choice(_DURING_MOVES))]
+    during = list(_disturbances(chance, chance.choice(_DURING_MOVES)))
     if chance.random() < _SECOND_MOVE:
         pod = chance.choice([pod for pod in range(PODS) if pod != first.pod])
         during.append(Event(MOVE, pod, chance.uniform(0.0, 1.0)))
@@ -152,6 +161,20 @@ def _operation(chance: random.Random, primary: int) -> Event:
     replica = chance.choice([pod for pod in range(PODS) if pod != primary])
     pod = primary if kind.endswith("of the primary") else replica
     return Event(kind, pod, chance.uniform(0.1, 1.0))
+
+
+def _disturbances(chance: random.Random, count: int) -> Iterator[Event]:
+    """So many, some of them at the same time, on different pods."""
+    pods: set[int] = set()
+    for _ in range(count):
+        event = _disturbance(chance)
+        beside = chance.random() < _BESIDE and bool(pods) and event.pod not in pods
+        pods = {*(pods if beside else ()), event.pod}
+        yield replace(event, beside=beside)
+
+
+_BESIDE = 0.4
+"""The part of the disturbances that come at the same time as another one, if its pod allows it."""
 
 
 def _disturbance(chance: random.Random) -> Event:
