@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from .decisions import Unanswered
 from .facts import ServerFacts
 from .history import Standing, compare
+from .objections import with_received
 
-__all__ = ["Health", "judge_replica_as_source", "judge_source_of_all"]
+__all__ = ["Health", "judge_replacement", "judge_replica_as_source", "judge_source_of_all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,43 @@ def judge_replica_as_source(
         more = f": {comparison.transactions}" if comparison.transactions else ""
         return f"its history is not the primary's ({comparison.standing.value}{more})"
     return None
+
+
+def judge_replacement(found: _Found, primary: _Found, health: Health | None) -> str | None:
+    """Why a replica's volume must not be emptied for a new copy; None if nothing is lost with it.
+
+    Args:
+        found: The replica's facts, read before the primary's.
+        primary: The primary's facts.
+        health: What the primary's sidecar reports; None if it was not asked.
+    """
+    if isinstance(found, Unanswered):
+        return (
+            f"its server does not answer ({found.detail}), so that it is not known what only this "
+            "volume has: keep the volume, and give the pod another one"
+        )
+    why = judge_source_of_all(primary, health)
+    if why is not None or isinstance(primary, Unanswered):
+        return f"there is no primary that it could copy: {why}"
+    if primary.read_only or primary.cluster is None:
+        return "there is no primary that it could copy: the primary does not take writes"
+    if found.status is None and not found.read_only:
+        return "it takes writes: it may be the primary, and then its volume is the newest"
+    if found.blank:
+        return None
+    if found.cluster is None or found.cluster.id != primary.cluster.id:
+        return "it holds data that did not come from the primary: keep the volume"
+    # What it has received and not applied is on its volume as well.
+    stands = compare(with_received(found), primary.recorded)
+    if stands.standing is Standing.PREFIX or (
+        stands.standing is Standing.LOG_RESET and not stands.count
+    ):
+        return None
+    more = f": {stands.transactions}" if stands.transactions else ""
+    return (
+        f"it may have what the primary does not have ({stands.standing.value}{more}): keep the "
+        "volume, and give the pod another one"
+    )
 
 
 def _words(health: Health) -> str:

@@ -23,6 +23,7 @@ __all__ = [
     "against_opening",
     "against_replaying",
     "agrees",
+    "with_received",
 ]
 
 NEW_COPY = "empty this pod's volume and restart it to give it a new copy"
@@ -74,7 +75,7 @@ def against_discarding(own: ServerFacts, primary: ServerFacts) -> Iterator[Reaso
     """
     if own.status is None or not own.status.received:
         return
-    found = compare(_with_received(own), primary.recorded)
+    found = compare(with_received(own), primary.recorded)
     if found.primary_is_older:
         yield Reason(
             ServerReasonCode.PRIMARY_IS_OLDER,
@@ -85,7 +86,7 @@ def against_discarding(own: ServerFacts, primary: ServerFacts) -> Iterator[Reaso
         )
 
 
-def _with_received(found: ServerFacts) -> Recorded:
+def with_received(found: ServerFacts) -> Recorded:
     """A server's history with what is in its relay logs."""
     recorded = found.recorded
     received = found.status.received if found.status is not None else ""
@@ -219,7 +220,7 @@ def against_opening(own: ServerFacts, peers: Mapping[str, ServerFacts]) -> Itera
         peers: The facts of the peers of the same cluster that answered.
     """
     theirs = {
-        name: _with_received(peer) if own.read_only else peer.recorded
+        name: with_received(peer) if own.read_only else peer.recorded
         for name, peer in peers.items()
     }
     found = {name: compare(recorded, own.recorded) for name, recorded in theirs.items()}

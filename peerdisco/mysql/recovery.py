@@ -108,7 +108,10 @@ def _of_another_kind(replicas: Mapping[str, ServerFacts]) -> Iterator[str]:
             continue
         clusters.setdefault(facts.cluster.id, []).append(name)
         if not facts.read_only:
-            yield f"{name} takes writes: it is not a replica; stop its clients and its writes first"
+            yield (
+                f"{name} takes writes: if the role moved there, it is the primary, whose ordinal "
+                "is given as --ordinal; otherwise stop its clients and its writes first"
+            )
     if len(clusters) > 1:
         listed = "; ".join(f"{', '.join(names)}: {id_}" for id_, names in clusters.items())
         yield (

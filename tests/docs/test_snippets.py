@@ -276,8 +276,9 @@ def shown_commands(block: Block) -> list[tuple[str, str]]:
 
 
 def first_word(command: str) -> str:
-    """The command's name, behind the variables that are set for it."""
-    return next(word for word in command.split() if not re.match(r"[A-Z_]+=", word))
+    """The command's name, behind the variables that are set for it, or in the one that it sets."""
+    word = next(word for word in command.split() if not re.match(r"[A-Z_]+=", word))
+    return re.sub(r"^[a-z_]+=\$\(", "", word)
 
 
 def normal(text: str) -> str:

@@ -27,14 +27,18 @@ def db(make: Callable[..., Database]) -> Database:
 
 def sources(db: Database, purpose: str, ordinal: int = 2) -> list[str]:
     """What ``peerdisco mysql-source`` prints in a pod: the names of pods."""
+    lines = said_by(db, ordinal, purpose).splitlines()
+    return [line.removesuffix(f".{DOMAIN}") for line in lines if line.endswith(DOMAIN)]
+
+
+def said_by(db: Database, ordinal: int, *arguments: str) -> str:
+    """What the command says in a pod."""
     pod = db[ordinal].pod
     environment = [f"{name}={value}" for name, value in db.environment.items()]
-    program = (sys.executable, "-m", "peerdisco", "mysql-source", purpose, "--timeout", "1")
-    said = pod.run(
+    program = (sys.executable, "-m", "peerdisco", "mysql-source", *arguments, "--timeout", "1")
+    return pod.run(
         "sh", "-c", '"$@" 2>&1 || :', "-", "env", f"POD_NAME={pod.name}", *environment, *program
     )
-    lines = said.splitlines()
-    return [line.removesuffix(f".{DOMAIN}") for line in lines if line.endswith(DOMAIN)]
 
 
 @pytest.mark.timeout(120)
@@ -52,6 +56,15 @@ def test_a_replica_that_is_refused_is_never_a_source(db: Database) -> None:
     db[1].sidecar.wait_for("refused")
     assert sources(db, "copy") == ["mysql-0"]
     assert sources(db, "backup") == ["mysql-2"]
+    # Nor may its volume be emptied, as that of the other one may.
+    assert said_by(db, 0, "replace", "--pod", "mysql-2") == "mysql-2\n"
+    kept = said_by(db, 0, "replace", "--pod", "mysql-1")
+    assert "the volume of mysql-1 must not be emptied" in kept
+    assert "local-writes" in kept
+    assert "it is the primary" in said_by(db, 0, "replace", "--pod", "mysql-0")
+    assert "expected one of mysql-0" in said_by(db, 0, "replace", "--pod", "mysql-7")
+    assert "needs --pod" in said_by(db, 0, "replace")
     # A primary that its sidecar does not open is no source either.
     db.primary.sidecar.kill()
     assert sources(db, "copy") == []
+    assert "no primary that it could copy" in said_by(db, 0, "replace", "--pod", "mysql-2")

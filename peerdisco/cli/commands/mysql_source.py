@@ -10,11 +10,19 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
+from ...exceptions import ConfigurationError
 from ...wording.foreign import escaped
-from ..exit_status import OK, TIMED_OUT
+from ..exit_status import NO, OK, TIMED_OUT
 from ..lookup import lookup
 from ..mysql_peers import add_peer_servers, peer_servers
-from ..options import LOOKUP_TIMEOUT, add_query, add_service, add_timeout, whole_number
+from ..options import (
+    LOOKUP_TIMEOUT,
+    UsageError,
+    add_query,
+    add_service,
+    add_timeout,
+    whole_number,
+)
 from ..progress import (
     print_line,
     print_waiting,
@@ -32,7 +40,7 @@ if TYPE_CHECKING:
     from ...mysql.decisions import Unanswered
     from ...mysql.facts import ServerFacts
 
-SUMMARY = "find the pods whose data may be copied or backed up"
+SUMMARY = "find the pods whose data may be copied, backed up or replaced"
 DESCRIPTION = """\
 Prints host names, one a line, in the order in which they are to be used. A replica is printed only
 if its sidecar reports it as ready, and if its data are of the primary's cluster and history. A
@@ -40,10 +48,14 @@ replica that its own sidecar refuses is never printed, so that a copy does not i
 
 'copy' prints the replicas with lower ordinals than this pod's, the nearest first, and then the
 primary, which has to be open, or empty on the first start. 'backup' prints the replicas, the
-highest ordinal first, and the primary only with --or-primary."""
+highest ordinal first, and the primary only with --or-primary.
+
+'replace' prints the name of the pod that --pod names, if its volume may be emptied to give it a new
+copy: the primary is open, and has everything that this replica has executed or received."""
 EPILOG = """\
 exit status:
   0  printed
+  1  'replace': the volume has to be kept; stderr says why
   2  a usage error, or the lookup failed
   5  timed out: no pod may be copied; stderr says why
   6  the output cannot be written: stdout is closed, or its disk is full
@@ -52,6 +64,7 @@ exit status:
 example:
   peerdisco mysql-source copy my-database
   peerdisco mysql-source backup my-database | head -n 1
+  peerdisco mysql-source replace my-database --pod mysql-2
 """
 TIMEOUT = 300.0
 HEALTH_PORT = 8080
@@ -61,7 +74,9 @@ _PAUSE = 1.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("purpose", choices=("copy", "backup"), help="what the data are needed for")
+    parser.add_argument(
+        "purpose", choices=("copy", "backup", "replace"), help="what is to be done with the data"
+    )
     add_service(parser)
     which = parser.add_argument_group("which pods")
     which.add_argument(
@@ -74,6 +89,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--or-primary",
         action="store_true",
         help="print the primary last, for 'backup' where there may be no replica",
+    )
+    which.add_argument(
+        "--pod", metavar="NAME", help="with 'replace': the replica whose volume is to be emptied"
     )
     parser.add_argument_group("the sidecars").add_argument(
         "--health-port",
@@ -98,6 +116,10 @@ async def _run(args: argparse.Namespace) -> int:
     from ...pod.environment import wait_for_pod_environment  # noqa: PLC0415 - not for --help
     from ...pod.identity import local_identity  # noqa: PLC0415
 
+    if (args.purpose == "replace") != (args.pod is not None):
+        raise UsageError("'replace' needs --pod, and nothing else has it")
+    if args.purpose == "replace":
+        return await _replace(args)
     own: int | None = None
     if args.purpose == "copy":
         me = local_identity(
@@ -111,6 +133,37 @@ async def _run(args: argparse.Namespace) -> int:
     words = reason_in_words(lambda: "; ".join(shown), "the answers of the servers", args.timeout)
     async with progress(words, log=print_waiting):
         return await _find(args, own, shown)
+
+
+async def _replace(args: argparse.Namespace) -> int:
+    """Print the name of the pod whose volume may be emptied."""
+    from ...mysql.copies import judge_replacement  # noqa: PLC0415 - not needed for --help
+    from ...mysql.decisions import Unanswered  # noqa: PLC0415
+
+    snapshot = await _snapshot(args)
+    peers = [peer for peer in snapshot.peers if args.pod in (peer.name, peer.unique_name)]
+    primary = snapshot.primary
+    if len(peers) != 1:
+        raise ConfigurationError("--pod", args.pod, f"one of {', '.join(snapshot.names)}")
+    if peers[0] == primary:
+        return _kept(args.pod, "it is the primary")
+    servers = peer_servers(args)
+    found = await servers.ask(peers[0])
+    source: ServerFacts | Unanswered = Unanswered("it is not listed")
+    health: Health | None = None
+    if primary is not None:
+        source = await servers.ask(primary)  # after it: it is not ahead by time alone
+        health = (await _health_of([primary], args.health_port))[primary.unique_name]
+    why = judge_replacement(found, source, health)
+    if why is not None:
+        return _kept(args.pod, why)
+    print(args.pod)
+    return OK
+
+
+def _kept(pod: str, why: str) -> int:
+    print_line(escaped(" ".join(f"the volume of {pod} must not be emptied: {why}".split())))
+    return NO
 
 
 async def _find(args: argparse.Namespace, own: int | None, shown: list[str]) -> int:

@@ -203,8 +203,10 @@ def _log(facts: DatabaseFacts) -> Finding:
 def _use_config(facts: DatabaseFacts) -> Fix:
     flavour = facts.family or Flavour.MARIADB
     return Fix(
-        "Add what the command prints to the server's configuration, and restart the server. In a "
-        "cluster, an init container writes it, as the example for Kubernetes does.",
+        "Add what the command prints to the server's configuration, and restart the server while "
+        "the primary takes writes: while it does not, a restart may discard rows that only this "
+        "server has received. In a cluster, an init container writes the configuration, as the "
+        "example for Kubernetes does.",
         command=f"peerdisco mysql-setup config --flavour {flavour.value}",
     )
 
@@ -275,8 +277,9 @@ def _durability(facts: DatabaseFacts) -> Finding:
         "After a power loss or a crash of the node, this server may not have transactions that it "
         "acknowledged, and that replicas have. Replication then stops, or data differ.",
         Fix(
-            "Set the values in the server's configuration, where innodb_doublewrite needs a "
-            "restart. The statements set the others at once, and are lost at a restart:",
+            "Set the values in the server's configuration; innodb_doublewrite needs a restart, "
+            "while the primary takes writes. The statements set the others at once, until the "
+            "server restarts:",
             command=_use_config(facts).command,
             sql="\n".join(statements),
         ),

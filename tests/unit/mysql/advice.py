@@ -162,6 +162,15 @@ FIRST: dict[str, Action] = {
     r"do not restart (?:it|its server or its replication), which would discard them": (
         lambda v, _, __: v.apply()
     ),
+    r"nothing is restored; do not restart any pod": lambda v, _, __: v.apply(),
+    r"restart the server while the primary takes writes": lambda v, _, __: v.apply(),
+    r"needs a restart, while the primary takes writes": lambda v, _, __: v.apply(),
+    r"(?:Find out which of them has the data|Do not restart or delete a pod) before": (
+        lambda v, _, __: v.apply()
+    ),
+    r"must not be emptied|keep the volume, and give the pod another one|: keep the volume": (
+        keep_own
+    ),
 }
 """What an operator does before anything else."""
 
@@ -237,6 +246,26 @@ STATEMENTS = re.compile(
     r"|do(?:es)? not (?:wait|run|end|move)"
 )
 """What uses such a word, and says nothing to do."""
+
+
+RISKY = re.compile(
+    r"(?i)\b(empty|restart|remove|drop|delete|destroy|discard|stop|kill|wipe|reset|erase|purge)\b"
+)
+"""Words with which a text beside the sidecar's messages could lead to a loss."""
+
+HARMLESS = re.compile(
+    r"(?i)\b(?:an empty|is empty|or empty on the first start|holds an empty|are empty too)\b"
+    r"|stop: the local server|end or discard|a restart may discard rows"
+    r"|would discard them|Do not switch off|\(log-reset|binary log reset|log was reset"
+)
+"""What has such a word, and says nothing to do."""
+
+
+def risky(text: str) -> list[str]:
+    """The risky words of a text of which the operator here knows nothing."""
+    for pattern in (*FIRST, *THEN, STATEMENTS.pattern, HARMLESS.pattern):
+        text = re.sub(pattern, "~", text)
+    return [found[0] for found in RISKY.finditer(text)]
 
 
 def follow(volumes: Volumes, message: Message) -> Volumes:

@@ -21,6 +21,7 @@ import pytest
 
 import peerdisco
 from peerdisco.mysql import ReplicationSource, ServerReasonCode, Unanswered
+from peerdisco.mysql.copies import Health, judge_replacement
 from peerdisco.mysql.decisions import judge_primary, judge_replica
 from peerdisco.mysql.duplicates import duplicates
 from peerdisco.mysql.durability import DurabilityFacts, semi_sync_config
@@ -36,7 +37,16 @@ from peerdisco.mysql.versions import Flavour
 from peerdisco.primary.verdicts import Reason, ReasonCode
 from tests.unit.primary.test_verdicts import me, seen
 
-from .advice import Message, Volumes, acts, follow, not_understood, received_of, rows_of
+from .advice import (
+    Message,
+    Volumes,
+    acts,
+    follow,
+    not_understood,
+    received_of,
+    risky,
+    rows_of,
+)
 from .histories import epoch, heartbeat
 from .servers import CLUSTER, MARIADB, MYSQL, facts, status, uuid_of
 
@@ -382,6 +392,7 @@ def test_every_message_with_an_advice_is_followed() -> None:
     met = {reason.text for version in FAMILIES for _, _, reason, _ in judged(version)}
     met |= {text for _, text in recoveries()}
     met |= {text for texts in problems().values() for text in texts}
+    met |= replacements()
     everything = "\n".join(met)
     unmet = [
         f"{path.name}: {template}"
@@ -399,3 +410,77 @@ def test_the_operator_understands_every_message() -> None:
             assert not_understood(reason.text) == [], situation
     for _, text in recoveries():
         assert not_understood(text) == [], text
+
+
+# The commands, the doctor and the scripts of the examples.
+
+
+EXAMPLES = ROOT.parent / "examples/mysql"
+COMMANDS = [*sorted((ROOT / "cli/commands").glob("mysql_*.py")), ROOT / "doctor/checks/mysql.py"]
+SCRIPTS = sorted(EXAMPLES.rglob("*.sh"))
+
+
+def script_texts(path: Path) -> Iterator[str]:
+    """What a script says, with ~ for what is filled in."""
+    for found in re.finditer(r"\b(?:say|fail) \"(.*)\"", path.read_text(encoding="utf-8")):
+        yield re.sub(r"\$\(.*?\)|\$\{.*?\}|\$\w+", "~", found[1])
+
+
+def peripheral() -> Iterator[tuple[Path, str]]:
+    """Each text that an operator reads beside the sidecar's, and the texts of the doctor."""
+    for path in COMMANDS:
+        yield from ((path, text) for text in templates(path))
+    for path in SCRIPTS:
+        yield from ((path, text) for text in script_texts(path))
+    yield from ((ROOT / "mysql/copies.py", text) for text in replacements())
+
+
+@lru_cache
+def replacements() -> frozenset[str]:
+    """Why each server may not be given another volume, beside each primary."""
+    first = servers(MARIADB, 100)
+    primaries = (*first.values(), *(replace(one, read_only=False) for one in first.values()))
+    reports = (None, Health(False, "refused", ""))
+    asked = product(
+        (*servers(MARIADB, 101).values(), *SILENT.values()), (*primaries, *SILENT.values()), reports
+    )
+    return frozenset(why for one in asked if (why := judge_replacement(*one)) is not None)
+
+
+def test_the_commands_the_doctor_and_the_scripts_lose_nothing() -> None:
+    """Also while the primary is lost, and replicas hold rows that they have not applied."""
+    found = {
+        "db-0": servers(MARIADB, 100)["blank"],
+        "db-1": servers(MARIADB, 101)["behind; runs, received"],
+        "db-2": servers(MARIADB, 102)["behind; runs"],
+    }
+    before = volumes(found)
+    read = dict.fromkeys(peripheral())
+    assert {path for path, _ in read} >= {*COMMANDS}
+    assert len(read) > 300
+    for path, text in read:
+        assert risky(text) == [], f"{path.name}: {text}"
+        for own, other in (("db-1", "db-2"), ("db-2", "db-1"), ("db-0", "db-1")):
+            after = follow(before, Message(text, own, other, "db-0"))
+            assert before.every <= after.every, f"{path.name}: {text}"
+
+
+def test_a_replica_is_only_replaced_if_nothing_is_lost() -> None:
+    """Every server beside every primary; what is emptied has a copy elsewhere, also of its logs."""
+    permitted = 0
+    for version in FAMILIES:
+        for one, two in product(servers(version, 101).values(), servers(version, 100).values()):
+            primary = replace(two, read_only=False, closed=False, status=None)
+            if judge_replacement(one, primary, None) is not None:
+                continue
+            permitted += 1
+            assert rows_of(one) | received_of(one) <= rows_of(primary)
+    assert permitted > 50
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["empty the volume of ~", "delete the claim and the pod", "restart the server", "Reset it"],
+)
+def test_a_text_that_could_lead_to_a_loss_is_found(text: str) -> None:
+    assert risky(text)

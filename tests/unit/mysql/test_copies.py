@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from peerdisco.mysql import Unanswered
-from peerdisco.mysql.copies import Health, judge_replica_as_source, judge_source_of_all
+from peerdisco.mysql.copies import (
+    Health,
+    judge_replacement,
+    judge_replica_as_source,
+    judge_source_of_all,
+)
 
-from .servers import CLUSTER, facts, primary_at, replica_at
+from .servers import CLUSTER, facts, primary_at, replica_at, status
 
 READY = Health(True, "replica", "replicates")
 OPEN = Health(True, "primary", "takes writes")
@@ -69,3 +74,26 @@ def test_a_primary_whose_writes_wait_for_a_replica_is_a_source(version: str) -> 
     against = judge_source_of_all(primary_at(version, 9, read_only=True), waits)
     assert against is not None
     assert "has not opened it, and reports of its own pod: slow" in against
+
+
+def test_a_volume_is_replaced_only_if_an_open_primary_has_everything_of_it(version: str) -> None:
+    primary = primary_at(version, 9)
+    assert judge_replacement(replica_at(version, 8), primary, OPEN) is None
+    assert judge_replacement(replica_at(version, 9), primary, None) is None
+    assert judge_replacement(facts(version), primary, OPEN) is None
+    received = primary_at(version, 10).position.text.partition("|")[0]
+    logs = replica_at(version, 8, status=status(received=received))
+    other = replace(CLUSTER, id="another")
+    for found, source, health, expected in (
+        (replica_at(version, 10), primary, OPEN, "it may have what the primary does not have"),
+        (logs, primary, OPEN, "it may have what the primary does not have"),
+        (replica_at(version, 8, cluster=other), primary, OPEN, "did not come from the primary"),
+        (replica_at(version, 8, cluster=None, schemas=("shop",)), primary, OPEN, "did not come"),
+        (Unanswered("no answer"), primary, OPEN, "its server does not answer (no answer)"),
+        (primary_at(version, 8), primary, OPEN, "it takes writes"),
+        (replica_at(version, 8), Unanswered("no answer"), OPEN, "no primary that it could copy"),
+        (replica_at(version, 8), replace(primary, read_only=True), None, "does not take writes"),
+        (replica_at(version, 8), facts(version), OPEN, "does not take writes"),
+        (replica_at(version, 8), primary, Health(False, "refused", "x"), "has not opened it"),
+    ):
+        assert expected in str(judge_replacement(found, source, health))
