@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 from argparse import Namespace
+from functools import partial
 
 import pytest
 
-from .campaign import operations
+from . import database
+from .campaign import cluster, operations
 from .campaign.__main__ import main, seeds
 from .campaign.cluster import Cluster
 from .campaign.plan import DISTURBANCES, KINDS, MOVE, OPERATIONS, PODS, Event, Plan, plan
 from .campaign.run import run
 from .database import Image, Member
+from .sidecar import Sidecar
 from .writer import Writer
 
 SEED, ROUNDS = 123, 3
@@ -31,11 +34,11 @@ def test_no_acknowledged_row_is_lost(every_image: Image) -> None:
 def test_a_lost_row_is_found_and_what_the_servers_did_is_kept(
     image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lose_a_row(cluster: Cluster, member: Member, writer: Writer) -> None:
+    def lose_a_row(all_pods: Cluster, member: Member, writer: Writer) -> None:
         writer.wait(20)
-        cluster.stop_writing()
-        lost = min(cluster.acknowledged)
-        cluster.primary.server.sql(f"DELETE FROM shop.orders WHERE n = {lost}")
+        all_pods.stop_writing()
+        lost = min(all_pods.acknowledged)
+        all_pods.primary.server.sql(f"DELETE FROM shop.orders WHERE n = {lost}")
 
     monkeypatch.setitem(operations.OPERATE, FLUSH, lose_a_row)
     done = run(Plan(0, False, ((Event(FLUSH, 1, 0.0),),)), image)
@@ -124,3 +127,29 @@ def test_options_that_would_never_end_or_do_nothing_are_one_clear_line(
     assert shown.out == ""
     assert shown.err.startswith(said)
     assert shown.err.count("\n") == 1
+
+
+WITHOUT_HISTORY = """
+import runpy, sys
+from peerdisco.mysql import history
+history._differences = lambda *_: iter(())
+sys.argv = ["peerdisco", "mysql-sidecar"]
+runpy.run_module("peerdisco", run_name="__main__")
+"""
+"""A sidecar to which all histories are the same."""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    "kind", ["open an older volume of the primary", "restore an older volume of the primary"]
+)
+def test_a_sidecar_that_compares_no_histories_is_found(
+    image: Image, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    forgetful = partial(Sidecar, command=("-c", WITHOUT_HISTORY))
+    monkeypatch.setattr(database, "Sidecar", forgetful)
+    monkeypatch.setattr(cluster, "PATIENCE", 20.0)
+    done = run(Plan(0, False, ((Event(kind, 0, 0.1),),)), image)
+    assert done.fault
+    assert (done.rounds, done.rows > 20) == (0, True)

@@ -234,6 +234,7 @@ class Cluster:
             self.restored = False
         with self.timing("wait for roles"):
             patiently(self._settled, what="it settles")
+            patiently(self._commit_prepared, what="no transaction is left prepared")
         self.killed_in_ddl.clear()
         with self.timing("check rows"):
             self.stop_writing()
@@ -250,6 +251,18 @@ class Cluster:
             return not closed(self.primary) and all(map(self._follows, self.replicas))
         except (pymysql.err.MySQLError, OSError):
             return False
+
+    def _commit_prepared(self) -> bool:
+        """Whether nothing is left prepared on the primary, by XA, after it has been committed."""
+        try:
+            for row in self.primary.server.sql("XA RECOVER"):
+                first = int(row["data"])
+                self.primary.server.sql(f"XA COMMIT '{first}'")
+                (rows,) = (one for one in self.transactions if one.start == first)
+                self.acknowledged.update(rows)
+        except (pymysql.err.MySQLError, OSError):
+            return False
+        return True
 
     def _copy_what_finished_ddl(self) -> None:
         """Give a replica a copy that finished a statement of the primary on its own.

@@ -134,6 +134,21 @@ def kill_in_transaction(cluster: Cluster, member: Member, event: Event) -> None:
         time.sleep(event.seconds)
 
 
+def prepare_transaction(cluster: Cluster, member: Member, event: Event) -> None:
+    """Its coordinator commits it on the primary when the cluster has come to rest."""
+    numbers = cluster.numbers(2)
+    values = ", ".join(f"({number})" for number in numbers)
+    with suppress(*_FAILS):
+        cluster.primary.server.sql(
+            f"XA START '{numbers[0]}'",
+            f"INSERT INTO shop.orders VALUES {values}",
+            f"XA END '{numbers[0]}'",
+            f"XA PREPARE '{numbers[0]}'",
+            user="shop",
+        )
+    kill_server(cluster, member, event)
+
+
 def empty_memory_table(cluster: Cluster, member: Member, event: Event) -> None:
     """The first access after a restart makes a server log a statement of its own."""
     with suppress(*_FAILS):
@@ -261,6 +276,7 @@ DISTURB: dict[str, Callable[[Cluster, Member, Event], None]] = {
     "kill the server while tables change": kill_during_ddl,
     "change the password": change_password,
     "kill the server in a large transaction": kill_in_transaction,
+    "leave a transaction prepared": prepare_transaction,
     "restart a server with a MEMORY table": empty_memory_table,
     "lock all tables": lock_tables,
     "stop the replication": stop_replication,

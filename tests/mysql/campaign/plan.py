@@ -26,6 +26,7 @@ DISTURBANCES = {
     "kill the server while tables change": 3,
     "change the password": 2,
     "kill the server in a large transaction": 2,
+    "leave a transaction prepared": 2,
     "restart a server with a MEMORY table": 2,
     "lock all tables": 1,
     "stop the replication": 1,
