@@ -14,9 +14,14 @@ from ..names import is_label
 
 __all__ = ["SESSION", "host_name", "literal"]
 
-SESSION = "SET SESSION sql_mode = 'TRADITIONAL', lock_wait_timeout = 5"
-"""Has backslashes mean what `literal` takes them to mean, whatever the server's configuration, and
-read-only wait for seconds behind somebody's statement and not, as by default, for a day."""
+SESSION = (
+    "SET SESSION sql_mode = 'TRADITIONAL', lock_wait_timeout = 5, sql_safe_updates = 0, "
+    "completion_type = 'NO_CHAIN'"
+)
+"""Has statements mean what they are taken to mean, whatever the server's configuration: backslashes
+in `literal`, an UPDATE of the only row, and a COMMIT that neither begins a transaction nor ends the
+connection. And read-only waits for seconds behind somebody's statement and not, as by default, for
+a day."""
 
 _ESCAPES = str.maketrans(
     {

@@ -83,6 +83,28 @@ def test_a_single_pod(make: Callable[..., Database]) -> None:
     assert not db.primary.server.variable("read_only")
 
 
+@pytest.mark.parametrize("completion", ["RELEASE", pytest.param("CHAIN", marks=pytest.mark.long)])
+def test_session_settings_of_the_server_change_no_statement(
+    make_every: Callable[..., Database], completion: str
+) -> None:
+    db = make_every(1)
+    session = "SET sql_safe_updates = 1, autocommit = 0"
+    db.primary.server.arguments = (
+        f"--completion-type={completion}",
+        f"--init-connect={session}",
+        "--sql-mode=ANSI_QUOTES,NO_BACKSLASH_ESCAPES",
+    )
+    db.start()
+    db.wait()
+    before = db.primary.server.value("SELECT counter FROM peerdisco.heartbeat")
+    db.primary.server.restart()
+    db.wait()
+    until(
+        lambda: db.primary.server.value("SELECT counter FROM peerdisco.heartbeat") > before + 2,
+        what=lambda: str(db.primary.sidecar.ready()),
+    )
+
+
 def test_a_second_start_changes_nothing(db: Database) -> None:
     """Nothing but the heartbeat, which goes on."""
     db.start()
