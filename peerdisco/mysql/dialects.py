@@ -13,7 +13,10 @@ from .positions import MariaDBPosition, Position
 from .setup import HEARTBEAT, Account, replication_password
 from .versions import Flavour, Version
 
-__all__ = ["Dialect", "ReplicationSource", "SourceTrust", "Step"]
+__all__ = ["OPEN", "Dialect", "ReplicationSource", "SourceTrust", "Step"]
+
+OPEN = "SET GLOBAL read_only = OFF"
+"""Allows writes; on MySQL those of administrators, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,4 +239,4 @@ class Dialect:
 
     def open(self) -> Step:
         """Allow writes."""
-        return Step("opening it for writes", "SET GLOBAL read_only = OFF")
+        return Step("opening it for writes", OPEN)

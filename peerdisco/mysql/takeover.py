@@ -97,14 +97,14 @@ def _waits_for_applier(own: ServerFacts) -> str | None:
 
 
 def find_successor(own: ServerFacts, peers: Mapping[str, Unanswered | ServerFacts]) -> str | None:
-    """The pod that was opened after the primary from which this pod, a replica, replicates.
+    """The pod that was opened after this one, or after the primary from which this one replicates.
 
-    So it is if a second move is wanted before this pod followed the first one: that pod keeps the
-    role until this one has everything that it has. Which data it has is judged before it is
-    followed.
+    So it is if a second move is wanted before this pod followed the first one, or if the role is
+    wanted back by then: that pod keeps the role until this one has everything that it has. Which
+    data it has is judged before it is followed.
 
     Args:
-        own: The server's facts, read before the others'.
+        own: The facts of this pod's server, read before the others'.
         peers: The facts of the other pods' servers, by the pods' names.
     """
     newest = own.history.newest

@@ -268,3 +268,39 @@ def test_a_former_primary_gets_a_copy_of_what_it_wrote_itself(
         member.start()
     db.wait()
     assert db.wait_equal() == [1, 2, 3]
+
+
+def test_the_role_is_wanted_back_while_the_other_pod_is_being_opened(
+    make_every: Callable[..., Database], file: Path
+) -> None:
+    """Two pods must not be open at once, however long the opening of one takes."""
+    db = started(make_every(2), file)
+    old, new = db.members
+
+    def both_open() -> bool:
+        return not any(member.server.variable("read_only") for member in db.members)
+
+    def opening() -> bool:
+        sessions = new.server.sql("SHOW PROCESSLIST")
+        return any(str(one["Info"]).startswith("INSERT INTO peerdisco.epochs") for one in sessions)
+
+    with Writer(old.server) as before:
+        before.wait(20)
+        with new.server.holding("LOCK TABLES peerdisco.epochs READ"):
+            file.write_text("1")
+            until(opening, what=lambda: str(new.sidecar.ready()))
+            file.write_text("0")
+            until(
+                lambda: "at this moment" in str(old.sidecar.ready()),
+                what=lambda: str(old.sidecar.ready()),
+            )
+            assert old.server.variable("read_only")
+
+        def is_back() -> bool:
+            assert not both_open()
+            return bool(new.server.replicates and not old.server.variable("read_only"))
+
+        until(is_back, timeout=60, what=lambda: f"{old.sidecar.said} {new.sidecar.said}")
+        before.wait(20)
+    wait_moved(db, old)
+    assert set(before.acknowledged) <= wait_equal(db, old)

@@ -20,6 +20,7 @@ from .local_writes import LocalWrites
 from .pause import Observer
 from .peers import PeerServers
 from .report import Problem, ProblemCode, Role
+from .role_lock import RoleLock
 
 __all__ = ["Aim", "Moves", "WantedPrimary"]
 
@@ -137,6 +138,10 @@ class Moves:
         self._next_attempt_at = float("-inf")
         self._new_name = ""
         self._new_writes = LocalWrites("")
+        self._taken_from: str | None = None
+        """The pod from which the role was taken last, until this pod is open."""
+        self.lock = RoleLock()
+        """Of that pod's server; held from `aim` until it is released."""
 
     async def aim(self, server: Executor, own: ServerFacts, snapshot: Snapshot) -> Aim:
         """The role for this pass.
@@ -150,7 +155,10 @@ class Moves:
         paused = isinstance(server, Observer)
         if wanted.ordinal == self._identity.ordinal:
             self._forget_attempts()
-            return await self._as_wanted(own, wanted_snapshot, wanted, paused=paused)
+            aim = await self._as_wanted(own, wanted_snapshot, wanted, paused=paused)
+            if aim.role is not Role.PRIMARY:
+                self.lock.release()
+            return aim
         if own.read_only or own.status is not None or own.cluster is None:
             return Aim(Role.REPLICA, await self._to_follow(own, wanted_snapshot, wanted))
         # It takes writes, and another pod is wanted.
@@ -207,21 +215,27 @@ class Moves:
     async def _as_wanted(
         self, own: ServerFacts, snapshot: Snapshot, wanted: Wanted, *, paused: bool
     ) -> Aim:
-        old_name = self._source_of(own)
+        if not own.read_only:
+            self._taken_from = None
+        # A pass that was cut off may have forgotten the source and not opened the server.
+        old_name = self._source_of(own) or self._taken_from
         if old_name is None:
-            return Aim(Role.PRIMARY, snapshot)
+            closed = own.read_only and own.cluster is not None
+            first = await self._to_follow_first(own, snapshot) if closed else None
+            return first or Aim(Role.PRIMARY, snapshot)
         number = int(old_name.rpartition("-")[2])
         old: Peer | None = snapshot.by_ordinal(number)
-        found = None if old is None else await self._peers.ask(old)
+        lock = None if paused else self.lock
+        found = None if old is None else await self._peers.ask(old, lock=lock)
         if not isinstance(found, ServerFacts) or found.read_only:
-            opened = await self._opened_since(own, snapshot, old_name)
-            if opened is not None and opened.ordinal is not None:
-                name = opened.unique_name
-                text = f"{name} was opened in between, and this pod follows it first"
-                aimed = _aimed(snapshot, opened.ordinal)
-                return Aim(Role.REPLICA, aimed, Problem(ProblemCode.MOVE, text, name))
+            first = await self._to_follow_first(own, snapshot, old_name)
+            if first is not None:
+                return first
         against = judge_takeover(own, old_name, found, wanted.without)
+        if self.lock.busy:
+            against = f"{old_name}, or another pod in its place, is being opened at this moment"
         if against is None and not paused:
+            self._taken_from = old_name
             return Aim(Role.PRIMARY, snapshot)
         problem = Problem(ProblemCode.MOVE, against or _PAUSED, old_name)
         return Aim(Role.REPLICA, _aimed(snapshot, number), problem)
@@ -242,14 +256,22 @@ class Moves:
             return snapshot
         return _aimed(snapshot, number)
 
-    async def _opened_since(
-        self, own: ServerFacts, snapshot: Snapshot, old_name: str
-    ) -> Peer | None:
-        """The pod that was opened after the one from which this pod replicates; None for none."""
+    async def _to_follow_first(
+        self, own: ServerFacts, snapshot: Snapshot, old_name: str = ""
+    ) -> Aim | None:
+        """To follow the pod that was opened after this one, or after the one that it follows.
+
+        Returns:
+            What this pod does then; None if there is no such pod.
+        """
         names = (self._identity.pod_name, old_name)
         others = {peer.unique_name: peer for peer in snapshot.others if peer.name not in names}
-        successor = find_successor(own, await self._peers.ask_all(others.values()))
-        return others[successor] if successor is not None else None
+        name = find_successor(own, await self._peers.ask_all(others.values()))
+        number = others[name].ordinal if name is not None else None
+        if number is None:
+            return None
+        text = f"{name} was opened in between, and this pod follows it first"
+        return Aim(Role.REPLICA, _aimed(snapshot, number), Problem(ProblemCode.MOVE, text, name))
 
     def _source_of(self, own: ServerFacts) -> str | None:
         """The other pod from which this one replicates the cluster's data; None if from none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ...exceptions import DiscoveryError
 from ...model import Peer
@@ -14,6 +14,9 @@ from ..decisions import Unanswered
 from ..errors import DatabaseError
 from ..facts import Executor, ServerFacts, read_facts
 from ..setup import Account
+
+if TYPE_CHECKING:
+    from .role_lock import RoleLock
 
 __all__ = ["Connect", "Connection", "PeerServers"]
 
@@ -58,13 +61,18 @@ class PeerServers:
         return peer.port if peer is not None and peer.port else self._port
 
     async def ask(
-        self, peer: Peer, read: Callable[[Executor, str], Awaitable[ServerFacts]] = read_facts
+        self,
+        peer: Peer,
+        read: Callable[[Executor, str], Awaitable[ServerFacts]] = read_facts,
+        *,
+        lock: RoleLock | None = None,
     ) -> ServerFacts | Unanswered:
         """The facts of a peer's server.
 
         Args:
             peer: The pod.
             read: Reads them; it is given a connection, and what to call the server in an error.
+            lock: Is taken before that, and keeps the connection if it was free.
         """
         if peer.address is None:
             return Unanswered("its address is not known")
@@ -73,9 +81,12 @@ class PeerServers:
             async with TimeLimit(self._timeout):
                 link = await self._connect(where, self.account())
                 try:
+                    if lock is not None:
+                        await lock.take(link, str(where))
                     return await read(link, str(where))
                 finally:
-                    link.close()
+                    if lock is None or not lock.keeps(link):
+                        link.close()
         except TimeoutError:
             return Unanswered(f"{where}: no answer in {self._timeout:g} s")
         except DatabaseError as error:

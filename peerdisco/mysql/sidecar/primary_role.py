@@ -17,6 +17,7 @@ from .heart import Heart
 from .pause import Observer
 from .peers import PeerServers
 from .report import Problem, ProblemCode, Report, Role, State, problems_of
+from .role_lock import release_own, take_own
 
 __all__ = ["PrimaryRole"]
 
@@ -31,6 +32,10 @@ _CLOSE = frozenset(
     }
 )
 """What makes a primary that takes writes read-only: another server has the cluster's data."""
+
+_TAKEN = (
+    "another pod is being opened in place of this one at this moment: it was wanted as the primary"
+)
 
 
 class PrimaryRole:
@@ -112,8 +117,7 @@ class PrimaryRole:
             return Report(state, reason, self.role, facts=own, done=done)
         is_open = not own.read_only and own.cluster is not None and own.status is None
         others = [peer for peer in snapshot.others if peer.unique_name != self._identity.pod_name]
-        confirmed = is_open and self._confirmed
-        if confirmed:
+        if is_open and self._confirmed:
             if own.recorded.log_was_reset or self._heart.log_reset:
                 return await self._after_reset(server, snapshot)
             if self._now() - self._asked[0] < _ASKED_APART and self._asked[1] == others:
@@ -124,10 +128,26 @@ class PrimaryRole:
             return self._writes(own, snapshot)
         if snapshot.observed_at is None:
             return Report.without_dns(snapshot, self.role, own)
+        if is_open or isinstance(server, Observer):
+            return await self._compared(server, snapshot, others, is_open=is_open)
+        if not await take_own(server, self._name):
+            return Report(State.WAITING, _TAKEN, self.role, facts=own)
+        # After an error, the end of the connection releases it.
+        report = await self._compared(server, snapshot, others, is_open=False)
+        await release_own(server, self._name)
+        return report
+
+    async def _compared(
+        self, server: Executor, snapshot: Snapshot, others: list[Peer], *, is_open: bool
+    ) -> Report:
+        """Compare the server with its peers, and open it or make it read-only."""
+        confirmed = is_open and self._confirmed
         self._asked = (self._now(), others)
         peers = await self._peers.ask_all(others)
         own = await read_facts(server, self._name)  # after them: none is ahead by time alone
         self._twins = tuple(self._same_servers(own, others, peers))
+        if is_open and own.read_only:
+            return self._open(own, snapshot)  # closed meanwhile, and not by this sidecar
         if is_open:
             # It took writes before this sidecar was started. Something that is only missing so far
             # is no reason to stop it.

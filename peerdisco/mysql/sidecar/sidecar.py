@@ -37,6 +37,7 @@ from .peers import Connect, Connection, PeerServers
 from .primary_role import PrimaryRole
 from .replica_role import ReplicaRole
 from .report import Problem, ProblemCode, Report, Role, State
+from .role_lock import WhileLocked
 
 __all__ = ["Sidecar", "SidecarOptions"]
 
@@ -294,6 +295,7 @@ class Sidecar:
             self._policy = aim.snapshot.policy
             if not paused:
                 server = Closing(connection, self._connect_own, self.clock, own.version, _OWN)
+                server = WhileLocked(server, self._moves.lock)
             report = await self._role.reconcile(server, own, aim.snapshot)
             if report.done:
                 await self._durability.read(server, own)
@@ -311,6 +313,8 @@ class Sidecar:
             # Cancelled between a statement and its reply, or not usable for an unknown reason.
             self._drop_own()
             raise
+        finally:
+            self._moves.lock.release()
 
     def _take(self, role: Role) -> None:
         """Take a role, and forget what was known in the other one."""

@@ -97,6 +97,7 @@ class Server:
     Attributes:
         sent: The statements that it was sent, questions left out.
         fails: What is raised for a statement that begins so.
+        locked: Whether somebody else has the lock of the primary's role.
     """
 
     version: str = MARIADB
@@ -114,6 +115,7 @@ class Server:
     sessions: list[dict[str, Any]] = field(default_factory=list)
     waiting: bool = False
     sees_sessions: bool = True
+    locked: bool = False
     sent: list[str] = field(default_factory=list)
     fails: dict[str, Exception] = field(default_factory=dict)
 
@@ -152,6 +154,8 @@ class Server:
             return [{"Variable_name": "Rpl_semi_sync_master_wait_sessions", "Value": "1"}]
         if "USER_PRIVILEGES" in sql:
             return [{"sees": 1}] if self.sees_sessions else []
+        if "_LOCK('peerdisco.role'" in sql:
+            return [{"found": 0 if self.locked else 1}]
         if sql.startswith("SELECT CONNECTION_ID"):
             return [{"id": 1}]
         if sql.startswith(("SHOW GLOBAL", "SELECT 1", "SELECT log_name", "SHOW BINLOG EVENTS")):

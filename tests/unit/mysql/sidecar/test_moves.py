@@ -14,6 +14,7 @@ from peerdisco.mysql.sidecar.moves import Aim, Moves, Wanted
 from peerdisco.mysql.sidecar.pause import Observer
 from peerdisco.mysql.sidecar.peers import Connection, PeerServers
 from peerdisco.mysql.sidecar.report import Role
+from peerdisco.mysql.sidecar.role_lock import WhileLocked
 from peerdisco.names import Endpoint
 from tests.unit.primary.test_verdicts import me, seen
 
@@ -196,3 +197,66 @@ async def test_a_second_move_waits_until_the_pod_of_the_first_is_followed(versio
     assert "db-1 still takes writes" in str((await aim()).problem)
     between.read_only = between.super_read_only = True
     assert (await aim()).role is Role.PRIMARY
+
+
+class Return:
+    """Ordinal 0 is read-only and wanted again, and ordinal 1, which was wanted, is beside it."""
+
+    def __init__(self, version: str, **new: Any) -> None:
+        self.own = opened(version, 100, 1)
+        self.new = opened(version, 101, 2, **new)
+        self.links: list[Opened] = []
+        identity = me("db-0", "10.0.0.1")
+        self.snapshot = seen("db-0=10.0.0.1", "db-1=10.0.0.2", identity=identity)
+        peers = PeerServers(self._connect, lambda: Account("repl", "x"), 3306, 2.0)
+        self.wanted = Wanted(0)
+        self.moves = Moves(identity, peers, lambda: self.wanted, "db-0", lambda: 0.0)
+
+    async def _connect(self, where: Endpoint | None, account: Account) -> Connection:
+        self.links.append(Opened(self.new))
+        return self.links[-1]
+
+    async def aim(self) -> Aim:
+        return await self.moves.aim(self.own, await read_facts(self.own, "db-0"), self.snapshot)
+
+
+@pytest.mark.parametrize("version", [MARIADB, MYSQL])
+async def test_a_pod_that_was_opened_meanwhile_is_followed_first(version: str) -> None:
+    back = Return(version, read_only=False, super_read_only=False)
+    aim = await back.aim()
+    assert aim.role is Role.REPLICA
+    assert aim.snapshot.primary is not None
+    assert aim.snapshot.primary.name == "db-1"
+    assert "db-1 was opened in between" in str(aim.problem)
+    # Closed, it is nobody's primary.
+    back.new.read_only = back.new.super_read_only = True
+    assert (await back.aim()).role is Role.PRIMARY
+
+
+@pytest.mark.parametrize("version", [MARIADB, MYSQL])
+async def test_the_lock_of_the_old_primary_is_held_until_this_pod_is_open(version: str) -> None:
+    back = Return(version)
+    back.own.replica = back.own._row(SOURCE_HOST.replace("db-0", "db-1"), 3306, "repl")
+    aim = await back.aim()
+    assert aim.role is Role.PRIMARY
+    (link,) = back.links
+    assert not link.closed
+    await back.moves.lock.check()
+    # The server has taken it back: this pod is not opened.
+    back.new.locked = True
+    with pytest.raises(DatabaseError, match="the server has taken it back"):
+        await WhileLocked(back.own, back.moves.lock).execute("SET GLOBAL read_only = OFF")
+    assert back.own.read_only
+    back.moves.lock.release()
+    assert link.closed
+    # The source is forgotten by then, and the other pod is asked all the same.
+    back.own.replica = None
+    aim = await back.aim()
+    assert aim.role is Role.REPLICA
+    assert "db-1, or another pod in its place, is being opened" in str(aim.problem)
+    assert all(one.closed for one in back.links)
+    # Also if it is given up: what is being opened is not gone.
+    back.wanted = Wanted(0, "db-1")
+    assert (await back.aim()).role is Role.REPLICA
+    back.new.locked = False
+    assert (await back.aim()).role is Role.PRIMARY
