@@ -70,7 +70,8 @@ def judge_recovery(
                 f"{name} does not answer ({facts.detail}), and may have the newest rows: start it, "
                 f"or leave it out with --without {name}, which loses the rows that only it has"
             )
-        elif facts.status is not None and facts.status.receiver is Receiver.RUNNING:
+        elif _may_receive(facts, primary, found.get(primary)):
+            assert facts.status is not None
             waits.append(f"{name} is still connected to {facts.status.source_host}")
             replicas[name] = facts
         elif not facts.blank:
@@ -79,6 +80,18 @@ def judge_recovery(
     if refused or waits:
         return Recovery(waits_for=tuple(waits), refused=tuple(refused))
     return _newest(replicas, wanted)
+
+
+def _may_receive(facts: ServerFacts, name: str, primary: _Found | None) -> bool:
+    """Whether a replica may still receive rows of the lost primary.
+
+    A MySQL replica stays connected to a new server without data under the primary's name.
+    """
+    status = facts.status
+    if status is None or status.receiver is not Receiver.RUNNING:
+        return False
+    to_primary = status.source_host.partition(".")[0] == name
+    return not (to_primary and isinstance(primary, ServerFacts) and primary.blank)
 
 
 def _primary_is_there(name: str, primary: _Found | None, lost: bool) -> Iterator[str]:

@@ -146,9 +146,11 @@ class Pod:
         """Run a command in it that has to succeed; what it printed."""
         return self._namespace.run(*command, timeout=timeout)
 
-    def popen(self, *command: str, env: Mapping[str, str] | None = None) -> Process:
+    def popen(
+        self, *command: str, env: Mapping[str, str] | None = None, stdin: int = subprocess.DEVNULL
+    ) -> Process:
         """Start a command in it, with its output and its complaints in pipes."""
-        return self._namespace.popen(command, env)
+        return self._namespace.popen(command, env, stdin=stdin)
 
     def ask(self, line: str, *command: str) -> str:
         """Send a line to a command that answers each with a line; it is started once."""

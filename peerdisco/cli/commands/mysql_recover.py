@@ -105,7 +105,7 @@ async def _recover(args: argparse.Namespace, shown: list[str]) -> int:
         raise ConfigurationError(
             "--replicas", "nothing", "the number of pods, so that none is forgotten"
         )
-    begun = time.monotonic()
+    begun, named = time.monotonic(), None
     while True:
         snapshot = await _snapshot(args)
         primary, expected = _names(snapshot, args, count)
@@ -115,10 +115,15 @@ async def _recover(args: argparse.Namespace, shown: list[str]) -> int:
         recovery = judge_recovery(
             primary, found, expected, primary_lost=args.primary_lost, wanted=args.wanted
         )
-        if recovery.source is not None:
+        if recovery.source is not None and recovery.source == named:
             updated_line.clear()
             print(recovery.source)
             return OK
+        named = recovery.source
+        if named is not None:
+            # What a dead connection still held has been received by the second time.
+            await asyncio.sleep(_PAUSE)
+            continue
         words = "; ".join(recovery.refused or recovery.waits_for)
         if words != shown[0]:
             shown[0] = words

@@ -79,6 +79,10 @@ def test_what_no_primary_wrote_is_not_hidden_by_a_larger_number(logged: str) -> 
     assert standing(both("0-101-21", "0-100-20", adopted), both(logged, "0-100-50", adopted)) is (
         Standing.PREFIX
     )
+    # What a primary wrote is known by its number.
+    moved = (FIRST, epoch(2, "0-100-50", server="102"))
+    back = both("0-100-90", "0-102-60", *moved, epoch(3, "0-100-50,0-102-60"), origin="100")
+    assert standing(both("0-100-50,0-102-55", "0-102-55", *moved), back) is Standing.PREFIX
     # Without a history nobody knows who wrote.
     assert standing(replica, both(logged, "0-100-50")) is not Standing.LOCAL_WRITES
 

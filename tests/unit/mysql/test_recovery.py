@@ -114,6 +114,14 @@ def test_every_replica_has_to_answer(version: str) -> None:
 def test_a_replica_that_is_connected_shows_that_the_primary_lives(version: str) -> None:
     found = judge(replica(version, 5), replica(version, 5, status=status()))
     assert "db-2 is still connected to db-0.db.shop" in found.waits_for[0]
+    # Not if that is a new server without data, to which a MySQL replica stays connected.
+    connected = replica(version, 5, status=status())
+    blank = {"db-0": facts(version, server_id=100)}
+    assert judge(replica(version, 5), connected, also=blank).source == "db-1"
+    elsewhere = replace(connected, status=status(source_host="db-1.db.shop"))
+    assert judge(replica(version, 5), elsewhere, also=blank).waits_for
+    whole = {"db-0": replica(version, 5)}
+    assert "is still connected" in judge(replica(version, 5), connected, also=whole).waits_for[0]
 
 
 def test_blank_replicas_are_no_source(version: str) -> None:
