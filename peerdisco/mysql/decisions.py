@@ -394,7 +394,7 @@ def _against_starting_from_nothing(
 
 
 def _against_status(own: ServerFacts, status: ReplicaStatus) -> Iterator[Reason]:
-    if status.receiver is not Receiver.RUNNING and "same server_uuid" in status.receiver_error:
+    if status.is_displaced:
         yield Reason(
             ServerReasonCode.MISCONFIGURED,
             "another replica has the server_uuid of this one: the volume of one of them is a copy "

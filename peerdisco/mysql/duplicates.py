@@ -13,6 +13,9 @@ __all__ = ["duplicates"]
 def duplicates(own: int, servers: Mapping[int, ServerFacts]) -> Iterator[tuple[int, str]]:
     """The pods whose servers have the identity of another one, each with the reason in words.
 
+    On MariaDB it is the pod whose number is not that of its ordinal. On MySQL nothing shows which
+    volume is the copy: the words name both, and the pod is the one with the higher ordinal.
+
     A primary ends the connection of one replica when another one with the same identity connects;
     MariaDB does so without an error.
 
@@ -26,7 +29,8 @@ def duplicates(own: int, servers: Mapping[int, ServerFacts]) -> Iterator[tuple[i
         if other == ordinal:
             continue
         base = servers[own].server_id - own
-        wrong = other if found.server_id == base + ordinal and other != own else ordinal
+        is_right = found.flavour is Flavour.MARIADB and found.server_id == base + ordinal
+        wrong = other if is_right and other != own else ordinal
         yield wrong, _words(wrong, ordinal if wrong == other else other, found)
 
 

@@ -112,6 +112,12 @@ class ReplicaStatus:
         )
 
     @property
+    def is_displaced(self) -> bool:
+        """Whether another replica with the same ``server_uuid`` took its connection."""
+        stopped = self.receiver is not Receiver.RUNNING
+        return stopped and "same server_uuid" in self.receiver_error
+
+    @property
     def trouble(self) -> str:
         """The error that keeps it from replicating, in brackets; empty if it has none."""
         for errno, error in (

@@ -103,7 +103,8 @@ async def run(fault: Fault) -> None:
 
     async def to(where: Endpoint | None, who: Account) -> Connection | Own:
         if where is not None:
-            return await connect(who, host=where.address, port=where.port)
+            own = where.address in map(str, me.addresses)
+            return await connect(who, host=where.address, port=where.port, own_server=own)
         socket = os.environ["PEERDISCO_MYSQL_SOCKET"]
         return Own(await connect(who, socket=socket), fault)
 

@@ -113,21 +113,18 @@ def lag(member: Member) -> float:
 
 @pytest.mark.long
 def test_the_lag_is_the_age_of_the_heartbeat(running: Database) -> None:
-    """A server that receives nothing, and no error, says 0 itself."""
-    primary, held, cut = running.members
+    """A server that has applied nothing for seconds may say 0 itself."""
+    primary, held, other = running.members
     for replica in running.replicas:
         until(lambda replica=replica: ready(replica) and lag(replica) < 2)
     with held.server.holding("LOCK TABLES shop.orders READ"):
         primary.server.sql("INSERT INTO shop.orders VALUES (2)")
-        cut.pod.cut()
-        for replica in running.replicas:
-            until(lambda replica=replica: lag(replica) >= 4, what="it lags")
-            assert running.rows(replica) == [1]
-        cut.pod.restore()
-    running.wait()
+        until(lambda: lag(held) >= 4, what=lambda: str(held.sidecar.ready()))
+        assert running.rows(held) == [1]
+        assert running.rows(other) == [1, 2]
+        assert lag(other) < 4
     assert running.wait_equal() == [1, 2]
-    for replica in running.replicas:
-        until(lambda replica=replica: lag(replica) < 2)
+    until(lambda: lag(held) < 2, what=lambda: str(held.sidecar.ready()))
     # No heartbeat is no lag: the positions are equal.
     primary.sidecar.stop()
     began = time.monotonic()

@@ -74,6 +74,8 @@ def test_of_a_replica(running: Database) -> None:
         for replica in running.replicas:
             assert {*running.rows(replica)} <= {1, 2}
         make_it_another_server(target)
+        for replica in running.replicas:  # the other one asks again twice a minute
+            until(lambda replica=replica: replica.server.replicates, timeout=60)
     all_follow(running)
 
 

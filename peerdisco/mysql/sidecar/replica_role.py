@@ -33,6 +33,9 @@ _JUDGED_APART = 5.0
 _MENDS_APART = 5.0
 """Seconds between two times that the source is configured again after a rejected login."""
 
+_RETRIES_APART = 30.0
+"""Seconds between two times that a replica whose connection another one took asks again."""
+
 _NUDGES_APART = 2.0
 """Seconds between two nudges of a receiver that does not get a connection."""
 
@@ -88,6 +91,7 @@ class ReplicaRole:
         self._nudged_at = float("-inf")
         self._retried_in: str | None = None
         """The epoch of the primary in which it was asked again for what it could not send."""
+        self._retried_at = float("-inf")
         self._meter = LagMeter()
         self._local_writes = LocalWrites(name)
         self.nudges = 0
@@ -157,7 +161,9 @@ class ReplicaRole:
         """Ask a primary again for what another one could not send; once in each of its epochs.
 
         The error stays in the status of a receiver that has stopped. It may be of a primary with
-        an older volume, which has been given the right one since.
+        an older volume, which has been given the right one since. If another replica with the same
+        identity took the connection, the primary is asked again now and then: the other one may
+        have got its own.
         """
         status = own.status
         if status is None or status.receiver is Receiver.RUNNING:
@@ -165,11 +171,14 @@ class ReplicaRole:
         if not needs_copy(status.receiver_errno) or not isinstance(primary, ServerFacts):
             return own, ()
         epoch = primary.history.newest
-        if epoch is None or epoch.id == self._retried_in or primary.read_only:
+        if epoch is None or primary.read_only:
+            return own, ()
+        elapsed = self._now() - self._retried_at
+        if elapsed < _RETRIES_APART if status.is_displaced else epoch.id == self._retried_in:
             return own, ()
         if any(against_following(own, primary)):
             return own, ()
-        self._retried_in = epoch.id
+        self._retried_in, self._retried_at = epoch.id, self._now()
         dialect = Dialect(own.version)
         done = await do_steps(server, self._name, [dialect.stop(), dialect.start()])
         return await read_facts(server, self._name), done

@@ -38,6 +38,7 @@ from .primary_role import PrimaryRole
 from .replica_role import ReplicaRole
 from .report import Problem, ProblemCode, Report, Role, State
 from .role_lock import WhileLocked
+from .unfinished import CarefulConnect
 
 __all__ = ["Sidecar", "SidecarOptions"]
 
@@ -114,10 +115,12 @@ class Sidecar:
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         """Time, as the sidecar sees it."""
-        peers = PeerServers(connect, options.replication, options.port, options.probe_timeout)
+        careful = CarefulConnect(connect, _OWN)
+        peers = PeerServers(careful, options.replication, options.port, options.probe_timeout)
         self._disco = disco
         self._identity = identity
-        self._connect = connect
+        self._connect = careful
+        self._connect_at_once = connect
         self._options = options
         self._on_report = on_report
         self._peers = peers
@@ -294,7 +297,7 @@ class Sidecar:
             self._take(aim.role)
             self._policy = aim.snapshot.policy
             if not paused:
-                server = Closing(connection, self._connect_own, self.clock, own.version, _OWN)
+                server = Closing(connection, self._connect_anyway, self.clock, own.version, _OWN)
                 server = WhileLocked(server, self._moves.lock)
             report = await self._role.reconcile(server, own, aim.snapshot)
             if report.done:
@@ -331,6 +334,10 @@ class Sidecar:
 
     async def _connect_own(self) -> Connection:
         return await self._connect(None, self._options.local())
+
+    async def _connect_anyway(self) -> Connection:
+        """Connect to close the server, whatever waits there."""
+        return await self._connect_at_once(None, self._options.local())
 
     def _drop_own(self) -> None:
         own, self._own = self._own, None

@@ -47,8 +47,9 @@ def test_volumes_with_one_uuid_are_both_named() -> None:
         1: facts(MYSQL, server_id=101, origin=ORIGIN),
         2: facts(MYSQL, server_id=102, origin=ORIGIN),
     }
-    ((_, text),) = duplicates(0, servers)
-    assert "ordinals 2 and 1" in text
+    ((ordinal, text),) = duplicates(0, servers)
+    assert ordinal == 2
+    assert "ordinals 1 and 2" in text
     assert ORIGIN in text
     assert "auto.cnf" in text
     assert "empty" not in text
