@@ -31,6 +31,8 @@ _HARMLESS = re.compile(
     \s* ;? \s*""",
     re.IGNORECASE | re.VERBOSE,
 )
+_BETWEEN = frozenset({"Stop", "Rotate", "Binlog_checkpoint"})
+"""Events of the log itself, which may follow the last transaction in it."""
 _FRAME = re.compile(r"begin|commit(?: /\* xid=\d+ \*/)?", re.IGNORECASE)
 _MARIADB = re.compile(r"(?:BEGIN )?GTID (\d+)-(\d+)-(\d+)\b")
 _MYSQL = re.compile(r"SET @@SESSION\.GTID_NEXT= '([0-9a-fA-F-]{36}:\d+)'")
@@ -104,6 +106,6 @@ class OwnLog:
 
 
 def _is_harmless(kind: str, info: str) -> bool:
-    if kind == "Xid":
+    if kind == "Xid" or kind in _BETWEEN:
         return True
     return kind == "Query" and bool(_FRAME.fullmatch(info) or _HARMLESS.fullmatch(info))

@@ -59,6 +59,15 @@ def test_administrative_statements(sql: str) -> None:
     assert harmless(("Query", sql))
 
 
+@pytest.mark.parametrize(
+    "end", [("Stop", ""), ("Rotate", "binlog.000002;pos=4"), ("Binlog_checkpoint", "binlog.000001")]
+)
+def test_the_last_transaction_of_a_log(end: tuple[str, str]) -> None:
+    """As when the server ends right after it."""
+    assert harmless(("Query", "flush tables"), end)
+    assert not harmless(("Query", "create table shop.x (a int)"), end)
+
+
 def test_an_empty_transaction() -> None:
     assert harmless(("Query", "COMMIT"))
     assert harmless(("Xid", "COMMIT /* xid=7 */"))
