@@ -145,8 +145,8 @@ def first(make: Callable[..., Database]) -> Stage:
 def second(make: Callable[..., Database]) -> Stage:
     """The replica starts again, beside a primary that has begun when both were empty."""
     db = make(2)
-    db.primary.start()
-    db[1].server.start()
+    # MySQL lets the primary log in at the replica when the sidecar there has done so.
+    db.start()
     db.primary.server.wait_ready()
     until(lambda: not db.primary.server.variable("read_only"), what="the primary takes writes")
     return Stage(db, db[1], db[1])

@@ -19,7 +19,7 @@ ASKS = "SHOW BINARY LOG STATUS"
 
 
 class Link:
-    """A connection, which ends without a reply where it is told to."""
+    """A connection, which ends without a reply while the server hangs."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
