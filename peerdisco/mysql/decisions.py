@@ -24,6 +24,7 @@ from .objections import (
     against_following,
     against_opening,
     against_replaying,
+    keeping_relay_logs,
 )
 from .reasons import ServerReasonCode
 from .repairs import has_unapplied, plan_counting, plan_marking
@@ -36,7 +37,6 @@ __all__ = [
     "judge_replica",
     "plan_closing",
     "plan_replica",
-    "plan_stopping",
     "probe_of",
 ]
 
@@ -352,7 +352,7 @@ def _against_following(
             ServerReasonCode.OTHER_CLUSTER,
             f"this pod holds data of the cluster {own.cluster.id}, and the primary of "
             f"{primary.cluster.id}: keep both volumes until you know which is the right one; if it "
-            "is the primary's, give this pod a copy on another volume",
+            f"is the primary's, give this pod a copy on another volume{keeping_relay_logs(own)}",
         )
         return
     if own.cluster is None and own.schemas and not follows:
@@ -371,9 +371,12 @@ def _against_following(
     if against:
         yield from against
         return
-    if own.status is not None and not has_unapplied(own):
+    if against := [*against_discarding(own, primary)]:
+        yield from against
+    elif own.status is not None and not has_unapplied(own):
         against = [*_against_status(own, own.status)]
-        yield from ([*against_discarding(own, primary)] or against) if against else ()
+        broken = bool(against)
+        yield from [*against_discarding(own, primary, broken=broken)] or against
 
 
 def _against_starting_from_nothing(
@@ -480,11 +483,3 @@ def _verifies(status: ReplicaStatus, trust: SourceTrust, own: ServerFacts) -> bo
     """Whether the replica verifies its source as configured; more does no harm."""
     key = trust.public_key if own.flavour is Flavour.MYSQL else None
     return trust.tls_ca in (None, status.tls_ca) and key in (None, status.public_key)
-
-
-def plan_stopping(own: ServerFacts) -> list[Step]:
-    """The steps until this server receives nothing more from its source; none if it does not."""
-    status = own.status
-    if status is None or status.stopped:
-        return []
-    return [Dialect(own.version).stop()]

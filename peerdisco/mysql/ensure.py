@@ -20,7 +20,6 @@ from .decisions import (
     judge_replica,
     plan_closing,
     plan_replica,
-    plan_stopping,
 )
 from .dialects import Dialect, ReplicationSource, Step
 from .errors import DatabaseError, has_broken_relay_logs
@@ -28,6 +27,7 @@ from .facts import Executor, ServerFacts, read_facts
 from .literals import SESSION
 from .opening import plan_after_reset, plan_primary
 from .setup import Account, replication_account_sql
+from .stopping import Received, plan_stopping, what_was_received
 from .tables import CLUSTER_SCHEMA
 from .versions import Flavour
 from .waiting_commits import waits_for_group
@@ -214,12 +214,14 @@ async def ensure_replica(
     *,
     mend: bool = True,
     ordinal: int | None = None,
+    kept: bool = False,
 ) -> Ensured:
     """Let this pod's server replicate from the primary, if what it has is the primary's.
 
-    It is read-only in any case. Where it may not replicate because its data are others, it stops;
-    where the primary is away, replication is left as it is. Relay logs that a crash left unreadable
-    are discarded where it may replicate: the primary has all of its history, and sends it again.
+    It is read-only in any case. Where it may not replicate because its data are others, it receives
+    nothing more, and applies what is known to be of its own history. Where the primary is away,
+    replication is left as it is. Relay logs that a crash left unreadable are discarded where it may
+    replicate: the primary has all of its history, and sends it again.
 
     Args:
         server: A connection to it.
@@ -230,6 +232,8 @@ async def ensure_replica(
         mend: Whether to configure the source again where the password may be the reason that the
             login is rejected.
         ordinal: This pod's; None if not known.
+        kept: Whether its receiver has not run since it was found to have received nothing of
+            another history.
 
     Raises:
         DatabaseError: A statement was refused, or the server did not answer.
@@ -241,7 +245,7 @@ async def ensure_replica(
     elif verdict.waits:
         steps = plan_closing(own)
     else:
-        steps = [*plan_closing(own), *plan_stopping(own)]
+        return Ensured(verdict, await _stop(server, name, own, primary, ordinal, kept=kept))
     secrets = (source.account.password,) if source is not None else ()
     try:
         done = await do_steps(server, name, steps, secrets)
@@ -251,6 +255,30 @@ async def ensure_replica(
         steps = [Dialect(own.version).discard_relay_logs(), *steps]
         done = await do_steps(server, name, steps, secrets)
     return Ensured(verdict, done)
+
+
+async def _stop(
+    server: Executor,
+    name: str,
+    own: ServerFacts,
+    primary: ServerFacts | Unanswered | None,
+    ordinal: int | None,
+    *,
+    kept: bool,
+) -> tuple[str, ...]:
+    """Let a replica receive nothing more; what was done."""
+    asked = primary if isinstance(primary, ServerFacts) else None
+    steps = plan_stopping(own, asked, ordinal=ordinal, kept=kept)
+    done = await do_steps(server, name, [*plan_closing(own), *steps])
+    dialect = Dialect(own.version)
+    if dialect.stop_receiver() not in steps or asked is None:
+        return done
+    # The primary may have written, and sent, more until the receiver had stopped.
+    if what_was_received(own, asked) is Received.FROM_BEFORE:
+        now = await read_facts(server, name)
+        if now.received != own.received:
+            done += await do_steps(server, name, [dialect.stop()])
+    return done
 
 
 async def ensure_closed(server: Executor, name: str, own: ServerFacts) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -84,6 +85,9 @@ class ServerFacts:
         history: What its data say of their own history.
         log_number: The number in the name of its binary log; None if not known.
         log_replaced: Whether its binary log is known to be another one than at the last heartbeat.
+        written: What it has executed, and what is in its binary log while its commit waits, for
+            example for an acknowledgement: replicas may have it already. None if that is the
+            position, as on MariaDB.
     """
 
     version: Version
@@ -102,6 +106,7 @@ class ServerFacts:
     history: History = field(default_factory=History)
     log_number: int | None = None
     log_replaced: bool = False
+    written: Position | None = None
 
     @property
     def recorded(self) -> Recorded:
@@ -109,6 +114,21 @@ class ServerFacts:
         return Recorded(
             self.history, self.position, self.origin, self.log_number, self.log_replaced
         )
+
+    @property
+    def recorded_as_primary(self) -> Recorded:
+        """The same, as replicas are compared with it."""
+        return replace(self.recorded, position=self.written or self.position)
+
+    @property
+    def unapplied(self) -> Position | None:
+        """What it has received as a replica, and not applied; None if that is nothing.
+
+        It is lost if the server restarts. On MariaDB it is so, too, if both threads of the replica
+        have stopped and one of them starts.
+        """
+        left = None if self.received is None else self.received.without(self.position)
+        return None if left is None or left.empty else left
 
     @property
     def received(self) -> Position | None:
@@ -145,7 +165,9 @@ _MYSQL = (
     "SELECT @@global.server_id AS server_id, @@global.server_uuid AS server_uuid, "
     "@@global.read_only AS read_only, @@global.super_read_only AS super_read_only, "
     "@@global.log_bin AS log_bin, "
-    "@@global.gtid_mode AS gtid_mode, @@global.gtid_executed AS executed, "
+    "@@global.gtid_mode AS gtid_mode, "
+    # In this order: what is committed in between is in both.
+    "@@global.gtid_owned AS owned, @@global.gtid_executed AS executed, "
     "@@global.gtid_purged AS purged"
 )
 
@@ -232,6 +254,7 @@ async def _read_facts(server: Executor, name: str, ask: _Ask) -> ServerFacts:
         begun=CLUSTER_SCHEMA in names,
         history=history,
         log_number=_log_number(logs),
+        written=None if mariadb else _written(row),
         log_replaced=await _is_log_replaced(
             server, name, history, origin, version.flavour, _log_number(logs)
         ),
@@ -311,6 +334,12 @@ def _position(row: Mapping[str, Any], *, mariadb: bool) -> Position:
     if mariadb:
         return MariaDBPosition.parse(text(row["logged"]), text(row["applied"]))
     return GtidSet.parse(text(row["executed"]))
+
+
+def _written(row: Mapping[str, Any]) -> Position:
+    """What a MySQL server has in its log: ``gtid_owned`` has a session behind each number."""
+    owned = re.sub(r"#\d+", "", text(row["owned"]))
+    return GtidSet.parse(text(row["executed"])).with_more(owned)
 
 
 async def _history(

@@ -14,27 +14,66 @@ from datetime import datetime
 from ..primary.verdicts import Reason
 from .facts import ServerFacts
 from .history import Comparison, Epoch, Recorded, Standing, compare
+from .positions import Position
 from .reasons import ServerReasonCode
 
 __all__ = [
     "NEW_COPY",
+    "PART_OF_IT",
     "against_discarding",
     "against_following",
     "against_opening",
     "against_replaying",
     "agrees",
+    "keeping_relay_logs",
     "with_received",
 ]
 
 NEW_COPY = "empty this pod's volume and restart it to give it a new copy"
 
+PART_OF_IT = (Standing.PREFIX, Standing.LOCAL_WRITES)
+"""What of a primary a replica has then is a part of what the primary has."""
+
 
 def against_following(own: ServerFacts, primary: ServerFacts) -> Iterator[Reason]:
     """Why this replica must not follow that primary; nothing if its history is the primary's."""
-    found = compare(own.recorded, primary.recorded)
+    found = compare(own.recorded, primary.recorded_as_primary)
     code = _CODES.get(found.standing)
-    if code is not None:
-        yield Reason(code, _WORDS[found.standing](found))
+    if _lost_its_log(own) and code is not ServerReasonCode.PRIMARY_IS_OLDER:
+        yield Reason(ServerReasonCode.NEEDS_COPY, _OWN_LOG_RESET)
+    elif code is not None:
+        relay = keeping_relay_logs(own) if code is ServerReasonCode.PRIMARY_IS_OLDER else ""
+        yield Reason(code, f"{_WORDS[found.standing](found)}{relay}")
+
+
+def _lost_its_log(own: ServerFacts) -> bool:
+    """Whether its log was reset while it was the primary, which is another pod by now."""
+    beat = own.history.heartbeat
+    epoch = own.history.get(beat.epoch) if beat is not None else None
+    return epoch is not None and epoch.server == own.origin and own.recorded.log_was_reset
+
+
+_OWN_LOG_RESET = (
+    "the binary log of this pod was reset (RESET MASTER) while it was the primary, so that its "
+    "position does not show whether the primary has all of its data: give this pod a copy on "
+    "another volume, and keep this one until that is known"
+)
+
+
+def keeping_relay_logs(own: ServerFacts) -> str:
+    """What a message says behind the advice to keep this volume; empty if there is no need."""
+    if own.unapplied is None:
+        return ""
+    more = _only_in(own.unapplied, own.position)
+    return f"; it has received, and not applied, {more}: {_until_saved(own)}"
+
+
+def _until_saved(found: ServerFacts, whose: str = "its server") -> str:
+    applies = found.status is not None and found.status.applier_running
+    return (
+        f"restart neither {whose} nor its replication, which discards them, before its relay logs "
+        f"are saved{' or it has applied them' if applies else ''}"
+    )
 
 
 def against_replaying(
@@ -63,7 +102,9 @@ def against_replaying(
             return
 
 
-def against_discarding(own: ServerFacts, primary: ServerFacts) -> Iterator[Reason]:
+def against_discarding(
+    own: ServerFacts, primary: ServerFacts, *, broken: bool = False
+) -> Iterator[Reason]:
     """Why the relay logs of this replica must be kept; nothing if the primary has what they have.
 
     Its data may be a part of the primary's, and what it has received and not applied may be newer:
@@ -72,17 +113,22 @@ def against_discarding(own: ServerFacts, primary: ServerFacts) -> Iterator[Reaso
     Args:
         own: The replica's facts.
         primary: The primary's facts; its history has all that the replica has applied.
+        broken: Whether replication has stopped with an error, which a primary with another history
+            may be the reason for, however much it has written since.
     """
-    if own.status is None or not own.status.received:
+    if own.status is None or own.unapplied is None:
         return
-    found = compare(with_received(own), primary.recorded)
-    if found.primary_is_older:
+    at = primary.recorded_as_primary
+    more = own.unapplied.beyond(at.position)
+    if not more and broken:
+        found = compare(with_received(own), at)
+        more = found.transactions if found.primary_is_older else ""
+    if more:
         yield Reason(
             ServerReasonCode.PRIMARY_IS_OLDER,
             "this pod has received, and not applied, transactions that the primary does not have "
-            "(volume from an earlier snapshot?): keep this volume; restart neither its server nor "
-            "its replication, which discards them, before its relay logs are saved "
-            f"({own.status.received}{own.status.trouble})",
+            f"(volume from an earlier snapshot?): keep this volume; {_until_saved(own)} ({more}"
+            f"{own.status.trouble})",
         )
 
 
@@ -194,8 +240,15 @@ def _difference(found: Comparison) -> str:
 
 
 def _transactions(found: Comparison) -> str:
-    word = "transaction" if found.count == 1 else "transactions"
-    return f"{found.count} {word} ({found.transactions})"
+    return _counted(found.count, found.transactions)
+
+
+def _only_in(found: Position, other: Position) -> str:
+    return _counted(found.count_beyond(other), found.beyond(other))
+
+
+def _counted(count: int, transactions: str) -> str:
+    return f"{count} {'transaction' if count == 1 else 'transactions'} ({transactions})"
 
 
 def _at(at: datetime | None) -> str:
@@ -212,21 +265,22 @@ def against_opening(own: ServerFacts, peers: Mapping[str, ServerFacts]) -> Itera
     if no majority of those that answered has this pod's: a volume that was kept from an old fork
     must not close everybody's primary.
 
-    What a peer has received and not applied counts until the server is open: from then on a peer
-    may have received a transaction before the primary shows it.
+    What a peer has received, and not applied, counts as well: with semi-synchronous replication it
+    is what a client's transaction was acknowledged for.
 
     Args:
         own: The server's facts, read after the peers'.
         peers: The facts of the peers of the same cluster that answered.
     """
-    theirs = {
-        name: with_received(peer) if own.read_only else peer.recorded
-        for name, peer in peers.items()
-    }
-    found = {name: compare(recorded, own.recorded) for name, recorded in theirs.items()}
+    at = own.recorded_as_primary
+    found = {name: compare(peer.recorded, at) for name, peer in peers.items()}
     ahead = [name for name, one in found.items() if one.standing is Standing.AHEAD]
     forked = [name for name, one in found.items() if one.standing is Standing.FORKED]
-    best = _most_advanced(own.recorded, peers, {name: theirs[name] for name in ahead})
+    # What was received from another history, or before a reset, is not what this pod may lack.
+    part = (name for name, one in found.items() if one.standing in PART_OF_IT)
+    received = {name: more for name in part if (more := _only_received(peers[name], at.position))}
+    theirs = {name: with_received(peers[name]) for name in (*ahead, *received)}
+    best = _most_advanced(own.recorded, peers, theirs)
     for name in ahead:
         yield Reason(ServerReasonCode.PEER_IS_AHEAD, _peer_ahead(name, found[name], best), name)
     agreeing = 1 + sum(agrees(peer, own) for peer in peers.values())
@@ -235,16 +289,24 @@ def against_opening(own: ServerFacts, peers: Mapping[str, ServerFacts]) -> Itera
             yield Reason(ServerReasonCode.PEER_OUTVOTED, _peer_outvoted(name, found[name]), name)
         else:
             yield Reason(ServerReasonCode.PEER_IS_AHEAD, _peer_forked(name, found[name]), name)
+    for name, more in received.items():
+        text = _peer_received(name, peers[name], more, best)
+        yield Reason(ServerReasonCode.PEER_IS_AHEAD, text, name)
+
+
+def _only_received(peer: ServerFacts, position: Position) -> str:
+    """What a peer has received, and not applied, that is not at this position; empty if nothing."""
+    unapplied = peer.unapplied
+    if unapplied is None or not unapplied.beyond(position):
+        return ""
+    return _only_in(unapplied, position)
 
 
 def agrees(peer: ServerFacts, own: ServerFacts) -> bool:
     """Whether a peer's data are a part of this pod's, and of its newest epoch."""
     newest, theirs = own.history.newest, peer.history.newest
     same = newest is None or (theirs is not None and theirs.id == newest.id)
-    return same and compare(peer.recorded, own.recorded).standing in (
-        Standing.PREFIX,
-        Standing.LOCAL_WRITES,
-    )
+    return same and compare(peer.recorded, own.recorded_as_primary).standing in PART_OF_IT
 
 
 def _most_advanced(
@@ -267,17 +329,30 @@ def _without_beat(found: Recorded) -> Recorded:
 
 
 def _peer_ahead(name: str, found: Comparison, best: str | None) -> str:
-    copy = (
-        f"or a new one and then a copy of {best}'s data, if 'peerdisco mysql-recover' names "
-        f"{best}; restart no server before that, and keep the volume that this pod has now"
-        if best is not None
-        else "and keep those of all pods, too"
-    )
     return (
         f"{name} has {_more(found)} that this pod does not have: this pod's data are older (volume "
         f"from an earlier snapshot?), those of {name} end at {_at(found.replica_at)} and this "
-        f"pod's at {_at(found.primary_at)}; keep the volume of {name}; give this pod its newer "
-        f"volume, {copy}"
+        f"pod's at {_at(found.primary_at)}; keep the volume of {name}; {_newer_volume(best)}"
+    )
+
+
+def _peer_received(name: str, peer: ServerFacts, more: str, best: str | None) -> str:
+    trouble = peer.status.trouble if peer.status is not None else ""
+    return (
+        f"{name} has received, and not applied, {more} that this pod does not have: this pod's "
+        f"data are older (volume from an earlier snapshot?); keep the volume of {name}; "
+        f"{_until_saved(peer, f'the server of {name}')}{trouble}; {_newer_volume(best)}"
+    )
+
+
+def _newer_volume(best: str | None) -> str:
+    """What the volume of this pod is replaced with."""
+    if best is None:
+        return "give this pod its newer volume, and keep those of all pods, too"
+    return (
+        f"give this pod its newer volume, or a new one and then a copy of {best}'s data, if "
+        f"'peerdisco mysql-recover' names {best}; restart no server before that, and keep the "
+        "volume that this pod has now"
     )
 
 

@@ -62,6 +62,17 @@ class Position(Protocol):
         """This position with the transactions of another one, as the server writes it."""
         ...
 
+    def without(self, other: Position) -> Position:
+        """What is left of this position without the transactions of another one."""
+        ...
+
+    def ends_beyond(self, other: Position) -> bool:
+        """Whether it ends later than the other one, in each domain (MariaDB) or of each source.
+
+        Not if it is empty.
+        """
+        ...
+
 
 def parse_position(text: str) -> Position:
     """A position of either family, from its text.
@@ -178,6 +189,18 @@ class MariaDBPosition:
         domain, server, number = gtid
         return self._logged.get((domain, server), -1) >= number
 
+    def without(self, other: Position) -> MariaDBPosition:
+        if not isinstance(other, MariaDBPosition):
+            return self
+        left = (gtid for gtid in self.logged | self.applied if not other.has(gtid))
+        return MariaDBPosition(frozenset(), frozenset(left))
+
+    def ends_beyond(self, other: Position) -> bool:
+        if not isinstance(other, MariaDBPosition):
+            return not self.empty
+        last = self._last.items()
+        return bool(last) and all(number > other.last_number(domain) for domain, number in last)
+
     def has(self, gtid: tuple[int, int, int]) -> bool:
         """Whether it has executed this transaction: domain, server, number."""
         domain, _, number = gtid
@@ -272,12 +295,20 @@ class GtidSet:
             found.setdefault(source, []).extend(runs)
         return self._of(found)
 
-    def without(self, other: GtidSet) -> GtidSet:
-        """What is left of this set without another one."""
+    def without(self, other: Position) -> GtidSet:
+        if not isinstance(other, GtidSet):
+            return self
         found: dict[str, list[tuple[int, int]]] = {}
         for source, first, last in self._lacking(other):
             found.setdefault(source, []).append((first, last))
         return self._of(found)
+
+    def ends_beyond(self, other: Position) -> bool:
+        if not isinstance(other, GtidSet):
+            return not self.empty
+        ends = {source: runs[-1][1] for source, runs in other.intervals}
+        mine = self.intervals
+        return bool(mine) and all(runs[-1][1] > ends.get(source, 0) for source, runs in mine)
 
     @property
     def empty(self) -> bool:

@@ -36,7 +36,7 @@ def judge_handover(own: ServerFacts, own_name: str, new_name: str, new: _Found) 
     status = new.status
     if status is None or not status.running or status.source_host.partition(".")[0] != own_name:
         return f"{new_name} does not replicate from this pod, so this pod stays the primary"
-    standing = compare(new.recorded, own.recorded).standing
+    standing = compare(new.recorded, own.recorded_as_primary).standing
     if standing is not Standing.PREFIX:
         return f"the data of {new_name} are not this pod's ({standing.value})"
     if status.lag is None or status.lag > _MOST_BEHIND:

@@ -92,6 +92,7 @@ LAYERS = {
         "mysql.sidecar.report",
         "mysql.sidecar.status_page",
         "mysql.status",
+        "mysql.stopping",
         "mysql.takeover",
         "mysql.tables",
         "mysql.values",

@@ -10,7 +10,7 @@ from ..ensure import do_steps
 from ..errors import DatabaseError
 from ..facts import Executor, ServerFacts, read_facts
 from ..literals import literal
-from ..objections import against_following
+from ..objections import against_discarding, against_following
 from ..own_log import MOST_EVENTS, OwnLog
 from ..positions import GtidSet, MariaDBPosition, Position
 from ..reasons import ServerReasonCode
@@ -54,6 +54,8 @@ class LocalWrites:
         own = self._without(own)
         codes = {reason.code for reason in against_following(own, primary)}
         if codes != {ServerReasonCode.OWN_CHANGES} or own.position == self._not_harmless:
+            return own, ()
+        if any(against_discarding(own, primary)):
             return own, ()
         if not await self._are_harmless(server, own, primary):
             self._not_harmless = own.position

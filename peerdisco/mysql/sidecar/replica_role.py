@@ -15,7 +15,7 @@ from ..ensure import do_steps, ensure_closed, ensure_replica, nudge
 from ..errors import needs_copy
 from ..facts import Executor, ServerFacts, read_facts
 from ..history import Epoch
-from ..objections import against_following
+from ..objections import against_discarding, against_following
 from ..positions import Position
 from ..reasons import ServerReasonCode
 from ..setup import replication_password
@@ -92,6 +92,9 @@ class ReplicaRole:
         self._retried_in: str | None = None
         """The epoch of the primary in which it was asked again for what it could not send."""
         self._retried_at = float("-inf")
+        self._kept: Position | None = None
+        """What a replica that is refused had received when its receiver was stopped, if it may
+        apply that; None if it may not."""
         self._meter = LagMeter()
         self._local_writes = LocalWrites(name)
         self.nudges = 0
@@ -140,7 +143,14 @@ class ReplicaRole:
         done += retried
         mend = self._now() - self._mended_at >= _MENDS_APART
         ensured = await ensure_replica(
-            server, self._name, own, found, source, mend=mend, ordinal=self._ordinal
+            server,
+            self._name,
+            own,
+            found,
+            source,
+            mend=mend,
+            ordinal=self._ordinal,
+            kept=self._kept is not None and _received_last(own) == self._kept,
         )
         following.verdict, following.judged_at = ensured.verdict, self._now()
         if ensured.done:
@@ -148,6 +158,8 @@ class ReplicaRole:
             if primary is not None and ensured.verdict:
                 following.addresses = frozenset(primary.addresses)
             own = await read_facts(server, self._name)
+        if not ensured.verdict.waits:
+            self._kept = None if ensured.verdict else _received_last(own)
         done += ensured.done
         report = self._report(own, snapshot, ensured.verdict, source)
         primarys = found.position if isinstance(found, ServerFacts) else None
@@ -176,11 +188,12 @@ class ReplicaRole:
         elapsed = self._now() - self._retried_at
         if elapsed < _RETRIES_APART if status.is_displaced else epoch.id == self._retried_in:
             return own, ()
-        if any(against_following(own, primary)):
+        if any(against_following(own, primary)) or any(against_discarding(own, primary)):
             return own, ()
         self._retried_in, self._retried_at = epoch.id, self._now()
         dialect = Dialect(own.version)
-        done = await do_steps(server, self._name, [dialect.stop(), dialect.start()])
+        # The applier goes on: what it has not applied is discarded when both have stopped.
+        done = await do_steps(server, self._name, [dialect.stop_receiver(), dialect.start()])
         return await read_facts(server, self._name), done
 
     async def _ask(self, primary: Peer | None) -> ServerFacts | Unanswered | None:
@@ -271,6 +284,14 @@ class ReplicaRole:
             status_text = f"does not receive from {where}{status.trouble}"
         reason = status_text if verdict else f"{status_text}; {why}"
         return replace(report, state=state, reason=reason, source=status.source_host)
+
+
+def _received_last(own: ServerFacts) -> Position | None:
+    """All that a replica has received, whose receiver has stopped and whose applier has not."""
+    status = own.status
+    if status is None or status.receiver is not Receiver.STOPPED or not status.applier_running:
+        return None
+    return own.received
 
 
 def _speaks_against(own: ServerFacts, primary: ServerFacts | Unanswered | None) -> bool:

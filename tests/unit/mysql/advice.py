@@ -159,6 +159,8 @@ FIRST: dict[str, Action] = {
     r"(?:to restore the primary from|that has most))": lambda v, _, __: v.apply(),
     r"restart neither its server nor its replication, which discards them, before its relay logs "
     r"are saved": (lambda v, m, _: v.put_aside(m.own)),
+    r"restart neither the server of ([a-z]+-\d+) nor its replication, which discards them, before "
+    r"its relay logs are saved": (lambda v, _, f: v.put_aside(f[1])),
     r"do not restart (?:it|its server or its replication), which would discard them": (
         lambda v, _, __: v.apply()
     ),

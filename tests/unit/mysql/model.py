@@ -25,6 +25,8 @@ from peerdisco.mysql.history import Epoch, Heartbeat, History
 from peerdisco.mysql.opening import FIRST_LOG, begins_epoch
 from peerdisco.mysql.positions import MariaDBPosition
 from peerdisco.mysql.setup import Account
+from peerdisco.mysql.status import Receiver, ReplicaStatus
+from peerdisco.mysql.stopping import Received, plan_stopping, what_was_received
 from peerdisco.mysql.versions import Version
 from peerdisco.primary.policies import ordinal
 from peerdisco.primary.verdicts import Verdict
@@ -51,7 +53,10 @@ class Server:
         log_id: Another one after each reset of the log.
         mark: The epoch and the log that the last heartbeat has recorded.
         is_open: Whether it takes writes.
-        follows: Whether its replication runs.
+        follows: Whether its receiver runs.
+        locked: Whether its applier waits for a lock.
+        relay: What it has received, and not applied.
+        halted: Whether its applier has stopped before it had applied that.
     """
 
     data: tuple[int, ...] = ()
@@ -65,6 +70,31 @@ class Server:
     mark: tuple[str, int] | None = None
     is_open: bool = False
     follows: bool = False
+    locked: bool = False
+    relay: tuple[Logged, ...] = ()
+    halted: bool = False
+
+    @property
+    def rows(self) -> set[int]:
+        """What a primary wrote of what it has applied or received."""
+        return {*self.data, *(one.which for one in self.relay if one.row)}
+
+    @property
+    def status(self) -> ReplicaStatus | None:
+        """What it says as a replica; of no interest while it applies all at once."""
+        if not self.relay:
+            return None
+        last = self.relay[-1]
+        receiver = Receiver.RUNNING if self.follows else Receiver.STOPPED
+        return ReplicaStatus(
+            source_host=SOURCE.host,
+            source_port=SOURCE.port,
+            source_user=SOURCE.account.user,
+            gtid=True,
+            receiver=receiver,
+            applier_running=not self.halted,
+            received=f"0-{last.server}-{last.number}",
+        )
 
     @property
     def is_marked(self) -> bool:
@@ -131,7 +161,7 @@ def facts(n: int, server: Server) -> ServerFacts:
         cluster=CLUSTER,
         position=server.position,
         purged=None,
-        status=None,
+        status=server.status,
         history=History(server.epochs, server.beat),
         log_number=server.log_number,
         log_replaced=server.has_another_log(str(100 + n)),
@@ -212,11 +242,19 @@ def begin_epoch(n: int, server: Server, which: int) -> Server:
 def receive(server: Server, source: Server) -> Server:
     """All that a running replica gets from a source, by its numbers; it stops at an error."""
     at = server.applied[1] if server.applied else 0
+    if server.relay:
+        at = server.relay[-1].number
     if not source.log or source.last < at or source.log[0].number > at + 1:
         return replace(server, follows=False)  # 1236
-    for one in source.log:
-        if one.number <= at:
-            continue
+    more = tuple(one for one in source.log if one.number > at)
+    if server.locked or server.halted:
+        return replace(server, relay=(*server.relay, *more))
+    return apply(server, more)
+
+
+def apply(server: Server, received: tuple[Logged, ...]) -> Server:
+    """All of it, up to an error."""
+    for one in received:
         if one.number <= server.last:
             return replace(server, follows=False)  # 1950: a number that is taken
         known = (server.beat.epoch, server.beat.counter) if server.beat else None
@@ -237,7 +275,15 @@ def receive(server: Server, source: Server) -> Server:
 
 
 def restarted(server: Server) -> Server:
-    return replace(server, is_open=False, follows=False, log_number=server.log_number + 1)
+    return replace(
+        server,
+        is_open=False,
+        follows=False,
+        locked=False,
+        relay=(),  # a replica that starts discards it
+        halted=False,
+        log_number=server.log_number + 1,
+    )
 
 
 def masked(server: Server, other: Server) -> bool:
@@ -311,8 +357,10 @@ def judge(state: State, n: int) -> State | None:
     own = replace(state.servers[n], is_open=False)
     verdict = replicas_verdict(n, own, p, state.servers[p])
     if verdict:
+        if own.halted:
+            own = replace(own, halted=False, relay=())
         return state.having(n, receive(replace(own, follows=True), state.servers[p]))
-    lacking = set(own.data) - set(state.servers[p].data)
+    lacking = own.rows - set(state.servers[p].data)
     text = str(verdict)
     found = ""
     drops = "empty this pod's volume" in text and "keep" not in text and "move" not in text
@@ -325,7 +373,34 @@ def judge(state: State, n: int) -> State | None:
         and "another" not in text
     ):
         found = f"db-{n} holds nothing that the primary does not have: {text}"
-    return replace(state.having(n, replace(own, follows=False)), found=found)
+    mine, theirs = facts(n, own), facts(p, state.servers[p])
+    stops = any(step.sql == "STOP REPLICA" for step in plan_stopping(mine, theirs))
+    own = replace(own, follows=False, halted=own.halted or (stops and bool(own.relay)))
+    if not own.halted and what_was_received(mine, theirs) is Received.FROM_BEFORE:
+        sent = set(own.relay) & set(state.servers[p].log)
+        if sent and sent != set(own.relay):
+            found = f"db-{n} applies what it received from two histories: {text}"
+    return replace(state.having(n, own), found=found)
+
+
+def lock(state: State, n: int) -> State | None:
+    """A client locks a table of a replica, so that it receives more than it applies."""
+    server = state.servers[n]
+    if server.locked or not server.follows or state.primary[n] == n:
+        return None
+    return state.having(n, replace(server, locked=True))
+
+
+def unlock(state: State, n: int) -> State | None:
+    """The lock ends, and the replica applies what it has received, if its applier runs."""
+    server = state.servers[n]
+    if not server.locked:
+        return None
+    server = replace(server, locked=False)
+    if not server.halted:
+        applied = apply(replace(server, relay=(), follows=True), server.relay)
+        server = replace(applied, follows=server.follows and applied.follows)
+    return state.having(n, server)
 
 
 def flow(state: State, n: int) -> State | None:
@@ -339,21 +414,33 @@ def flow(state: State, n: int) -> State | None:
 def open_primary(state: State, n: int, *, asks: bool) -> State | None:
     """The sidecar of the primary opens it, or compares an open one with its peers."""
     server = state.servers[n]
-    if state.primary[n] != n or (server.is_open and not asks):
-        return None
+    if state.primary[n] != n or (server.is_open and not asks) or server.relay:
+        return None  # a pod is not opened before it has applied what it has received
     peers = tuple((i, one) for i, one in enumerate(state.servers) if i != n) if asks else ()
     verdict = primarys_verdict(n, server, peers)
     if verdict:
         if begins_epoch(facts(n, server)):
             server = begin_epoch(n, server, state.clock)
-        opened = replace(server, is_open=True, follows=False)
-        return state.having(n, opened, ticks=1)
+        opened = replace(server, is_open=True, follows=False, locked=False)
+        return replace(state.having(n, opened, ticks=1), found=opened_without(n, state, peers))
     found = ""
     ahead = any(reason.code.code == "peer-is-ahead" for reason in verdict.reasons)
     known = not any(unclear(i, one, server) for i, one in peers)
-    if ahead and known and not any(set(one.data) - set(server.data) for _, one in peers):
+    if ahead and known and not any(one.rows - set(server.data) for _, one in peers):
         found = f"db-{n} is refused, and no peer has more: {verdict}"
     return replace(state.having(n, replace(server, is_open=False)), found=found)
+
+
+def opened_without(n: int, state: State, peers: tuple[tuple[int, Server], ...]) -> str:
+    """What is wrong with opening a closed server beside peers that have received more."""
+    server = state.servers[n]
+    for i, peer in peers:
+        same = peer.data == server.data[: len(peer.data)]
+        if server.is_open or not same or not peer.relay or peer.relay[-1].number <= server.last:
+            continue
+        if peer.rows - set(server.data):
+            return f"db-{n} is opened without what db-{i} has received"
+    return ""
 
 
 def restart(state: State, n: int) -> State | None:
@@ -452,6 +539,8 @@ def events() -> Iterator[Event]:
     yield "copy 0 to 1", lambda state: copy(state, 1, 0)
     yield "volume 1 to 0", copy_volume
     yield "local 1", lambda state: local_write(state, 1)
+    yield "lock 1", lambda state: lock(state, 1)
+    yield "unlock 1", lambda state: unlock(state, 1)
     yield "move 0", lambda state: move(state, 0)
     yield "move 1", lambda state: move(state, 1)
 

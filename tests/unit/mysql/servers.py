@@ -108,6 +108,7 @@ class Server:
     cluster: tuple[str, str] | None = None
     logged: str = ""
     applied: str = ""
+    owned: str = ""
     replica: dict[str, Any] | None = None
     log_number: int = 2
     epochs: list[dict[str, Any]] = field(default_factory=list)
@@ -177,7 +178,7 @@ class Server:
         if self.mariadb:
             return {**common, "logged": self.logged, "applied": self.applied}
         closed = int(self.super_read_only)
-        gtids = {"gtid_mode": "ON", "executed": self.logged, "purged": ""}
+        gtids = {"gtid_mode": "ON", "owned": self.owned, "executed": self.logged, "purged": ""}
         return {
             **common,
             "server_uuid": uuid_of(self.server_id),

@@ -104,6 +104,7 @@ def histories(version: str) -> dict[str, tuple[str, History]]:
         "kept the end alone": ("100-90", history(begun(200, "100-80"))),
         "moved": ("100-50,101-60", history(first, moved, beat=beat("epoch-2", 55))),
         "moved back": ("100-80,101-70", history(first, moved, back, beat=beat("epoch-3", 75))),
+        "moved, reset": ("100-50,101-7", history(first, moved, beat=beat("epoch-2", 55, "101-58"))),
         "wrote": ("100-49,101-50", history(first, beat=beat("epoch-1", 39))),
         "wrote, behind": ("100-20,102-21", history(first, beat=beat("epoch-1", 12))),
     }

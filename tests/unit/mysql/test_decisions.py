@@ -15,7 +15,6 @@ from peerdisco.mysql.decisions import (
     judge_replica,
     plan_closing,
     plan_replica,
-    plan_stopping,
     probe_of,
 )
 from peerdisco.mysql.dialects import ReplicationSource
@@ -26,6 +25,7 @@ from peerdisco.mysql.positions import MariaDBPosition
 from peerdisco.mysql.reasons import ServerReasonCode
 from peerdisco.mysql.setup import Account
 from peerdisco.mysql.status import Receiver
+from peerdisco.mysql.stopping import plan_stopping
 from peerdisco.primary.verdicts import Decision, Verdict
 from tests.unit.primary.test_verdicts import me, seen
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from peerdisco.mysql import objections
+from peerdisco.mysql.facts import ServerFacts
 from peerdisco.mysql.history import Comparison, Recorded, Standing
 from peerdisco.mysql.history import compare as really_compare
 
@@ -51,20 +52,32 @@ OUTRUN = (
     *(*["restart 0"] * 3, "open 0 alone", "write 0", "judge 1"),
 )
 """A log that was reset without a sidecar, and has larger numbers in a log of a higher number."""
+RECEIVED = ("lock 1", "write 0", "beat 0", "flow 1", "restore 0", "open 0")
+"""Acknowledged rows that only a replica has, which has not applied them."""
+REFUSED = ("write 0", "judge 1", *RECEIVED[:-1], "open 0 alone", "judge 1", "unlock 1")
+"""A replica that is refused after its primary was opened without them."""
+MOVED = ("write 0", "reset log 0", "move 0", "move 1", "open 1 alone", "judge 0")
+"""A primary loses its log and its role at once: its position no longer shows what it wrote."""
 COPY = ("local 1", "copy 1 to 2", "write 0", "restart 0", "open 0")
 
 
 def play(*names: str) -> str:
     """What is wrong after these events."""
+    for at, name in enumerate(names, 1):
+        if wrong := model.broken(played(*names[:at])):
+            return f"{name}: {wrong}"
+    return ""
+
+
+def played(*names: str) -> model.State:
+    """The state after these events."""
     events = dict(model.EVENTS)
     state = model.start()
     for name in names:
         after = events[name](state)
         assert after is not None, name
-        if wrong := model.broken(after):
-            return f"{name}: {wrong}"
         state = after
-    return ""
+    return state
 
 
 @pytest.mark.usefixtures("forgets")
@@ -98,6 +111,31 @@ def test_only_the_place_in_the_log_shows_a_reset_that_was_outrun(
         patched.setattr(model.Server, "has_another_log", lambda *_: False)
         assert "follows db-0 and has another history" in play(*OUTRUN)
     model.facts.cache_clear()
+
+
+@pytest.mark.usefixtures("forgets")
+def test_what_is_only_received_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the primary, which stays closed; and by the replica, which applies it."""
+    assert play(*RECEIVED) == ""
+    received = played(*REFUSED[:6]).servers[1].rows
+    assert set(played(*REFUSED).servers[1].data) == received
+    for cached in (model.replicas_verdict, model.primarys_verdict, model.facts):
+        cached.cache_clear()
+    monkeypatch.setattr(ServerFacts, "unapplied", property(lambda _: None))
+    assert "is opened without what db-1 has received" in play(*RECEIVED)
+
+
+@pytest.mark.usefixtures("forgets")
+def test_a_former_primary_whose_log_was_reset_is_not_emptied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert play(*MOVED) == ""
+    # Nor does it follow when it has the old numbers again.
+    again = ("write 0", "write 0")
+    assert play(*MOVED[:2], *again, *MOVED[2:]) == ""
+    model.replicas_verdict.cache_clear()
+    monkeypatch.setattr(Recorded, "log_was_reset", property(lambda _: False))
+    assert "advised to drop the only copy" in play(*MOVED)
 
 
 def without_the_end_of_epochs(replica: Recorded, primary: Recorded) -> Comparison:

@@ -23,7 +23,6 @@ from peerdisco.mysql.decisions import (
     judge_replica,
     plan_closing,
     plan_replica,
-    plan_stopping,
     probe_of,
 )
 from peerdisco.mysql.dialects import ReplicationSource, SourceTrust
@@ -32,6 +31,7 @@ from peerdisco.mysql.history import Comparison, History, Recorded, compare
 from peerdisco.mysql.positions import Position, parse_position
 from peerdisco.mysql.setup import Account
 from peerdisco.mysql.status import Receiver, ReplicaStatus
+from peerdisco.mysql.stopping import plan_stopping
 from tests.docs.markdown import REWRITE
 from tests.mysql.recorded import recorded as recording_of
 from tests.unit.primary.test_verdicts import me, seen

@@ -144,7 +144,7 @@ async def test_what_another_volume_could_not_send_is_asked_for_once_more(pair: P
     fails()
     report = await pair.judge()
     assert report.state is State.REPLICA
-    assert report.done == ("stopping replication", "starting replication")
+    assert report.done == ("stopping the receiver", "starting replication")
     for _ in range(2):
         fails()
         assert (await pair.judge()).state is State.REFUSED
