@@ -69,6 +69,7 @@ async def ensure_primary(
     *,
     expected: int | None = None,
     first_start: bool = False,
+    before_epoch: Sequence[Step] = (),
     before_open: Sequence[Step] = (),
 ) -> Ensured:
     """Let this pod's server take writes, if it is the primary and has, or may begin, the data.
@@ -84,6 +85,7 @@ async def ensure_primary(
         identity: Who this pod is.
         expected: How many pods there should be; see `peerdisco.may_bootstrap`.
         first_start: Whether the user said that this is the first start.
+        before_epoch: Steps after which an epoch may begin on a server that is read-only.
         before_open: Steps after which it may take writes, when all else is done.
 
     Raises:
@@ -93,7 +95,9 @@ async def ensure_primary(
         own, peers, snapshot, identity, expected=expected, first_start=first_start
     )
     if verdict:
-        return Ensured(verdict, await _open(server, name, own, identity.ordinal or 0, before_open))
+        ordinal = identity.ordinal or 0
+        done = await _open(server, name, own, ordinal, before_epoch, before_open)
+        return Ensured(verdict, done)
     return Ensured(verdict, await ensure_closed(server, name, own))
 
 
@@ -158,7 +162,12 @@ async def _end_waiting_beats(server: Executor, name: str, own: ServerFacts) -> t
 
 
 async def _open(
-    server: Executor, name: str, own: ServerFacts, ordinal: int, before_open: Sequence[Step]
+    server: Executor,
+    name: str,
+    own: ServerFacts,
+    ordinal: int,
+    before_epoch: Sequence[Step],
+    before_open: Sequence[Step],
 ) -> tuple[str, ...]:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
     cluster, epoch = _new_id(), _new_id()
@@ -174,7 +183,14 @@ async def _open(
         name,
         own,
         lambda *, beats: plan_primary(
-            own, cluster, now, epoch, ordinal, before_open=before_open, beats=beats
+            own,
+            cluster,
+            now,
+            epoch,
+            ordinal,
+            before_epoch=before_epoch,
+            before_open=before_open,
+            beats=beats,
         ),
     )
     return (*closed, *done)

@@ -21,6 +21,7 @@ def plan_primary(
     epoch_id: str,
     ordinal: int,
     *,
+    before_epoch: Sequence[Step] = (),
     before_open: Sequence[Step] = (),
     beats: bool = True,
 ) -> list[Step]:
@@ -35,6 +36,7 @@ def plan_primary(
         now: Date and time of it, ``YYYY-MM-DD HH:MM:SS`` in UTC.
         epoch_id: For the epoch that begins now, if one does.
         ordinal: The pod's.
+        before_epoch: Steps that come before an epoch is written on a server that is read-only.
         before_open: Steps that come immediately before that writes are allowed.
         beats: Whether the heartbeat may be renewed; not if the account lacks the privilege.
     """
@@ -69,6 +71,7 @@ def plan_primary(
     elif begins_epoch(own):
         log_number = 1 if fresh else own.log_number
         opening = Opening(epoch_id, ordinal, own.origin, own.flavour, log_number=log_number)
+        steps += before_epoch if own.read_only else ()
         steps += _epoch_steps(own, opening, beats=beats)
     if own.read_only:
         steps += [*before_open, dialect.open()]

@@ -12,6 +12,8 @@ import pytest
 
 from .conftest import SERVERS, chosen
 from .database import Database, Member
+from .test_durability import SEMI_SYNC, Insert
+from .volumes import restore, save
 from .waiting import until
 from .writer import Writer
 
@@ -193,6 +195,61 @@ RESET = (
     "COMMIT",
 )
 """What reports that the log was reset."""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(240)
+def test_no_epoch_waits_for_a_replica_after_a_reset(make_every: Callable[..., Database]) -> None:
+    """No replica of before can acknowledge it, and none gets a copy before the primary is open."""
+    db = make_every(2, setup=SEMI_SYNC)
+    db.start()
+    db.wait()
+    db.create_shop()
+    db.primary.server.sql("INSERT INTO shop.orders VALUES (1)")
+    assert db.wait_equal() == [1]
+    server, sidecar = db.primary.server, db.primary.sidecar
+    mysql = server.flavour == "mysql"
+    sidecar.stop()
+    db[1].stop()
+    if mysql:
+        server.sql("RESET BINARY LOGS AND GTIDS", "SET GLOBAL super_read_only = ON")
+    else:
+        server.sql("RESET MASTER", "SET GLOBAL read_only = ON")
+    record = db.network.directory / "record"
+    record.write_text("")
+    db.network.own(record)
+    # MySQL allows the sidecar's own writes first.
+    after = str(RESET.index("COMMIT") + mysql)
+    sidecar.command = ("-m", "tests.mysql.faulty", str(record), "sidecar", after, "-")
+    sidecar.start()
+    assert sidecar.ended() == -9
+    assert record.read_text().splitlines()[-1] == "COMMIT"
+    assert server.variable("read_only")
+    sidecar.command = PLAIN
+    sidecar.start()
+    assert "its binary log" not in sidecar.wait_for("primary")
+    # The same if the server was open in between.
+    db.network.dns.publish(db.primary.name, "198.18.0.250")
+    until(lambda: server.variable("read_only"), what=lambda: str(sidecar.said))
+    db.network.dns.publish(db.primary.name, db.primary.pod.address)
+    until(lambda: not server.variable("read_only"), what=lambda: str(sidecar.said))
+    assert server.variable(f"rpl_semi_sync_{'source' if mysql else 'master'}_enabled")
+    # Writes wait until the replica has a copy. Before that, its volume is not the primary's.
+    waits = Insert(db.primary, 2, "shop")
+    assert not waits.acknowledged.wait(2)
+    assert db.rows(db.primary) == [1]
+    db[1].start()
+    assert "binary log of the primary was reset" in db[1].sidecar.wait_for("refused")
+    assert db.rows(db[1]) == [1]
+    db.primary.sidecar.stop()
+    db[1].stop()
+    server.kill()
+    restore(db[1], save(db.primary, "copy"))
+    db.start()
+    db.wait()
+    waits.join()
+    server.sql("INSERT INTO shop.orders VALUES (3)")
+    assert db.wait_equal() == [1, 2, 3]
 
 
 def test_a_reset_of_the_log_is_reported_once(make: Callable[..., Database]) -> None:

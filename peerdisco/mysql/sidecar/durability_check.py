@@ -67,9 +67,24 @@ class DurabilityCheck:
     @property
     def before_open(self) -> tuple[Step, ...]:
         """The steps after which the server may be opened: its commits wait from then on."""
-        if self.facts is None or not self._is_wanted or self.facts.waits:
+        if self.facts is None:
+            return ()
+        if not self.before_epoch and (self.facts.waits or not self._is_wanted):
             return ()
         return (Step("enabling semi-synchronous replication", self.facts.set_waiting(True)),)
+
+    @property
+    def before_epoch(self) -> tuple[Step, ...]:
+        """The steps after which a closed server may begin an epoch without waiting for a replica.
+
+        None may come before it is open: after a reset of the log, each needs a copy. Clients write
+        nothing meanwhile, and a replica that has what they write later has the epoch, too. Where a
+        commit waits already, it must not be taken for acknowledged.
+        """
+        if self.facts is None or not self.facts.waits or self.facts.waiting:
+            return ()
+        doing = "beginning an epoch without waiting for a replica"
+        return (Step(doing, self.facts.set_waiting(False)),)
 
     async def correct(self, server: Executor, own: ServerFacts) -> tuple[str, ...]:
         """Correct the waiting of a server that is in its role already; what was done.

@@ -176,6 +176,7 @@ class PrimaryRole:
             self._identity,
             expected=self._expected,
             first_start=self._first_start,
+            before_epoch=self._durability.before_epoch,
             before_open=self._durability.before_open,
         )
         return await self._outcome(server, own, snapshot, ensured)
