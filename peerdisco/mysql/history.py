@@ -150,6 +150,13 @@ class Recorded:
             return self.log_replaced
         return self.log_replaced or self.log_number < beat.log_number
 
+    @property
+    def lost_its_log(self) -> bool:
+        """Whether its log was reset while it was the primary: it wrote the last heartbeat."""
+        beat = self.history.heartbeat
+        epoch = self.history.get(beat.epoch) if beat is not None else None
+        return epoch is not None and epoch.server == self.origin and self.log_was_reset
+
     def knows(self, gtid: tuple[int, int, int]) -> bool:
         """Whether it has this transaction of a replica's own log: domain, server, number.
 
@@ -205,6 +212,9 @@ class Standing(Enum):
     """The replica has transactions that no primary wrote."""
     GAP = "gap"
     """The replica has applied a part of an epoch without its beginning."""
+    LOG_LOST = "log-lost"
+    """The replica was the primary, and its own binary log was reset then, so that its position does
+    not show what it has."""
     TOO_OLD = "too-old"
     """The replica's newest epoch is older than those that the primary's history was read from."""
 
@@ -262,6 +272,8 @@ def _differences(replica: Recorded, primary: Recorded) -> Iterator[Comparison]:
         yield _comparison(Standing.TOO_OLD, replica, primary, None)
     later = theirs.after(newest)
     yield from _beyond(replica, primary, newest, later[0] if later else None)
+    if replica.lost_its_log:
+        yield _comparison(Standing.LOG_LOST, replica, primary, newest)
     if primary.log_was_reset or any(epoch.log_reset for epoch in later):
         last_known = _before_reset(primary, later)
         yield _comparison(Standing.LOG_RESET, replica, primary, newest, last_known)

@@ -39,25 +39,9 @@ def against_following(own: ServerFacts, primary: ServerFacts) -> Iterator[Reason
     """Why this replica must not follow that primary; nothing if its history is the primary's."""
     found = compare(own.recorded, primary.recorded_as_primary)
     code = _CODES.get(found.standing)
-    if _lost_its_log(own) and code is not ServerReasonCode.PRIMARY_IS_OLDER:
-        yield Reason(ServerReasonCode.NEEDS_COPY, _OWN_LOG_RESET)
-    elif code is not None:
+    if code is not None:
         relay = keeping_relay_logs(own) if code is ServerReasonCode.PRIMARY_IS_OLDER else ""
         yield Reason(code, f"{_WORDS[found.standing](found)}{relay}")
-
-
-def _lost_its_log(own: ServerFacts) -> bool:
-    """Whether its log was reset while it was the primary, which is another pod by now."""
-    beat = own.history.heartbeat
-    epoch = own.history.get(beat.epoch) if beat is not None else None
-    return epoch is not None and epoch.server == own.origin and own.recorded.log_was_reset
-
-
-_OWN_LOG_RESET = (
-    "the binary log of this pod was reset (RESET MASTER) while it was the primary, so that its "
-    "position does not show whether the primary has all of its data: give this pod a copy on "
-    "another volume, and keep this one until that is known"
-)
 
 
 def keeping_relay_logs(own: ServerFacts) -> str:
@@ -154,6 +138,7 @@ _CODES = {
     Standing.FORKED: ServerReasonCode.PRIMARY_IS_OLDER,
     Standing.GAP: ServerReasonCode.PRIMARY_IS_OLDER,
     Standing.LOG_RESET: ServerReasonCode.NEEDS_COPY,
+    Standing.LOG_LOST: ServerReasonCode.NEEDS_COPY,
     Standing.TOO_OLD: ServerReasonCode.NEEDS_COPY,
     Standing.LOCAL_WRITES: ServerReasonCode.OWN_CHANGES,
 }
@@ -203,6 +188,14 @@ def _log_reset(found: Comparison) -> str:
     )
 
 
+def _log_lost(_: Comparison) -> str:
+    return (
+        "the binary log of this pod was reset (RESET MASTER) while it was the primary, so that its "
+        "position does not show whether the primary has all of its data: give this pod a copy on "
+        "another volume, and keep this one until that is known"
+    )
+
+
 def _too_old(_: Comparison) -> str:
     return (
         "this pod's data are older than all that the primary still knows of its history: give it "
@@ -224,6 +217,7 @@ _WORDS = {
     Standing.FORKED: _forked,
     Standing.GAP: _gap,
     Standing.LOG_RESET: _log_reset,
+    Standing.LOG_LOST: _log_lost,
     Standing.TOO_OLD: _too_old,
     Standing.LOCAL_WRITES: _local,
 }

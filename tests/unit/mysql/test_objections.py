@@ -240,6 +240,17 @@ def test_an_empty_server_has_a_new_uuid_and_the_old_ordinal() -> None:
     assert not [*against_replaying(server(""), of, None)]
 
 
+def test_a_former_primary_whose_log_was_reset_cannot_be_compared() -> None:
+    own = server("0-100-50,0-101-7", FIRST, OWN, beat=heartbeat("epoch-2", 60, "0-101-65"))
+    code, text = refusal(own, primary("0-100-80", FIRST, OWN, epoch(3, "0-101-70", 70)))
+    assert code == "needs-copy"
+    assert "while it was the primary" in text
+    assert "keep this one until that is known" in text
+    # A replica shows a heartbeat before its position only if it is another server's.
+    other = replace(own, origin="102", server_id=102)
+    assert "while it was the primary" not in str([*against_following(other, own)])
+
+
 def test_what_a_peer_has_received_counts() -> None:
     """A restored primary must not be opened beside a replica that still has rows to apply."""
     behind = server("0-100-20", FIRST, beat=heartbeat("epoch-1", 12))
