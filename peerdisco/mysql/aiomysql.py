@@ -181,7 +181,7 @@ async def _opened(connection: Any, name: str, timeout: float) -> Any:
         async with TimeLimit(timeout):
             await _open(connection)
     except TimeoutError as error:
-        raise DatabaseError(name, "connecting", None, f"no answer in {timeout:g} s") from error
+        raise DatabaseError(name, "connecting", None, _silence(connection, timeout)) from error
     except Exception as error:  # noqa: BLE001 - reported as a DatabaseError
         cause = error.__cause__ or error.__context__
         if isinstance(cause, OSError):
@@ -189,6 +189,20 @@ async def _opened(connection: Any, name: str, timeout: float) -> Any:
         # The server has not received the password and cannot quote it.
         raise DatabaseError.of(error, name, "connecting") from None
     return connection
+
+
+def _silence(connection: Any, timeout: float) -> str:
+    """How far a server came that did not let the client in within the time."""
+    greeting = getattr(connection, "server_version", None)
+    if greeting is None:
+        return f"no answer in {timeout:g} s"
+    said = f"it greeted, and did not answer the login in {timeout:g} s"
+    if "MariaDB" in greeting:
+        return said
+    return (
+        f"{said}; with semi-synchronous replication, a change of accounts that waits for a replica "
+        "keeps every login waiting, also that of replicas, until the server is restarted"
+    )
 
 
 async def _open(connection: Any) -> None:

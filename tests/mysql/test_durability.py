@@ -137,6 +137,47 @@ def waiting(member: Member) -> int:
     return sum("INSERT INTO shop.orders" in str(one["Info"]) for one in sessions)
 
 
+@pytest.mark.long
+def test_a_change_of_accounts_waits_for_a_replica(db: Database) -> None:
+    """On MySQL it keeps every login waiting, also that of replicas, until the server restarts."""
+    primary = db.primary
+    for replica in db.replicas:
+        replica.kill()
+    change = threading.Thread(target=create_account, args=(primary,), daemon=True)
+    change.start()
+    if primary.server.flavour == "mysql":
+        until(
+            lambda: "did not answer the login" in primary.sidecar.ready()[1]["reason"],
+            timeout=40,
+            what="the sidecar names the cause",
+        )
+        assert "a change of accounts" in primary.sidecar.ready()[1]["reason"]
+    else:
+        until(lambda: "writes wait" in problems(primary).get("semi-sync", ""))
+        change.join(2)
+        assert change.is_alive()
+    for replica in db.replicas:
+        replica.start()
+    if primary.server.flavour == "mysql":
+        change.join(5)
+        assert change.is_alive()
+        primary.server.stop()
+        primary.server.start()
+    change.join(30)
+    assert not change.is_alive()
+    db.wait()
+    Insert(primary, 1).join()
+    assert db.wait_equal() == [1]
+    accounts = "SELECT COUNT(*) FROM mysql.user WHERE user = 'late'"
+    for member in db.members:
+        until(lambda member=member: member.server.value(accounts) == 1, what="all have it")
+
+
+def create_account(member: Member) -> None:
+    with contextlib.suppress(pymysql.err.MySQLError):  # it waits until the server ends
+        member.server.sql("CREATE USER 'late'@'localhost'")
+
+
 def test_a_primary_on_which_writes_wait_is_closed(db: Database) -> None:
     """No client may take its write for one that a replica has, whoever waits for the others."""
     primary = db.primary

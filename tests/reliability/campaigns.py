@@ -162,7 +162,7 @@ CAMPAIGNS = {
         ),
         Campaign(
             "database servers",
-            "kills, outages, moves, copies and restores on clusters of real MariaDB servers",
+            "kills, outages, moves, copies and restores on clusters of MariaDB 10.11",
             "every acknowledged row is on every ready server, and all have one history",
             ("-m", "tests.mysql.campaign", "--seconds", "420"),
             _events,
@@ -175,7 +175,10 @@ CAMPAIGNS = {
                 ("-m", "tests.mysql.campaign", "--server", name, "--seed", seed, "--seconds", time),
                 _events,
             )
-            for version, name, seed, time in (("MySQL 9.7", "mysql", "400", "240"),)
+            for version, name, seed, time in (
+                ("MariaDB 11.8", "other-mariadb", "401", "240"),
+                ("MySQL 9.7", "mysql", "400", "240"),
+            )
         ),
         *(
             Campaign(

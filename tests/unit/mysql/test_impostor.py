@@ -240,6 +240,26 @@ async def test_a_login_without_end_is_refused_at_a_bound() -> None:
     await refused(impostor, "bytes")
 
 
+@pytest.mark.parametrize("version", [b"9.7.4", b"11.8.9-MariaDB-log"])
+async def test_a_server_that_greets_and_answers_no_login(version: bytes) -> None:
+    hello = greeting(NATIVE).replace(b"8.4.3", version)
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(len(hello).to_bytes(3, "little") + b"\0" + hello)
+        await reader.read()
+        writer.close()
+        closed.set()
+
+    closed = asyncio.Event()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(DatabaseError, match="it greeted, and did not answer") as error:
+            await connect(Account("somebody", PASSWORD), port=port, timeout=0.3)
+        await closed.wait()
+    assert ("a change of accounts" in error.value.detail) == (version == b"9.7.4")
+
+
 async def test_a_result_of_ordinary_size_is_read() -> None:
     def rows() -> Iterator[bytes]:
         yield from itertools.islice(endless(2, b"somebody"), 4)
