@@ -76,10 +76,17 @@ def started(make_every: Callable[..., Database]) -> Callable[..., Database]:
         db.start()
         db.wait()
         db.create_shop()
+        for replica in db.replicas:
+            until(lambda replica=replica: has_table(replica), what="it has the table")
         db.wait_equal()
         return db
 
     return start
+
+
+def has_table(member: Member) -> bool:
+    server = member.server
+    return "shop" in server.schemas() and bool(server.sql("SHOW TABLES FROM shop"))
 
 
 def lose(db: Database) -> None:
