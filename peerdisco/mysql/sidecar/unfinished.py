@@ -20,6 +20,9 @@ __all__ = ["CarefulConnect"]
 _WAITS_FROM = 2
 """Seconds from which on a question is taken for one that nobody waits for any more."""
 
+_MOST = 100
+"""Servers that are kept."""
+
 _PROCESSES = "SHOW PROCESSLIST"
 
 
@@ -34,7 +37,7 @@ class CarefulConnect:
     def __init__(self, connect: Connect, name: str) -> None:
         self._connect = connect
         self._name = name
-        self._unfinished: set[tuple[Endpoint | None, str]] = set()
+        self._unfinished: dict[tuple[Endpoint | None, str], None] = {}
         """The servers and accounts of connections that were closed before a reply."""
 
     async def __call__(self, where: Endpoint | None, account: Account) -> Connection:
@@ -52,8 +55,13 @@ class CarefulConnect:
             except BaseException:
                 link.close()
                 raise
-            self._unfinished.discard(key)
-        return _Link(link, lambda: self._unfinished.add(key))
+            self._unfinished.pop(key, None)
+        return _Link(link, lambda: self._keep(key))
+
+    def _keep(self, key: tuple[Endpoint | None, str]) -> None:
+        self._unfinished[key] = None
+        if len(self._unfinished) > _MOST:  # pods whose addresses are gone
+            del self._unfinished[next(iter(self._unfinished))]
 
     async def _refuse_another(self, link: Connection, where: Endpoint | None, user: str) -> None:
         name, doing = str(where or self._name), "waiting for an earlier statement"

@@ -82,6 +82,19 @@ async def test_one_that_waits(where: Endpoint | None, account: Account) -> None:
     await ask(connect, where, account)
 
 
+async def test_addresses_that_are_gone_are_not_kept_for_ever() -> None:
+    server = Server()
+    connect = CarefulConnect(server.connect, "this pod's server")
+    server.hangs = True
+    for number in range(1000):
+        with pytest.raises(TimeoutError):
+            await ask(connect, Endpoint("10.0.0.1", number), PEERS)
+    server.append((PEERS.user, ASKS, 5))
+    with pytest.raises(DatabaseError):
+        await ask(connect, Endpoint("10.0.0.1", 999), PEERS)
+    assert len(connect._unfinished) == 100
+
+
 @pytest.mark.parametrize(
     "session",
     [
