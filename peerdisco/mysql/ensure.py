@@ -24,8 +24,9 @@ from .decisions import (
 from .dialects import Dialect, ReplicationSource, Step
 from .errors import DatabaseError, has_broken_relay_logs
 from .facts import Executor, ServerFacts, read_facts
+from .history import History
 from .literals import SESSION
-from .opening import plan_after_reset, plan_primary
+from .opening import plan_after_reset, plan_primary, plan_restoring
 from .setup import Account, replication_account_sql
 from .stopping import Received, plan_stopping, what_was_received
 from .tables import CLUSTER_SCHEMA
@@ -39,6 +40,7 @@ __all__ = [
     "ensure_account",
     "ensure_closed",
     "ensure_epoch_after_reset",
+    "ensure_history",
     "ensure_primary",
     "ensure_replica",
     "nudge",
@@ -125,6 +127,23 @@ async def ensure_epoch_after_reset(
         return [*steps, *([Dialect(own.version).open()] if closed else [])]
 
     return (*closed, *await _begin(server, name, own, plan))
+
+
+async def ensure_history(
+    server: Executor, name: str, own: ServerFacts, known: History
+) -> tuple[str, ...]:
+    """Restore what somebody deleted or changed of an open primary's history; what was done.
+
+    Args:
+        server: A connection to it.
+        name: What to call it in an error.
+        own: Its facts.
+        known: Its history when it was last found to be the right primary.
+
+    Raises:
+        DatabaseError: A statement was refused, or the server did not answer.
+    """
+    return await do_steps(server, name, plan_restoring(own, known))
 
 
 def _new_id() -> str:

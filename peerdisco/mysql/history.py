@@ -98,6 +98,26 @@ class History:
         number = 0 if epoch is None else epoch.number
         return tuple(later for later in self.epochs if later.number > number)
 
+    def changed_from(self, known: History) -> tuple[Epoch, ...]:
+        """The epochs of an earlier state of this history that were deleted or changed since.
+
+        The oldest may be deleted: only a replica that is as old needs them.
+        """
+        oldest = self.epochs[0].number if self.epochs else 0
+        return tuple(
+            epoch
+            for epoch in known.epochs
+            if epoch.number >= oldest and self.get(epoch.id) != epoch
+        )
+
+    def has_lost_beat(self, known: History) -> bool:
+        """Whether the heartbeat of an earlier state of this history was deleted, or is another."""
+        before, beat = known.heartbeat, self.heartbeat
+        newest = known.newest
+        if before is None or newest is None or before.epoch != newest.id:
+            return False
+        return beat is None or beat.epoch != before.epoch
+
     @property
     def has_log_reset(self) -> bool:
         """Whether the log does not reach back to the beginning, because it was reset since."""

@@ -7,11 +7,20 @@ from dataclasses import replace
 
 from .dialects import Dialect, Step
 from .facts import ServerFacts
+from .history import History
 from .literals import literal
 from .repairs import plan_marking
-from .tables import CLUSTER_SCHEMA, CLUSTER_TABLE, EPOCHS_TABLE, HEARTBEAT_TABLE, Opening
+from .tables import (
+    CLUSTER_SCHEMA,
+    CLUSTER_TABLE,
+    EPOCHS_TABLE,
+    HEARTBEAT_TABLE,
+    Opening,
+    restore,
+    restore_beat,
+)
 
-__all__ = ["FIRST_LOG", "begins_epoch", "plan_after_reset", "plan_primary"]
+__all__ = ["FIRST_LOG", "begins_epoch", "plan_after_reset", "plan_primary", "plan_restoring"]
 
 
 def plan_primary(
@@ -106,6 +115,30 @@ def plan_after_reset(
     return [*_tables(own), *dialect.unlogged(*epoch), *logs]
 
 
+def plan_restoring(own: ServerFacts, known: History) -> list[Step]:
+    """The steps after somebody deleted or changed the history on a primary; none if nobody did.
+
+    The deletion is in the log, so that replicas have it too, and so is what is restored.
+
+    Args:
+        own: The facts of the primary's server, which takes writes.
+        known: Its history when the primary was last found to be the right one.
+    """
+    steps: list[Step] = []
+    if changed := own.history.changed_from(known):
+        steps += [Step(_RESTORING, EPOCHS_TABLE)]
+        steps += [Step(_RESTORING, restore(epoch)) for epoch in changed]
+    beat = known.heartbeat
+    if beat is not None and own.history.has_lost_beat(known):
+        steps += [
+            Step(_RESTORING, HEARTBEAT_TABLE),
+            Step(_RESTORING, restore_beat(own.flavour, beat, own.log_number)),
+        ]
+    return steps
+
+
+_RESTORING = "writing rows of the history again, which somebody deleted or changed"
+
 FIRST_LOG = 4
 """The least number of a primary's binary log. One that was reset begins with 1 again, and has a
 lower number even after a restart or two."""
@@ -115,7 +148,7 @@ def begins_epoch(own: ServerFacts) -> bool:
     """Whether an epoch begins when this server, which may be the primary, is opened or confirmed.
 
     Also if it is open already, but may have been restarted since its last heartbeat, with another
-    volume.
+    volume, or if the row of its epoch was deleted.
     """
     newest, beat = own.history.newest, own.history.heartbeat
     return (
@@ -123,6 +156,7 @@ def begins_epoch(own: ServerFacts) -> bool:
         or newest is None
         or newest.server != own.origin
         or own.recorded.log_was_reset
+        or own.history.has_gap
         or (beat is not None and beat.log_number != own.log_number)
     )
 

@@ -30,6 +30,8 @@ __all__ = [
     "beat",
     "epoch_of",
     "history_of",
+    "restore",
+    "restore_beat",
 ]
 
 CLUSTER_SCHEMA = "peerdisco"
@@ -212,6 +214,44 @@ class Opening:
             f"UPDATE {CLUSTER_SCHEMA}.epochs SET left_position = {_POSITION[self.flavour]} "  # noqa: S608
             f"WHERE id = {literal(self.epoch_id)}"
         )
+
+
+def restore(epoch: Epoch) -> str:
+    """The statement that writes the row of an epoch again, which was deleted or changed."""
+    at = epoch.left_beat_at
+    values = {
+        "number": str(epoch.number),
+        "id": literal(epoch.id),
+        "predecessor": literal(epoch.predecessor) if epoch.predecessor is not None else "NULL",
+        "ordinal": str(epoch.ordinal),
+        "server": literal(epoch.server),
+        "opened_at": _literal_time(epoch.opened_at),
+        "left_position": literal(epoch.left_position.text),
+        "left_beat": _number(epoch.left_beat),
+        "left_beat_at": _literal_time(at) if at is not None else "NULL",
+        "log_reset": str(int(epoch.log_reset)),
+    }
+    return (
+        f"INSERT INTO {CLUSTER_SCHEMA}.epochs ({', '.join(values)}) "  # noqa: S608
+        f"VALUES ({', '.join(values.values())}) ON DUPLICATE KEY UPDATE "
+        f"{', '.join(f'{name} = VALUES({name})' for name in values)}"
+    )
+
+
+def restore_beat(flavour: Flavour, known: Heartbeat, log_number: int | None) -> str:
+    """The statement that writes the heartbeat again, later than any that a replica may have."""
+    updates = ("epoch", "counter", "beat_at", "position", "log_number")
+    return (
+        f"INSERT INTO {CLUSTER_SCHEMA}.heartbeat "  # noqa: S608
+        "(epoch, counter, pin, beat_at, position, log_number) VALUES "
+        f"({literal(known.epoch)}, {known.counter + _UNSEEN_BEATS}, 1, UTC_TIMESTAMP(3), "
+        f"{_POSITION[flavour]}, {_number(log_number)}) ON DUPLICATE KEY UPDATE "
+        f"{', '.join(f'{name} = VALUES({name})' for name in updates)}"
+    )
+
+
+_UNSEEN_BEATS = 1000
+"""More heartbeats than are written between two passes."""
 
 
 def beat(flavour: Flavour, epoch: Epoch, log_number: int | None) -> str:

@@ -9,7 +9,13 @@ from ...model import Identity, Peer, Snapshot
 from ...primary.verdicts import ReasonCode, Verdict, must_step_down
 from ..decisions import Unanswered, judge_primary
 from ..duplicates import duplicates
-from ..ensure import Ensured, ensure_closed, ensure_epoch_after_reset, ensure_primary
+from ..ensure import (
+    Ensured,
+    ensure_closed,
+    ensure_epoch_after_reset,
+    ensure_history,
+    ensure_primary,
+)
 from ..facts import Executor, ServerFacts, read_facts
 from ..reasons import ServerReasonCode
 from .durability_check import DurabilityCheck
@@ -120,6 +126,11 @@ class PrimaryRole:
         if is_open and self._confirmed:
             if own.recorded.log_was_reset or self._heart.log_reset:
                 return await self._after_reset(server, snapshot)
+            if self._opened is not None and own.cluster == self._opened.cluster:
+                known = self._opened.history
+                if done := await ensure_history(server, self._name, own, known):
+                    own = await read_facts(server, self._name)
+                    return replace(self._open(own, snapshot), done=done)
             if self._now() - self._asked[0] < _ASKED_APART and self._asked[1] == others:
                 return self._open(own, snapshot)
         if snapshot.observed_at is None and is_open:

@@ -36,6 +36,10 @@ _MENDS_APART = 5.0
 _RETRIES_APART = 30.0
 """Seconds between two times that a replica whose connection another one took asks again."""
 
+_GAP_LASTS = 10.0
+"""Seconds within which the primary's sidecar restores rows of the history that somebody deleted
+there. What is restored arrives only while replication runs."""
+
 _NUDGES_APART = 2.0
 """Seconds between two nudges of a receiver that does not get a connection."""
 
@@ -51,6 +55,7 @@ class _Following:
         judged_at: When that was.
         behind_at: What it had received then, if the primary had more; None if it had not.
         epoch: Its newest epoch then; None if it had none.
+        gap_at: Since when the row of an epoch is missing; None if it is not.
     """
 
     addresses: frozenset[IPv4Address | IPv6Address] | None = None
@@ -58,6 +63,7 @@ class _Following:
     judged_at: float = float("-inf")
     behind_at: Position | None = None
     epoch: Epoch | None = None
+    gap_at: float | None = None
 
 
 class ReplicaRole:
@@ -127,7 +133,11 @@ class ReplicaRole:
             )
         undisturbed = own.status is not None and own.status.running and own.closed and not done
         recently = self._now() - following.judged_at < _JUDGED_APART
-        if own.history.has_gap or own.history.newest != following.epoch:
+        if self._gap_lasts(own):
+            recently = False
+        elif own.history.has_gap:
+            recently = True
+        elif own.history.newest != following.epoch:
             recently = False
         if following.verdict is not None and undisturbed and recently:
             return self._report(own, snapshot, following.verdict, source)
@@ -166,6 +176,15 @@ class ReplicaRole:
         if not done and ensured.verdict and self._needs_reconnect(own, primarys):
             done = await self._nudge(server, own)
         return replace(report, done=done)
+
+    def _gap_lasts(self, own: ServerFacts) -> bool:
+        """Whether the row of the heartbeat's epoch has been missing for too long."""
+        following, now = self._following, self._now()
+        if not own.history.has_gap:
+            following.gap_at = None
+            return False
+        following.gap_at = now if following.gap_at is None else following.gap_at
+        return now - following.gap_at >= _GAP_LASTS
 
     async def _retry(
         self, server: Executor, own: ServerFacts, primary: ServerFacts | Unanswered | None

@@ -144,11 +144,52 @@ async def test_two_open_primaries_see_each_other(primary: Primary) -> None:
     primary.own.epochs.append(epoch(2, "newer"))
     for _ in range(3):
         assert (await primary.judge()).state is State.PRIMARY
-    primary.own.epochs.pop()
+    other.epochs = [*primary.own.epochs, epoch(3, "newest", server="101")]
     await primary.judge()
     report = await primary.judge(later=0.1)
     assert report.state is State.REFUSED
     assert primary.own.read_only
+
+
+@pytest.mark.parametrize("left", [0, 1])
+async def test_epochs_that_somebody_deleted_are_restored(primary: Primary, left: int) -> None:
+    primary.own.epochs.append(epoch(2, "second", predecessor="first"))
+    await primary.judge(later=0.1)
+    known = (await read_facts(primary.own, "db-0")).history
+    del primary.own.epochs[left:]
+    primary.own.sent.clear()
+    report = await primary.judge(later=0.1)
+    assert report.state is State.PRIMARY
+    assert report.done == ("writing rows of the history again, which somebody deleted or changed",)
+    restored = [sql for sql in primary.own.sent if sql.startswith("INSERT INTO peerdisco.epochs")]
+    assert [f"VALUES ({epoch.number}, '{epoch.id}'" in sql for epoch, sql in zip(
+        known.epochs[left:], restored, strict=True)] == [True] * (2 - left)  # fmt: skip
+    primary.own.epochs = primary.own.epochs[:left]
+    # What is as it was needs nothing, and neither do old epochs that somebody removed.
+    for epochs in ([epoch(1, "first")], []):
+        primary.own.epochs = [*epochs, epoch(2, "second", predecessor="first")]
+        primary.role.forget()
+        await primary.judge(later=0.1)
+        assert (await primary.judge(later=0.1)).done == ()
+    primary.own.epochs = [epoch(1, "first"), epoch(2, "second", predecessor="first")]
+    await primary.judge(later=0.1)
+    del primary.own.epochs[0]
+    assert (await primary.judge(later=0.1)).done == ()
+
+
+async def test_a_heartbeat_that_somebody_deleted_is_restored(primary: Primary) -> None:
+    before = primary.own.beat
+    assert before is not None
+    for damaged in (None, {**before, "epoch": "of-a-dump"}):
+        primary.own.beat = damaged
+        primary.own.sent.clear()
+        report = await primary.judge(later=0.1)
+        assert report.state is State.PRIMARY
+        written = [sql for sql in primary.own.sent if sql.startswith("INSERT INTO peerdisco.heart")]
+        # No replica may have a later one.
+        assert f"VALUES ('{before['epoch']}', {before['counter'] + 1000}, 1, " in written[0]
+        primary.own.beat = before
+        assert (await primary.judge(later=0.1)).done == ()
 
 
 async def test_a_single_contradiction_is_read_again(primary: Primary) -> None:

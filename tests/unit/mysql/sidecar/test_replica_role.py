@@ -157,3 +157,23 @@ async def test_what_another_volume_could_not_send_is_asked_for_once_more(pair: P
     sent = len(pair.replica.sent)
     assert (await pair.judge()).state is State.REFUSED
     assert "START REPLICA" not in pair.replica.sent[sent:]
+
+
+async def test_a_row_of_the_history_may_be_missing_until_it_is_restored(pair: Pair) -> None:
+    """Somebody deleted it on the primary, and so here; what is restored comes by replication."""
+    for server in (pair.primary, pair.replica):
+        server.cluster = ("an-id", "blank")
+        server.logged = pair.gtid(3) if server is pair.primary or not pair.mariadb else ""
+        server.epochs = [server._epoch(number, f"e{number}", reset=False) for number in (1, 2)]
+        server.beat = {"epoch": "e2", "counter": 9, "beat_at": "2026-01-01 00:00:00",
+                       "position": None, "log_number": 2}  # fmt: skip
+    assert (await pair.judge()).state is State.REPLICA
+    gone = pair.replica.epochs.pop()
+    for _ in range(3):
+        assert (await pair.judge(later=3)).state is State.REPLICA
+    pair.replica.epochs.append(gone)
+    assert (await pair.judge(later=30)).state is State.REPLICA
+    pair.replica.epochs.pop()
+    assert (await pair.judge(later=3)).state is State.REPLICA
+    assert (await pair.judge(later=11)).state is State.REFUSED
+    assert "STOP REPLICA" in pair.replica.sent
