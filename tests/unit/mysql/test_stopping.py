@@ -129,6 +129,8 @@ def test_of_a_primary_that_wrote_under_another_server_uuid() -> None:
 def test_of_a_primary_of_another_cluster(version: str, cluster: Any) -> None:
     own = replica(version, 330, 450)
     assert what_was_received(own, primary_at(version, 900, cluster=cluster)) is Received.UNKNOWN
+    same = primary_at(version, 900, cluster=cluster, history=own.history)
+    assert what_was_received(own, same) is Received.UNKNOWN
     smaller = primary_at(version, 20, cluster=cluster)
     assert what_was_received(own, smaller) is Received.FROM_BEFORE
     unknown = replace(own, cluster=None)

@@ -81,3 +81,18 @@ async def test_a_log_is_read_to_its_end(statement: str, harmless: bool) -> None:
     assert bool(done) is harmless
     assert replica.read == sorted(set(replica.read)), "no part is read twice"
     assert len(replica.read) == 5
+
+
+async def test_no_log_is_dropped_while_the_relay_log_has_what_the_primary_does_not_have() -> None:
+    """Replication starts again for that, and discards the relay log."""
+    primary = Server(MARIADB, 100, read_only=False, cluster=CLUSTER, logged=f"0-100-{TRANSACTIONS}")
+    replica = LongLog(MARIADB, 101, cluster=CLUSTER)
+    replica.read = []
+    replica.logged = f"0-100-{TRANSACTIONS},0-101-{TRANSACTIONS + 1}"
+    replica.applied = f"0-100-{TRANSACTIONS}"
+    replica.replica = {**replica._row("db-0", 3306, "repl"), "Slave_SQL_Running": "Yes"}
+    for received, dropped in ((TRANSACTIONS + 50, False), (TRANSACTIONS, True)):
+        replica.replica["Gtid_IO_Pos"] = f"0-100-{received}"
+        own, its = await read_facts(replica, "db-1"), await read_facts(primary, "db-0")
+        _, done = await LocalWrites("db-1").drop(replica, own, its)
+        assert bool(done) is dropped

@@ -177,3 +177,64 @@ async def test_a_row_of_the_history_may_be_missing_until_it_is_restored(pair: Pa
     assert (await pair.judge(later=3)).state is State.REPLICA
     assert (await pair.judge(later=11)).state is State.REFUSED
     assert "STOP REPLICA" in pair.replica.sent
+
+
+def separate(pair: Pair) -> None:
+    """Let the primary begin an epoch without transactions that the replica has."""
+    pair.replica.cluster = pair.primary.cluster
+    (first,) = pair.primary.epochs = pair.replica.epochs = [
+        {**pair.primary._epoch(1, "first", reset=False), "server": "100" if pair.mariadb else UUID}
+    ]
+    pair.primary.logged = pair.gtid(320)
+    left = pair.primary.position
+    pair.primary.epochs = [first, {**first, "number": 2, "id": "fork", "left_position": left}]
+    pair.primary.logged, pair.replica.logged = pair.gtid(340), pair.gtid(330)
+    pair.receives(450)
+
+
+async def test_a_refused_replica_applies_on_however_much_the_primary_writes(pair: Pair) -> None:
+    await pair.judge()
+    separate(pair)
+    assert (await pair.judge()).state is State.REFUSED
+    assert pair.replica.sent[-1] == "STOP REPLICA IO_THREAD"
+    sent = len(pair.replica.sent)
+    pair.primary.logged = pair.gtid(900)
+    assert (await pair.judge()).state is State.REFUSED
+    # Also if the primary could not be asked in between.
+    pair.primary.fails = {"SELECT VERSION()": ConnectionError("nobody")}
+    assert (await pair.judge()).verdict.waits  # type: ignore[union-attr]
+    pair.primary.fails = {}
+    assert (await pair.judge()).state is State.REFUSED
+    assert "STOP REPLICA" not in pair.replica.sent[sent:]
+    # What came since then may have come from this primary.
+    pair.receives(451)
+    assert (await pair.judge()).state is State.REFUSED
+    assert pair.replica.sent[-1] == "STOP REPLICA"
+
+
+async def test_another_sidecar_does_not_know_what_came_before(pair: Pair) -> None:
+    await pair.judge()
+    separate(pair)
+    await pair.judge()
+    pair.primary.logged = pair.gtid(900)
+    pair.role = Pair(pair.primary.version).role
+    pair.role._peers = PeerServers(pair._connect, lambda: Account("repl", "x"), 3306, 2.0)
+    assert (await pair.judge()).state is State.REFUSED
+    assert pair.replica.sent[-1] == "STOP REPLICA"
+
+
+async def test_what_only_the_relay_log_has_is_not_discarded_by_asking_again(pair: Pair) -> None:
+    """The primary has an older volume, and would send its own rows from there on."""
+    pair.replica.cluster = pair.primary.cluster
+    pair.primary.epochs = pair.replica.epochs = [pair.primary._epoch(1, "first", reset=False)]
+    await pair.judge()
+    pair.primary.logged = pair.replica.logged = pair.gtid(320)
+    pair.receives(520)
+    pair.connects("No")
+    assert pair.replica.replica is not None
+    pair.replica.replica["Last_IO_Errno"] = 1236 if pair.mariadb else 13114
+    sent = len(pair.replica.sent)
+    report = await pair.judge()
+    assert (report.state, report.done) == (State.REFUSED, ())
+    assert "has received, and not applied" in report.reason
+    assert not [sql for sql in pair.replica.sent[sent:] if "REPLICA" in sql]
