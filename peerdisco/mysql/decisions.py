@@ -367,11 +367,10 @@ def _against_following(
     else:
         # They say which volume to keep, and replication must not advise to empty it.
         against = [*against_following(own, primary)]
-    against = against or [*against_replaying(own, primary, ordinal)]
-    if against:
-        yield from against
-        return
-    if against := [*against_discarding(own, primary)]:
+    # What is only in its relay logs comes before advice that gives up its volume.
+    if all(reason.code is ServerReasonCode.OWN_CHANGES for reason in against):
+        against = [*against_discarding(own, primary)] or against
+    if against := against or [*against_replaying(own, primary, ordinal)]:
         yield from against
     elif own.status is not None and not has_unapplied(own):
         against = [*_against_status(own, own.status)]

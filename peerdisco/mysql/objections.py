@@ -39,8 +39,13 @@ def against_following(own: ServerFacts, primary: ServerFacts) -> Iterator[Reason
     """Why this replica must not follow that primary; nothing if its history is the primary's."""
     found = compare(own.recorded, primary.recorded_as_primary)
     code = _CODES.get(found.standing)
+    only_here = found.primary_is_older or found.standing is Standing.GAP
+    if found.standing is Standing.LOG_RESET and own.unapplied is not None:
+        received = compare(with_received(own), primary.recorded_as_primary)
+        found = replace(found, transactions=received.transactions, count=received.count)
+        only_here = received.count > 0
     if code is not None:
-        relay = keeping_relay_logs(own) if code is ServerReasonCode.PRIMARY_IS_OLDER else ""
+        relay = keeping_relay_logs(own) if only_here else ""
         yield Reason(code, f"{_WORDS[found.standing](found)}{relay}")
 
 

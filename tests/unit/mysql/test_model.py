@@ -58,6 +58,8 @@ REFUSED = ("write 0", "judge 1", *RECEIVED[:-1], "open 0 alone", "judge 1", "unl
 """A replica that is refused after its primary was opened without them."""
 MOVED = ("write 0", "reset log 0", "move 0", "move 1", "open 1 alone", "judge 0")
 """A primary loses its log and its role at once: its position no longer shows what it wrote."""
+BEHIND = (*REFUSED[:6], "volume 1 to 0", "open 0 alone", "reset log 0", "judge 1")
+"""A primary gets the volume of a replica without its relay logs, and loses its own log."""
 COPY = ("local 1", "copy 1 to 2", "write 0", "restart 0", "open 0")
 
 
@@ -117,6 +119,7 @@ def test_only_the_place_in_the_log_shows_a_reset_that_was_outrun(
 def test_what_is_only_received_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the primary, which stays closed; and by the replica, which applies it."""
     assert play(*RECEIVED) == ""
+    assert play(*BEHIND) == ""
     received = played(*REFUSED[:6]).servers[1].rows
     assert set(played(*REFUSED).servers[1].data) == received
     for cached in (model.replicas_verdict, model.primarys_verdict, model.facts):

@@ -23,6 +23,7 @@ from .histories import epoch, heartbeat
 from .servers import (
     CLUSTER,
     MARIADB,
+    ORIGIN,
     SOURCE_HOST,
     UUID,
     Server,
@@ -230,6 +231,27 @@ async def test_what_comes_while_the_receiver_is_stopped_may_be_of_the_other_hist
     assert not ensured.verdict
     more = ["STOP REPLICA"] if kind is Receiving else []
     assert [sql for sql in server.sent if "STOP" in sql] == ["STOP REPLICA IO_THREAD", *more]
+
+
+def test_what_only_the_relay_log_has_comes_before_what_gives_it_up(version: str) -> None:
+    """A write of its own, a log of the primary that was reset, and what it wrote as the primary."""
+    own = replica(version, 320, 520)
+    local = "0-101-321" if version == MARIADB else f"{ORIGIN}:1"
+    written = replace(own, position=own.position.with_more(local))
+    older = primary_at(version, 320, history=history(version, 1), server_id=100)
+    for behind in (own, written):
+        (reason,) = judge_replica(behind, older, SOURCE).reasons
+        assert reason.code is ServerReasonCode.PRIMARY_IS_OLDER
+        assert "empty" not in reason.text
+    *begun, last = history(version, 1, 320).epochs
+    begun.append(replace(last, id="new", log_reset=True))
+    for received, emptied in ((320, True), (310, True), (330, False)):
+        behind = replica(version, 300, received)
+        reset = primary_at(version, 9, history=History(tuple(begun)), server_id=100)
+        (reason,) = judge_replica(behind, reset, SOURCE).reasons
+        assert reason.code is ServerReasonCode.NEEDS_COPY
+        assert ("empty this pod's volume" in reason.text) is emptied
+        assert ("before its relay logs are saved" in reason.text) is not emptied
 
 
 # Positions.
