@@ -41,6 +41,10 @@ MOST_EPOCHS = 128
 """How many of the newest epochs are read. A replica that has none of them has been away for more
 openings of the primary than this, and needs a copy."""
 
+_MOST_CHARACTERS = 1 << 20
+"""Characters of positions in the epochs that are read. The position of a server that has had a
+thousand sources has 50,000; then fewer epochs are read."""
+
 CLUSTER_TABLE = (
     f"CREATE TABLE IF NOT EXISTS {CLUSTER_SCHEMA}.cluster ("
     # One row: a second one, written by a primary of another cluster, stops replication there.
@@ -80,8 +84,10 @@ HEARTBEAT_TABLE = (
 )
 READ_EPOCHS = (
     "SELECT number, id, predecessor, ordinal, server, opened_at, left_position, left_beat, "  # noqa: S608
-    f"left_beat_at, log_reset FROM {CLUSTER_SCHEMA}.epochs "
-    f"ORDER BY number DESC LIMIT {MOST_EPOCHS}"
+    "left_beat_at, log_reset FROM (SELECT newest.*, "
+    "SUM(LENGTH(left_position)) OVER (ORDER BY number DESC) AS characters "
+    f"FROM (SELECT * FROM {CLUSTER_SCHEMA}.epochs ORDER BY number DESC LIMIT {MOST_EPOCHS}) "
+    f"AS newest) AS counted WHERE characters <= {_MOST_CHARACTERS} ORDER BY number DESC"
 )
 READ_HEARTBEAT = (
     f"SELECT epoch, counter, beat_at, position, log_number FROM {CLUSTER_SCHEMA}.heartbeat"  # noqa: S608

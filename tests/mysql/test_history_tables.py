@@ -1,4 +1,4 @@
-"""Somebody deletes or changes the rows of the history on the open primary."""
+"""The tables of the history: rows that somebody deletes or changes, and very many long ones."""
 
 from __future__ import annotations
 
@@ -68,3 +68,26 @@ def test_the_history_is_restored_and_nobody_refused(
         member.start()
     db.wait()
     assert db.wait_equal() == [1]
+
+
+def test_a_history_of_very_many_sources_is_read(make_every: Callable[..., Database]) -> None:
+    """Two hundred epochs with positions of 50,000 characters."""
+    db = make_every(1)
+    db.start()
+    db.wait()
+    mariadb = db.primary.server.flavour == "mariadb"
+    gtid = "0-100-1," if mariadb else f"{'a' * 8}-{'b' * 4}-{'c' * 4}-{'d' * 4}-{'e' * 12}:1,"
+    position = f"REPEAT('{gtid}', {50_000 // len(gtid)})"
+    end = "|" if mariadb else ""
+    db.primary.server.sql(
+        "INSERT INTO peerdisco.epochs WITH RECURSIVE n AS "
+        "(SELECT 10 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 209) "
+        "SELECT i, CONCAT('e', i), NULL, 0, '100', '2026-01-01', "
+        f"CONCAT({position}, '{end}'), NULL, NULL, 0 FROM n"
+    )
+    db.primary.sidecar.stop()
+    db.primary.server.restart()
+    db.primary.sidecar.start()
+    db.wait()
+    assert db.primary.server.value("SELECT MAX(number) FROM peerdisco.epochs") > 209
+    assert db.primary.sidecar.ready()[0] == 200
