@@ -39,6 +39,11 @@ class _Names:
         return f"rpl_semi_sync_{self.source}_{name}"
 
     @property
+    def waits_alone(self) -> str:
+        """The variable that lets commits wait while no replica is connected."""
+        return self.source_variable(f"wait_no_{self.replica}")
+
+    @property
     def replica_enabled(self) -> str:
         return f"rpl_semi_sync_{self.replica}_enabled"
 
@@ -87,7 +92,7 @@ def semi_sync_config(
         names.replica_enabled: "ON",
         names.source_variable("wait_point"): "AFTER_SYNC",
         names.source_variable("timeout"): str(milliseconds),
-        names.source_variable(f"wait_no_{names.replica}"): "ON",
+        names.waits_alone: "ON",
     }
     if flavour is Flavour.MARIADB:
         return settings
@@ -158,6 +163,8 @@ class DurabilityFacts:
             return int(status.get(names.source_variable(name), "0"))
 
         timeout = int(variable("timeout") or NO_TIMEOUT)
+        waits_alone = variables.get(names.waits_alone, "ON") == "ON"
+        not_alone = variable("enabled") == "ON" and not waits_alone
         return cls(
             flavour=flavour,
             supported=variable("enabled") != "",
@@ -169,10 +176,13 @@ class DurabilityFacts:
             replicas=counter("clients"),
             waiting=counter("wait_sessions"),
             fallback_after=None if timeout >= NO_TIMEOUT else timeout / 1000,
-            weak=tuple(
-                (name, variables[name], wanted)
-                for name, (good, wanted) in _NEEDED.items()
-                if name in variables and variables[name].upper() not in good
+            weak=(
+                *(
+                    (name, variables[name], wanted)
+                    for name, (good, wanted) in _NEEDED.items()
+                    if name in variables and variables[name].upper() not in good
+                ),
+                *([(names.waits_alone, "OFF", "ON")] if not_alone else []),
             ),
         )
 

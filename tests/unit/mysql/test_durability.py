@@ -110,6 +110,14 @@ def test_what_keeps_it_from_its_promise_is_said() -> None:
     assert list(facts(GOOD, {}).shortfalls()) == []
 
 
+def test_commits_that_do_not_wait_without_a_replica_are_a_weakness() -> None:
+    """It is a fallback that no timeout shows."""
+    alone = {"rpl_semi_sync_master_wait_no_slave": "OFF"}
+    (text,) = facts(GOOD | WAITS | alone, ACTIVE).weaknesses()
+    assert text.startswith("rpl_semi_sync_master_wait_no_slave is OFF, expected ON: ")
+    assert list(facts(GOOD | alone, {}).weaknesses()) == []
+
+
 def test_a_server_without_the_plugin_says_so() -> None:
     found = DurabilityFacts.of(Flavour.MYSQL, {"sync_binlog": "1"}, {})
     assert not found.supported
