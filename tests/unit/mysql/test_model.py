@@ -115,6 +115,28 @@ def test_only_the_place_in_the_log_shows_a_reset_that_was_outrun(
     model.facts.cache_clear()
 
 
+FROM = {
+    "a replica that has received more": REFUSED[:6],
+    "beside a rewound primary": REFUSED[:8],
+    "beside a primary whose log was reset": (
+        "lock 1",
+        "write 0",
+        "beat 0",
+        "flow 1",
+        "reset log 0",
+    ),
+    "a role that moved after a reset": MOVED[:5],
+}
+"""Where longer histories begin that `explore` does not reach in so few events."""
+
+
+@pytest.mark.parametrize("depth", [2, pytest.param(4, marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", FROM)
+def test_no_history_that_goes_on_from_there_loses_a_row(name: str, depth: int) -> None:
+    fault, _ = model.explore(depth, played(*FROM[name]))
+    assert fault is None, str(fault)
+
+
 @pytest.mark.usefixtures("forgets")
 def test_what_is_only_received_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the primary, which stays closed; and by the replica, which applies it."""
