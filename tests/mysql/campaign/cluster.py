@@ -339,10 +339,10 @@ class Cluster:
         """What ``/readyz`` of a pod says."""
         return member.sidecar.ready()[1]
 
-    def accept_password(self) -> None:
-        """Give the replication account of each server the current password."""
+    def accept_password(self, *members: Member) -> None:
+        """Give the replication account of these servers, or of all, the current password."""
         quoted = self.password.replace("\\", "\\\\").replace("'", "\\'")
-        for member in self.db.members:
+        for member in members or self.db.members:
             patiently(lambda member=member: self._accept(member, quoted))
 
     @staticmethod

@@ -125,6 +125,8 @@ def fork(cluster: Cluster, member: Member, writer: Writer) -> None:
     cluster.restore(member)
     member.start()
     member.server.wait_ready(PATIENCE)
+    if cluster.password:  # it may have changed since, and the replicas have to log in
+        cluster.accept_password(member)
     if not cluster.semi_sync:
         cluster.wait_report(member, lambda one: one["state"] == "primary", "is opened")
         with cluster.writing() as other:
