@@ -237,6 +237,12 @@ async def test_a_pod_that_was_opened_meanwhile_is_followed_first(version: str) -
 async def test_the_lock_of_the_old_primary_is_held_until_this_pod_is_open(version: str) -> None:
     back = Return(version)
     back.own.replica = back.own._row(SOURCE_HOST.replace("db-0", "db-1"), 3306, "repl")
+    logged, back.own.logged = back.own.logged, ""
+    back.new.logged = "0-101-9" if version == MARIADB else f"{UUID}:1-9"
+    assert "has transactions that this pod does not have yet" in str((await back.aim()).problem)
+    assert all(one.closed for one in back.links)
+    back.own.logged = back.new.logged = logged
+    back.links.clear()
     aim = await back.aim()
     assert aim.role is Role.PRIMARY
     (link,) = back.links

@@ -264,3 +264,16 @@ async def test_a_reset_that_a_restarted_sidecar_finds_while_it_reads_is_reported
 async def test_it_gives_way_when_its_name_is_lost(primary: Primary) -> None:
     assert not primary.role.must_close(primary.snapshot)
     assert primary.role.must_close(seen("db-0=10.0.0.77", *ALL[1:]))
+
+
+async def test_it_is_not_opened_while_another_pod_takes_its_place(primary: Primary) -> None:
+    primary.own.read_only = primary.own.super_read_only = primary.own.locked = True
+    report = await primary.judge()
+    assert report.state is State.WAITING
+    assert "another pod is being opened in place of this one" in report.reason
+    assert primary.own.read_only
+    primary.own.locked = False
+    assert (await primary.judge()).state is State.PRIMARY
+    # Once it is open, the lock of a pod that only asks changes nothing.
+    primary.own.locked = True
+    assert (await primary.judge()).state is State.PRIMARY
