@@ -24,7 +24,7 @@ from .role_lock import RoleLock
 
 __all__ = ["Aim", "Moves", "WantedPrimary"]
 
-_CONTENT = re.compile(r"(\d{1,10})(?:\s+without\s+([A-Za-z0-9.-]+))?")
+_CONTENT = re.compile(r"([0-9]{1,10})(?:\s+without\s+([A-Za-z0-9.-]+))?")
 _OPTION = "--primary-ordinal-file"
 _CLOSED_WITHIN = 3
 """Seconds that writes may wait for the server to become read-only for another pod."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from peerdisco.mysql.errors import DatabaseError
 from peerdisco.mysql.facts import read_facts
 from peerdisco.mysql.setup import Account
-from peerdisco.mysql.sidecar.moves import Aim, Moves, Wanted
+from peerdisco.mysql.sidecar.moves import Aim, Moves, Wanted, WantedPrimary
 from peerdisco.mysql.sidecar.pause import Observer
 from peerdisco.mysql.sidecar.peers import Connection, PeerServers
 from peerdisco.mysql.sidecar.report import Role
@@ -149,6 +150,20 @@ async def test_a_paused_sidecar_keeps_the_role() -> None:
     assert aim.role is Role.PRIMARY
     assert "is paused" in str(aim.problem)
     assert not move.old.read_only
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-1", "1.0", "1 0", "\u0661", "1 without", "\ufeff1", "1" * 11]
+)
+def test_what_is_no_ordinal_moves_nothing(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "primary"
+    file.write_text(" 2\n", encoding="utf-8")
+    wanted = WantedPrimary(0, file)
+    assert wanted.read() == Wanted(2)
+    file.write_text(text, encoding="utf-8")
+    assert wanted.read() == Wanted(2)
+    assert wanted.problem is not None
+    assert "the last value, 2, stays" in wanted.problem.detail
 
 
 # The pod that is wanted.
