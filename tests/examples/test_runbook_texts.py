@@ -38,3 +38,9 @@ def test_the_examples_and_the_guide_have_the_same_commands() -> None:
     copied = commands(README, NEW_COPY)
     assert copied == [*commands(PAGE, NEW_COPY), commands(PAGE, KEEP)[0]]
     assert commands(README, LOST) == commands(PAGE, LOST)[:1]
+
+
+def test_a_backup_of_mysql_is_replicated_when_it_is_restored() -> None:
+    """With other values, mysqldump switches the binary log off."""
+    text = (EXAMPLES / "backup/dump-mysql.sh").read_text(encoding="utf-8")
+    assert "--set-gtid-purged=OFF" in text

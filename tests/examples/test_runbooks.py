@@ -150,7 +150,7 @@ def test_a_lost_primary_is_restored_whenever_the_operator_is_interrupted(
 
 DUMPS = {
     "mariadb": "mariadb-dump --single-transaction --gtid --master-data=2",
-    "mysql": "mysqldump --single-transaction --source-data=2 --set-gtid-purged=COMMENTED",
+    "mysql": "mysqldump --single-transaction --source-data=2 --set-gtid-purged=OFF",
 }
 
 

@@ -29,7 +29,7 @@ dumper() {
     mysqldump --defaults-extra-file="$BACKUP_RUN/server.cnf" --host="$host" \
         --port="$BACKUP_PORT" --protocol=tcp --get-server-public-key --single-transaction --quick \
         --routines --events --triggers --max-allowed-packet=1G --source-data=2 \
-        --set-gtid-purged=COMMENTED --databases "$@"
+        --set-gtid-purged=OFF --databases "$@"
 }
 
 . "$here/common-dump.sh"
