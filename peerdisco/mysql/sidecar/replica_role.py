@@ -40,6 +40,11 @@ _GAP_LASTS = 10.0
 """Seconds within which the primary's sidecar restores rows of the history that somebody deleted
 there. What is restored arrives only while replication runs."""
 
+_MISSING = (
+    "the row of its newest epoch is missing: it replicates, and waits until the primary's sidecar "
+    f"has written the row again, or until {_GAP_LASTS:g} s are over"
+)
+
 _NUDGES_APART = 2.0
 """Seconds between two nudges of a receiver that does not get a connection."""
 
@@ -140,7 +145,10 @@ class ReplicaRole:
         elif own.history.newest != following.epoch:
             recently = False
         if following.verdict is not None and undisturbed and recently:
-            return self._report(own, snapshot, following.verdict, source)
+            report = self._report(own, snapshot, following.verdict, source)
+            if own.history.has_gap:
+                return replace(report, state=State.WAITING, reason=_MISSING)
+            return report
         found = await self._ask(primary)
         if following.verdict and undisturbed and _speaks_against(own, found):
             # Read again: what was committed between two queries may look like a difference.

@@ -163,7 +163,8 @@ class Report:
         """Whether clients may use the server: to write to the primary, to read from a replica.
 
         A replica that replicates is of use whatever is not known of its peers at the moment; but
-        not before it has got the cluster's row, the first thing that comes from the primary.
+        not before it has got the cluster's row, the first thing that comes from the primary, nor
+        while the row of its newest epoch is missing: it is not known whose rows it has then.
 
         Args:
             max_lag: How many seconds a replica may be behind its primary.
@@ -174,7 +175,7 @@ class Report:
             return self.state is State.PRIMARY
         if self.facts is None or self.facts.status is None or self.state is State.REFUSED:
             return False
-        if self.facts.cluster is None:
+        if self.facts.cluster is None or self.facts.history.has_gap:
             return False
         if self.facts.status.running:
             return self.lag is not None and self.lag <= max_lag
