@@ -21,7 +21,6 @@ from .test_recovery import LOCK, received
 pytestmark = [
     pytest.mark.long,
     pytest.mark.timeout(300),
-    pytest.mark.parametrize("every_image", ["mariadb", "other-mariadb"], indirect=True),
 ]
 
 BACKUP = "examples/mysql/backup/README.md"
