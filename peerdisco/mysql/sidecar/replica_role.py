@@ -154,11 +154,13 @@ class ReplicaRole:
             # Read again: what was committed between two queries may look like a difference.
             own = await read_facts(server, self._name)
             found = await self._ask(primary)
-        own, dropped = await self._local_writes.drop(server, own, found)
-        done += dropped
+        for repair in (self._local_writes.drop, self._retry):
+            own, repaired = await repair(server, own, found)
+            if repaired:
+                # It has received more since, which the primary's facts of before do not have.
+                found = await self._ask(primary)
+            done += repaired
         following.epoch = own.history.newest
-        own, retried = await self._retry(server, own, found)
-        done += retried
         mend = self._now() - self._mended_at >= _MENDS_APART
         ensured = await ensure_replica(
             server,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from peerdisco.model import Snapshot
-from peerdisco.mysql.facts import read_facts
+from peerdisco.mysql.facts import ServerFacts, read_facts
 from peerdisco.mysql.setup import Account
 from peerdisco.mysql.sidecar.peers import Connection, PeerServers
 from peerdisco.mysql.sidecar.replica_role import ReplicaRole
@@ -241,3 +241,23 @@ async def test_what_only_the_relay_log_has_is_not_discarded_by_asking_again(pair
     assert (report.state, report.done) == (State.REFUSED, ())
     assert "has received, and not applied" in report.reason
     assert not [sql for sql in pair.replica.sent[sent:] if "REPLICA" in sql]
+
+
+async def test_what_is_received_during_a_repair_is_not_more_than_the_primary_has(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair.replica.cluster = ("an-id", "blank")
+    pair.primary.logged = pair.gtid(3)
+    assert (await pair.judge()).state is State.REPLICA
+
+    async def drop(
+        server: Server, own: ServerFacts, primary: ServerFacts
+    ) -> tuple[ServerFacts, tuple[str, ...]]:
+        pair.primary.logged = pair.gtid(9)
+        pair.receives(9)
+        return await read_facts(server, "db-1"), ("dropping administrative statements",)
+
+    monkeypatch.setattr(pair.role._local_writes, "drop", drop)
+    report = await pair.judge()
+    assert report.state is State.REPLICA
+    assert not [sql for sql in pair.replica.sent if sql.startswith("STOP")]
