@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ...exceptions import DiscoveryError
 from ...model import Peer
@@ -15,10 +15,7 @@ from ..errors import DatabaseError
 from ..facts import Executor, ServerFacts, read_facts
 from ..setup import Account
 
-if TYPE_CHECKING:
-    from .role_lock import RoleLock
-
-__all__ = ["Connect", "Connection", "PeerServers"]
+__all__ = ["Connect", "Connection", "Lock", "PeerServers"]
 
 
 class Connection(Executor, Protocol):
@@ -31,6 +28,18 @@ class Connection(Executor, Protocol):
 
     def close(self) -> None:
         """Close it at once."""
+        ...
+
+
+class Lock(Protocol):
+    """A lock of a server, which is held as long as its connection lasts; see `role_lock`."""
+
+    async def take(self, link: Connection, name: str) -> None:
+        """Take it over this connection to the server with this name, if it is free."""
+        ...
+
+    def keeps(self, link: Connection) -> bool:
+        """Whether this connection has it, and must not be closed."""
         ...
 
 
@@ -65,7 +74,7 @@ class PeerServers:
         peer: Peer,
         read: Callable[[Executor, str], Awaitable[ServerFacts]] = read_facts,
         *,
-        lock: RoleLock | None = None,
+        lock: Lock | None = None,
     ) -> ServerFacts | Unanswered:
         """The facts of a peer's server.
 
