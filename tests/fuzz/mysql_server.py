@@ -34,6 +34,7 @@ NAMES = {
         "super_read_only": "@@super_read_only",
         "log_bin": "@@log_bin",
         "gtid_mode": "@@gtid_mode",
+        "owned": "@@gtid_owned",
         "executed": "@@gtid_executed",
         "purged": "@@gtid_purged",
     },

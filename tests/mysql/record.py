@@ -37,8 +37,8 @@ VARIABLES = {
     ),
     "mysql": (
         "version_comment", "server_id", "server_uuid", "read_only", "super_read_only", "log_bin",
-        "gtid_mode", "enforce_gtid_consistency", "gtid_executed", "gtid_purged", "hostname", "port",
-        "report_host", "skip_name_resolve", "replica_net_timeout",
+        "gtid_mode", "enforce_gtid_consistency", "gtid_owned", "gtid_executed", "gtid_purged",
+        "hostname", "port", "report_host", "skip_name_resolve", "replica_net_timeout",
     ),
 }  # fmt: skip
 LEAST = {
