@@ -117,12 +117,7 @@ def db(make: Callable[..., Database]) -> Database:
 @pytest.fixture
 def running(db: Database) -> Database:
     """Three pods that replicate; each has one order."""
-    db.start()
-    db.wait()
-    db.create_shop()
-    db.primary.server.sql("INSERT INTO shop.orders VALUES (1)")
-    db.wait_equal()
-    return db
+    return db.open_shop(1)
 
 
 @pytest.fixture(scope="session", params=chosen(DEFAULTS["every_image"]))

@@ -262,6 +262,17 @@ class Database:
         """A schema with a table, and an account that may do nothing but write into it."""
         self.primary.server.script(SHOP)
 
+    def open_shop(self, *orders: int) -> Database:
+        """Start all pods, and take these orders; then each pod has them."""
+        self.start()
+        self.wait()
+        self.create_shop()
+        if orders:
+            rows = ", ".join(f"({n})" for n in orders)
+            self.primary.server.sql(f"INSERT INTO shop.orders VALUES {rows}")
+        self.wait_equal()
+        return self
+
     def rows(self, member: Member) -> list[int]:
         """The orders that a server has; none if it has not got the table yet."""
         try:

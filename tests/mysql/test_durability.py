@@ -22,12 +22,7 @@ pytestmark = pytest.mark.timeout(240)
 @pytest.fixture
 def db(make_every: Callable[..., Database]) -> Database:
     """Three pods that started at the same time, on empty volumes."""
-    made = make_every(setup=SEMI_SYNC)
-    made.start()
-    made.wait()
-    made.create_shop()
-    made.wait_equal()
-    return made
+    return make_every(setup=SEMI_SYNC).open_shop()
 
 
 def durability(member: Member) -> dict[str, Any]:

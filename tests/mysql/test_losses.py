@@ -27,15 +27,6 @@ LOCK = "LOCK TABLES shop.orders READ"
 """Keeps the applier of a replica from changing a table."""
 
 
-def started(db: Database) -> Database:
-    db.start()
-    db.wait()
-    db.create_shop()
-    db.primary.server.sql("INSERT INTO shop.orders VALUES (1)")
-    db.wait_equal()
-    return db
-
-
 def wait_acknowledging(db: Database, replicas: int) -> None:
     until(lambda: durability(db.primary)["replicas"] == replicas, what=f"{replicas} acknowledge")
 
@@ -76,7 +67,7 @@ def received(member: Member) -> str:
 def test_without_an_acknowledgement_only_what_came_after_the_fallback_is_lost(
     make_every: Callable[..., Database],
 ) -> None:
-    db = started(make_every(setup=FALLBACK))
+    db = make_every(setup=FALLBACK).open_shop(1)
     wait_acknowledging(db, 2)
     for replica in db.replicas:
         replica.kill()
@@ -96,7 +87,7 @@ def test_without_an_acknowledgement_only_what_came_after_the_fallback_is_lost(
 def test_a_replica_that_restarts_before_it_has_applied_loses_what_only_it_had(
     make_every: Callable[..., Database],
 ) -> None:
-    db = started(make_every(setup=SEMI_SYNC))
+    db = make_every(setup=SEMI_SYNC).open_shop(1)
     wait_acknowledging(db, 2)
     primary, only, other = db.members
     other.kill()
@@ -117,7 +108,7 @@ def test_a_replica_that_restarts_before_it_has_applied_loses_what_only_it_had(
 @pytest.mark.parametrize("every_image", ["mysql"], indirect=True)
 def test_two_acknowledgements_survive_two_volumes(make_every: Callable[..., Database]) -> None:
     """MariaDB waits for one only."""
-    db = started(make_every(setup=(*SEMI_SYNC, "--acknowledgements", "2")))
+    db = make_every(setup=(*SEMI_SYNC, "--acknowledgements", "2")).open_shop(1)
     primary, first, second = db.members
     wait_acknowledging(db, 2)
     with Writer(primary.server, 10) as writer, second.server.holding(LOCK):
@@ -134,7 +125,7 @@ def test_two_acknowledgements_survive_two_volumes(make_every: Callable[..., Data
 def test_the_only_two_volumes_that_have_a_row_are_destroyed(
     make_every: Callable[..., Database],
 ) -> None:
-    db = started(make_every(setup=SEMI_SYNC))
+    db = make_every(setup=SEMI_SYNC).open_shop(1)
     primary, first, second = db.members
     wait_acknowledging(db, 2)
     second.kill()
@@ -155,7 +146,7 @@ def test_the_only_two_volumes_that_have_a_row_are_destroyed(
 def test_a_partitioned_primary_loses_what_it_took_alone(
     make_every: Callable[..., Database], setup: tuple[str, ...], acknowledged: bool
 ) -> None:
-    db = started(make_every(setup=setup))
+    db = make_every(setup=setup).open_shop(1)
     primary = db.primary
     if setup:
         wait_acknowledging(db, 2)
@@ -184,7 +175,7 @@ def test_the_role_is_taken_without_the_primary_when_all_is_applied(
     db = make_every(setup=SEMI_SYNC)
     for member in db.members:
         member.sidecar.environment["PEERDISCO_MYSQL_PRIMARY_ORDINAL_FILE"] = str(file)
-    started(db)
+    db.open_shop(1)
     wait_acknowledging(db, 2)
     primary, new, other = db.members
     behind = new if name == "that pod" else other
@@ -234,7 +225,7 @@ def test_a_row_that_a_client_wrote_on_a_replica_is_reported_after_the_role_moved
     db = make_every()
     for member in db.members:
         member.sidecar.environment["PEERDISCO_MYSQL_PRIMARY_ORDINAL_FILE"] = str(file)
-    started(db)
+    db.open_shop(1)
     primary, written, new = db.members
     written.locally("INSERT INTO shop.orders VALUES (1000)")
     assert "a client wrote here" in written.sidecar.wait_for("refused")

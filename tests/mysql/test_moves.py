@@ -34,11 +34,7 @@ def db(request: pytest.FixtureRequest, make_every: Callable[..., Database], file
 def started(db: Database, file: Path) -> Database:
     for member in db.members:
         member.sidecar.environment["PEERDISCO_MYSQL_PRIMARY_ORDINAL_FILE"] = str(file)
-    db.start()
-    db.wait()
-    db.create_shop()
-    db.wait_equal()
-    return db
+    return db.open_shop()
 
 
 def problem(member: Member) -> str:

@@ -20,16 +20,7 @@ pytestmark = pytest.mark.timeout(240)  # MySQL takes seconds to start
 
 @pytest.fixture
 def running(every_db: Database) -> Database:
-    return started(every_db)
-
-
-def started(db: Database) -> Database:
-    db.start()
-    db.wait()
-    db.create_shop()
-    write(db.primary, range(10))
-    db.wait_equal()
-    return db
+    return every_db.open_shop(*range(10))
 
 
 def write(member: Member, numbers: Iterable[int]) -> None:
@@ -178,7 +169,7 @@ def test_the_volume_of_the_primary_is_read_only(running: Database) -> None:
 @pytest.mark.long
 def test_one_of_two_pods_has_an_old_claim(make_every: Callable[..., Database]) -> None:
     """No majority can decide which is the right one; either is kept, as the message says."""
-    db = started(make_every(2))
+    db = make_every(2).open_shop(*range(10))
     old = db[1]
     old.stop()
     replica = save(old, "replica")

@@ -40,13 +40,7 @@ def log_end(member: Member) -> str:
 
 @pytest.fixture
 def db(make_every: Callable[..., Database]) -> Database:
-    made = make_every(setup=SEMI_SYNC)
-    made.start()
-    made.wait()
-    made.create_shop()
-    write(made.primary, OLD)
-    made.wait_equal()
-    return made
+    return make_every(setup=SEMI_SYNC).open_shop(*OLD)
 
 
 def test_an_older_primary_stays_closed_for_what_a_replica_has_received(db: Database) -> None:
