@@ -71,7 +71,11 @@ class DurabilityCheck:
             return ()
         if not self.before_epoch and (self.facts.waits or not self._is_wanted):
             return ()
-        return (Step("enabling semi-synchronous replication", self.facts.set_waiting(True)),)
+        return self._enabling(self.facts)
+
+    @staticmethod
+    def _enabling(facts: DurabilityFacts) -> tuple[Step, ...]:
+        return (Step("enabling semi-synchronous replication", facts.set_waiting(True)),)
 
     @property
     def before_epoch(self) -> tuple[Step, ...]:
@@ -99,8 +103,8 @@ class DurabilityCheck:
             # It would wait for acknowledgements of what it applies, and nobody replicates from it.
             doing = "disabling the waiting of a replica"
             steps = (Step(doing, self.facts.set_waiting(False)),)
-        elif own.status is None and not own.read_only and self.refusal is None:
-            steps = self.before_open
+        elif own.status is None and not own.read_only and not (self.facts.waits or self.refusal):
+            steps = self._enabling(self.facts)
         done = await do_steps(server, self._name, steps)
         if done:
             await self.read(server, own)

@@ -98,3 +98,24 @@ async def test_a_sidecar_that_ends_in_between_leaves_it_closed(version: str) -> 
     server.fails = {}
     assert (await opening(server))[-2:] == [ON, OPEN]
     assert server.mariadb == (version == MARIADB)
+
+
+@pytest.mark.parametrize("waiting", ["0", "1"])
+async def test_an_open_primary_gets_no_statement_while_it_waits(
+    server: SemiSync, waiting: str
+) -> None:
+    check = DurabilityCheck("db-0", Durability.SEMI_SYNC)
+
+    async def corrected() -> tuple[str, ...]:
+        own = await read_facts(server, "db-0")
+        await check.read(server, own)
+        server.sent.clear()
+        return await check.correct(server, own)
+
+    await opening(server)
+    server.sessions_that_wait = waiting
+    assert await corrected() == ()
+    assert server.sent == []
+    server.waits = "OFF"
+    assert await corrected() == ("enabling semi-synchronous replication",)
+    assert server.waits == "ON"
