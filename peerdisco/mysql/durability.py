@@ -13,7 +13,7 @@ from enum import Enum
 from ..exceptions import ConfigurationError
 from .versions import Flavour
 
-__all__ = ["NO_TIMEOUT", "Durability", "DurabilityFacts", "semi_sync_config"]
+__all__ = ["NO_TIMEOUT", "Durability", "DurabilityFacts", "semi_sync_config", "set_waiting"]
 
 NO_TIMEOUT = 4294967295
 """Milliseconds, the largest that MySQL takes: commits wait for an acknowledgement for 49 days."""
@@ -100,6 +100,12 @@ def semi_sync_config(
     # While a server is initialised it loads no plugins, and does not know their variables.
     loose = {f"loose_{name}": value for name, value in settings.items()}
     return {"plugin_load_add": "semisync_source.so;semisync_replica.so", **loose}
+
+
+def set_waiting(flavour: Flavour, on: bool) -> str:
+    """The statement with which commits begin, or end, to wait for acknowledgements."""
+    name = _NAMES[flavour].source_variable("enabled")
+    return f"SET GLOBAL {name} = {'ON' if on else 'OFF'}"
 
 
 _MOST_ACKNOWLEDGEMENTS = 65535
@@ -192,8 +198,7 @@ class DurabilityFacts:
 
     def set_waiting(self, on: bool) -> str:
         """The statement that begins or ends the waiting."""
-        name = _NAMES[self.flavour].source_variable("enabled")
-        return f"SET GLOBAL {name} = {'ON' if on else 'OFF'}"
+        return set_waiting(self.flavour, on)
 
     def weaknesses(self) -> Iterator[str]:
         """What is weaker than the configuration of this package, in words."""

@@ -22,6 +22,7 @@ from .decisions import (
     plan_replica,
 )
 from .dialects import Dialect, ReplicationSource, Step
+from .durability import set_waiting
 from .errors import DatabaseError, has_broken_relay_logs
 from .facts import Executor, ServerFacts, read_facts
 from .history import History
@@ -31,7 +32,7 @@ from .setup import Account, replication_account_sql
 from .stopping import Received, plan_stopping, what_was_received
 from .tables import CLUSTER_SCHEMA
 from .versions import Flavour
-from .waiting_commits import waits_for_group
+from .waiting_commits import may_share_group, waits_for_group
 
 __all__ = [
     "LOGGED",
@@ -124,7 +125,7 @@ async def ensure_epoch_after_reset(
 
     def plan(*, beats: bool) -> list[Step]:
         steps = plan_after_reset(own, epoch, ordinal, semi_sync=semi_sync, beats=beats)
-        return [*steps, *([Dialect(own.version).open()] if closed else [])]
+        return [*steps, *([*_waiting_again(own), Dialect(own.version).open()] if closed else [])]
 
     return (*closed, *await _begin(server, name, own, plan))
 
@@ -161,9 +162,10 @@ async def _end_waiting_beats(server: Executor, name: str, own: ServerFacts) -> t
     It has the lock of the row that the next epoch changes. It is written all the same.
 
     Returns:
-        What was done, if the server is read-only afterwards. So it is on MariaDB where commits
-        wait: a heartbeat that waits in the group of another session goes on when that one ends,
-        and the commits that join a group meanwhile would be acknowledged with it.
+        What was done, if the server is read-only afterwards, and on MySQL waits for nothing any
+        more. So it is where commits of clients may wait too: a heartbeat that waits in the group
+        of another session goes on when that one ends, and the commits of its own group would be
+        acknowledged with it. On MariaDB, commits may still join a group that waits.
     """
     doing = "looking for a heartbeat that waits"
     try:
@@ -171,13 +173,20 @@ async def _end_waiting_beats(server: Executor, name: str, own: ServerFacts) -> t
     except Exception as error:
         raise DatabaseError.of(error, name, doing) from error
     beats = [one for one in sessions if str(one.get("Info") or "").startswith(_BEAT)]
-    if beats and own.flavour is Flavour.MARIADB and waits_for_group(sessions):
+    joined = own.flavour is Flavour.MARIADB or may_share_group(sessions, beats)
+    if beats and joined and waits_for_group(sessions):
         return await do_steps(server, name, [Dialect(own.version).close()])
     for session in beats:
         # It may have ended meanwhile, which is an error.
         with contextlib.suppress(DatabaseError):
             await do_steps(server, name, [Step(doing, f"KILL {int(session['Id'])}")])
     return ()
+
+
+def _waiting_again(own: ServerFacts) -> list[Step]:
+    """What comes before a server is opened that was closed to end a heartbeat that waited."""
+    doing = "enabling semi-synchronous replication"
+    return [Step(doing, set_waiting(own.flavour, True))] if own.flavour is Flavour.MYSQL else []
 
 
 async def _open(
@@ -196,7 +205,9 @@ async def _open(
         own = await read_facts(server, name)
         if not own.read_only:
             closed = await _end_waiting_beats(server, name, own)
-            own = await read_facts(server, name) if closed else own
+            if closed:
+                own = await read_facts(server, name)
+                before_open = _waiting_again(own)
     done = await _begin(
         server,
         name,

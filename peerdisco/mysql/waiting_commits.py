@@ -12,16 +12,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .durability import status_query
+from .durability import set_waiting, status_query
 from .errors import DatabaseError
 from .facts import Executor
 from .values import number, text
 from .versions import Flavour
 
-__all__ = ["end_waiting_commits", "sessions_to_end", "waits_for_group"]
+__all__ = ["end_waiting_commits", "may_share_group", "sessions_to_end", "waits_for_group"]
 
 _WAITS = "waiting for semi-sync ack"
 """How the state begins of the session that waits for its group."""
+
+_PROCESSES = "SHOW PROCESSLIST"
 
 _NO_CLIENTS = ("Sleep", "Daemon", "Binlog Dump", "Slave_")
 """How the commands begin of sessions that commit nothing, or have no client."""
@@ -48,6 +50,17 @@ def sessions_to_end(sessions: Sequence[Mapping[str, Any]], keep: Sequence[int]) 
 def waits_for_group(sessions: Sequence[Mapping[str, Any]]) -> bool:
     """Whether one of these sessions waits for the commits of its group."""
     return any(map(_waits, sessions))
+
+
+def may_share_group(sessions: Sequence[Mapping[str, Any]], some: Sequence[object]) -> bool:
+    """Whether other sessions than these may be in one group of commits with them.
+
+    Args:
+        sessions: The rows of ``SHOW PROCESSLIST``.
+        some: Some of the rows.
+    """
+    others = (one for one in sessions if one not in some and _has_client(one))
+    return any(text(one.get("Info")) != _PROCESSES for one in others)
 
 
 def _waits(session: Mapping[str, Any]) -> bool:
@@ -85,12 +98,12 @@ async def end_waiting_commits(
     if not await _ask(server, name, _SEES_ALL):
         raise DatabaseError(name, _DOING, _ACCESS_DENIED, _SEE_SESSIONS)
     (own,) = await _ask(server, name, "SELECT CONNECTION_ID() AS id")
-    sessions = await _ask(server, name, "SHOW PROCESSLIST")
+    sessions = await _ask(server, name, _PROCESSES)
     keep = [number(own["id"]), *_executing(sessions, closing)]
     ending = sessions_to_end(sessions, keep)
     await _end(server, name, ending)
     if ending and flavour is Flavour.MYSQL:
-        await _ask(server, name, "SET GLOBAL rpl_semi_sync_source_enabled = OFF")
+        await _ask(server, name, set_waiting(flavour, False))
 
 
 _DOING = "ending the sessions whose writes wait for a replica"

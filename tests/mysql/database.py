@@ -270,6 +270,8 @@ class Database:
         if orders:
             rows = ", ".join(f"({n})" for n in orders)
             self.primary.server.sql(f"INSERT INTO shop.orders VALUES {rows}")
+        for replica in self.replicas:  # it comes after the epoch, the heartbeat and the row
+            until(lambda one=replica: "shop" in one.server.schemas(), what="it has the shop")  # type: ignore[misc]
         self.wait_equal()
         return self
 

@@ -11,6 +11,7 @@ from typing import Any
 import pymysql
 import pytest
 
+from .conftest import only
 from .database import Database, Member
 from .waiting import until
 
@@ -34,25 +35,33 @@ def problems(member: Member) -> dict[str, str]:
     return {one["code"]: one["detail"] for one in member.sidecar.ready()[1]["problems"]}
 
 
-class Insert:
-    """A row that is written on a thread of its own."""
+class Statement:
+    """A statement that is executed on a thread of its own."""
 
-    def __init__(self, member: Member, number: int, user: str = "root") -> None:
+    def __init__(self, member: Member, sql: str, user: str = "root") -> None:
         self.acknowledged = threading.Event()
-        self.number = number
+        self._sql = sql
         self._user = user
-        self._thread = threading.Thread(target=self._write, args=(member, number), daemon=True)
+        self._thread = threading.Thread(target=self._execute, args=(member,), daemon=True)
         self._thread.start()
 
-    def _write(self, member: Member, number: int) -> None:
+    def _execute(self, member: Member) -> None:
         with contextlib.suppress(pymysql.err.MySQLError):  # it waits until the server ends
-            member.server.sql(f"INSERT INTO shop.orders VALUES ({number})", user=self._user)
+            member.server.sql(self._sql, user=self._user)
             self.acknowledged.set()
 
     def join(self) -> None:
         """Wait until it has ended."""
         self._thread.join(30)
-        assert not self._thread.is_alive(), self.number
+        assert not self._thread.is_alive(), self._sql
+
+
+class Insert(Statement):
+    """A row that is written on a thread of its own."""
+
+    def __init__(self, member: Member, number: int, user: str = "root") -> None:
+        self.number = number
+        super().__init__(member, f"INSERT INTO shop.orders VALUES ({number})", user)
 
 
 def test_writes_wait_for_a_replica(db: Database) -> None:
@@ -102,6 +111,45 @@ def test_writes_wait_for_a_replica(db: Database) -> None:
         if not replica.server.alive:
             replica.start()
         assert "log of the primary was reset" in replica.sidecar.wait_for("refused")
+
+
+@only("mysql", fixture="every_image")
+@pytest.mark.parametrize("beat_first", [True, pytest.param(False, marks=pytest.mark.long)])
+def test_a_heartbeat_waits_in_one_group_with_a_client(
+    make_every: Callable[..., Database], beat_first: bool
+) -> None:
+    """The epoch after a reset begins, and no client gets an acknowledgement because of that."""
+    db = make_every(2, setup=SEMI_SYNC).open_shop()
+    primary = db.primary
+    until(lambda: durability(primary)["replicas"] == 1, what="the replica acknowledges")
+    primary.locally("GRANT UPDATE ON peerdisco.heartbeat TO 'shop'@'localhost'")
+    # Commits within a second are one group, whose first session waits for all.
+    primary.server.sql("SET GLOBAL binlog_group_commit_sync_delay = 1000000")
+    assert primary.sidecar.process is not None
+    primary.sidecar.process.signal(signal.SIGSTOP)
+    until(lambda: beats_waiting(primary) == 0, what="no heartbeat is being written")
+    db[1].kill()
+    primary.server.sql(primary.server.reset)
+
+    def beat() -> None:
+        sql = "UPDATE peerdisco.heartbeat SET beat_at = UTC_TIMESTAMP(3)"
+        Statement(primary, sql, "shop")
+        until(lambda: beats_waiting(primary) == 1, what="the heartbeat waits")
+
+    if beat_first:
+        beat()
+    inserted = Insert(primary, 3, "shop")
+    until(lambda: waiting(primary) == 1, what="the client waits")
+    if not beat_first:
+        beat()
+    primary.sidecar.process.signal(signal.SIGCONT)
+    until(
+        lambda: "log was reset before" in primary.sidecar.ready()[1]["reason"],
+        what=lambda: f"it says so: {primary.sidecar.said} {primary.sidecar.ready()}",
+    )
+    assert not inserted.acknowledged.is_set()
+    until(lambda: durability(primary)["active"], what="commits wait")
+    assert not primary.server.variable("read_only")
 
 
 def make_a_heartbeat_wait_behind_clients(db: Database) -> None:

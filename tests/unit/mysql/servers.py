@@ -151,7 +151,7 @@ class Server:
             return [{"Variable_name": one, "Value": value} for one, value in snapshot.items()]
         if sql.startswith("SELECT BINLOG_GTID_POS"):
             return [{"shown": None}]
-        if "_semi_sync_" in sql and self.waiting:
+        if sql.startswith("SHOW") and "_semi_sync_" in sql and self.waiting:
             return [{"Variable_name": "Rpl_semi_sync_master_wait_sessions", "Value": "1"}]
         if "USER_PRIVILEGES" in sql:
             return [{"sees": 1}] if self.sees_sessions else []
