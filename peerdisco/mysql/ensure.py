@@ -207,7 +207,7 @@ async def _open(
             closed = await _end_waiting_beats(server, name, own)
             if closed:
                 own = await read_facts(server, name)
-                before_open = _waiting_again(own)
+                before_open = [*before_open, *_waiting_again(own)]
     done = await _begin(
         server,
         name,

@@ -23,6 +23,7 @@ from peerdisco.mysql import (
     nudge,
     read_facts,
 )
+from peerdisco.mysql.dialects import Step
 from peerdisco.mysql.ensure import ensure_epoch_after_reset
 from peerdisco.mysql.literals import SESSION
 from tests.unit.primary.test_verdicts import me, seen
@@ -360,6 +361,21 @@ async def test_a_server_that_was_closed_for_its_waiting_heartbeat_is_opened_agai
     await as_primary(made)
     assert not made.read_only
     assert [row["log_reset"] for row in made.epochs] == [0, 1]
+
+
+async def test_a_server_that_was_closed_for_its_waiting_heartbeat_waits_again() -> None:
+    made = opened()
+    made._apply("INSERT INTO peerdisco.epochs (x) VALUES (1, 'an-epoch', NULL")
+    made._apply("INSERT INTO peerdisco.heartbeat VALUES ('an-epoch', 1")
+    made.epochs[0]["server"] = "101"
+    assert made.beat is not None
+    made.beat["position"] = "0-101-9|"
+    made.sessions, made.waiting = sessions("client"), True
+    off, on = (Step("waiting", f"SET GLOBAL rpl = {value}") for value in ("OFF", "ON"))
+    await as_primary(made, before_epoch=[off], before_open=[on])
+    said = [sql for sql in made.sent if sql.startswith("SET GLOBAL")]
+    assert said[-2:] == [on.sql, "SET GLOBAL read_only = OFF"]
+    assert made.epochs[-1]["log_reset"] == 1
 
 
 @pytest.mark.parametrize(
