@@ -154,3 +154,15 @@ def test_passwords_are_no_options() -> None:
     for command in ("mysql-sidecar", "mysql-setup"):
         assert "--password " not in peerdisco(command, "--help").out
     assert os.environ.get("PEERDISCO_MYSQL_PASSWORD") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("replace",), "'replace' needs --pod NAME, the replica whose volume is to be emptied"),
+        (("copy", "--pod", "db-1"), "--pod: got 'db-1', expected none with 'copy'"),
+    ],
+)
+def test_a_pod_is_named_where_its_volume_is_replaced(words: tuple[str, ...], says: str) -> None:
+    done = peerdisco("mysql-source", words[0], "my-database", *words[1:])
+    assert (done.status, done.out, done.err) == (2, "", f"peerdisco: {says}\n")

@@ -116,8 +116,10 @@ async def _run(args: argparse.Namespace) -> int:
     from ...pod.environment import wait_for_pod_environment  # noqa: PLC0415 - not for --help
     from ...pod.identity import local_identity  # noqa: PLC0415
 
-    if (args.purpose == "replace") != (args.pod is not None):
-        raise UsageError("'replace' needs --pod, and nothing else has it")
+    if args.purpose == "replace" and args.pod is None:
+        raise UsageError("'replace' needs --pod NAME, the replica whose volume is to be emptied")
+    if args.purpose != "replace" and args.pod is not None:
+        raise UsageError(f"--pod: got {args.pod!r}, expected none with {args.purpose!r}")
     if args.purpose == "replace":
         return await _replace(args)
     own: int | None = None
