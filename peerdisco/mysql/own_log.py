@@ -95,6 +95,8 @@ class OwnLog:
         if not self.reaches_back or not all(self._local.values()):
             return False
         position = self._primary.position
+        if type(position) is not type(self._own):
+            return False  # nothing of one family is comparable with the other one
         if isinstance(self._own, MariaDBPosition) and isinstance(position, MariaDBPosition):
             only_here = [gtid for gtid in self._own.logged if not self._primary.knows(gtid)]
             counted = all(position.has(gtid) for gtid in self._own.applied)

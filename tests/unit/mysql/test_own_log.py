@@ -171,3 +171,9 @@ def test_the_same_on_mysql() -> None:
     log = OwnLog(own, primary)
     log.take(rows(*begin, *gtid(1, "FLUSH TABLES"), *gtid(2, "CREATE DATABASE stray")))
     assert not log.harmless
+
+
+def test_nothing_is_known_to_be_harmless_beside_a_primary_of_the_other_family() -> None:
+    log = OwnLog(OWN, Recorded(History(), GtidSet.parse(f"{A}:1-30"), A))
+    log.take(rows(*start(), *REPLICATED, ("Gtid", "GTID 0-101-21"), ("Query", "flush tables")))
+    assert not log.harmless
