@@ -344,8 +344,8 @@ async def test_the_end_of_a_heartbeat_that_waits_acknowledges_no_write_of_its_gr
     assert await after_reset(server) == [closing, "COMMIT", *enabling, opening]
 
 
-async def test_a_server_that_was_closed_for_its_waiting_heartbeat_is_opened_again() -> None:
-    """Also by a sidecar that has just been started, and then by its successor."""
+def reset_behind_a_client() -> Server:
+    """An open primary whose log was reset, and whose heartbeat waits behind a client's commit."""
     made = opened()
     made._apply("INSERT INTO peerdisco.epochs (x) VALUES (1, 'an-epoch', NULL")
     made._apply("INSERT INTO peerdisco.heartbeat VALUES ('an-epoch', 1")
@@ -353,6 +353,12 @@ async def test_a_server_that_was_closed_for_its_waiting_heartbeat_is_opened_agai
     assert made.beat is not None
     made.beat["position"] = "0-101-9|"
     made.sessions, made.waiting = sessions("client"), True
+    return made
+
+
+async def test_a_server_that_was_closed_for_its_waiting_heartbeat_is_opened_again() -> None:
+    """Also by a sidecar that has just been started, and then by its successor."""
+    made = reset_behind_a_client()
     made.fails = {"START TRANSACTION": ServerError(2013, "lost")}
     with pytest.raises(DatabaseError):
         await as_primary(made)
@@ -364,13 +370,7 @@ async def test_a_server_that_was_closed_for_its_waiting_heartbeat_is_opened_agai
 
 
 async def test_a_server_that_was_closed_for_its_waiting_heartbeat_waits_again() -> None:
-    made = opened()
-    made._apply("INSERT INTO peerdisco.epochs (x) VALUES (1, 'an-epoch', NULL")
-    made._apply("INSERT INTO peerdisco.heartbeat VALUES ('an-epoch', 1")
-    made.epochs[0]["server"] = "101"
-    assert made.beat is not None
-    made.beat["position"] = "0-101-9|"
-    made.sessions, made.waiting = sessions("client"), True
+    made = reset_behind_a_client()
     off, on = (Step("waiting", f"SET GLOBAL rpl = {value}") for value in ("OFF", "ON"))
     await as_primary(made, before_epoch=[off], before_open=[on])
     said = [sql for sql in made.sent if sql.startswith("SET GLOBAL")]
