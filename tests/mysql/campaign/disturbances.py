@@ -6,11 +6,13 @@ import secrets
 import signal
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pymysql
+from pymysql.cursors import DictCursor
 
 from ..database import AWKWARD, Member
 from ..mariadb import connected
@@ -194,67 +196,70 @@ _FAILS = (pymysql.err.MySQLError, OSError)
 _LARGE_ROW = "INSERT INTO play.large VALUES (%s, REPEAT('x', 100000))"
 
 
-class _LargeTransactions:
+class _Client(ABC):
+    """A client of the primary on a thread of its own, which goes on after each error."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._server = cluster.primary.server
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                with connected(self._server.socket, user="shop") as cursor:
+                    self._execute(cursor)
+            except _FAILS:
+                self._stopped.wait(0.1)
+
+    @abstractmethod
+    def _execute(self, cursor: DictCursor) -> None:
+        """Execute statements over a new connection."""
+
+
+class _LargeTransactions(_Client):
     """A client that inserts rows with much text on the primary, in transactions of several."""
 
     ROWS = 20
 
     def __init__(self, cluster: Cluster) -> None:
+        super().__init__(cluster)
         self._cluster = cluster
-        self._server = cluster.primary.server
-        self._stopped = threading.Event()
         self._acknowledged: set[int] = set()
-        self._thread = threading.Thread(target=self._run, name="transactions", daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
 
     def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        self._thread.join()
+        super().__exit__()
         self._cluster.acknowledged |= self._acknowledged
 
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            numbers = self._cluster.numbers(self.ROWS)
-            try:
-                with connected(self._server.socket, user="shop") as cursor:
-                    cursor.execute("BEGIN")
-                    for number in numbers:
-                        cursor.execute(_LARGE_ROW, (number,))
-                        cursor.execute("INSERT INTO shop.orders VALUES (%s)", (number,))
-                    cursor.execute("COMMIT")
-                    self._acknowledged.update(numbers)
-            except _FAILS:
-                self._stopped.wait(0.1)
+    def _execute(self, cursor: DictCursor) -> None:
+        numbers = self._cluster.numbers(self.ROWS)
+        cursor.execute("BEGIN")
+        for number in numbers:
+            cursor.execute(_LARGE_ROW, (number,))
+            cursor.execute("INSERT INTO shop.orders VALUES (%s)", (number,))
+        cursor.execute("COMMIT")
+        self._acknowledged.update(numbers)
 
 
-class _Tables:
-    """A client that makes, changes and drops tables on the primary, whatever becomes of it."""
+class _Tables(_Client):
+    """A client that makes, changes and drops tables on the primary."""
 
     def __init__(self, cluster: Cluster, pause: float = 0.01) -> None:
-        self._server = cluster.primary.server
+        super().__init__(cluster)
         self._pause = pause
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="tables", daemon=True)
 
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                with connected(self._server.socket, user="shop") as cursor:
-                    for statement in _STATEMENTS:
-                        cursor.execute(statement)
-                        if self._stopped.wait(self._pause):
-                            break
-            except _FAILS:
-                self._stopped.wait(0.1)
+    def _execute(self, cursor: DictCursor) -> None:
+        for statement in _STATEMENTS:
+            cursor.execute(statement)
+            if self._stopped.wait(self._pause):
+                break
 
 
 _STATEMENTS = (
